@@ -1,0 +1,1 @@
+"""Fan-out back ends behind one interface."""

@@ -1,0 +1,1 @@
+"""Sans-IO forwarding core: bytes and now come in as arguments, packets and events go out as values."""

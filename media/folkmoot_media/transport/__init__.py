@@ -1,0 +1,1 @@
+"""ICE-lite, DTLS and SRTP; the only package that touches aiortc."""

@@ -1,0 +1,1 @@
+"""The aiohttp application: composition root, HTTP API, Socket.IO, storage and domain."""

@@ -1,0 +1,1 @@
+"""Use cases that change state: load, decide, save and append events in one transaction."""

@@ -1,0 +1,1 @@
+"""Socket.IO handlers and the event publisher."""

@@ -1,0 +1,1 @@
+"""RFC 6962 hashing, proofs and C2SP checkpoints; knows nothing of elections."""
