@@ -1,0 +1,71 @@
+/** Builds the three pages (application, booth, auditor) without framework plugins. */
+import { readFile, readdir, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+
+const COMPRESSIBLE = /\.(?:html|js|css|svg|json|webmanifest|txt|wasm)$/;
+const SMALLEST_WORTH_COMPRESSING = 512;
+
+const page = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** Pins each page's script and style by SHA-384, then writes `.gz` and `.br` beside every asset. */
+function finishAssets(): Plugin {
+  let out = "";
+  return {
+    name: "folkmoot-finish-assets",
+    apply: "build",
+    enforce: "post",
+    configResolved(config) {
+      out = config.build.outDir;
+    },
+    async closeBundle(error?: Error) {
+      if (error) return;
+      const files = (await readdir(out, { recursive: true, withFileTypes: true }))
+        .filter((entry) => entry.isFile() && COMPRESSIBLE.test(entry.name))
+        .map((entry) => join(entry.parentPath, entry.name));
+      for (const file of files) {
+        const bytes = file.endsWith(".html") ? await pinned(out, file) : await readFile(file);
+        if (bytes.length < SMALLEST_WORTH_COMPRESSING) continue;
+        await writeFile(`${file}.gz`, gzipSync(bytes, { level: 9 }));
+        await writeFile(
+          `${file}.br`,
+          brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }),
+        );
+      }
+    },
+  };
+}
+
+/** Rewrites one page so that a changed script or style is refused by the browser. */
+async function pinned(out: string, file: string): Promise<Buffer> {
+  let html = await readFile(file, "utf8");
+  for (const [tag, url] of html.matchAll(/<(?:script|link)\b[^>]*?(?:src|href)="\/(assets\/[^"]+)"[^>]*>/g)) {
+    const digest = createHash("sha384").update(await readFile(join(out, url ?? ""))).digest("base64");
+    html = html.replace(tag, tag.replace(/>$/, ` integrity="sha384-${digest}">`));
+  }
+  await writeFile(file, html);
+  return Buffer.from(html);
+}
+
+export default defineConfig({
+  plugins: [finishAssets()],
+  build: {
+    target: "es2022",
+    // The content security policy allows no data: URL and no inline code.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rolldownOptions: {
+      input: { main: page("index.html"), booth: page("booth.html"), auditor: page("auditor.html") },
+    },
+  },
+  worker: { format: "es" },
+  server: {
+    proxy: {
+      "/api": "http://localhost:8080",
+      "/socket.io": { target: "ws://localhost:8080", ws: true },
+    },
+  },
+});
