@@ -1,0 +1,51 @@
+/** The one error of the ballot protocol in the page. */
+
+export type VotingCode =
+  | "voting.encoding"
+  | "voting.point"
+  | "voting.scalar"
+  | "voting.signature"
+  | "voting.manifest"
+  | "voting.ballot-refused"
+  | "voting.ballot-repeats"
+  | "voting.choice"
+  | "voting.note"
+  | "voting.proof"
+  | "voting.board-order"
+  | "voting.board-differs"
+  | "voting.not-on-the-board"
+  | "voting.promise"
+  | "voting.already-cast"
+  | "voting.nothing-to-cast"
+  | "voting.not-in-the-electorate"
+  | "voting.keygen"
+  | "voting.keygen-order"
+  | "voting.keygen-second"
+  | "voting.box"
+  | "voting.no-secrets"
+  | "voting.code-not-confirmed"
+  | "voting.too-few"
+  | "voting.cosignatures"
+  | "voting.second-aggregate"
+  | "voting.second-closing"
+  | "voting.share"
+  | "voting.tally"
+  | "voting.ledger"
+  | "voting.roll"
+  | "voting.worker";
+
+/** A refusal with a stable `code` for programs and a sentence for people. */
+export class VotingError extends Error {
+  readonly code: VotingCode;
+
+  constructor(code: VotingCode, message: string) {
+    super(message);
+    this.name = "VotingError";
+    this.code = code;
+  }
+}
+
+/** Throws a `VotingError` unless `condition` holds. */
+export function require(condition: boolean, code: VotingCode, message: string): asserts condition {
+  if (!condition) throw new VotingError(code, message);
+}
