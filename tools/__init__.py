@@ -1,0 +1,1 @@
+"""Tools of the house: set-up, checks, lock files and generated documents."""

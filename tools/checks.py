@@ -1,0 +1,171 @@
+"""Everything that CI runs, in order: linters, types, imports, the client's checks, pytest, browsers."""
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools import house, web_build
+
+_BROWSER_TESTS = "tests/browser"
+_NO_TESTS_COLLECTED = 5
+_USAGE = """usage: python3 run.py test [--install-system] [--only STEP]... [pytest arguments]
+
+Runs every step, or with paths only pytest on them. Steps: {steps}"""
+
+
+@dataclass
+class Step:
+    """One check: its command, where it runs, and how it went."""
+
+    name: str
+    command: list[str]
+    folder: Path
+    environment: dict[str, str]
+    report: Path | None = None
+    seconds: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def run(root: Path, arguments: list[str]) -> int:
+    """Set up, run the chosen steps and print a summary; return 0 when all passed, else 1."""
+    install = "--install-system" in arguments
+    only, rest = _take_only([argument for argument in arguments if argument != "--install-system"])
+    steps = _steps(root, rest)
+    names = [step.name for step in steps]
+    if "-h" in rest or "--help" in rest:
+        print(_USAGE.format(steps=", ".join(names)))
+        return 0
+    unknown = sorted(only - set(names))
+    if unknown:
+        raise house.HouseError(f"no such step: {', '.join(unknown)}; steps are {', '.join(names)}")
+    steps = [step for step in steps if not only or step.name in only]
+    needs_browser = any(step.name.startswith("browser") for step in steps)
+    began = time.monotonic()
+    pieces = house.TEST_PIECES if needs_browser else house.SERVER_PIECES
+    house.require_system(pieces, install=install)
+    house.set_up(root, house.TEST_LOCK)
+    web_build.install_packages(root, house.node_bin(root), lambda line: print(f"  {line} ...", flush=True))
+    (root / "test-results").mkdir(exist_ok=True)
+    lenient = any(argument.startswith(("-k", "-m", "--lf", "--ff")) for argument in rest)
+    for step in steps:
+        _run_step(step, lenient=lenient)
+    return _summary(steps, time.monotonic() - began)
+
+
+def _take_only(arguments: list[str]) -> tuple[set[str], list[str]]:
+    """Split ``--only NAME`` pairs from the arguments meant for pytest."""
+    only: set[str] = set()
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--only":
+            only.add(next(words, ""))
+        elif word.startswith("--only="):
+            only.add(word.removeprefix("--only="))
+        else:
+            rest.append(word)
+    return only, rest
+
+
+def _is_path(root: Path, argument: str) -> bool:
+    """Say whether a pytest argument names tests rather than an option."""
+    return not argument.startswith("-") and (root / argument.partition("::")[0]).exists()
+
+
+def _steps(root: Path, pytest_arguments: list[str]) -> list[Step]:
+    """Return the steps for these pytest arguments: all of them, or pytest alone when it got paths."""
+    paths = [argument for argument in pytest_arguments if _is_path(root, argument)]
+    options = [argument for argument in pytest_arguments if argument not in paths]
+    in_browser = [path for path in paths if path.startswith(_BROWSER_TESTS)]
+    others = [path for path in paths if path not in in_browser]
+    steps = [] if paths else _static_steps(root)
+    if others or not paths:
+        chosen = [*(others or ["tests"]), f"--ignore={_BROWSER_TESTS}"]
+        steps.append(_pytest(root, "pytest", [*chosen, *options]))
+    if in_browser or not paths:
+        chosen = in_browser or [_BROWSER_TESTS]
+        for origin in ("http", "https"):
+            steps.append(_pytest(root, f"browser-{origin}", [*chosen, "--origin", origin, *options]))
+    return steps
+
+
+def _static_steps(root: Path) -> list[Step]:
+    """Return the checks that run no Folkmoot server."""
+    commands = house.bin_dir(root)
+    plain = dict(os.environ)
+    client = root / "web_client"
+    node = web_build.node_environment(house.node_bin(root))
+    return [
+        Step("ruff", [str(commands / "ruff"), "check", "."], root, plain),
+        Step("mypy", [str(commands / "mypy")], root, plain),
+        Step("imports", [str(commands / "lint-imports"), "--no-cache"], root, plain),
+        Step("tsc", ["npm", "run", "--silent", "typecheck"], client, node),
+        Step("oxlint", ["npm", "run", "--silent", "lint"], client, node),
+        Step("node-tests", ["npm", "run", "--silent", "test"], client, node),
+    ]
+
+
+def _pytest(root: Path, name: str, arguments: list[str]) -> Step:
+    """Return a step that runs pytest and leaves its counts in a report file."""
+    report = root / "test-results" / f"{name}.xml"
+    node = web_build.node_environment(house.node_bin(root))
+    command = [str(house.bin_dir(root) / "python"), "-m", "pytest", f"--junitxml={report}", *arguments]
+    return Step(name, command, root, node, report)
+
+
+def _run_step(step: Step, *, lenient: bool) -> None:
+    """Run one step with its output on our own, and note how it went."""
+    print(f"\n== {step.name}", flush=True)
+    if step.report is not None:
+        step.report.unlink(missing_ok=True)
+    began = time.monotonic()
+    code = subprocess.run(step.command, cwd=step.folder, env=step.environment, check=False).returncode
+    step.seconds = time.monotonic() - began
+    if step.report is not None and step.report.is_file():
+        _read_report(step, step.report)
+    if code == _NO_TESTS_COLLECTED and step.report is not None and lenient:
+        step.notes.append("no test chosen")
+    elif code != 0:
+        step.failed = max(step.failed, 1)
+    elif step.report is None:
+        step.passed = 1
+    if step.skipped:
+        step.failed += step.skipped
+        step.notes.append(f"{step.skipped} skipped, which counts as failed here")
+
+
+def _read_report(step: Step, report: Path) -> None:
+    """Take the counts from pytest's own report, which pytest of this run wrote."""
+    for suite in ET.parse(report).getroot().iter("testsuite"):  # noqa: S314  # our own file
+        count = {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")}
+        step.failed += count["failures"] + count["errors"]
+        step.skipped += count["skipped"]
+        step.passed += count["tests"] - count["failures"] - count["errors"] - count["skipped"]
+
+
+def _summary(steps: Iterable[Step], seconds: float) -> int:
+    """Print one line for each step and the totals last; return the exit code."""
+    steps = list(steps)
+    print("\n== summary")
+    for step in steps:
+        word = "FAILED" if step.failed else "ok"
+        notes = f"  ({'; '.join(step.notes)})" if step.notes else ""
+        counts = f"{step.passed:>5} passed {step.failed:>3} failed"
+        print(f"{word:>7}  {step.name:<14} {counts} {step.seconds:>7.1f} s{notes}")
+    passed = sum(step.passed for step in steps)
+    failed = sum(step.failed for step in steps)
+    print(f"all of it took {seconds:.0f} s")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(__file__).resolve().parent.parent, sys.argv[1:]))

