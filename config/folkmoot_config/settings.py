@@ -1,0 +1,66 @@
+"""The frozen settings of one installation, read once by the composition root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseModel):
+    """Everything an operator can set; unknown keys are refused and every error names its path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    public_url: str = "http://localhost:8080"
+    cert: Path | None = None
+    key: Path | None = None
+    announce_ip: str = "127.0.0.1"
+    media_listen_ip: str = "127.0.0.1"
+    media_port: Port = 0
+    media_workers: Annotated[int, Field(ge=0, le=64)] = 0
+    demo: bool = False
+    electorate_min: Annotated[int, Field(ge=3, le=1000)] = 5
+    lease_away_s: Annotated[int, Field(ge=5, le=600)] = 45
+    lease_lost_s: Annotated[int, Field(ge=10, le=3600)] = 120
+    publish_every_s: Annotated[int, Field(ge=1, le=600)] = 5
+    publish_batch_min: Annotated[int, Field(ge=1, le=1000)] = 3
+    closing_grace_s: Annotated[int, Field(ge=0, le=600)] = 2
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin_only(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            raise ValueError("public_url must look like https://meet.example.org, without a path")
+        if parts.scheme == "http" and parts.hostname != "localhost":
+            raise ValueError("browsers give passkeys only to https, or to http://localhost")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _certificate_pair(self) -> Settings:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together")
+        return self
+
+    @property
+    def rp_id(self) -> str:
+        """The WebAuthn relying-party id: the host name of the public URL."""
+        return urlsplit(self.public_url).hostname or ""
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins from which browsers may call us."""
+        return (self.public_url,)
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us over TLS, which decides the cookie's name and HSTS."""
+        return self.public_url.startswith("https:")

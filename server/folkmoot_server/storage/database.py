@@ -1,0 +1,154 @@
+"""One writing connection with group commit, and read-only connections beside it.
+
+Every write runs in the single writer thread, inside a savepoint of a shared transaction; the caller is
+answered only after the COMMIT of its group has returned, so what is acknowledged is durable
+(WAL, synchronous=FULL). If we crash before COMMIT nobody was answered and nothing is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool, QueuePool
+
+from folkmoot_server.storage.schema import metadata
+
+T = TypeVar("T")
+GROUP_MAX = 64
+QUEUE_MAX = 4096
+READERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    run: Callable[[Connection], Any]
+    done: Callable[[Any, BaseException | None], None]
+
+
+class StoreClosedError(RuntimeError):
+    """The store was closed, or its writer died; the outcome of a pending write is unknown."""
+
+
+def _configure(engine: Engine, *, read_only: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(raw: sqlite3.Connection, _record: object) -> None:
+        raw.isolation_level = None  # SQLAlchemy must not let sqlite3 open transactions behind our back
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+            if not (read_only and pragma.startswith("journal_mode")):
+                raw.execute(f"PRAGMA {pragma}")
+        if read_only:
+            raw.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+class Database:
+    """SQLite behind one writer thread (group commit) and a few readers."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database at `path`; the folder must exist."""
+        self.path = path
+        url = f"sqlite:///{path}"
+        self._write_engine = create_engine(url, poolclass=NullPool)
+        self._read_engine = create_engine(url, poolclass=QueuePool, pool_size=READERS)
+        _configure(self._write_engine, read_only=False)
+        _configure(self._read_engine, read_only=True)
+        with self._write_engine.begin() as connection:
+            metadata.create_all(connection)
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_MAX)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._closed = False
+        self.on_commit: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._writer, name="writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, run: Callable[[Connection], T]) -> T:
+        """Run `run` in the writer; return its result after COMMIT, or raise what it raised with nothing changed."""
+        if self._closed:
+            raise StoreClosedError
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def resolve(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        def done(result: Any, error: BaseException | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody is waiting any more
+                loop.call_soon_threadsafe(resolve, result, error)
+
+        self._jobs.put_nowait(_Job(run, done))
+        return await future
+
+    async def read(self, run: Callable[[Connection], T]) -> T:
+        """Run `run` on a read-only connection that sees one consistent snapshot."""
+
+        def work() -> T:
+            with self._read_engine.connect() as connection:
+                return run(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+    def close(self) -> None:
+        """Finish queued writes, checkpoint the write-ahead log and close every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join(timeout=30)
+        self._readers.shutdown()
+        self._read_engine.dispose()
+        self._write_engine.dispose()
+
+    def _writer(self) -> None:
+        with self._write_engine.connect() as connection:
+            while True:
+                job = self._jobs.get()
+                if job is None:
+                    return
+                group = [job]
+                stop = False
+                while len(group) < GROUP_MAX:
+                    try:
+                        following = self._jobs.get_nowait()
+                    except queue.Empty:
+                        break
+                    if following is None:
+                        stop = True
+                        break
+                    group.append(following)
+                self._commit_group(connection, group)
+                if stop:
+                    return
+
+    def _commit_group(self, connection: Connection, group: list[_Job]) -> None:
+        outcomes: list[tuple[_Job, Any, BaseException | None]] = []
+        try:
+            with connection.begin():
+                for job in group:
+                    try:
+                        with connection.begin_nested():
+                            outcomes.append((job, job.run(connection), None))
+                    except Exception as error:  # the job's own refusal: its savepoint is rolled back, others go on
+                        outcomes.append((job, None, error))
+        except Exception as error:  # the commit itself failed: nobody in the group may be told it succeeded
+            outcomes = [(job, None, error) for job in group]
+        for job, result, problem in outcomes:
+            job.done(result, problem)
+        self.on_commit()

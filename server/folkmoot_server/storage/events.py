@@ -1,0 +1,69 @@
+"""The event log: the outbox and the source of every projection."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from folkmoot_server.domain.errors import NotFound
+from folkmoot_server.storage import schema
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event as committed; `seq` counts per meeting from 1 without gaps, `number` over the installation."""
+
+    number: int
+    meeting: str
+    seq: int
+    type: str
+    at: int
+    body: dict[str, Any]
+
+    def wire(self) -> dict[str, Any]:
+        """The event as clients see it."""
+        return {"seq": self.seq, "type": self.type, "at": self.at, "body": self.body}
+
+
+def append(connection: Connection, meeting: str, kind: str, at: int, body: dict[str, Any]) -> int:
+    """Append one event in the caller's transaction and return its seq.
+
+    Raises:
+        NotFound: there is no such meeting.
+    """
+    row = connection.execute(
+        update(schema.meeting)
+        .where(schema.meeting.c.id == meeting)
+        .values(last_seq=schema.meeting.c.last_seq + 1)
+        .returning(schema.meeting.c.last_seq)
+    ).first()
+    if row is None:
+        raise NotFound("meeting.unknown", "There is no such meeting.")
+    seq = int(row[0])
+    connection.execute(
+        schema.event.insert().values(
+            meeting=meeting, seq=seq, type=kind, at=at, body=json.dumps(body, sort_keys=True, ensure_ascii=False)
+        )
+    )
+    return seq
+
+
+def _rows(connection: Connection, *conditions: Any, limit: int) -> list[StoredEvent]:
+    query = select(schema.event).where(*conditions).order_by(schema.event.c.id).limit(limit)
+    return [
+        StoredEvent(row.id, row.meeting, row.seq, row.type, row.at, json.loads(row.body))
+        for row in connection.execute(query)
+    ]
+
+
+def of_meeting(connection: Connection, meeting: str, after: int, limit: int = 500) -> list[StoredEvent]:
+    """Events of one meeting with seq greater than `after`, ascending."""
+    return _rows(connection, schema.event.c.meeting == meeting, schema.event.c.seq > after, limit=limit)
+
+
+def since(connection: Connection, number: int, limit: int = 500) -> list[StoredEvent]:
+    """Events of every meeting with installation number greater than `number`, ascending."""
+    return _rows(connection, schema.event.c.id > number, limit=limit)

@@ -1,0 +1,325 @@
+"""Tables. Only the tables whose name starts with `annex_` link a member to a credential."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+
+def _key(name: str, target: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:
+    return Column(name, String, ForeignKey(target), nullable=nullable, primary_key=primary_key)
+
+
+setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
+
+unit = Table(
+    "unit",
+    metadata,
+    Column("id", String, primary_key=True),
+    _key("parent", "unit.id", nullable=True),
+    Column("name", Text, nullable=False),
+)
+unit_closure = Table(
+    "unit_closure",
+    metadata,
+    _key("ancestor", "unit.id", primary_key=True),
+    _key("descendant", "unit.id", primary_key=True),
+    Column("depth", Integer, nullable=False),
+)
+member = Table(
+    "member",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("code", String, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    _key("unit", "unit.id"),
+    Column("user_handle", LargeBinary, nullable=False, unique=True),
+    Column("joined_at", Integer, nullable=False),
+    Column("left_at", Integer),
+)
+role_grant = Table(
+    "role_grant",
+    metadata,
+    Column("id", String, primary_key=True),
+    _key("member", "member.id"),
+    Column("role", String, nullable=False),
+    _key("unit", "unit.id"),
+    Column("valid_from", Integer, nullable=False),
+    Column("valid_until", Integer, nullable=False),
+    Column("granted_by", String, nullable=False),
+    Column("evidence", Text, nullable=False, default=""),
+    Index("role_grant_member", "member"),
+)
+passkey = Table(
+    "passkey",
+    metadata,
+    Column("id", String, primary_key=True),
+    _key("member", "member.id"),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", Integer, nullable=False),
+    Column("backup_eligible", Integer, nullable=False),
+    Column("backed_up", Integer, nullable=False),
+    Column("added_at", Integer, nullable=False),
+    Column("used_at", Integer),
+)
+enrolment = Table(
+    "enrolment",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    _key("member", "member.id"),
+    Column("expires_at", Integer, nullable=False),
+    Column("used_at", Integer),
+)
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    _key("member", "member.id"),
+    Column("passkey", String, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("used_at", Integer, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+)
+nonce = Table(
+    "nonce",
+    metadata,
+    Column("nonce", LargeBinary, primary_key=True),
+    Column("purpose", String, nullable=False),
+    Column("binding", LargeBinary, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+)
+socket_ticket = Table(
+    "socket_ticket",
+    metadata,
+    Column("ticket_hash", LargeBinary, primary_key=True),
+    Column("session", LargeBinary, nullable=False),
+    Column("meeting", String, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+)
+
+meeting = Table(
+    "meeting",
+    metadata,
+    Column("id", String, primary_key=True),
+    _key("unit", "unit.id"),
+    Column("title", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("starts_at", Integer, nullable=False),
+    Column("time_zone", String, nullable=False),
+    Column("quorum_num", Integer, nullable=False),
+    Column("quorum_den", Integer, nullable=False),
+    Column("quorum_met", Integer, nullable=False, default=0),
+    Column("floor_mode", String, nullable=False),
+    Column("opened_at", Integer),
+    Column("closed_at", Integer),
+    Column("last_seq", Integer, nullable=False, default=0),
+    Column("version", Integer, nullable=False, default=0),
+)
+agenda_item = Table(
+    "agenda_item",
+    metadata,
+    Column("id", String, primary_key=True),
+    _key("meeting", "meeting.id"),
+    Column("position", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("state", String, nullable=False),
+)
+seat = Table(
+    "seat",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    _key("member", "member.id", primary_key=True),
+    Column("site", String, nullable=False),
+    Column("removed", Integer, nullable=False, default=0),
+    Column("muted", Integer, nullable=False, default=0),
+    Column("hand_at", Integer),
+    Column("floor", Integer, nullable=False, default=0),
+    Column("lease_epoch", Integer, nullable=False, default=0),
+    Column("lease_at", Integer, nullable=False, default=0),
+    Column("away", Integer, nullable=False, default=0),
+)
+attendance_interval = Table(
+    "attendance_interval",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _key("meeting", "meeting.id"),
+    _key("member", "member.id"),
+    Column("site", String, nullable=False),
+    Column("from_at", Integer, nullable=False),
+    Column("until_at", Integer),
+    Index("attendance_open", "meeting", "until_at"),
+)
+event = Table(
+    "event",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _key("meeting", "meeting.id"),
+    Column("seq", Integer, nullable=False),
+    Column("type", String, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("meeting", "seq"),
+)
+
+ledger_leaf = Table(
+    "ledger_leaf",
+    metadata,
+    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("meeting", String, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("checkpoint", Text, nullable=False),
+)
+roll = Table(
+    "roll",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    Column("core", Text, nullable=False),
+    Column("roll_hash", LargeBinary, nullable=False),
+    Column("statement", Text),
+    Column("registrar", String),
+)
+annex_roll_entry = Table(
+    "annex_roll_entry",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    _key("member", "member.id", primary_key=True),
+    Column("entry", Text, nullable=False),
+)
+annex_check_in = Table(
+    "annex_check_in",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _key("meeting", "meeting.id"),
+    _key("member", "member.id"),
+    Column("credential", String, nullable=False),
+    Column("statement", Text, nullable=False),
+    UniqueConstraint("meeting", "credential"),
+)
+annex_statement = Table(
+    "annex_statement",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    _key("member", "member.id"),
+    Column("statement", Text, nullable=False),
+)
+trustee = Table(
+    "trustee",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    Column("index", Integer, primary_key=True),
+    _key("member", "member.id"),
+)
+key_message = Table(
+    "key_message",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("trustee", Integer, primary_key=True),
+    Column("message", Text, nullable=False),
+)
+cosigner = Table(
+    "cosigner",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    Column("name", String, primary_key=True),
+    _key("member", "member.id"),
+    Column("key", String, nullable=False, default=""),
+)
+
+election = Table(
+    "election",
+    metadata,
+    Column("id", String, primary_key=True),
+    _key("meeting", "meeting.id"),
+    _key("agenda_item", "agenda_item.id"),
+    Column("title", Text, nullable=False),
+    Column("type", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("majority_kind", String, nullable=False),
+    Column("majority_of", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("manifest", Text),
+    Column("electorate", Text),
+    Column("publish_by", Integer),
+    Column("tally", Text),
+    Column("closing_checkpoint", Text),
+    Column("opening_checkpoint", Text),
+    Column("version", Integer, nullable=False, default=0),
+)
+# Who may vote and has voted: one row for each credential of the electorate. It holds no ballot and no time.
+electorate_seat = Table(
+    "electorate_seat",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("credential", String, primary_key=True),
+    Column("leaf", LargeBinary),
+)
+# A ballot waiting for its batch. The key is its leaf hash, so that row order says nothing.
+pending_ballot = Table(
+    "pending_ballot",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("leaf", LargeBinary, primary_key=True),
+    Column("entry", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+ballot_point = Table(
+    "ballot_point",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("point", LargeBinary, primary_key=True),
+    sqlite_with_rowid=False,
+)
+promise = Table(
+    "promise",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("leaf", LargeBinary, primary_key=True),
+    Column("promise", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+board_entry = Table(
+    "board_entry",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("type", String, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+)
+cosignature = Table(
+    "cosignature",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("line", Text, nullable=False),
+)
+tally_signature = Table(
+    "tally_signature",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("signer", String, primary_key=True),
+    Column("sig", String, nullable=False),
+)
