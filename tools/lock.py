@@ -1,12 +1,14 @@
-"""Writes the lock files from ``pyproject.toml``; run it after changing a dependency.
+"""Writes the lock files of ``pyproject.toml`` and ``web_client/package.json``.
 
-Needs ``uv`` on PATH or beside this interpreter. The files carry hashes and no index address,
-so plain ``pip install --require-hashes -r`` installs them from whatever index is configured.
+Run it after changing a dependency. Needs ``uv`` and ``npm``. The files carry hashes and no
+address of any index or registry, so that they install from whatever is configured.
 """
 
+import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -39,6 +41,26 @@ def main() -> None:
     command = [_uv(), "pip", "compile", "-", *_COMMON, "-c", "requirements.lock", "-o", verify.name]
     subprocess.run(command, cwd=_ROOT, input=wanted, check=True, stdout=subprocess.DEVNULL)
     print(f"wrote {verify.name}")
+    _lock_web_client(_ROOT / "web_client")
+    print("wrote web_client/package-lock.json")
+
+
+def _lock_web_client(client: Path) -> None:
+    """Resolve the client's packages afresh; keep integrity, drop where each came from."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(client / "package.json", folder)
+        command = ["npm", "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run([*command, "--loglevel=error"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        lock = json.loads((Path(folder) / "package-lock.json").read_text())
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    for name, package in packages.items():
+        package.pop("resolved", None)
+        if "integrity" not in package:
+            sys.exit(f"error: {name} has no integrity value")
+        for wanted in package.get("optionalDependencies", {}):
+            if f"node_modules/{wanted}" not in packages:
+                sys.exit(f"error: {name} wants {wanted}, which the registry does not have")
+    (client / "package-lock.json").write_text(json.dumps(lock, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
