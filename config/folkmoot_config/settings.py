@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Settings(BaseModel):
-    """Everything an operator can set; unknown keys are refused and every error names its path."""
+class Settings(BaseSettings):
+    """Everything an operator can set; unknown keys are refused and every error names its path.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Order of precedence: command line, `FOLKMOOT_…` environment, `folkmoot.toml` in the working folder, defaults.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="FOLKMOOT_", toml_file="folkmoot.toml")
 
     data: Path = Path("data")
     host: str = "127.0.0.1"
@@ -33,6 +37,19 @@ class Settings(BaseModel):
     publish_every_s: Annotated[int, Field(ge=1, le=600)] = 5
     publish_batch_min: Annotated[int, Field(ge=1, le=1000)] = 3
     closing_grace_s: Annotated[int, Field(ge=0, le=600)] = 2
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Name the sources in order of precedence."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @field_validator("public_url")
     @classmethod

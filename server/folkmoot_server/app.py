@@ -1,0 +1,207 @@
+"""Composition root: builds one running installation from its settings and takes it down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from sqlalchemy import Connection, select
+
+from folkmoot_config.settings import Settings
+from folkmoot_server.commands.scheduling import VoteScheduler
+from folkmoot_server.domain.errors import FolkmootError
+from folkmoot_server.realtime.media_signalling import MediaSignalling
+from folkmoot_server.realtime.sockets import Realtime
+from folkmoot_server.sfu_client import MediaPool
+from folkmoot_server.storage import schema
+from folkmoot_server.storage.database import Database
+from folkmoot_server.web import routes, routes_votes
+from folkmoot_server.web.context import CONTEXT, Context
+from folkmoot_server.web.middleware import MIDDLEWARES
+from folkmoot_server.web.static import add_static
+from folkmoot_server.web.watchdog import Watchdog
+
+log = structlog.get_logger()
+BODY_MAX = 256 * 1024
+SHUTDOWN_S = 5.0
+
+
+class StartError(FolkmootError):
+    """The installation cannot start with these settings; the message says what to change."""
+
+
+def now_s() -> int:
+    """Seconds since 1970-01-01 UTC, the clock of the installation."""
+    return int(time.time())
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the database in `settings.data`, creating folder and file for their owner only."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Database(settings.data / "folkmoot.db")
+
+
+def server_key(data: Path) -> bytes:
+    """The 32-byte Ed25519 seed of the installation, made on first use and readable by its owner only.
+
+    Raises:
+        StartError: the file exists but is not 32 bytes.
+    """
+    path = data / "server.key"
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+    seed = path.read_bytes()
+    if len(seed) != 32:
+        raise StartError("start.server-key", f"{path} is damaged: it must hold 32 bytes. Restore it from a backup.")
+    return seed
+
+
+def keep_relying_party(tx: Connection, rp_id: str) -> None:
+    """Remember the relying-party id at the first start and refuse another one later.
+
+    Raises:
+        StartError: passkeys of this installation belong to another host name.
+    """
+    stored = tx.execute(select(schema.setting.c.value).where(schema.setting.c.name == "rp_id")).scalar()
+    if stored is None:
+        tx.execute(schema.setting.insert().values(name="rp_id", value=rp_id))
+    elif stored != rp_id:
+        raise StartError(
+            "start.relying-party",
+            f"This installation's passkeys belong to {stored}, but the public URL names {rp_id}. "
+            f"Start it with --public-url https://{stored}, or use another --data folder.",
+        )
+
+
+@dataclass
+class Installation:
+    """A running server; make it with `start`, end it with `stop`."""
+
+    settings: Settings
+    context: Context
+    runner: web.AppRunner
+    port: int
+    _closers: list[Callable[[], object]] = field(default_factory=list)
+
+    async def stop(self) -> None:
+        """Stop in the reverse order of starting; finish queued writes first."""
+        for close in reversed(self._closers):
+            result = close()
+            if asyncio.iscoroutine(result):
+                await result
+
+
+def build_app(context: Context, realtime: Realtime, watchdog: Watchdog) -> web.Application:
+    """The aiohttp application with every route, middleware and header."""
+    app = web.Application(client_max_size=BODY_MAX, middlewares=[watchdog.middleware, *MIDDLEWARES])
+    app[CONTEXT] = context
+    routes.add_routes(app)
+    routes_votes.add_routes(app)
+    realtime.attach(app)
+    app.router.add_get("/healthz", _health)
+    add_static(app)
+    return app
+
+
+async def _health(request: web.Request) -> web.Response:
+    context = request.app[CONTEXT]
+    await context.database.read(lambda tx: tx.execute(select(schema.setting.c.name).limit(1)).first())
+    return web.json_response({"status": "ok"})
+
+
+def _media_pool(settings: Settings, run_dir: Path) -> MediaPool:
+    return MediaPool(
+        workers=settings.media_workers or max(1, (os.cpu_count() or 2) - 1),
+        listen_ip=settings.media_listen_ip,
+        announce_ip=settings.announce_ip,
+        udp_port=settings.media_port,
+        run_dir=run_dir,
+    )
+
+
+async def start(settings: Settings, database: Database) -> Installation:
+    """Start everything on `database` (closed by `stop`) and return when the port is open.
+
+    Raises:
+        StartError: a setting contradicts what the data folder holds.
+        OSError: the port is taken.
+    """
+    seed = server_key(settings.data)
+    await database.write(lambda tx: keep_relying_party(tx, settings.rp_id))
+    pool = _media_pool(settings, settings.data)
+    holder: list[Realtime] = []
+
+    def notify(room: str, owner: str | None, event: str, data: dict[str, object]) -> None:
+        if holder:
+            holder[0].notify_media(room, owner, event, data)
+
+    media = MediaSignalling(pool, notify)
+    context = Context(settings, database, media, seed, now_s, secrets.token_bytes)
+    realtime = Realtime(context)
+    holder.append(realtime)
+    watchdog = Watchdog()
+    runner = web.AppRunner(
+        build_app(context, realtime, watchdog), access_log=None, keepalive_timeout=10, shutdown_timeout=SHUTDOWN_S
+    )
+    installation = Installation(settings, context, runner, settings.port, [database.close])
+    try:
+        await pool.start()
+        installation._closers.append(pool.close)
+        await runner.setup()
+        installation._closers.append(runner.cleanup)
+        await realtime.start()
+        installation._closers.append(realtime.close)
+        scheduler = VoteScheduler(context)
+        await scheduler.start()
+        installation._closers.append(scheduler.close)
+        watchdog.start(runner)
+        installation._closers.append(watchdog.close)
+        site = web.TCPSite(
+            runner, settings.host, settings.port, ssl_context=tls_context(settings), reuse_address=True
+        )
+        await site.start()
+    except BaseException:
+        await installation.stop()
+        raise
+    installation.port = runner.addresses[0][1]
+    return installation
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer with the configured certificate, or None for plain http."""
+    if settings.cert is None or settings.key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.cert, settings.key)
+    return context
+
+
+async def serve(settings: Settings, on_ready: Callable[[Installation], None]) -> None:
+    """Run until SIGTERM or SIGINT; `on_ready` is called once the port is open."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    installation = await start(settings, open_database(settings))
+    try:
+        on_ready(installation)
+        log.info("server.ready", port=installation.port)
+        await stopping.wait()
+    finally:
+        log.info("server.stopping")
+        await installation.stop()

@@ -1,0 +1,248 @@
+"""The `folkmoot` command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from folkmoot_config.settings import Settings
+from folkmoot_server import app
+from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation
+from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_PEOPLE, DEMO_UNITS
+from folkmoot_server.demo.script import run_demo
+from folkmoot_server.domain.errors import FolkmootError
+from folkmoot_server.queries.export import write_meeting
+from folkmoot_server.queries.links import enrolment_links
+
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors are one plain line on standard error and exit code 1, or 2 for wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "run" not in options:
+        parser.print_help()
+        return EXIT_USAGE
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        return int(options.run(options))
+    except ValidationError as error:
+        for item in error.errors():
+            place = ".".join(str(part) for part in item["loc"]) or "settings"
+            print(f"folkmoot: {place}: {item['msg']}", file=sys.stderr)
+        return EXIT_USAGE
+    except FolkmootError as error:
+        print(f"folkmoot: {error.message}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"folkmoot: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="folkmoot", description="Formal meetings with votes that anyone can verify."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_serve(commands)
+    _add_init(commands)
+    _add_demo(commands)
+    _add_export(commands)
+    return parser
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="run the server")
+    serve.set_defaults(run=_serve)
+    serve.add_argument("--data", type=Path, help="folder with database and server key (default: data)")
+    serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default: 8080; 0 takes a free one)")
+    serve.add_argument("--public-url", help="what browsers type, e.g. https://meet.example.org")
+    serve.add_argument("--cert", type=Path, help="TLS certificate chain (PEM)")
+    serve.add_argument("--key", type=Path, help="TLS private key (PEM)")
+    serve.add_argument("--announce-ip", help="address at which browsers reach the media port (default: 127.0.0.1)")
+    serve.add_argument("--media-listen-ip", help="address the media port listens on (default: 127.0.0.1)")
+    serve.add_argument(
+        "--media-port", type=int, help="first UDP port for media; one port a worker (default: free ones)"
+    )
+    serve.add_argument("--media-workers", type=int, help="media worker processes (default: cores - 1)")
+    serve.add_argument("--demo", action="store_true", default=None, help="make a demonstration organisation if empty")
+    serve.add_argument("--reset", action="store_true", help="with --demo: throw the data folder away first")
+    serve.add_argument("--print-links-json", type=Path, help="write the enrolment links to this file as JSON")
+
+
+def _add_init(commands: Any) -> None:
+    init = commands.add_parser("init", help="start an organisation of your own, without demonstration data")
+    init.set_defaults(run=_init)
+    init.add_argument("--data", type=Path, help="folder to create (default: data)")
+    init.add_argument("--public-url", help="what browsers will type; its host name can never change afterwards")
+    init.add_argument("--name", required=True, help="the organisation's name")
+    init.add_argument("--secretary", required=True, help="name of the first person: secretary and registrar")
+    init.add_argument("--chair", required=True, help="name of the second person: chair")
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser("demo", help="hold a whole scripted meeting and verify its vote")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--members", type=int, default=12, help="members on the roll, officers included (default: 12)")
+    demo.add_argument("--tellers", type=int, default=3, help="tellers among them (default: 3)")
+    demo.add_argument("--seed", type=int, default=1, help="seed of names and choices; keys are always random")
+    demo.add_argument("--out", type=Path, required=True, help="folder for bundle.zip, annex.zip, attendance.csv")
+    demo.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser("export", help="write bundle.zip and annex.zip of a meeting")
+    export.set_defaults(run=_export)
+    export.add_argument("--data", type=Path, help="data folder (default: data)")
+    export.add_argument("--meeting", required=True, help="id of the meeting")
+    export.add_argument("--out", type=Path, required=True, help="folder to write to")
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    given = {
+        name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
+    }
+    port = given.get("port")
+    if port and "public_url" not in given:
+        given["public_url"] = f"http://localhost:{port}"
+    return Settings(**given)
+
+
+def _reset(data: Path) -> None:
+    """Remove only what an earlier start made; a folder with anything else in it is refused."""
+    if not data.exists():
+        return
+    if not (data / "folkmoot.db").exists() and any(data.iterdir()):
+        raise app.StartError("start.reset", f"{data} does not look like a Folkmoot data folder; nothing was deleted.")
+    shutil.rmtree(data)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    if options.reset:
+        if not settings.demo:
+            raise app.StartError("start.reset", "--reset deletes all data and works only together with --demo.")
+        _reset(settings.data)
+    if settings.demo:
+        asyncio.run(_make_demo(settings))
+
+    def ready(installation: app.Installation) -> None:
+        asyncio.get_running_loop().create_task(_announce(installation, options.print_links_json))
+
+    asyncio.run(app.serve(settings, ready))
+    return 0
+
+
+async def _make_demo(settings: Settings) -> None:
+    database = app.open_database(settings)
+    try:
+        await database.write(
+            lambda tx: bootstrap_organisation(
+                tx,
+                name=DEMO_NAME,
+                units=DEMO_UNITS,
+                people=DEMO_PEOPLE,
+                now=app.now_s(),
+                rng=secrets.token_bytes,
+                only_if_empty=True,
+            )
+        )
+    finally:
+        database.close()
+
+
+async def _announce(installation: app.Installation, file: Path | None) -> None:
+    """Print a fresh one-time link for everyone who has no passkey yet."""
+    settings = installation.settings
+    links = await installation.context.database.write(
+        lambda tx: enrolment_links(tx, settings.public_url, app.now_s(), secrets.token_bytes)
+    )
+    print(f"\nFolkmoot is ready: {settings.public_url}", flush=True)
+    if links:
+        print("\nOne-time links to enrol a passkey (open each in its own browser profile):")
+        width = max(len(f"{link.role}  {link.name}") for link in links)
+        for link in links:
+            print(f"  {f'{link.role}  {link.name}'.ljust(width)}  {link.url}")
+    print("\nStop with Ctrl+C.", flush=True)
+    if file is not None:
+        body = [{"role": link.role, "name": link.name, "url": link.url} for link in links]
+        temporary = file.with_suffix(".part")
+        temporary.write_text(json.dumps({"url": settings.public_url, "port": installation.port, "links": body}))
+        temporary.rename(file)
+
+
+def _init(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    if (settings.data / "folkmoot.db").exists():
+        raise app.StartError(
+            "start.not-empty", f"{settings.data} already holds an organisation; nothing was changed."
+        )
+    people = (
+        NewPerson(name=options.secretary, unit=None, roles=("secretary", "registrar")),
+        NewPerson(name=options.chair, unit=None, roles=("chair",)),
+    )
+
+    async def make() -> None:
+        database = app.open_database(settings)
+        try:
+            await database.write(
+                lambda tx: bootstrap_organisation(
+                    tx,
+                    name=options.name,
+                    units=(),
+                    people=people,
+                    now=app.now_s(),
+                    rng=secrets.token_bytes,
+                    only_if_empty=True,
+                )
+            )
+            await database.write(lambda tx: app.keep_relying_party(tx, settings.rp_id))
+            app.server_key(settings.data)
+        finally:
+            database.close()
+
+    asyncio.run(make())
+    print(f"{options.name} is ready in {settings.data}.")
+    print(f"Start it: folkmoot serve --data {settings.data} --public-url {settings.public_url}")
+    print("It prints one enrolment link for the secretary and one for the chair.")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    return run_demo(options.members, options.tellers, options.seed, options.out, quiet=options.quiet)
+
+
+def _export(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    if not (settings.data / "folkmoot.db").exists():
+        raise app.StartError("start.no-data", f"{settings.data} holds no organisation.")
+
+    async def read() -> tuple[bytes, bytes]:
+        database = app.open_database(settings)
+        try:
+            return await database.read(lambda tx: write_meeting(tx, options.meeting))
+        finally:
+            database.close()
+
+    bundle, annex = asyncio.run(read())
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "bundle.zip").write_bytes(bundle)
+    (options.out / "annex.zip").write_bytes(annex)
+    print(f"Wrote {options.out}/bundle.zip and {options.out}/annex.zip (the annex names members: keep it safe).")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The demonstration organisation and the scripted meeting behind `folkmoot demo`."""

@@ -1,0 +1,265 @@
+"""`folkmoot demo`: a whole meeting without a browser, over the real interfaces, verified at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import secrets
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random  # noqa: TID251  seeded names and choices of the script; never keys
+from typing import Any
+
+from folkmoot_config.settings import Settings
+from folkmoot_server import app
+from folkmoot_server.commands.organisation import bootstrap_organisation
+from folkmoot_server.demo import votes
+from folkmoot_server.demo.client import DemoError, Person
+from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_UNITS, people
+from folkmoot_server.demo.webrtc import MediaPeer, Microphone
+from folkmoot_voting.verify import verify_bundle
+
+FRAMES = 100
+FRAME_S = 0.02
+SPEAKERS = 3
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Meeting:
+    """What the steps of the script share."""
+
+    origin: str
+    rng: Random
+    persons: list[Person] = field(default_factory=list)
+    id: str = ""
+    election: str = ""
+
+    @property
+    def chair(self) -> Person:
+        """The chair is the first person, the secretary and registrar the second."""
+        return self.persons[0]
+
+    @property
+    def secretary(self) -> Person:
+        """Secretary and registrar."""
+        return self.persons[1]
+
+    def path(self, rest: str) -> str:
+        """An API path of this meeting."""
+        return f"/api/meetings/{self.id}{rest}"
+
+
+class Bar:
+    """A progress bar on standard error; silent when told so."""
+
+    def __init__(self, steps: int, *, quiet: bool) -> None:
+        """Count up to `steps`."""
+        self._steps, self._done, self._quiet = steps, 0, quiet
+
+    def __call__(self, text: str) -> None:
+        """Begin the step called `text`."""
+        self._done += 1
+        if self._quiet:
+            return
+        filled = 24 * self._done // self._steps
+        line = f"[{'#' * filled}{'.' * (24 - filled)}] {self._done}/{self._steps} {text}"
+        print(line, file=sys.stderr, flush=True)
+
+
+def run_demo(members: int, tellers: int, seed: int, out: Path, *, quiet: bool) -> int:
+    """Hold the meeting; write bundle.zip, annex.zip, attendance.csv to `out`; return 0 when all of it verified."""
+    if not 5 <= members <= 500 or not 3 <= tellers <= min(9, members - 2):
+        print("folkmoot demo: needs 5 to 500 members and 3 to 9 tellers among them.", file=sys.stderr)
+        return 2
+    out.mkdir(parents=True, exist_ok=True)
+    bar = Bar(11, quiet=quiet)
+    try:
+        with tempfile.TemporaryDirectory(prefix="folkmoot-demo-") as folder:
+            return asyncio.run(_run(members, tellers, Random(seed), out, Path(folder), bar))  # noqa: S311
+    except DemoError as error:
+        print(f"folkmoot demo: {error}", file=sys.stderr)
+        return 1
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _run(members: int, tellers: int, rng: Random, out: Path, folder: Path, bar: Progress) -> int:
+    port = _free_port()
+    origin = f"http://localhost:{port}"
+    settings = Settings(data=folder / "data", port=port, public_url=origin, closing_grace_s=1, publish_every_s=1)
+    database = app.open_database(settings)
+    roster = people(members, tellers, rng)
+    links = await database.write(
+        lambda tx: bootstrap_organisation(
+            tx, name=DEMO_NAME, units=DEMO_UNITS, people=roster, now=app.now_s(), rng=secrets.token_bytes
+        )
+    )
+    bar("starting server and media worker")
+    installation = await app.start(settings, database)
+    try:
+        async with AsyncExitStack() as stack:
+            meeting = Meeting(origin, rng)
+            bar(f"enrolling {members} passkeys")
+            for link in links:
+                person = await stack.enter_async_context(Person(origin, link.name))
+                await person.enrol(f"{origin}/enrol#{link.token}")
+                meeting.persons.append(person)
+            return await _hold(meeting, tellers, out, bar)
+    finally:
+        await installation.stop()
+
+
+async def _hold(meeting: Meeting, tellers: int, out: Path, bar: Progress) -> int:
+    bar("convening the meeting and freezing the roll")
+    await _convene(meeting)
+    bar("checking in by passkey")
+    credentials = [await votes.check_in(person, meeting.id) for person in meeting.persons]
+    for person in meeting.persons:
+        await person.join_socket(meeting.id)
+    bar("sending sound through the media worker")
+    heard = await _speak(meeting)
+    bar("making the tellers' key")
+    officers = meeting.persons[2 : 2 + tellers]
+    trustees = await votes.make_key(officers, meeting.id)
+    cosigners = [await votes.name_cosigner(person, meeting.id) for person in meeting.persons[: 2 + tellers]]
+    bar("opening the meeting and a secret vote")
+    await meeting.chair.post(meeting.path("/commands"), {"command": "open"})
+    await _start_first_item(meeting)
+    manifest = await votes.open_election(meeting.chair, meeting.id, meeting.election)
+    bar("casting sealed ballots")
+    for person, credential in zip(meeting.persons, credentials, strict=True):
+        await votes.cast(person, meeting.id, manifest, credential, meeting.rng.choice((0, 0, 0, 1, 2)))
+    bar("closing, cosigning and opening the box")
+    await votes.close_election(meeting.chair, meeting.id, meeting.election)
+    await votes.cosign(cosigners, meeting.id, manifest)
+    await votes.count(trustees[:-1], meeting.id, manifest)
+    core = await votes.declare(cosigners[0], meeting.id, manifest)
+    await meeting.chair.post(meeting.path("/commands"), {"command": "close"})
+    bar("downloading bundle and annex")
+    bundle, annex, attendance = await _download(meeting, out)
+    bar("verifying offline")
+    report = verify_bundle(bundle, annex)
+    lines = list(csv.reader(io.StringIO(attendance.decode())))
+    problems = _problems(report, heard, lines, len(meeting.persons))
+    print(f"Result: {core['outcome'][0]['kind']}, counts {core['counts'][0]}, cast {core['cast']}")
+    print(f"Sound: {heard} packets heard. Attendance: {len(lines) - 1} lines.")
+    print(f"Verdict: {report.verdict}, {sum(check.ok is True for check in report.checks)} checks passed.")
+    for problem in problems:
+        print(f"Failed: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _problems(report: Any, heard: int, lines: list[list[str]], members: int) -> list[str]:
+    problems = [f"{check.id} {check.title}" for check in report.checks if check.ok is not True]
+    if report.verdict != "ok":
+        problems.append(f"the verdict is {report.verdict}")
+    if heard < FRAMES // 2:
+        problems.append(f"only {heard} of about {FRAMES} audio packets arrived")
+    if len(lines) - 1 < members:
+        problems.append(f"the attendance list has {len(lines) - 1} lines for {members} members")
+    return problems
+
+
+async def _convene(meeting: Meeting) -> None:
+    secretary = meeting.secretary
+    units = (await secretary.get("/api/organisation"))["units"]
+    top = next(unit["id"] for unit in units if unit["parent"] is None)
+    made = await secretary.post(
+        "/api/meetings",
+        {
+            "title": "Annual general meeting",
+            "unit": top,
+            "starts_at": app.now_s(),
+            "time_zone": "Europe/Berlin",
+            "agenda": [{"title": "Budget"}, {"title": "Any other business"}],
+            "quorum": {"num": 1, "den": 2},
+        },
+    )
+    meeting.id = made["id"]
+    item = (await secretary.get(meeting.path("")))["agenda"][0]["id"]
+    drafted = await secretary.post(
+        meeting.path("/questions"),
+        {
+            "agenda_item": item,
+            "title": "Budget",
+            "type": "yes-no-abstain",
+            "text": "Shall the budget be adopted?",
+            "options": ["yes", "no", "abstain"],
+            "majority": {"kind": "simple", "of": "cast"},
+        },
+    )
+    meeting.election = drafted["election"]
+    await secretary.post(meeting.path("/commands"), {"command": "convene"})
+    await votes.freeze_roll(secretary, meeting.id)
+    await meeting.chair.post(meeting.path("/commands"), {"command": "begin-check-in"})
+
+
+async def _start_first_item(meeting: Meeting) -> None:
+    snapshot = await meeting.chair.get(meeting.path(""))
+    await meeting.chair.post(
+        meeting.path("/commands"), {"command": "start-item", "item": snapshot["agenda"][0]["id"]}
+    )
+
+
+async def _speak(meeting: Meeting) -> int:
+    """Three members speak for two seconds, a fourth listens; return the packets that the listener received."""
+    async with AsyncExitStack() as stack:
+        microphones = []
+        for number, person in enumerate(meeting.persons[:SPEAKERS]):
+            peer = MediaPeer(person.media)
+            stack.push_async_callback(peer.close)
+            await peer.connect("send")
+            microphone = Microphone(peer, level_dbov=30 + 5 * number)
+            await person.media(
+                "produce",
+                {
+                    "transport_id": peer.transport_id,
+                    "kind": "audio",
+                    "rtpParameters": microphone.parameters(),
+                    "source": "microphone",
+                    "paused": False,
+                },
+            )
+            microphones.append(microphone)
+        listener = MediaPeer(meeting.persons[SPEAKERS].media)
+        stack.push_async_callback(listener.close)
+        await listener.connect("recv")
+        capabilities = await meeting.persons[SPEAKERS].media("capabilities", {})
+        listed = await meeting.persons[SPEAKERS].media("list", {})
+        for producer in (one for one in listed["producers"] if one["kind"] == "audio"):
+            request = {
+                "transport_id": listener.transport_id,
+                "producer_id": producer["producer_id"],
+                "rtpCapabilities": capabilities["rtp_capabilities"],
+            }
+            consumer = await meeting.persons[SPEAKERS].media("consume", request)
+            await meeting.persons[SPEAKERS].media("resume_consumer", {"consumer_id": consumer["id"]})
+        for _ in range(FRAMES):
+            for microphone in microphones:
+                microphone.frame()
+            await asyncio.sleep(FRAME_S)
+        return max(listener.received.values(), default=0)
+
+
+async def _download(meeting: Meeting, out: Path) -> tuple[bytes, bytes, bytes]:
+    auditor = meeting.persons[-1]
+    files = []
+    for name in ("bundle.zip", "annex.zip", "attendance.csv"):
+        path = meeting.path(f"/{name}")
+        status, body = await auditor.raw("GET", path)
+        if status != 200:
+            raise DemoError(f"{auditor.name}: GET {path} answered {status}")
+        (out / name).write_bytes(body)
+        files.append(body)
+    return files[0], files[1], files[2]
