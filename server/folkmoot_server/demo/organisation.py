@@ -9,11 +9,56 @@ from folkmoot_server.commands.organisation import NewPerson
 DEMO_NAME = "Valley Cooperative"
 DEMO_UNITS = ("Upper village", "Lower village")
 
-FIRST = (
-    "Lan Binh Ana Jonas Maria Tuan Claire Pedro Greta Amira Hugo Linh Marta Omar Eva Nam Lucie Rui Karin Samir Ines "
-    "Paul Thu Elisa Karl Leila Mai Bruno Heidi Yusuf"
-).split()
-LAST = "Nguyen Keller Silva Martin Haddad Weber Tran Costa Dubois Pham Richter Lopes Moreau Le Vogel Saleh".split()
+FIRST = [
+    "Lan",
+    "Binh",
+    "Ana",
+    "Jonas",
+    "Maria",
+    "Tuan",
+    "Claire",
+    "Pedro",
+    "Greta",
+    "Amira",
+    "Hugo",
+    "Linh",
+    "Marta",
+    "Omar",
+    "Eva",
+    "Nam",
+    "Lucie",
+    "Rui",
+    "Karin",
+    "Samir",
+    "Ines",
+    "Paul",
+    "Thu",
+    "Elisa",
+    "Karl",
+    "Leila",
+    "Mai",
+    "Bruno",
+    "Heidi",
+    "Yusuf",
+]
+LAST = [
+    "Nguyen",
+    "Keller",
+    "Silva",
+    "Martin",
+    "Haddad",
+    "Weber",
+    "Tran",
+    "Costa",
+    "Dubois",
+    "Pham",
+    "Richter",
+    "Lopes",
+    "Moreau",
+    "Le",
+    "Vogel",
+    "Saleh",
+]
 
 
 def _person(name: str, *roles: str, unit: int | None = None) -> NewPerson:
