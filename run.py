@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Set up Folkmoot and start it with a demonstration organisation.",
         epilog="'python3 run.py test [pytest arguments]' runs everything that CI runs.",
     )
-    parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="port to listen on (default: 8080)")
     parser.add_argument("--data", type=Path, default=ROOT / "data", help="data folder (default: ./data)")
     parser.add_argument("--reset", action="store_true", help="empty the data folder first")
@@ -35,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cert", type=Path, help="TLS certificate chain (PEM)")
     parser.add_argument("--key", type=Path, help="TLS private key (PEM)")
     parser.add_argument("--announce-ip", help="address that phones and browsers send media to")
+    parser.add_argument("--media-listen-ip", help="address of the media port (default: any, with --announce-ip)")
+    parser.add_argument("--media-port", type=int, help="first UDP port for media (default: free ones)")
     parser.add_argument("--setup-only", action="store_true", help="install and build, then stop")
     parser.add_argument("--install-system", action="store_true", help=house.INSTALL_SYSTEM_HELP)
     return parser
@@ -46,7 +48,9 @@ def _serve_command(options: argparse.Namespace) -> list[str]:
     command += ["--host", options.host, "--port", str(options.port), "--data", str(options.data)]
     if options.reset:
         command.append("--reset")
-    for name in ("public_url", "cert", "key", "announce_ip"):
+    if options.announce_ip is not None and options.media_listen_ip is None:
+        options.media_listen_ip = "0.0.0.0"  # noqa: S104  # announced to others, so reachable by them
+    for name in ("public_url", "cert", "key", "announce_ip", "media_listen_ip", "media_port"):
         value = getattr(options, name)
         if value is not None:
             command += ["--" + name.replace("_", "-"), str(value)]
