@@ -149,6 +149,7 @@ seat = Table(
     Column("lease_epoch", Integer, nullable=False, default=0),
     Column("lease_at", Integer, nullable=False, default=0),
     Column("away", Integer, nullable=False, default=0),
+    Column("departed", String, nullable=False, default=""),  # why the last interval ended; "" while one is open
 )
 attendance_interval = Table(
     "attendance_interval",
@@ -178,6 +179,9 @@ ledger_leaf = Table(
     metadata,
     Column("index", Integer, primary_key=True, autoincrement=False),
     Column("meeting", String, nullable=False),
+    Column("election", String, nullable=False, default=""),
+    Column("type", String, nullable=False),
+    Column("at", Integer, nullable=False),
     Column("entry", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
@@ -213,6 +217,7 @@ annex_check_in = Table(
     Column("statement", Text, nullable=False),
     UniqueConstraint("meeting", "credential"),
 )
+# Statements of trustees (kind "trustee", name = index) and cosigners (kind "cosigner", name = "name key").
 annex_statement = Table(
     "annex_statement",
     metadata,
@@ -262,10 +267,12 @@ election = Table(
     Column("position", Integer, nullable=False),
     Column("manifest", Text),
     Column("electorate", Text),
-    Column("publish_by", Integer),
+    Column("closes_at", Integer),
+    Column("aggregate", Text),
     Column("tally", Text),
-    Column("closing_checkpoint", Text),
     Column("opening_checkpoint", Text),
+    Column("closing_checkpoint", Text),
+    Column("checkpoint", Text),
     Column("version", Integer, nullable=False, default=0),
 )
 # Who may vote and has voted: one row for each credential of the electorate. It holds no ballot and no time.
