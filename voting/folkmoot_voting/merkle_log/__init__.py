@@ -1,1 +1,51 @@
 """RFC 6962 hashing, proofs and C2SP checkpoints; knows nothing of elections."""
+
+from .checkpoint import (
+    Checkpoint,
+    Note,
+    SignatureLine,
+    cosign,
+    key_id,
+    parse_note,
+    parse_signature_line,
+    sign_checkpoint,
+    valid_cosigners,
+    verify_cosignature,
+    verify_note,
+)
+from .tree import (
+    EMPTY_ROOT,
+    Frontier,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    node_hash,
+    prefix_roots,
+    tree_hash,
+    verify_consistency,
+    verify_inclusion,
+)
+
+__all__ = [
+    "EMPTY_ROOT",
+    "Checkpoint",
+    "Frontier",
+    "Note",
+    "SignatureLine",
+    "consistency_proof",
+    "cosign",
+    "inclusion_proof",
+    "key_id",
+    "leaf_hash",
+    "node_hash",
+    "parse_note",
+    "parse_signature_line",
+    "prefix_roots",
+    "sign_checkpoint",
+    "tree_hash",
+    "valid_cosigners",
+    "verify_consistency",
+    "verify_cosignature",
+    "verify_inclusion",
+    "verify_note",
+]

@@ -1,0 +1,159 @@
+"""Encodings of section 1: base64url, length prefixes, tagged hashes and canonical JSON (RFC 8785)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import unicodedata
+from typing import Any, NoReturn
+
+import rfc8785
+
+from .errors import EncodingError
+
+MAX_MESSAGE = 256 * 1024
+MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 16
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+JsonObject = dict[str, Any]
+
+_B64U = re.compile(r"[A-Za-z0-9_-]*\Z")
+
+
+def b64u(data: bytes) -> str:
+    """Encode as base64url without padding (RFC 4648 section 5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def unb64u(text: str) -> bytes:
+    """Decode strict base64url.
+
+    Raises:
+        EncodingError: on padding, another alphabet or non-zero trailing bits.
+    """
+    if not _B64U.match(text) or len(text) % 4 == 1:
+        raise EncodingError("not base64url without padding")
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise EncodingError("not base64url without padding") from error
+    if len(text) % 4 and b64u(data) != text:
+        raise EncodingError("base64url with non-zero trailing bits")
+    return data
+
+
+def u32(number: int) -> bytes:
+    """Return 4 bytes, big-endian."""
+    return number.to_bytes(4, "big")
+
+
+def u64(number: int) -> bytes:
+    """Return 8 bytes, big-endian."""
+    return number.to_bytes(8, "big")
+
+
+def lp(data: bytes | str) -> bytes:
+    """Prefix with the 4-byte big-endian length; text is UTF-8."""
+    raw = data.encode("utf-8") if isinstance(data, str) else data
+    return u32(len(raw)) + raw
+
+
+def h(tag: str, *fields: bytes | str) -> bytes:
+    """Return the 32-byte tagged SHA-256 of section 1."""
+    return hashlib.sha256(lp(tag) + b"".join(map(lp, fields))).digest()
+
+
+def h512(tag: str, *fields: bytes | str) -> bytes:
+    """Return the 64-byte tagged SHA-512 of section 1."""
+    return hashlib.sha512(lp(tag) + b"".join(map(lp, fields))).digest()
+
+
+def crockford(data: bytes, bits: int) -> str:
+    """Return the first `bits` bits (a multiple of 5) as Crockford base32."""
+    number = int.from_bytes(data, "big") >> (len(data) * 8 - bits)
+    return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(bits - 5, -1, -5))
+
+
+def jcs(value: Any) -> bytes:
+    """Return RFC 8785 bytes of a value of section 1.
+
+    Raises:
+        EncodingError: for floats, null, integers beyond 2^53 - 1, text not in NFC, nesting beyond 16.
+    """
+    _check_value(value, 0)
+    return rfc8785.dumps(value)
+
+
+def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
+    """Parse bytes that must be exactly the RFC 8785 form of what they say.
+
+    Raises:
+        EncodingError: too long, not JSON, duplicate keys, or not canonical.
+    """
+    if len(data) > limit:
+        raise EncodingError(f"longer than {limit} bytes")
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_no_duplicates,
+            parse_float=_refuse_number,
+            parse_constant=_refuse_number,
+            parse_int=_bounded_int,
+        )
+    except EncodingError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise EncodingError("not JSON") from error
+    if jcs(value) != data:
+        raise EncodingError("not canonical JSON (RFC 8785)")
+    return value
+
+
+def _check_value(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise EncodingError("nested too deeply")
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise EncodingError("object key is not text")
+            _check_text(key)
+            _check_value(item, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_value(item, depth + 1)
+    elif isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            raise EncodingError("integer beyond 2^53 - 1")
+    else:
+        raise EncodingError("only objects, lists, text, integers and booleans are allowed")
+
+
+def _check_text(text: str) -> None:
+    if not text.isascii():
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise EncodingError("text holds a lone surrogate")
+        if not unicodedata.is_normalized("NFC", text):
+            raise EncodingError("text is not in NFC")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> JsonObject:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise EncodingError("duplicate key")
+    return result
+
+
+def _refuse_number(_text: str) -> NoReturn:
+    raise EncodingError("numbers are integers")
+
+
+def _bounded_int(text: str) -> int:
+    if len(text) > 17:
+        raise EncodingError("integer beyond 2^53 - 1")
+    return int(text)

@@ -1,0 +1,204 @@
+"""The roll of section 3: salted entries for the annex, a public core, and the registrar's statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from . import challenges, fields
+from .assertion import ASSERTION, COSE_KEY, CREDENTIAL_ID, RelyingParty, verify_assertion
+from .encoding import JsonObject, b64u, h, jcs, unb64u
+from .errors import AssertionInvalid, EncodingError, RollInvalid
+from .merkle_log import leaf_hash, tree_hash
+
+RP = fields.record(
+    id=fields.text(253),
+    origins=fields.items(fields.text(300), 1, 8),
+)
+ENTRY = fields.record(
+    member=fields.ident,
+    name=fields.text(),
+    weight=fields.const(1),
+    passkeys=fields.items(fields.record(id=CREDENTIAL_ID, key=COSE_KEY), 0, 20),
+    exception=fields.empty_or(fields.text()),
+    salt=fields.hash32,
+)
+CORE = fields.record(
+    v=fields.const(1),
+    meeting=fields.ident,
+    organisation=fields.ident,
+    root=fields.hash32,
+    size=fields.integer(),
+    exceptions=fields.integer(),
+    frozen_at=fields.moment,
+    rp=RP,
+    registrar=fields.record(passkey=CREDENTIAL_ID, key=COSE_KEY),
+)
+STATEMENT = fields.record(core=CORE, nonce=fields.hash32, assertion=ASSERTION)
+
+
+@dataclass(frozen=True)
+class RollCore:
+    """The public part of a roll and its hash."""
+
+    json: JsonObject
+    hash: bytes
+    meeting: str
+    organisation: str
+    root: bytes
+    size: int
+    exceptions: int
+    frozen_at: int
+    rp: RelyingParty
+    registrar_passkey: bytes
+    registrar_key: bytes
+
+    @classmethod
+    def from_json(cls, core: JsonObject) -> RollCore:
+        """Check the fields and compute roll_hash.
+
+        Raises:
+            RollInvalid: unknown or wrong fields.
+        """
+        try:
+            parts = CORE(core)
+            roll_hash = h("fm1/roll", jcs(core))
+        except EncodingError as error:
+            raise RollInvalid(f"roll: {error.detail}", "voting.roll-malformed") from error
+        return cls(
+            json=core,
+            hash=roll_hash,
+            meeting=parts["meeting"],
+            organisation=parts["organisation"],
+            root=parts["root"],
+            size=parts["size"],
+            exceptions=parts["exceptions"],
+            frozen_at=parts["frozen_at"],
+            rp=RelyingParty(parts["rp"]["id"], tuple(parts["rp"]["origins"])),
+            registrar_passkey=parts["registrar"]["passkey"],
+            registrar_key=parts["registrar"]["key"],
+        )
+
+
+def make_entry(
+    member: str, name: str, passkeys: Iterable[tuple[bytes, bytes]], salt: bytes, exception: str = ""
+) -> JsonObject:
+    """Return a roll entry; passkeys are (WebAuthn credential id, COSE key).
+
+    Raises:
+        RollInvalid: a field breaks section 3.
+    """
+    entry: JsonObject = {
+        "member": member,
+        "name": name,
+        "weight": 1,
+        "passkeys": [{"id": b64u(identity), "key": b64u(key)} for identity, key in passkeys],
+        "exception": exception,
+        "salt": b64u(salt),
+    }
+    check_entries([entry])
+    return entry
+
+
+def check_entries(entries: Sequence[JsonObject]) -> None:
+    """Check the fields, the order and that no member or passkey comes twice.
+
+    Raises:
+        RollInvalid: with the first fault.
+    """
+    last, passkeys = "", set()
+    for entry in entries:
+        try:
+            parts = ENTRY(entry)
+        except EncodingError as error:
+            raise RollInvalid(f"roll entry: {error.detail}", "voting.roll-malformed") from error
+        if parts["member"] <= last:
+            raise RollInvalid("roll entries are not sorted by member", "voting.roll-order")
+        last = parts["member"]
+        for passkey in parts["passkeys"]:
+            if passkey["id"] in passkeys:
+                raise RollInvalid("a passkey is listed twice", "voting.roll-passkey-twice")
+            passkeys.add(passkey["id"])
+
+
+def entries_root(entries: Iterable[JsonObject]) -> bytes:
+    """Return the RFC 6962 root over the JCS bytes of the entries."""
+    return tree_hash(leaf_hash(jcs(entry)) for entry in entries)
+
+
+def build_core(
+    entries: Iterable[JsonObject],
+    *,
+    meeting: str,
+    organisation: str,
+    frozen_at: int,
+    rp: RelyingParty,
+    registrar: tuple[bytes, bytes],
+) -> tuple[list[JsonObject], RollCore]:
+    """Sort the entries and return them with the core; registrar is (credential id, COSE key).
+
+    Raises:
+        RollInvalid: an entry or field breaks section 3.
+    """
+    ordered = sorted(entries, key=lambda entry: str(entry["member"]))
+    check_entries(ordered)
+    core: JsonObject = {
+        "v": 1,
+        "meeting": meeting,
+        "organisation": organisation,
+        "root": b64u(entries_root(ordered)),
+        "size": len(ordered),
+        "exceptions": sum(1 for entry in ordered if entry["exception"]),
+        "frozen_at": frozen_at,
+        "rp": rp_json(rp),
+        "registrar": {"passkey": b64u(registrar[0]), "key": b64u(registrar[1])},
+    }
+    return ordered, RollCore.from_json(core)
+
+
+def rp_json(rp: RelyingParty) -> JsonObject:
+    """Return the JSON form of a relying party."""
+    return {"id": rp.id, "origins": list(rp.origins)}
+
+
+def make_statement(core: RollCore, nonce: bytes, assertion: JsonObject) -> JsonObject:
+    """Return roll.json after checking the registrar's assertion.
+
+    Raises:
+        RollInvalid: the assertion does not verify.
+    """
+    statement: JsonObject = {"core": core.json, "nonce": b64u(nonce), "assertion": assertion}
+    verify_statement(statement)
+    return statement
+
+
+def verify_statement(statement: JsonObject) -> RollCore:
+    """Check the registrar's assertion over the roll and return the core.
+
+    Raises:
+        RollInvalid: malformed or not signed by the registrar's passkey.
+    """
+    try:
+        STATEMENT(statement)
+    except EncodingError as error:
+        raise RollInvalid(f"roll statement: {error.detail}", "voting.roll-malformed") from error
+    core = RollCore.from_json(statement["core"])
+    challenge = challenges.registrar(core.hash, unb64u(statement["nonce"]))
+    try:
+        verify_assertion(core.rp, challenge, core.registrar_key, statement["assertion"])
+    except AssertionInvalid as error:
+        raise RollInvalid(f"registrar's signature: {error.detail}", "voting.roll-unsigned") from error
+    return core
+
+
+def passkey_of(entry: JsonObject, credential_id: bytes) -> bytes:
+    """Return the COSE key of one passkey of a roll entry.
+
+    Raises:
+        RollInvalid: the entry does not list it.
+    """
+    wanted = b64u(credential_id)
+    for passkey in entry["passkeys"]:
+        if passkey["id"] == wanted:
+            return unb64u(passkey["key"])
+    raise RollInvalid("the passkey is not in the member's roll entry", "voting.roll-passkey")

@@ -1,0 +1,263 @@
+"""Aggregate, decryption shares, counts and the signed tally (section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import fields, group, rules, signing
+from .ballot import Answer
+from .board import PARTS, intent_hash, share_hash
+from .encoding import JsonObject, b64u, h, h512, jcs, u32, unb64u
+from .errors import EncodingError, TallyInvalid
+from .group import Rng
+from .manifest import Manifest
+
+CORE = fields.record(
+    v=fields.const(1),
+    election=fields.ident,
+    manifest=fields.hash32,
+    closing=fields.hash32,
+    aggregate=fields.empty_or(fields.hash32),
+    cast=fields.integer(),
+    counts=fields.items(fields.items(fields.integer(), 0, 100), 0, 100),
+    trustees=fields.items(fields.index, 0, 9),
+    quorum=fields.record(met=fields.boolean, present=fields.integer(), roll=fields.integer()),
+    outcome=fields.items(fields.record(kind=fields.text(64), option=fields.integer(-1)), 0, 100),
+    exceptions=fields.integer(),
+    counted_at=fields.moment,
+)
+TALLY = fields.record(
+    core=CORE,
+    signatures=fields.record(
+        server=fields.signature,
+        chair=fields.signature,
+        trustees=fields.items(fields.record(trustee=fields.index, sig=fields.signature), 0, 9),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """The homomorphic sums: per question and option (sum alpha, sum beta), and their hash."""
+
+    pairs: tuple[tuple[tuple[bytes, bytes], ...], ...]
+    hash: bytes
+
+
+def aggregate(manifest: Manifest, ballots: Iterable[Sequence[Answer]]) -> Aggregate:
+    """Sum all ballots' decoded answers (weight 1 each)."""
+    sums = [[[group.IDENTITY, group.IDENTITY] for _ in one.options] for one in manifest.questions]
+    for answers in ballots:
+        for row, answer in zip(sums, answers, strict=True):
+            for pair, option in zip(row, answer.options, strict=True):
+                pair[0] = group.add(pair[0], option.alpha)
+                pair[1] = group.add(pair[1], option.beta)
+    pairs = tuple(tuple((alpha, beta) for alpha, beta in row) for row in sums)
+    flat = [point for row in pairs for pair in row for point in pair]
+    return Aggregate(pairs, h("fm1/aggregate", manifest.hash, *flat))
+
+
+def partial_decrypt(
+    manifest: Manifest, total: Aggregate, trustee: int, secret: bytes, rng: Rng
+) -> list[list[JsonObject]]:
+    """Return a trustee's share parts; secret is x_j.
+
+    Raises:
+        TallyInvalid: the secret is not the one of this trustee's verification key.
+    """
+    if group.mult_base(secret) != manifest.trustees.verification_keys[trustee - 1]:
+        raise TallyInvalid("this is not the trustee's share of the key", "voting.share-key")
+    parts: list[list[JsonObject]] = []
+    for question, row in enumerate(total.pairs):
+        parts.append([])
+        for option, (alpha, _) in enumerate(row):
+            d = group.mult(secret, alpha)
+            s = group.random_scalar(rng)
+            u, w = group.mult_base(s), group.mult(s, alpha)
+            c = _share_challenge(manifest, total, trustee, question, option, (d, u, w))
+            z = group.scalar_add(s, group.scalar_mul(c, secret))
+            parts[-1].append({"d": b64u(d), "u": b64u(u), "w": b64u(w), "z": b64u(z)})
+    return parts
+
+
+def check_parts(manifest: Manifest, total: Aggregate, trustee: int, parts: Any) -> None:
+    """Check the proofs of correct decryption (V19).
+
+    Raises:
+        TallyInvalid: malformed parts or a failing proof.
+    """
+    if not 1 <= trustee <= manifest.trustees.count:
+        raise TallyInvalid("no such trustee", "voting.share-trustee")
+    try:
+        decoded = PARTS(parts)
+    except EncodingError as error:
+        raise TallyInvalid(f"share: {error.detail}", "voting.share-malformed") from error
+    if [len(row) for row in decoded] != [len(row) for row in total.pairs]:
+        raise TallyInvalid("a share has a part for every option", "voting.share-malformed")
+    key = manifest.trustees.verification_keys[trustee - 1]
+    for question, row in enumerate(total.pairs):
+        for option, (alpha, _) in enumerate(row):
+            d, u, w, z = (decoded[question][option][name] for name in "duwz")
+            if not (all(map(group.is_point, (d, u, w))) and group.is_scalar(z)):
+                raise TallyInvalid("a part of a share is not canonical", "voting.share-proof")
+            c = _share_challenge(manifest, total, trustee, question, option, (d, u, w))
+            fits_key = group.mult_base(z) == group.add(u, group.mult(c, key))
+            if not fits_key or group.mult(z, alpha) != group.add(w, group.mult(c, d)):
+                raise TallyInvalid(f"the share of trustee {trustee} is not proved", "voting.share-proof")
+
+
+def check_intent(manifest: Manifest, closing: bytes, total: Aggregate, intent: JsonObject) -> None:
+    """Check a well-formed intent entry against what was recomputed (V17).
+
+    Raises:
+        TallyInvalid: another manifest, closing or aggregate, no such trustee, or not signed.
+    """
+    expected = (b64u(manifest.hash), b64u(closing), b64u(total.hash))
+    if (intent["manifest"], intent["closing"], intent["aggregate"]) != expected:
+        raise TallyInvalid("an intent names another ballot box", "voting.intent-foreign")
+    digest = intent_hash(manifest.hash, closing, total.hash, intent["trustee"])
+    _check_trustee_signature(manifest, intent, digest, "intent")
+
+
+def check_share_signature(manifest: Manifest, total: Aggregate, share: JsonObject) -> None:
+    """Check a well-formed share entry's binding and signature (V18).
+
+    Raises:
+        TallyInvalid: another manifest or aggregate, no such trustee, or not signed.
+    """
+    if (share["manifest"], share["aggregate"]) != (b64u(manifest.hash), b64u(total.hash)):
+        raise TallyInvalid("a share names another ballot box", "voting.share-foreign")
+    digest = share_hash(manifest.hash, total.hash, share["trustee"], share["parts"])
+    _check_trustee_signature(manifest, share, digest, "share")
+
+
+def check_share(manifest: Manifest, total: Aggregate, share: JsonObject) -> None:
+    """Run both checks of a share entry, as the server does on arrival.
+
+    Raises:
+        TallyInvalid: with the reason.
+    """
+    check_share_signature(manifest, total, share)
+    check_parts(manifest, total, share["trustee"], share["parts"])
+
+
+def combine(manifest: Manifest, total: Aggregate, shares: Mapping[int, Any], cast: int) -> list[list[int]]:
+    """Return the counts from exactly t checked shares (trustee -> JSON parts).
+
+    Raises:
+        TallyInvalid: not exactly t shares, or no count in 0..cast fits.
+    """
+    indices = sorted(shares)
+    if len(indices) != manifest.trustees.threshold:
+        raise TallyInvalid("exactly the threshold of shares is combined", "voting.tally-shares")
+    coefficients = group.lagrange_at_zero(indices)
+    counts: list[list[int]] = []
+    for question, row in enumerate(total.pairs):
+        counts.append([])
+        for option, (_, beta) in enumerate(row):
+            rest = beta
+            for index, coefficient in zip(indices, coefficients, strict=True):
+                d = unb64u(shares[index][question][option]["d"])
+                rest = group.sub(rest, group.mult(coefficient, d))
+            count = group.small_log(rest, cast)
+            if count is None:
+                raise TallyInvalid("the shares do not open the box", "voting.tally-counts")
+            counts[-1].append(count)
+        if sum(counts[-1]) != cast:
+            raise TallyInvalid("the counts do not sum to the ballots cast", "voting.tally-counts")
+    return counts
+
+
+def make_core(
+    manifest: Manifest,
+    *,
+    closing: bytes,
+    total: Aggregate | None,
+    cast: int,
+    counts: list[list[int]],
+    trustees: Sequence[int],
+    counted_at: int,
+) -> JsonObject:
+    """Return the tally core; with fewer than 3 ballots pass no aggregate, counts or trustees."""
+    return {
+        "v": 1,
+        "election": manifest.election,
+        "manifest": b64u(manifest.hash),
+        "closing": b64u(closing),
+        "aggregate": b64u(total.hash) if total else "",
+        "cast": cast,
+        "counts": counts,
+        "trustees": sorted(trustees),
+        "quorum": quorum_json(manifest),
+        "outcome": [one.to_json() for one in rules.evaluate(manifest, counts, cast)],
+        "exceptions": manifest.exceptions,
+        "counted_at": counted_at,
+    }
+
+
+def quorum_json(manifest: Manifest) -> JsonObject:
+    """Return the core's quorum field."""
+    return {"met": rules.quorum_met(manifest), "present": manifest.present, "roll": manifest.roll_size}
+
+
+def tally_hash(core: JsonObject) -> bytes:
+    """Return the hash that server, chair and trustees sign."""
+    return h("fm1/tally", jcs(core))
+
+
+def make_tally(core: JsonObject, *, server: bytes, chair: bytes, trustees: Mapping[int, bytes]) -> JsonObject:
+    """Return tally.json from the signatures over tally_hash."""
+    return {
+        "core": core,
+        "signatures": {
+            "server": b64u(server),
+            "chair": b64u(chair),
+            "trustees": [{"trustee": index, "sig": b64u(trustees[index])} for index in sorted(trustees)],
+        },
+    }
+
+
+def verify_tally_signatures(manifest: Manifest, tally: JsonObject) -> None:
+    """Check all signatures of a well-formed tally.
+
+    Raises:
+        TallyInvalid: one is missing, surplus or does not verify.
+    """
+    digest, signatures = tally_hash(tally["core"]), tally["signatures"]
+    signed = [("server", manifest.server_key, signatures["server"])]
+    signed.append(("chair", manifest.cosigners["chair"], signatures["chair"]))
+    if [one["trustee"] for one in signatures["trustees"]] != tally["core"]["trustees"]:
+        raise TallyInvalid("the trustees of the count sign the tally", "voting.tally-signatures")
+    for one in signatures["trustees"]:
+        if one["trustee"] > manifest.trustees.count:
+            raise TallyInvalid("no such trustee", "voting.tally-signatures")
+        key = manifest.trustees.sign_keys[one["trustee"] - 1]
+        signed.append((f"trustee {one['trustee']}", key, one["sig"]))
+    for name, key, signature in signed:
+        if not signing.is_valid(key, digest, unb64u(signature)):
+            raise TallyInvalid(f"the tally is not signed by the {name}", "voting.tally-signatures")
+
+
+def _share_challenge(
+    manifest: Manifest,
+    total: Aggregate,
+    trustee: int,
+    question: int,
+    option: int,
+    points: tuple[bytes, bytes, bytes],
+) -> bytes:
+    d, u, w = points
+    place = (u32(trustee), u32(question), u32(option))
+    key = manifest.trustees.verification_keys[trustee - 1]
+    alpha = total.pairs[question][option][0]
+    return group.reduce(h512("fm1/decrypt", manifest.hash, total.hash, *place, alpha, d, key, u, w))
+
+
+def _check_trustee_signature(manifest: Manifest, entry: JsonObject, digest: bytes, what: str) -> None:
+    index = entry["trustee"]
+    if not 1 <= index <= manifest.trustees.count:
+        raise TallyInvalid("no such trustee", f"voting.{what}-trustee")
+    if not signing.is_valid(manifest.trustees.sign_keys[index - 1], digest, unb64u(entry["sig"])):
+        raise TallyInvalid(f"the {what} of trustee {index} is not signed", f"voting.{what}-unsigned")
