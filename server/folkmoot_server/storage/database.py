@@ -117,27 +117,32 @@ class Database:
         self._write_engine.dispose()
 
     def _writer(self) -> None:
-        with self._write_engine.connect() as connection:
-            while True:
-                job = self._jobs.get()
-                if job is None:
-                    return
-                group = [job]
-                stop = False
-                while len(group) < GROUP_MAX:
-                    try:
-                        following = self._jobs.get_nowait()
-                    except queue.Empty:
-                        break
-                    if following is None:
-                        stop = True
-                        break
-                    group.append(following)
-                self._commit_group(connection, group)
-                if stop:
-                    return
+        running = True
+        while running:
+            with self._write_engine.connect() as connection:
+                healthy = True
+                while running and healthy:
+                    group, running = self._next_group()
+                    healthy = not group or self._commit_group(connection, group)
+                if not healthy:
+                    connection.invalidate()  # its state is unknown; opening the file anew is the recovery
 
-    def _commit_group(self, connection: Connection, group: list[_Job]) -> None:
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        """Wait for a job, take what else is queued; the flag is False when the store is closing."""
+        group: list[_Job] = []
+        while len(group) < GROUP_MAX:
+            try:
+                job = self._jobs.get(block=not group)
+            except queue.Empty:
+                break
+            if job is None:
+                return group, False
+            group.append(job)
+        return group, True
+
+    def _commit_group(self, connection: Connection, group: list[_Job]) -> bool:
+        """Run and commit a group and answer its callers; False when the commit itself failed."""
+        committed = True
         outcomes: list[tuple[_Job, Any, BaseException | None]] = []
         try:
             with connection.begin():
@@ -148,7 +153,9 @@ class Database:
                     except Exception as error:  # the job's own refusal: its savepoint is rolled back, others go on
                         outcomes.append((job, None, error))
         except Exception as error:  # the commit itself failed: nobody in the group may be told it succeeded
+            committed = False
             outcomes = [(job, None, error) for job in group]
         for job, result, problem in outcomes:
             job.done(result, problem)
         self.on_commit()
+        return committed

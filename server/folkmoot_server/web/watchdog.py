@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -24,8 +23,8 @@ class Watchdog:
     def __init__(self, idle_s: float = IDLE_S) -> None:
         """Allow each connection `idle_s` seconds without a running handler."""
         self._idle_s = idle_s
-        self._busy: WeakKeyDictionary[object, int] = WeakKeyDictionary()
-        self._idle_since: WeakKeyDictionary[object, float] = WeakKeyDictionary()
+        self._busy: dict[object, int] = {}
+        self._idle_since: dict[object, float] = {}
         self._task: asyncio.Task[None] | None = None
         self.closed = 0
 
@@ -37,6 +36,8 @@ class Watchdog:
                 return await handler(request)
             finally:
                 self._busy[protocol] -= 1
+                if not self._busy[protocol]:
+                    del self._busy[protocol]
                 self._idle_since.pop(protocol, None)
 
         self.middleware = middleware
@@ -60,8 +61,10 @@ class Watchdog:
             if server is None:
                 continue
             now = loop.time()
-            for protocol in list(server.connections):
-                if self._busy.get(protocol, 0) > 0:
+            connections = list(server.connections)
+            self._idle_since = {one: self._idle_since[one] for one in connections if one in self._idle_since}
+            for protocol in connections:
+                if protocol in self._busy:
                     continue
                 since = self._idle_since.setdefault(protocol, now)
                 transport = protocol.transport

@@ -1,0 +1,201 @@
+"""What people do on the screens, by the hooks of web_client/src/TESTIDS.md."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from playwright.async_api import Locator, Page, expect
+from tests.browser.serving import Server
+from tests.browser.support import DESKTOP, PHONE, Person, until
+
+SLOW_MS = 30_000
+NewPerson = Callable[..., Awaitable[Person]]
+
+
+def by(page: Page, testid: str) -> Locator:
+    """The element with this data-testid."""
+    return page.get_by_test_id(testid)
+
+
+async def click(person: Person, testid: str) -> None:
+    """Click the element when it is there and enabled."""
+    await by(person.page, testid).first.click(timeout=SLOW_MS)
+
+
+async def see(person: Person, testid: str) -> None:
+    """Wait until the element is shown."""
+    await expect(by(person.page, testid).first).to_be_visible(timeout=SLOW_MS)
+
+
+async def attribute(person: Person, testid: str, name: str, value: str) -> None:
+    """Wait until the element's attribute has this value."""
+    await expect(by(person.page, testid).first).to_have_attribute(name, value, timeout=SLOW_MS)
+
+
+@dataclass
+class Assembly:
+    """The people of one meeting, and what its parts are called."""
+
+    server: Server
+    people: dict[str, Person] = field(default_factory=dict)
+    meeting: str = ""
+    election: str = ""
+
+    @property
+    def chair(self) -> Person:
+        """The chair."""
+        return self.people["chair"]
+
+    @property
+    def secretary(self) -> Person:
+        """Secretary and registrar."""
+        return self.people["secretary"]
+
+    @property
+    def tellers(self) -> list[Person]:
+        """The three tellers, in the order of the links."""
+        return [person for name, person in self.people.items() if name.startswith("teller")]
+
+    @property
+    def officers(self) -> list[Person]:
+        """Everyone who cosigns: chair, secretary, tellers."""
+        return [self.chair, self.secretary, *self.tellers]
+
+    @property
+    def voters(self) -> list[Person]:
+        """Everyone on the roll: all but the auditor."""
+        return [person for name, person in self.people.items() if name != "auditor"]
+
+    async def open_page(self, person: Person, rest: str = "") -> None:
+        """Go to a page of the meeting."""
+        await person.page.goto(f"{self.server.url}/meetings/{self.meeting}{rest}")
+
+
+async def enrol(person: Person, link: str) -> None:
+    """Open the one-time link and make a passkey."""
+    await person.page.goto(link)
+    await click(person, "enrol-button")
+    await see(person, "enrol-done")
+
+
+async def gather_people(server: Server, new_person: NewPerson, *, members: int = 0, auditor: bool = True) -> Assembly:
+    """Enrol chair, secretary, three tellers, some members and the auditor, each in a browser context."""
+    assembly = Assembly(server)
+    wanted = [("chair", "chair", 0), ("secretary", "secretary", 0)]
+    wanted += [(f"teller-{number + 1}", "teller", number) for number in range(3)]
+    wanted += [(f"member-{number + 1}", "member", number) for number in range(members)]
+    if auditor:
+        wanted.append(("auditor", "auditor", 0))
+    for name, role, number in wanted:
+        size = DESKTOP if name in {"chair", "secretary", "auditor"} else PHONE
+        person = await new_person(server.url, name, size=size)
+        await enrol(person, server.link(role, number))
+        assembly.people[name] = person
+    return assembly
+
+
+async def sign_in(person: Person, server: Server) -> None:
+    """Sign in with the passkey made at enrolment, unless the session is still there."""
+    await person.page.goto(f"{server.url}/")
+    await click(person, "sign-in-button")
+    await see(person, "home")
+
+
+async def prepare_meeting(assembly: Assembly) -> None:
+    """The secretary makes a meeting with two items and a question, convenes it and freezes the roll."""
+    secretary = assembly.secretary
+    page = secretary.page
+    await page.goto(f"{assembly.server.url}/meetings/new")
+    await by(page, "meeting-title").fill("Annual general meeting")
+    await by(page, "agenda-item-0").fill("Budget")
+    if await by(page, "agenda-item-1").count() == 0:
+        await click(secretary, "agenda-add")
+    await by(page, "agenda-item-1").fill("Any other business")
+    await click(secretary, "meeting-create")
+    await page.wait_for_url("**/meetings/*/prepare", timeout=SLOW_MS)
+    assembly.meeting = page.url.split("/meetings/")[1].split("/")[0]
+    await by(page, "question-title").fill("Budget 2027")
+    await by(page, "question-text").fill("Shall the budget for 2027 be adopted?")
+    await click(secretary, "question-save")
+    assembly.election = str(await by(page, "question").first.get_attribute("data-election", timeout=SLOW_MS))
+    await click(secretary, "convene")
+    await click(secretary, "freeze-roll")
+    await see(secretary, "roll-frozen")
+    await click(secretary, "begin-check-in")
+    await assembly.open_page(secretary)
+    await attribute(secretary, "meeting", "data-state", "checking-in")
+
+
+async def check_in(assembly: Assembly, person: Person, *, media: bool) -> None:
+    """Check in by passkey and land in the room, with or without camera and microphone."""
+    await assembly.open_page(person, "/check-in")
+    for testid in ("check-in-mic", "check-in-camera"):
+        await by(person.page, testid).set_checked(media, timeout=SLOW_MS)
+    await click(person, "check-in-button")
+    await see(person, "room")
+
+
+async def make_key(assembly: Assembly) -> None:
+    """The three tellers make the key, compare the code aloud and confirm it; all officers name cosigner keys."""
+    for teller in assembly.tellers:
+        await click(teller, "panel-teller")
+        await click(teller, "teller-make-key")
+    codes = []
+    for teller in assembly.tellers:
+        await see(teller, "teller-code")
+        codes.append((await by(teller.page, "teller-code").first.inner_text()).strip())
+    assert len(set(codes)) == 1, f"the tellers see different codes: {codes}"
+    for teller in assembly.tellers:
+        await click(teller, "teller-confirm-code")
+    for teller in assembly.tellers:
+        await see(teller, "teller-key-ready")
+    for officer in assembly.officers:
+        await click(officer, "cosigner-make-key")
+        await see(officer, "cosigner-ready")
+
+
+async def next_step(assembly: Assembly, step: str) -> None:
+    """The chair presses the one next button, which must offer this step."""
+    await click(assembly.chair, "panel-chair")
+    await attribute(assembly.chair, "chair-next", "data-next", step)
+    await click(assembly.chair, "chair-next")
+    confirm = by(assembly.chair.page, "confirm-yes")
+    await asyncio.sleep(0.3)
+    if await confirm.count():
+        await confirm.first.click()
+
+
+async def vote(person: Person, option: int, *, before_cast: Callable[[], Awaitable[None]] | None = None) -> str:
+    """Vote in the booth; return the tracker."""
+    await click(person, "vote-open")
+    booth = person.page.frame_locator('[data-testid="booth-frame"]')
+    await booth.get_by_test_id(f"booth-option-{option}").click(timeout=SLOW_MS)
+    await booth.get_by_test_id("booth-review").click()
+    if before_cast is not None:
+        await before_cast()
+    await booth.get_by_test_id("booth-cast").click(timeout=SLOW_MS)
+    await expect(booth.get_by_test_id("booth-done")).to_be_visible(timeout=SLOW_MS)
+    tracker = (await booth.get_by_test_id("tracker").inner_text()).strip()
+    await click(person, "booth-close")
+    return tracker
+
+
+async def cosign(people: Sequence[Person]) -> None:
+    """Each signs the closing checkpoint."""
+    for person in people:
+        await click(person, "cosign-button")
+
+
+async def open_box(assembly: Assembly, tellers: Sequence[Person]) -> None:
+    """The tellers' pages decrypt the sum; afterwards the chair can declare."""
+    for teller in tellers:
+        await click(teller, "panel-teller")
+        button = by(teller.page, f"teller-count-{assembly.election}")
+        await expect(button).to_be_enabled(timeout=SLOW_MS)
+        await button.click()
+
+    async def signed() -> bool:
+        states = [await by(teller.page, "teller-signed").count() for teller in tellers]
+        return all(states)
+
+    await until(signed, "the tellers sign the tally", deadline_s=60)

@@ -1,0 +1,148 @@
+"""The one writer: groups are committed together, refusals change nothing, an answer means it is on disk."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, event, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from folkmoot_server.domain.errors import Conflict, NotFound
+from folkmoot_server.storage import events, schema
+from folkmoot_server.storage.database import Database, StoreClosedError
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    store = Database(tmp_path / "store.db")
+    yield store
+    store.close()
+
+
+def put(name: str, value: str = "v") -> object:
+    def run(tx: Connection) -> str:
+        tx.execute(schema.setting.insert().values(name=name, value=value))
+        return name
+
+    return run
+
+
+def names(tx: Connection) -> set[str]:
+    return set(tx.execute(select(schema.setting.c.name)).scalars())
+
+
+async def test_a_refused_write_changes_nothing_and_others_of_its_group_go_on(database: Database) -> None:
+    def half(tx: Connection) -> None:
+        tx.execute(schema.setting.insert().values(name="half", value="x"))
+        raise Conflict("test.refused", "Refused after writing.")
+
+    results = await asyncio.gather(
+        database.write(put("a")), database.write(half), database.write(put("b")), return_exceptions=True
+    )
+    assert results[0] == "a"
+    assert isinstance(results[1], Conflict)
+    assert results[2] == "b"
+    assert await database.read(names) == {"a", "b"}
+
+
+async def test_many_writers_share_commits(database: Database) -> None:
+    commits = 0
+
+    def count() -> None:
+        nonlocal commits
+        commits += 1
+
+    database.on_commit = count
+    await asyncio.gather(*(database.write(put(f"n{number}")) for number in range(200)))
+    assert len(await database.read(names)) == 200
+    assert commits < 200
+
+
+async def test_a_failed_commit_is_told_to_everyone_in_the_group(database: Database) -> None:
+    def fail(_connection: Connection) -> None:
+        raise OperationalError("COMMIT", None, sqlite3.OperationalError("disk I/O error"))
+
+    event.listen(database._write_engine, "commit", fail)
+    results = await asyncio.gather(database.write(put("a")), database.write(put("b")), return_exceptions=True)
+    event.remove(database._write_engine, "commit", fail)
+    assert all(isinstance(result, OperationalError) for result in results)
+    assert await database.read(names) == set()
+    assert await database.write(put("c")) == "c"
+
+
+async def test_readers_cannot_write(database: Database) -> None:
+    with pytest.raises(OperationalError):
+        await database.read(put("sneaky"))
+
+
+async def test_unique_rows_stay_unique_in_a_race(database: Database) -> None:
+    results = await asyncio.gather(*(database.write(put("one")) for _ in range(50)), return_exceptions=True)
+    assert results.count("one") == 1
+    assert sum(isinstance(result, IntegrityError) for result in results) == 49
+
+
+async def test_closed_means_closed(tmp_path: Path) -> None:
+    store = Database(tmp_path / "store.db")
+    store.close()
+    with pytest.raises(StoreClosedError):
+        await store.write(put("late"))
+
+
+async def test_events_count_per_meeting_without_gaps(database: Database) -> None:
+    def meetings(tx: Connection) -> None:
+        tx.execute(schema.unit.insert().values(id="u", parent=None, name="Unit"))
+        for name in ("m", "n"):
+            tx.execute(
+                schema.meeting.insert().values(
+                    id=name, unit="u", title="t", state="draft", starts_at=0, time_zone="UTC",
+                    quorum_num=1, quorum_den=2, floor_mode="open",
+                )
+            )  # fmt: skip
+
+    await database.write(meetings)
+    await asyncio.gather(
+        *(database.write(lambda tx, m=m: events.append(tx, m, "MeetingOpened", 1, {})) for m in ("m", "n") * 20)
+    )
+    found = await database.read(lambda tx: events.of_meeting(tx, "m", after=0))
+    assert [one.seq for one in found] == list(range(1, 21))
+    assert await database.read(lambda tx: [one.seq for one in events.of_meeting(tx, "m", after=18)]) == [19, 20]
+    with pytest.raises(NotFound):
+        await database.write(lambda tx: events.append(tx, "no-such", "MeetingOpened", 1, {}))
+
+
+WRITER = """
+    import asyncio, pathlib, sys
+    from folkmoot_server.storage import schema
+    from folkmoot_server.storage.database import Database
+
+    async def main():
+        store = Database(pathlib.Path(sys.argv[1]))
+        for number in range(100000):
+            name = f"n{number}"
+            await store.write(lambda tx: tx.execute(schema.setting.insert().values(name=name, value="")) and None)
+            print(name, flush=True)
+
+    asyncio.run(main())
+"""
+
+
+async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    """Kill the writing process; every name it printed must be stored (power loss is tested elsewhere)."""
+    path = tmp_path / "store.db"
+    with subprocess.Popen(  # noqa: ASYNC220  the parent has nothing else to do
+        [sys.executable, "-c", textwrap.dedent(WRITER), str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline().strip() for _ in range(30)]
+        process.kill()
+        acknowledged += process.stdout.read().split()
+    store = Database(path)
+    stored = await store.read(names)
+    store.close()
+    assert set(acknowledged) <= stored
+    assert len(stored) <= len(acknowledged) + 1

@@ -1,0 +1,71 @@
+"""Slow clients are closed; the control shows that aiohttp alone leaves them open."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from folkmoot_server.web.watchdog import Watchdog
+
+IDLE_S = 0.4
+HALF_HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+
+
+async def _serve(watchdog: Watchdog | None) -> tuple[web.AppRunner, int]:
+    app = web.Application(middlewares=[watchdog.middleware] if watchdog else [])
+
+    async def slow(_request: web.Request) -> web.Response:
+        await asyncio.sleep(IDLE_S * 4)
+        return web.Response(text="done")
+
+    app.router.add_get("/slow", slow)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    if watchdog:
+        watchdog.start(runner)
+    return runner, runner.addresses[0][1]
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[int]:
+    watchdog = Watchdog(IDLE_S)
+    runner, port = await _serve(watchdog)
+    yield port
+    await watchdog.close()
+    await runner.cleanup()
+
+
+async def _closed_within(port: int, first: bytes, seconds: float) -> bool:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(first)
+    try:
+        return await asyncio.wait_for(reader.read(), seconds) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("first", [b"", HALF_HEAD], ids=["silent", "half a head"])
+async def test_a_connection_that_sends_no_request_is_closed(guarded: int, first: bytes) -> None:
+    assert await _closed_within(guarded, first, 5)
+
+
+@pytest.mark.parametrize("first", [b"", HALF_HEAD], ids=["silent", "half a head"])
+async def test_control_without_the_watchdog_it_stays_open(first: bytes) -> None:
+    runner, port = await _serve(None)
+    assert not await _closed_within(port, first, 3)
+    await runner.cleanup()
+
+
+async def test_a_running_request_is_left_alone(guarded: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", guarded)
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert b"200 OK" in answer
+    assert answer.endswith(b"done")
+    writer.close()
