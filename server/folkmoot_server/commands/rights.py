@@ -1,0 +1,34 @@
+"""Loading what the role table needs and asking it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from folkmoot_server.domain.errors import Forbidden
+from folkmoot_server.domain.roles import Action, Role, can, held
+from folkmoot_server.storage import members, units
+
+
+def allowed(tx: Connection, member: str, action: Action, unit: str, now: int) -> bool:
+    """Say whether the member may do `action` on `unit` at `now`."""
+    return can(members.grants(tx, member), action, units.lineage(tx, unit), now)
+
+
+def require(tx: Connection, member: str, action: Action, unit: str, now: int) -> None:
+    """Refuse unless the member may do `action` on `unit` at `now`.
+
+    Raises:
+        Forbidden: the member holds no role for it.
+    """
+    if not allowed(tx, member, action, unit, now):
+        raise Forbidden("role.missing", "You do not hold a role that allows this.")
+
+
+def roles_on(tx: Connection, member: str, unit: str, now: int) -> frozenset[Role]:
+    """Return the roles that the member holds on `unit` at `now`."""
+    return held(members.grants(tx, member), units.lineage(tx, unit), now)
+
+
+def may_read(tx: Connection, member: str, unit: str, now: int) -> bool:
+    """Say whether the member may read meetings of `unit`: by a role on it, or by belonging to a unit below it."""
+    return allowed(tx, member, Action.READ_MEETING, unit, now) or members.is_elector(tx, member, unit, now)

@@ -1,0 +1,69 @@
+"""Sessions and nonces as rules; the WebAuthn ceremony is an adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+SESSION_IDLE_S: Final = 30 * 60
+SESSION_MAX_S: Final = 12 * 3600
+SESSION_TOUCH_S: Final = 60
+NONCE_S: Final = 300
+TICKET_S: Final = 60
+LINK_S: Final = 7 * 86400
+PASSKEYS_MAX: Final = 20
+
+
+class Purpose(StrEnum):
+    """What a nonce may be used for (voting.md, section 2)."""
+
+    ENROL = "enrol"
+    SIGN_IN = "sign-in"
+    ROLL = "roll"
+    CHECK_IN = "check-in"
+    TRUSTEE = "trustee"
+    COSIGN = "cosign"
+    ACTION = "action"
+
+
+ASKABLE: Final = (Purpose.ROLL, Purpose.CHECK_IN, Purpose.TRUSTEE, Purpose.COSIGN, Purpose.ACTION)
+"""Purposes for which a signed-in member may ask a nonce."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A live session; `session_hash` is the SHA-256 of its token, times are seconds UTC."""
+
+    session_hash: bytes
+    member_id: str
+    passkey_id: str
+    created_at: int
+    used_at: int
+
+    @property
+    def expires_at(self) -> int:
+        """When it ends if nothing more is heard, never later than twelve hours after sign-in."""
+        return min(self.created_at + SESSION_MAX_S, self.used_at + SESSION_IDLE_S)
+
+    def live(self, at: int) -> bool:
+        """Say whether it still stands at `at`."""
+        return at < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """A passkey's answer, raw bytes."""
+
+    authenticator_data: bytes
+    client_data_json: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """An assertion over a challenge with a server nonce; `passkey` is the credential id as base64url."""
+
+    nonce: bytes
+    passkey: str
+    assertion: Assertion

@@ -1,0 +1,149 @@
+"""What every API request passes: errors into answers, the origin check, the session."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from folkmoot_config.settings import Settings
+from folkmoot_server.domain.errors import BadInput, FolkmootError, Forbidden, NotSignedIn
+from folkmoot_server.domain.identity import SESSION_MAX_S, SESSION_TOUCH_S, SessionInfo
+from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
+from folkmoot_server.storage import sessions
+from folkmoot_server.storage.database import StoreClosedError
+from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.errors import answer, describe
+from folkmoot_voting.errors import VotingError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+log = logging.getLogger("folkmoot.web")
+
+API: Final = "/api/"
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SESSION: Final = web.RequestKey("session", SessionInfo)
+
+
+def cookie_name(settings: Settings) -> str:
+    """Return the session cookie's name; the prefix makes browsers insist on Secure, Path=/ and no Domain."""
+    return "__Host-folkmoot" if settings.secure else "folkmoot"
+
+
+def set_cookie(response: web.StreamResponse, settings: Settings, token: bytes) -> None:
+    """Hand the session's token to the browser."""
+    response.set_cookie(
+        cookie_name(settings),
+        b64u(token),
+        max_age=SESSION_MAX_S,
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def clear_cookie(response: web.StreamResponse, settings: Settings) -> None:
+    """Make the browser forget the session's token."""
+    response.del_cookie(cookie_name(settings), path="/", secure=settings.secure, httponly=True, samesite="Lax")
+
+
+def presented(request: web.Request) -> bytes | None:
+    """Return the hash of the token in the request's cookie, valid or not."""
+    text = request.cookies.get(cookie_name(request.app[CONTEXT].settings))
+    if text is None:
+        return None
+    try:
+        token = from_b64u(text)
+    except BadInput:
+        return None
+    return token_hash(token) if len(token) == 32 else None
+
+
+def current(request: web.Request) -> SessionInfo:
+    """Return the live session behind the request.
+
+    Raises:
+        NotSignedIn: there is none.
+    """
+    session = request.get(SESSION)
+    if session is None:
+        raise NotSignedIn("session.none", "Please sign in.")
+    return session
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every refusal into its answer and every accident into one that tells nothing but a number."""
+    try:
+        response = await handler(request)
+    except (FolkmootError, VotingError) as error:
+        status, body = describe(error)
+        response = web.json_response(body, status=status)
+        if not request.content.is_eof():
+            response.force_close()  # a body that was not read to its end cannot be told from the next request
+    except web.HTTPException as error:
+        if not request.path.startswith(API):
+            raise
+        reason = error.reason.lower().replace(" ", "-")
+        response = answer(error.status, f"http.{reason}", f"{error.reason}.")
+    except StoreClosedError:
+        response = answer(503, "server.stopping", "The server is stopping; try again soon.")
+    except Exception as error:  # the edge: a bug must not end the connection, nor tell its details
+        number = secrets.token_hex(6)
+        # The error's own text may hold values from the request, so only its kind and place are written.
+        places = "; ".join(f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-6:])
+        log.error("web.accident request=%s kind=%s at=%s", number, type(error).__name__, places)
+        response = answer(500, "server.accident", f"Something went wrong here; the request's number is {number}.")
+    if request.path.startswith(API):
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+@web.middleware
+async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let unsafe requests pass only from our own pages and only as JSON (a form cannot send that).
+
+    Raises:
+        Forbidden: Fetch Metadata or Origin names another site, or neither is there.
+        BadInput: the body is not declared as JSON.
+    """
+    if request.method in SAFE or not request.path.startswith(API):
+        return await handler(request)
+    origins = request.app[CONTEXT].settings.origins
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if (site is None and origin is None) or site not in (None, "same-origin") or origin not in (None, *origins):
+        raise Forbidden("origin.refused", "The request did not come from this site's own pages.")
+    if request.content_type != "application/json":
+        raise BadInput("input.not-json", "Requests that change something are sent as application/json.")
+    return await handler(request)
+
+
+@web.middleware
+async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Find the live session of an API request; being used keeps it alive."""
+    if request.path.startswith(API):
+        found = await _find(request)
+        if found is not None:
+            request[SESSION] = found
+    return await handler(request)
+
+
+async def _find(request: web.Request) -> SessionInfo | None:
+    session_hash = presented(request)
+    if session_hash is None:
+        return None
+    context = request.app[CONTEXT]
+    found = await context.database.read(lambda tx: sessions.get(tx, session_hash))
+    now = context.now()
+    if found is None or not found.live(now):
+        return None
+    if now - found.used_at >= SESSION_TOUCH_S:
+        await context.database.write(lambda tx: sessions.touch(tx, [session_hash], now))
+    return found
+
+
+MIDDLEWARES: Final = (errors, same_origin, session)
