@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from playwright.async_api import Locator, Page, expect
 from tests.browser.serving import Server
-from tests.browser.support import DESKTOP, PHONE, Person, until
+from tests.browser.support import PHONE, Person, until
+
+DESKTOP = (1280, 800)
 
 SLOW_MS = 30_000
 NewPerson = Callable[..., Awaitable[Person]]
