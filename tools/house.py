@@ -4,6 +4,7 @@ import ctypes
 import ctypes.util
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tools import web_build
 
 RUN_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
+SODIUM_LOCK = "requirements-sodium.lock"
 INSTALL_SYSTEM_HELP = "as root: install missing system packages with apt"
 
 _CHROMIUM_PATHS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
@@ -71,10 +73,8 @@ def _has_venv() -> bool:
 
 
 _VENV_PACKAGE = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-SERVER_PIECES = (
-    Piece("Python's venv", _VENV_PACKAGE, _has_venv),
-    Piece("libsodium", "libsodium23", _has_libsodium),
-)
+SERVER_PIECES = (Piece("Python's venv", _VENV_PACKAGE, _has_venv),)
+SODIUM_PIECE = Piece("libsodium", "libsodium23", _has_libsodium)
 TEST_PIECES = (
     *SERVER_PIECES,
     Piece("Chromium", "chromium", lambda: find_chromium() is not None, " or set CHROME_BIN to one"),
@@ -128,6 +128,7 @@ def set_up(root: Path, lock: str) -> None:
     try:
         _environment(root)
         _requirements(root, lock)
+        _sodium(root)
         _project(root)
         web_build.build(root, node(root), _say)
     except web_build.WebBuildError as error:
@@ -170,6 +171,30 @@ def _requirements(root: Path, lock: str) -> None:
     with step(f"installing {count} locked packages (a minute or two the first time)"):
         _pip(root, "--require-hashes", "-r", str(root / lock))
     stamp.write_text(digest)
+
+
+def _sodium(root: Path) -> None:
+    """Where the system has no libsodium, take the one inside the Python package rbcl."""
+    if _has_libsodium():
+        return
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    package = root / ".venv" / "lib" / version / "site-packages" / "rbcl"
+    library = package / "libsodium.so"
+    if library.is_file():
+        return
+    with step("fetching libsodium from the Python package rbcl"):
+        _pip(root, "--require-hashes", "--no-deps", "-r", str(root / SODIUM_LOCK))
+        # The package holds the library as text and would write it to a temporary file at every
+        # import; one file beside it, where folkmoot_voting looks, serves all starts.
+        spelled = re.search(r"bytes\.fromhex\('([0-9a-f]+)'\)", (package / "_sodium.py").read_text())
+        if spelled is None:
+            raise HouseError(f"rbcl brings no libsodium here; install the system package {SODIUM_PIECE.package}")
+        library.write_bytes(bytes.fromhex(spelled.group(1)))
+        try:
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            library.unlink()
+            raise HouseError(f"{error}; install the system package {SODIUM_PIECE.package}") from None
 
 
 def _project(root: Path) -> None:

@@ -36,13 +36,19 @@ def main() -> None:
         subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
         print(f"wrote {name}")
     verify = _ROOT / "requirements-verify.lock"
-    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
-    wanted = "\n".join(project["optional-dependencies"]["verify"]).encode()
-    command = [_uv(), "pip", "compile", "-", *_COMMON, "-c", "requirements.lock", "-o", verify.name]
-    subprocess.run(command, cwd=_ROOT, input=wanted, check=True, stdout=subprocess.DEVNULL)
-    print(f"wrote {verify.name}")
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
+    _lock_alone("requirements-verify.lock", project["project"]["optional-dependencies"]["verify"])
+    _lock_alone("requirements-sodium.lock", project["dependency-groups"]["sodium"])
     _lock_web_client(_ROOT / "web_client")
     print("wrote web_client/package-lock.json")
+
+
+def _lock_alone(name: str, wanted: list[str]) -> None:
+    """Lock a few requirements by themselves, at the versions of ``requirements.lock`` where it has them."""
+    command = [_uv(), "pip", "compile", "-", *_COMMON, "-c", "requirements.lock", "-o", name]
+    lines = "\n".join(wanted).encode()
+    subprocess.run(command, cwd=_ROOT, input=lines, check=True, stdout=subprocess.DEVNULL)
+    print(f"wrote {name}")
 
 
 def _lock_web_client(client: Path) -> None:
