@@ -35,7 +35,6 @@ def main() -> None:
         command = [_uv(), "pip", "compile", "pyproject.toml", *_COMMON, *options, *extra, "-o", name]
         subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL)
         print(f"wrote {name}")
-    verify = _ROOT / "requirements-verify.lock"
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
     _lock_alone("requirements-verify.lock", project["project"]["optional-dependencies"]["verify"])
     _lock_alone("requirements-sodium.lock", project["dependency-groups"]["sodium"])
