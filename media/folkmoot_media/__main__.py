@@ -1,0 +1,43 @@
+"""`python -m folkmoot_media`: start one media worker."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from folkmoot_media.worker import ORPHAN_LIFETIME, Worker, WorkerSettings
+
+
+def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="folkmoot_media", description="Folkmoot's media worker")
+    parser.add_argument("--socket", type=Path, required=True, help="Unix socket of the control channel")
+    parser.add_argument("--udp-port", type=int, default=0, help="UDP port; 0 takes any free one")
+    parser.add_argument("--listen-ip", default="127.0.0.1", help="address to bind; :: serves IPv4 and IPv6")
+    parser.add_argument("--announce-ip", default=None, help="address that clients are told")
+    parser.add_argument(
+        "--orphan-lifetime", type=float, default=ORPHAN_LIFETIME, help="seconds to live without a web process"
+    )
+    found = parser.parse_args(arguments)
+    return WorkerSettings(
+        found.socket, found.listen_ip, found.announce_ip or found.listen_ip, found.udp_port, found.orphan_lifetime
+    )
+
+
+async def serve(settings: WorkerSettings) -> None:
+    """Run a worker that ignores the terminal's interrupt: its web process decides when it ends."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+    await Worker(settings).run()
+
+
+def main() -> None:
+    """Start the worker."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s media %(levelname)s %(message)s")
+    asyncio.run(serve(parse_arguments()))
+
+
+if __name__ == "__main__":
+    main()

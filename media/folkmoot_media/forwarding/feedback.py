@@ -1,0 +1,98 @@
+"""Reports in both directions: receiver reports and REMB to publishers, sender reports to consumers."""
+
+from __future__ import annotations
+
+from folkmoot_media.forwarding import rtcp
+from folkmoot_media.forwarding.model import Leg, Outbox, SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.packets import TIMESTAMP_MASK
+from folkmoot_media.forwarding.video import FEEDBACK_SSRC
+
+FEEDBACK_PERIOD = 0.5
+REPORT_PERIOD = 1.0
+VIDEO_CLOCK = 90000
+AUDIO_CLOCK = 48000
+MAXIMUM_COMPOUND = 1100
+SMALLEST_RTT = 0.002
+LARGEST_RTT = 5.0
+
+
+def report_to_publisher(leg: Leg, bitrate: int, now: float, outbox: Outbox) -> None:
+    """Queue one receiver report on every stream of `leg` and the REMB that lets all layers be sent."""
+    blocks, videos = [], []
+    for producer in leg.producers.values():
+        for layer in producer.layers:
+            block = layer.reception.report(layer.ssrc, now) if layer.ssrc >= 0 else None
+            if block is not None:
+                blocks.append(block)
+                if producer.spec.kind == "video":
+                    videos.append(layer.ssrc)
+    if not blocks:
+        return
+    compound = rtcp.build_receiver_report(FEEDBACK_SSRC, tuple(blocks))
+    if videos:
+        compound += rtcp.build_remb(FEEDBACK_SSRC, bitrate, videos)
+    outbox.reports.append((leg, compound))
+
+
+def ask_again(leg: Leg, now: float, outbox: Outbox) -> None:
+    """Queue NACKs for packets of the leg's video streams that did not arrive."""
+    for producer in leg.producers.values():
+        if producer.spec.kind != "video" or producer.silent:
+            continue
+        for layer in producer.layers:
+            if layer.reception.missing and layer.ssrc >= 0:
+                due = layer.reception.due_nacks(now, max(0.05, 1.2 * leg.round_trip))
+                if due:
+                    outbox.reports.append((leg, rtcp.build_nack(FEEDBACK_SSRC, layer.ssrc, due)))
+
+
+def report_to_consumer(leg: Leg, now: float, wall_ntp: int, outbox: Outbox) -> None:
+    """Queue sender reports, in our clock, for every stream now being sent to `leg`.
+
+    Args:
+        leg: the receiving leg.
+        now: seconds on the worker's clock.
+        wall_ntp: the same instant as 32.32 fixed point NTP time.
+        outbox: where the packets go.
+    """
+    compound = b""
+    for consumer in leg.consumers.values():
+        report = _sender_report(consumer, now, wall_ntp)
+        if report is None:
+            continue
+        compound += rtcp.build_sender_report(report)
+        compound += rtcp.build_source_description(consumer.ssrc, consumer.cname)
+        if len(compound) >= MAXIMUM_COMPOUND:
+            outbox.reports.append((leg, compound))
+            compound = b""
+    if compound:
+        outbox.reports.append((leg, compound))
+
+
+def _sender_report(consumer: VideoConsumer | SlotConsumer, now: float, wall_ntp: int) -> rtcp.SenderReport | None:
+    if isinstance(consumer, SlotConsumer):
+        slot = consumer.slot
+        if not consumer.listening or not slot.packets:
+            return None
+        media_time = int(slot.last_timestamp + (now - slot.last_heard) * AUDIO_CLOCK)
+        return rtcp.SenderReport(consumer.ssrc, wall_ntp, media_time & TIMESTAMP_MASK, slot.packets, slot.octets)
+    layer = consumer.layer
+    if layer is None:
+        return None
+    return rtcp.SenderReport(
+        consumer.ssrc,
+        wall_ntp,
+        (layer.reception.media_time(now) + consumer.timestamp_shift) & TIMESTAMP_MASK,
+        consumer.packets_before + layer.forwarded_packets,
+        consumer.octets_before + layer.forwarded_octets,
+    )
+
+
+def note_round_trip(leg: Leg, block: rtcp.ReportBlock, wall_ntp: int) -> None:
+    """Measure the round trip from a report block that echoes our sender report (RFC 3550 section 6.4.1)."""
+    if not block.last_sender_report:
+        return
+    ticks = ((wall_ntp >> 16 & 0xFFFFFFFF) - block.last_sender_report - block.delay_since_last) & 0xFFFFFFFF
+    seconds = ticks / 65536
+    if seconds < LARGEST_RTT:
+        leg.round_trip += (max(SMALLEST_RTT, seconds) - leg.round_trip) * 0.25

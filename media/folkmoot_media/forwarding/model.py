@@ -1,0 +1,217 @@
+"""The objects of a router: legs, producers with layers, video consumers, voice slots with consumers.
+
+The words are mediasoup's. A leg is the forwarding side of one WebRTC transport. A batch says: send this payload
+to these legs with these headers; the fan-out back end carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from folkmoot_media.forwarding.reception import History, Reception, Retransmissions
+
+Rng = Callable[[int], bytes]
+
+
+class Sink(Protocol):
+    """Where a leg's packets go: an SRTP session and an address. Opaque to the forwarding core."""
+
+
+Copy = tuple["Leg", int, int, int, int, bytes]
+"""Leg, marker and payload type, sequence number, timestamp, SSRC, bytes that replace the payload's first ones."""
+
+
+class Batch(NamedTuple):
+    """One payload and every copy of it that must be sent."""
+
+    payload: bytes
+    audio: bool
+    copies: list[Copy]
+
+
+class Event(NamedTuple):
+    """Something the owner of the router is told."""
+
+    name: str
+    data: dict[str, object]
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What the core wants done since the outbox was last emptied."""
+
+    batches: list[Batch] = field(default_factory=list)
+    reports: list[tuple[Leg, bytes]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class CodecChoice:
+    """The codec that a producer sends: `rtx` is the retransmission payload type, -1 when there is none."""
+
+    mime: str
+    payload_type: int
+    rtx: int
+    clock_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingSpec:
+    """One encoding of a producer: known by SSRC or by rid."""
+
+    ssrc: int | None
+    rid: str | None
+    rtx_ssrc: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerSpec:
+    """All that the core needs to know of a producer; extension ids are 0 when absent."""
+
+    kind: str
+    source: str
+    mid: str
+    codec: CodecChoice
+    encodings: tuple[EncodingSpec, ...]
+    mid_id: int
+    rid_id: int
+    repaired_rid_id: int
+    level_id: int
+
+
+@dataclass(slots=True, eq=False)
+class Leg:
+    """The forwarding side of one transport; `ready` once its DTLS handshake has finished."""
+
+    id: str
+    owner: str
+    direction: str
+    sink: Sink
+    ready: bool = False
+    streams: dict[int, Layer] = field(default_factory=dict)
+    repairs: dict[int, Layer] = field(default_factory=dict)
+    unknown_budget: int = 256
+    producers: dict[str, Producer] = field(default_factory=dict)
+    consumers: dict[str, VideoConsumer | SlotConsumer] = field(default_factory=dict)
+    by_ssrc: dict[int, VideoConsumer | SlotConsumer] = field(default_factory=dict)
+    round_trip: float = 0.1
+    next_feedback: float = 0.0
+    next_mid: int = 0
+    closed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Layer:
+    """One source stream of a producer."""
+
+    producer: Producer
+    index: int
+    reception: Reception
+    ssrc: int = -1
+    rtx_ssrc: int = -1
+    history: History = field(default_factory=History)
+    active: list[VideoConsumer] = field(default_factory=list)
+    waiting: list[VideoConsumer] = field(default_factory=list)
+    forwarded_packets: int = 0
+    forwarded_octets: int = 0
+    key_requested: float = float("-inf")
+    key_wanted: bool = False
+    last_picture: int = 0
+    last_tl0: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Producer:
+    """A stream that an owner sends into the router."""
+
+    id: str
+    leg: Leg
+    spec: ProducerSpec
+    layers: list[Layer] = field(default_factory=list)
+    paused: bool = False
+    muted: bool = False
+    consumers: dict[str, VideoConsumer] = field(default_factory=dict)
+
+    @property
+    def silent(self) -> bool:
+        """True while nothing of this producer may be forwarded."""
+        return self.paused or self.muted
+
+
+@dataclass(slots=True, eq=False)
+class VideoConsumer:
+    """One leg's view of a video producer.
+
+    A packet at position p of the current layer leaves with sequence number p + `sequence_shift`; packets before
+    `base` belong to the time before the last switch and are not sent.
+    """
+
+    id: str
+    leg: Leg
+    producer: Producer
+    ssrc: int
+    rtx_ssrc: int
+    payload_type: int
+    rtx_payload_type: int
+    cname: str
+    preferred: int
+    paused: bool = True
+    layer: Layer | None = None
+    target: Layer | None = None
+    base: int = 0
+    sequence_shift: int = 0
+    timestamp_shift: int = 0
+    picture_shift: int = 0
+    tl0_shift: int = 0
+    started: bool = False
+    last_sequence: int = 0
+    last_timestamp: int = 0
+    last_heard: float = 0.0
+    last_picture: int = 0
+    last_tl0: int = 0
+    packets_before: int = 0
+    octets_before: int = 0
+    rtx_sequence: int = 0
+    retransmissions: Retransmissions = field(default_factory=Retransmissions)
+    next_report: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A voice slot: a producer owned by the router whose source changes with the speaker."""
+
+    index: int
+    producer_id: str
+    source: Layer | None = None
+    owner: str | None = None
+    base: int = 0
+    shift: int = 0
+    timestamp_shift: int = 0
+    last_position: int = 0
+    last_timestamp: int = 0
+    last_heard: float = float("-inf")
+    fresh: bool = True
+    packets: int = 0
+    octets: int = 0
+    consumers: dict[str, SlotConsumer] = field(default_factory=dict)
+    active: list[SlotConsumer] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class SlotConsumer:
+    """One leg's view of a voice slot; `gap` counts slot packets that were deliberately not sent to it."""
+
+    id: str
+    leg: Leg
+    slot: Slot
+    ssrc: int
+    payload_type: int
+    cname: str
+    paused: bool = True
+    listening: bool = False
+    gap: int = 0
+    base: int = 0
+    held_at: int = 0
+    next_report: float = 0.0

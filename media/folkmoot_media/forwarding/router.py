@@ -1,0 +1,410 @@
+"""A router: one room's legs, producers, consumers and voice slots, without any input or output of its own.
+
+`receive_rtp` and `receive_rtcp` take decrypted packets, `poll` takes the time; what must be sent or told gathers
+in `outbox`, which the caller empties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from folkmoot_media.errors import MediaError
+from folkmoot_media.forwarding import feedback, rtcp, video, voices
+from folkmoot_media.forwarding.floor import SLOT_COUNT, Floor, FloorMode, SlotChange
+from folkmoot_media.forwarding.model import (
+    Event,
+    Layer,
+    Leg,
+    Outbox,
+    Producer,
+    ProducerSpec,
+    Rng,
+    Sink,
+    Slot,
+    SlotConsumer,
+    VideoConsumer,
+)
+from folkmoot_media.forwarding.packets import RtpPacket, parse_rtp, read_extensions
+from folkmoot_media.forwarding.reception import Reception
+
+MAXIMUM_LEGS_PER_OWNER = 6
+MAXIMUM_CONSUMERS_PER_LEG = 64
+MAXIMUM_LEGS = 1000
+UNKNOWN_BUDGET = 256
+FLOOR_PERIOD = 0.1
+SILENT_LEVEL = 127
+
+
+class Router:
+    """The forwarding core of one room."""
+
+    def __init__(self, router_id: str, mode: FloorMode, rng: Rng, upstream_bitrate: int = 4_000_000) -> None:
+        self.id = router_id
+        self.floor = Floor(mode)
+        self.outbox = Outbox()
+        self.legs: dict[str, Leg] = {}
+        self.producers: dict[str, Producer] = {}
+        self.counters = {"received": 0, "malformed": 0, "unknown_stream": 0, "silenced": 0, "resent": 0}
+        self._rng = rng
+        self._upstream_bitrate = upstream_bitrate
+        self._microphones: dict[str, Producer] = {}
+        self._speaking: dict[str, Slot] = {}
+        self._next_floor = 0.0
+        self.slots = [self._new_slot(index) for index in range(SLOT_COUNT)]
+
+    def _new_slot(self, index: int) -> Slot:
+        start = (1 << 16) + int.from_bytes(self._rng(2), "big")
+        return Slot(index, f"slot-{self._rng(8).hex()}", last_position=start)
+
+    def new_ssrc(self) -> int:
+        """Return a random SSRC that is not 0 or our feedback SSRC."""
+        return int.from_bytes(self._rng(4), "big") | 0x100
+
+    # -- legs -------------------------------------------------------------------------------------------------
+
+    def add_leg(self, leg_id: str, owner: str, direction: str, sink: Sink) -> Leg:
+        """Add the forwarding side of a transport.
+
+        Raises:
+            MediaError: media.too-many-transports.
+        """
+        held = sum(1 for leg in self.legs.values() if leg.owner == owner)
+        if held >= MAXIMUM_LEGS_PER_OWNER or len(self.legs) >= MAXIMUM_LEGS:
+            raise MediaError("media.too-many-transports", "This seat or room has too many transports open.")
+        leg = self.legs[leg_id] = Leg(leg_id, owner, direction, sink)
+        return leg
+
+    def set_ready(self, leg: Leg, now: float) -> None:
+        """The leg's handshake has finished: packets may flow."""
+        leg.ready = True
+        for consumer in leg.consumers.values():
+            self._refresh(consumer, now)
+
+    def remove_leg(self, leg: Leg) -> None:
+        """Take a leg away with its producers and consumers."""
+        leg.ready = False
+        leg.closed = True
+        for producer in list(leg.producers.values()):
+            self.close_producer(producer)
+        for consumer in list(leg.consumers.values()):
+            self.close_consumer(consumer)
+        self.legs.pop(leg.id, None)
+
+    # -- producers --------------------------------------------------------------------------------------------
+
+    def add_producer(self, producer_id: str, leg: Leg, spec: ProducerSpec, paused: bool) -> Producer:
+        """Add a producer; an owner has at most one of each source.
+
+        Raises:
+            MediaError: media.source-in-use, media.stream-conflict.
+        """
+        for other in self.producers.values():
+            if other.leg.owner == leg.owner and other.spec.source == spec.source:
+                raise MediaError("media.source-in-use", f"This seat already sends a {spec.source}.")
+        if any(other.spec.mid == spec.mid for other in leg.producers.values()):
+            raise MediaError("media.stream-conflict", "This media section is already in use.")
+        wanted = [number for enc in spec.encodings for number in (enc.ssrc, enc.rtx_ssrc) if number is not None]
+        if len(set(wanted)) < len(wanted) or any(number in leg.streams or number in leg.repairs for number in wanted):
+            raise MediaError("media.stream-conflict", "This SSRC is already in use on this transport.")
+        producer = Producer(producer_id, leg, spec, paused=paused)
+        producer.muted = spec.kind == "audio" and self.floor.is_muted(leg.owner)
+        for index, encoding in enumerate(spec.encodings):
+            layer = Layer(producer, index, Reception(spec.codec.clock_rate))
+            producer.layers.append(layer)
+            if encoding.ssrc is not None:
+                self._learn(leg, layer, encoding.ssrc)
+            if encoding.rtx_ssrc is not None:
+                self._learn_repair(leg, layer, encoding.rtx_ssrc)
+        self.producers[producer_id] = leg.producers[producer_id] = producer
+        if spec.source == "microphone":
+            self._microphones[leg.owner] = producer
+            self._refresh_voice(producer)
+        return producer
+
+    def set_producer_paused(self, producer: Producer, paused: bool, now: float) -> None:
+        """Stop or go on forwarding a producer."""
+        producer.paused = paused
+        self._apply_silence(producer, now)
+
+    def mute_owner(self, owner: str, muted: bool, now: float) -> None:
+        """Silence the owner's microphone by order of the chair, present and future."""
+        self.floor.set_muted(owner, muted)
+        producer = self._microphones.get(owner)
+        if producer is not None:
+            producer.muted = muted
+            self._apply_silence(producer, now)
+
+    def _apply_silence(self, producer: Producer, now: float) -> None:
+        if producer.spec.source == "microphone":
+            self._refresh_voice(producer)
+            self._assign(now)
+        for consumer in producer.consumers.values():
+            self._refresh(consumer, now)
+
+    def _refresh_voice(self, producer: Producer) -> None:
+        change = self.floor.remove_voice if producer.silent else self.floor.add_voice
+        change(producer.leg.owner)
+
+    def close_producer(self, producer: Producer) -> None:
+        """Take a producer away; its consumers close with it."""
+        for consumer in list(producer.consumers.values()):
+            self.close_consumer(consumer)
+        leg = producer.leg
+        for table in (leg.streams, leg.repairs):
+            for ssrc in [ssrc for ssrc, layer in table.items() if layer.producer is producer]:
+                del table[ssrc]
+        leg.producers.pop(producer.id, None)
+        if self.producers.pop(producer.id, None) is None:
+            return
+        if self._microphones.get(leg.owner) is producer:
+            del self._microphones[leg.owner]
+            self.floor.remove_voice(leg.owner)
+            self._apply_changes(self.floor.release(leg.owner))
+        self.outbox.events.append(
+            Event("producer_closed", {"producer_id": producer.id, "owner": leg.owner, "source": producer.spec.source})
+        )
+
+    # -- consumers --------------------------------------------------------------------------------------------
+
+    def add_video_consumer(
+        self, consumer_id: str, leg: Leg, producer: Producer, payload_types: tuple[int, int], paused: bool
+    ) -> VideoConsumer:
+        """Let `leg` see a video producer; `payload_types` are media and retransmission (-1: none)."""
+        self._check_room(leg)
+        consumer = VideoConsumer(
+            consumer_id,
+            leg,
+            producer,
+            self.new_ssrc(),
+            self.new_ssrc(),
+            *payload_types,
+            cname=producer.id,
+            preferred=len(producer.layers) - 1,
+            paused=paused,
+            last_sequence=int.from_bytes(self._rng(2), "big") >> 1,
+            rtx_sequence=int.from_bytes(self._rng(2), "big") >> 1,
+        )
+        producer.consumers[consumer_id] = consumer
+        self._admit(leg, consumer)
+        return consumer
+
+    def add_slot_consumer(
+        self, consumer_id: str, leg: Leg, slot: Slot, payload_type: int, paused: bool
+    ) -> SlotConsumer:
+        """Let `leg` hear a voice slot."""
+        self._check_room(leg)
+        consumer = SlotConsumer(
+            consumer_id, leg, slot, self.new_ssrc(), payload_type, cname=slot.producer_id, paused=paused
+        )
+        # SRTP wants the first sequence number in the lower half of its range (RFC 3711 section 3.3.1).
+        consumer.gap = slot.last_position - (int.from_bytes(self._rng(2), "big") >> 1)
+        consumer.held_at = slot.last_position
+        slot.consumers[consumer_id] = consumer
+        self._admit(leg, consumer)
+        return consumer
+
+    def _check_room(self, leg: Leg) -> None:
+        if len(leg.consumers) >= MAXIMUM_CONSUMERS_PER_LEG:
+            raise MediaError("media.too-many-consumers", "This transport has too many consumers.")
+
+    def _admit(self, leg: Leg, consumer: VideoConsumer | SlotConsumer) -> None:
+        leg.consumers[consumer.id] = consumer
+        leg.by_ssrc[consumer.ssrc] = consumer
+
+    def set_consumer_paused(self, consumer: VideoConsumer | SlotConsumer, paused: bool, now: float) -> None:
+        """Stop or go on sending to a consumer."""
+        consumer.paused = paused
+        self._refresh(consumer, now)
+
+    def set_preferred_layer(self, consumer: VideoConsumer, layer: int, now: float) -> None:
+        """Ask for a simulcast layer, 0 the smallest; the switch comes with that layer's next key frame."""
+        consumer.preferred = layer
+        self._refresh(consumer, now)
+
+    def request_key_frame(self, consumer: VideoConsumer, now: float) -> None:
+        """Ask the publisher for a key frame on behalf of a consumer."""
+        layer = consumer.target or consumer.layer
+        if layer is not None:
+            video.request_key_frame(layer, now, self.outbox)
+
+    def close_consumer(self, consumer: VideoConsumer | SlotConsumer) -> None:
+        """Take a consumer away."""
+        if isinstance(consumer, SlotConsumer):
+            consumer.slot.consumers.pop(consumer.id, None)
+            voices.refresh(consumer)
+        else:
+            video.release(consumer)
+            consumer.producer.consumers.pop(consumer.id, None)
+        consumer.leg.consumers.pop(consumer.id, None)
+        consumer.leg.by_ssrc.pop(consumer.ssrc, None)
+
+    def _refresh(self, consumer: VideoConsumer | SlotConsumer, now: float) -> None:
+        if isinstance(consumer, SlotConsumer):
+            voices.refresh(consumer)
+        else:
+            video.retarget(consumer, now, self.outbox)
+
+    # -- the floor --------------------------------------------------------------------------------------------
+
+    def set_floor(self, mode: FloorMode, chairs: Sequence[str], granted: Sequence[str], now: float) -> None:
+        """Set who may be heard and who owns the reserved slot."""
+        self.floor.set_floor(mode, chairs, granted)
+        self._assign(now)
+
+    def _assign(self, now: float) -> None:
+        self._apply_changes(self.floor.assign(now))
+
+    def _apply_changes(self, changes: list[SlotChange]) -> None:
+        for change in changes:
+            slot = self.slots[change.slot]
+            if slot.owner is not None and self._speaking.get(slot.owner) is slot:
+                del self._speaking[slot.owner]
+        for change in changes:
+            slot = self.slots[change.slot]
+            microphone = self._microphones.get(change.owner) if change.owner is not None else None
+            voices.set_speaker(slot, change.owner, microphone.layers[0] if microphone else None)
+            if change.owner is not None:
+                self._speaking[change.owner] = slot
+            self.outbox.events.append(Event("slot_speaker", {"slot": change.slot, "owner": change.owner}))
+
+    # -- packets ----------------------------------------------------------------------------------------------
+
+    def receive_rtp(self, leg: Leg, data: bytes, now: float) -> None:
+        """Take one decrypted RTP packet from `leg`."""
+        packet = parse_rtp(data)
+        if packet is None:
+            self.counters["malformed"] += 1
+            return
+        self.counters["received"] += 1
+        layer = leg.streams.get(packet.ssrc)
+        if layer is None:
+            layer = leg.repairs.get(packet.ssrc) or self._identify(leg, packet)
+            if layer is None:
+                self.counters["unknown_stream"] += 1
+                return
+        if packet.ssrc != layer.ssrc:
+            repaired = self._unwrap(layer, packet)
+            if repaired is None:
+                return
+            packet = repaired
+        if packet.payload_type != layer.producer.spec.codec.payload_type:
+            self.counters["unknown_stream"] += 1
+            return
+        position = layer.reception.receive(packet.sequence, packet.timestamp, len(packet.payload), now)
+        if layer.producer.silent or position < 0:
+            self.counters["silenced"] += 1
+            return
+        if layer.producer.spec.kind == "video":
+            video.forward(layer, packet, position, now, self.outbox)
+        elif layer.producer.spec.source == "microphone":
+            self._receive_voice(layer, packet, position, now)
+
+    def _receive_voice(self, layer: Layer, packet: RtpPacket, position: int, now: float) -> None:
+        spec, owner = layer.producer.spec, layer.producer.leg.owner
+        level = SILENT_LEVEL
+        if spec.level_id:
+            value = read_extensions(packet.extension_profile, packet.extensions).get(spec.level_id)
+            if value:
+                level = value[0] & 0x7F
+        if self.floor.hear(owner, level, now):
+            self._assign(now)
+        slot = self._speaking.get(owner)
+        if slot is not None:
+            voices.forward(slot, packet, position, now, self.outbox)
+
+    def _unwrap(self, layer: Layer, packet: RtpPacket) -> RtpPacket | None:
+        """Turn a retransmission back into the packet it repeats (RFC 4588 section 4)."""
+        if packet.payload_type != layer.producer.spec.codec.rtx or len(packet.payload) <= 2 or layer.ssrc < 0:
+            return None
+        original = int.from_bytes(packet.payload[:2], "big")
+        return packet._replace(
+            payload_type=layer.producer.spec.codec.payload_type,
+            sequence=original,
+            ssrc=layer.ssrc,
+            payload=packet.payload[2:],
+        )
+
+    def _identify(self, leg: Leg, packet: RtpPacket) -> Layer | None:
+        """Find the layer of an unknown SSRC by MID and RID (RFC 8843 section 9.2, RFC 8852)."""
+        if leg.unknown_budget <= 0 or not packet.extensions:
+            return None
+        leg.unknown_budget -= 1
+        values = read_extensions(packet.extension_profile, packet.extensions)
+        for producer in leg.producers.values():
+            spec = producer.spec
+            if not spec.mid_id or values.get(spec.mid_id) != spec.mid.encode():
+                continue
+            rid, repaired = values.get(spec.rid_id), values.get(spec.repaired_rid_id)
+            for layer, encoding in zip(producer.layers, spec.encodings, strict=True):
+                name = encoding.rid.encode() if encoding.rid is not None else None
+                if packet.payload_type == spec.codec.payload_type and rid == name:
+                    self._learn(leg, layer, packet.ssrc)
+                    return layer
+                if packet.payload_type == spec.codec.rtx and repaired == name:
+                    self._learn_repair(leg, layer, packet.ssrc)
+                    return layer
+        return None
+
+    @staticmethod
+    def _learn(leg: Leg, layer: Layer, ssrc: int) -> None:
+        leg.streams.pop(layer.ssrc, None)
+        layer.ssrc = ssrc
+        leg.streams[ssrc] = layer
+
+    @staticmethod
+    def _learn_repair(leg: Leg, layer: Layer, ssrc: int) -> None:
+        leg.repairs.pop(layer.rtx_ssrc, None)
+        layer.rtx_ssrc = ssrc
+        leg.repairs[ssrc] = layer
+
+    def receive_rtcp(self, leg: Leg, data: bytes, now: float, wall_ntp: int) -> list[rtcp.ReportBlock]:
+        """Take one decrypted RTCP compound from `leg`; return its report blocks (they may prove a path)."""
+        try:
+            parts = rtcp.parse_compound(data)
+        except rtcp.MalformedRtcpError:
+            self.counters["malformed"] += 1
+            return []
+        blocks: list[rtcp.ReportBlock] = []
+        for part in parts:
+            if isinstance(part, rtcp.SenderReport):
+                layer = leg.streams.get(part.ssrc)
+                if layer is not None:
+                    layer.reception.note_sender_report(part, now)
+            if isinstance(part, rtcp.SenderReport | rtcp.ReceiverReport):
+                for block in part.blocks:
+                    if block.ssrc in leg.by_ssrc:
+                        feedback.note_round_trip(leg, block, wall_ntp)
+                        blocks.append(block)
+                continue
+            consumer = leg.by_ssrc.get(part.media_ssrc)
+            if isinstance(consumer, VideoConsumer):
+                if isinstance(part, rtcp.KeyFrameRequest):
+                    self.request_key_frame(consumer, now)
+                else:
+                    self.counters["resent"] += video.answer_nack(consumer, part, now, self.outbox)
+        return blocks
+
+    # -- time -------------------------------------------------------------------------------------------------
+
+    def poll(self, now: float, wall_ntp: int) -> None:
+        """Do what is due: floor, reports, key-frame retries. Call every 50 ms or so."""
+        if now >= self._next_floor:
+            self._next_floor = now + FLOOR_PERIOD
+            self._assign(now)
+            for producer in self.producers.values():
+                if producer.spec.kind == "video":
+                    video.poll_producer(producer, now, self.outbox)
+        for leg in self.legs.values():
+            if not leg.ready:
+                continue
+            if leg.producers:
+                feedback.ask_again(leg, now, self.outbox)
+            if now < leg.next_feedback:
+                continue
+            leg.unknown_budget = UNKNOWN_BUDGET
+            if leg.producers:
+                leg.next_feedback = now + feedback.FEEDBACK_PERIOD
+                feedback.report_to_publisher(leg, self._upstream_bitrate, now, self.outbox)
+            else:
+                leg.next_feedback = now + feedback.REPORT_PERIOD
+                feedback.report_to_consumer(leg, now, wall_ntp, self.outbox)

@@ -1,0 +1,78 @@
+"""Forwarding of voices through slots: one unbroken stream per slot, whoever speaks in it."""
+
+from __future__ import annotations
+
+from folkmoot_media.forwarding.model import Batch, Copy, Layer, Outbox, Slot, SlotConsumer
+from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, RtpPacket
+
+MARKER = 0x80
+SMALLEST_STEP = 120
+
+
+def forward(slot: Slot, packet: RtpPacket, position: int, now: float, outbox: Outbox) -> None:
+    """Queue the copies of one packet of the slot's speaker."""
+    layer = slot.source
+    if layer is None:
+        return
+    marker = packet.marker
+    if slot.fresh:
+        _join(slot, packet, position, now, layer.reception.clock_rate)
+        marker = MARKER
+    if position < slot.base:
+        return
+    place = position + slot.shift
+    timestamp = (packet.timestamp + slot.timestamp_shift) & TIMESTAMP_MASK
+    if place > slot.last_position:
+        slot.last_position, slot.last_timestamp, slot.last_heard = place, timestamp, now
+    slot.packets += 1
+    slot.octets += len(packet.payload)
+    copies: list[Copy] = [
+        (
+            consumer.leg,
+            marker | consumer.payload_type,
+            (place - consumer.gap) & 0xFFFF,
+            timestamp,
+            consumer.ssrc,
+            b"",
+        )
+        for consumer in slot.active
+        if place >= consumer.base
+    ]
+    if copies:
+        outbox.batches.append(Batch(packet.payload, True, copies))
+
+
+def _join(slot: Slot, packet: RtpPacket, position: int, now: float, clock_rate: int) -> None:
+    """Let a new speaker's numbers go on where the last speaker's stopped, with a timestamp gap."""
+    slot.fresh = False
+    slot.base = position
+    slot.shift = slot.last_position + 1 - position
+    if slot.packets:
+        step = max(SMALLEST_STEP, int((now - slot.last_heard) * clock_rate))
+        slot.timestamp_shift = slot.last_timestamp + step - packet.timestamp
+
+
+def set_speaker(slot: Slot, owner: str | None, source: Layer | None) -> None:
+    """Give the slot to another speaker, or to nobody."""
+    slot.owner, slot.source, slot.fresh = owner, source, True
+    for consumer in slot.consumers.values():
+        refresh(consumer)
+
+
+def refresh(consumer: SlotConsumer) -> None:
+    """Start or stop sending the slot to a consumer: never to the owner who speaks in it."""
+    slot = consumer.slot
+    wanted = (
+        not consumer.paused
+        and consumer.leg.ready
+        and consumer.leg.owner != slot.owner
+        and consumer.id in slot.consumers
+    )
+    if wanted and not consumer.listening:
+        consumer.gap += slot.last_position - consumer.held_at
+        consumer.base = slot.last_position + 1
+        slot.active.append(consumer)
+    elif consumer.listening and not wanted:
+        consumer.held_at = slot.last_position
+        slot.active.remove(consumer)
+    consumer.listening = wanted

@@ -1,0 +1,247 @@
+"""One WebRTC transport as seen from the socket: credentials, paths, DTLS, SRTP, and what may be sent where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from struct import Struct
+
+from pylibsrtp import Error as SrtpError
+from pylibsrtp import Session
+
+from folkmoot_media.transport.aiortc_adapter import DtlsIdentity
+from folkmoot_media.transport.dtls import DtlsEndpoint, DtlsState
+from folkmoot_media.transport.limits import TokenBucket
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+Send = Callable[[bytes, Address], None]
+
+AMPLIFICATION = 3
+MAXIMUM_PATHS = 8
+MAXIMUM_PENDING = 8
+UNPROVEN_RATE = 8000.0
+UNPROVEN_BURST = 4000.0
+UNPROVEN_AUDIO_FOR = 10.0
+PROBING_RATE = 1000.0
+MAXIMUM_CHALLENGES = 16
+CHALLENGE_MASK = 0x3FF
+PACKETS_PER_SECOND = 6000
+SENDER_REPORT_TYPE = 200
+_LONG = Struct("!L")
+
+
+@dataclass(slots=True)
+class Path:
+    """An address that has passed a STUN check, with the bytes of both directions."""
+
+    address: Address
+    received: int = 0
+    sent: int = 0
+    last_check: float = 0.0
+    proven: bool = False
+    moved_at: float = 0.0
+    challenges: list[int] = field(default_factory=list)
+    bucket: TokenBucket = field(default_factory=lambda: TokenBucket(UNPROVEN_RATE, UNPROVEN_BURST))
+
+
+@dataclass(slots=True, frozen=True)
+class Credentials:
+    """An ICE username fragment and password of ours."""
+
+    fragment: str
+    password: str
+
+
+class Endpoint:
+    """A transport's network side. Also the `Sink` of its leg: `protect`, `address` and `restricted` are read
+    by the fan-out back end for every copy.
+    """
+
+    def __init__(
+        self,
+        transport_id: str,
+        credentials: Credentials,
+        identity: DtlsIdentity,
+        send: Send,
+        rng: Callable[[int], bytes],
+        now: float,
+    ) -> None:
+        self.id = transport_id
+        self.credentials = [credentials]
+        self.dtls = DtlsEndpoint(identity)
+        self.paths: dict[Address, Path] = {}
+        self.selected: Path | None = None
+        self.address: Address | None = None
+        self.protect: Callable[[bytes], bytes] | None = None
+        self.restricted = False
+        self.created = now
+        self.last_check: float | None = None
+        self.packet_budget = TokenBucket(PACKETS_PER_SECOND, PACKETS_PER_SECOND)
+        self.counters = {"unprotect_failed": 0, "over_budget": 0, "withheld": 0}
+        self._send = send
+        self._rng = rng
+        self._pending: list[bytes] = []
+        self._handshake_path: Path | None = None
+        self._handshake_moved = False
+        self._receive: Session | None = None
+        self._clock = now
+
+    # -- paths ------------------------------------------------------------------------------------------------
+
+    def add_path(self, address: Address, size: int, now: float) -> tuple[Path, Address | None]:
+        """Record a passed check from `address`; return the path and the address that had to give way."""
+        path = self.paths.get(address)
+        evicted: Address | None = None
+        if path is None:
+            if len(self.paths) >= MAXIMUM_PATHS:
+                oldest = min(
+                    (kept for kept in self.paths.values() if kept is not self.selected),
+                    key=lambda kept: kept.last_check,
+                )
+                evicted = oldest.address
+                del self.paths[evicted]
+            path = self.paths[address] = Path(address)
+        path.received += size
+        path.last_check = self.last_check = now
+        return path, evicted
+
+    def select(self, path: Path, now: float) -> bool:
+        """Send to `path` from now on; return True when a finished transport has moved to an unproven path."""
+        if path is self.selected:
+            return False
+        self.selected, self.address = path, path.address
+        path.moved_at = now
+        self.restricted = self.dtls.state is DtlsState.CONNECTED and not path.proven
+        return self.restricted
+
+    def prove(self, last_sender_reports: list[int]) -> bool:
+        """Take echoed sender reports; return True when they prove the selected path."""
+        path = self.selected
+        if path is None or path.proven or not any(echo in path.challenges for echo in last_sender_reports):
+            return False
+        path.proven = True
+        path.challenges.clear()
+        self.restricted = False
+        return True
+
+    # -- DTLS -------------------------------------------------------------------------------------------------
+
+    def receive_dtls(self, datagram: bytes, path: Path, now: float) -> bool:
+        """Take a DTLS datagram from a checked path; return True when the handshake has just finished."""
+        self._clock = now
+        before = self.dtls.state
+        answers = self.dtls.receive(datagram)
+        if before is not DtlsState.CONNECTED:
+            self._handshake_moved |= self._handshake_path not in (None, path)
+            self._handshake_path = path
+        for answer in answers:
+            self.send_guarded(answer, path)
+        if before is DtlsState.CONNECTED or self.dtls.state is not DtlsState.CONNECTED:
+            return False
+        pair = self.dtls.srtp
+        if pair is None:
+            return False
+        self._receive = pair.receive
+        self.protect = pair.send.protect
+        # Our flight went to this address and its answer came back from it: that proves the path.
+        path.proven = not self._handshake_moved
+        if self.selected is not path and not path.proven:
+            self.select(path, now)
+        self.restricted = self.selected is None or not self.selected.proven
+        return True
+
+    def poll_dtls(self, now: float) -> None:
+        """Repeat the last flight when its timer has run out."""
+        self._clock = now
+        path = self._handshake_path
+        if path is not None:
+            for answer in self.dtls.poll():
+                self.send_guarded(answer, path)
+
+    def send_guarded(self, datagram: bytes, path: Path) -> None:
+        """Send now, or when more bytes have come from there: at most three times as much goes as came."""
+        if self.dtls.state is DtlsState.CONNECTED and path.proven:
+            self._send(datagram, path.address)
+            return
+        if path.sent + len(datagram) <= AMPLIFICATION * path.received:
+            path.sent += len(datagram)
+            self._send(datagram, path.address)
+        elif len(self._pending) < MAXIMUM_PENDING:
+            self._pending.append(datagram)
+
+    def flush_pending(self, path: Path) -> None:
+        """Send what the limit held back, after more bytes have arrived on the handshake's path."""
+        if self._pending and path is self._handshake_path:
+            waiting, self._pending = self._pending, []
+            for datagram in waiting:
+                self.send_guarded(datagram, path)
+
+    # -- SRTP -------------------------------------------------------------------------------------------------
+
+    def unprotect(self, datagram: bytes, control: bool, now: float) -> bytes | None:
+        """Return the plain packet, or None when there is no key, it is forged or replayed, or comes too fast."""
+        session = self._receive
+        if session is None:
+            return None
+        if not self.packet_budget.take(1.0, now):
+            self.counters["over_budget"] += 1
+            return None
+        try:
+            plain: bytes = session.unprotect_rtcp(datagram) if control else session.unprotect(datagram)
+        except (SrtpError, ValueError):
+            self.counters["unprotect_failed"] += 1
+            return None
+        return plain
+
+    def admit(self, size: int, audio: bool, now: float) -> bool:
+        """Say whether a packet may go to an unproven path: RTCP and audio, 64 kbit/s, audio for 10 s."""
+        path = self.selected
+        if path is None:
+            return False
+        late = now - path.moved_at > UNPROVEN_AUDIO_FOR
+        if not audio or (late and audio):
+            self.counters["withheld"] += 1
+            return False
+        return path.bucket.take(size, now)
+
+    def send_control(self, compound: bytes, now: float) -> None:
+        """Protect and send an RTCP compound; on an unproven path its sender reports become challenges."""
+        path = self.selected
+        pair = self.dtls.srtp
+        if path is None or pair is None or self.dtls.state is not DtlsState.CONNECTED:
+            return
+        if not path.proven:
+            allowance = len(compound)
+            if now - path.moved_at > UNPROVEN_AUDIO_FOR:
+                allowance = int(allowance * UNPROVEN_RATE / PROBING_RATE)
+            if not path.bucket.take(min(allowance, UNPROVEN_BURST), now):
+                return
+            compound = self._challenge(compound, path)
+        try:
+            wire: bytes = pair.send.protect_rtcp(compound)
+        except (SrtpError, ValueError):
+            return
+        self._send(wire, path.address)
+
+    def _challenge(self, compound: bytes, path: Path) -> bytes:
+        """Give every sender report random low NTP bits and remember what its echo must be."""
+        marked = bytearray(compound)
+        position = 0
+        while position + 16 <= len(marked):
+            if marked[position + 1] == SENDER_REPORT_TYPE:
+                (short,) = _LONG.unpack_from(marked, position + 10)
+                short = short & ~CHALLENGE_MASK | int.from_bytes(self._rng(2), "big") & CHALLENGE_MASK
+                _LONG.pack_into(marked, position + 10, short)
+                path.challenges.append(short)
+                del path.challenges[:-MAXIMUM_CHALLENGES]
+            position += 4 + 4 * int.from_bytes(marked[position + 2 : position + 4], "big")
+        return bytes(marked)
+
+    def close(self) -> None:
+        """End the association; the peer is told if it can be."""
+        path = self.selected
+        for datagram in self.dtls.close():
+            if path is not None:
+                self._send(datagram, path.address)
+        self.protect = None
+        self._receive = None

@@ -1,0 +1,282 @@
+"""The media worker process: one UDP port, one control socket, one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ipaddress
+import logging
+import os
+import secrets
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from folkmoot_media import control
+from folkmoot_media.errors import MediaError
+from folkmoot_media.fan.python_backend import PythonFan
+from folkmoot_media.methods import Methods
+from folkmoot_media.rooms import Rooms
+from folkmoot_media.rtp_parameters import Strict
+from folkmoot_media.transport.aiortc_adapter import DtlsIdentity
+from folkmoot_media.transport.endpoint import Address
+from folkmoot_media.transport.limits import ThrottledLog
+
+logger = logging.getLogger(__name__)
+
+ORPHAN_LIFETIME = 60.0
+POLL_PERIOD = 0.05
+IDLE_POLL_PERIOD = 0.5
+STATS_PERIOD = 5.0
+DATAGRAMS_PER_WAKEUP = 64
+LARGEST_DATAGRAM = 2048
+SOCKET_BUFFER = 4 << 20
+WRITE_LIMIT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker is started; `announce_ip` is what clients are told, `udp_port` 0 means any free port."""
+
+    socket_path: Path
+    listen_ip: str
+    announce_ip: str
+    udp_port: int
+    orphan_lifetime: float = ORPHAN_LIFETIME
+
+
+class Hello(Strict):
+    """The first request on a control connection; `adopt` is the epoch of a worker that is already in use."""
+
+    version: Annotated[int, Field(ge=1, le=1)]
+    adopt: control.Epoch | None
+
+
+def open_udp(listen_ip: str, port: int) -> socket.socket:
+    """Bind the worker's UDP socket; an IPv6 wildcard serves IPv4 too."""
+    family = socket.AF_INET6 if ipaddress.ip_address(listen_ip).version == 6 else socket.AF_INET
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+    udp.setblocking(False)
+    udp.bind((listen_ip, port))
+    return udp
+
+
+class Worker:
+    """Runs the rooms on real sockets and the real clock."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.epoch = secrets.token_hex(16)
+        self._udp = open_udp(settings.listen_ip, settings.udp_port)
+        self.udp_port: int = self._udp.getsockname()[1]
+        self._fan = PythonFan(self._udp)
+        self._rooms = Rooms(
+            DtlsIdentity(),
+            self._send,
+            self._fan,
+            self._notify,
+            secrets.token_bytes,
+            time.time() - time.monotonic(),
+        )
+        candidate: dict[str, object] = {
+            "foundation": "udp",
+            "priority": 2130706431,
+            "ip": settings.announce_ip,
+            "address": settings.announce_ip,
+            "protocol": "udp",
+            "port": self.udp_port,
+            "type": "host",
+        }
+        self._methods = Methods(self._rooms, [candidate])
+        self._methods.extra_stats = self._figures
+        self._log = ThrottledLog(logger.warning)
+        self._writer: asyncio.StreamWriter | None = None
+        self._adopted = False
+        self._orphan_since = time.monotonic()
+        self._stopped = asyncio.Event()
+        self._counters = {"datagrams": 0, "send_failed": 0, "contained_errors": 0}
+
+    def _figures(self) -> dict[str, object]:
+        return {
+            "fan": self._fan.name,
+            "packets_sent": self._fan.sent,
+            "copies_dropped": self._fan.dropped,
+            **self._counters,
+        }
+
+    # -- UDP --------------------------------------------------------------------------------------------------
+
+    def _send(self, data: bytes, address: Address) -> None:
+        try:
+            self._udp.sendto(data, address)
+        except OSError:
+            # A full socket buffer or an unreachable client: media is lost like on any network.
+            self._counters["send_failed"] += 1
+
+    def _on_readable(self) -> None:
+        receive = self._udp.recvfrom
+        now = time.monotonic()
+        for _ in range(DATAGRAMS_PER_WAKEUP):
+            try:
+                data, source = receive(LARGEST_DATAGRAM)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue
+            self._counters["datagrams"] += 1
+            self.take_datagram(data, source, now)
+
+    def take_datagram(self, data: bytes, source: Address, now: float) -> None:
+        """Hand one datagram to the mux; whatever goes wrong stays here."""
+        try:
+            self._rooms.mux.datagram(data, source, now)
+        except Exception as error:
+            self._contain("datagram", error, now)
+
+    def _contain(self, where: str, error: Exception, now: float) -> None:
+        self._counters["contained_errors"] += 1
+        self._log.line(f"contained error in {where}: {type(error).__name__}", now)
+
+    # -- time -------------------------------------------------------------------------------------------------
+
+    async def _run_timers(self) -> None:
+        next_stats = 0.0
+        while not self._stopped.is_set():
+            await asyncio.sleep(POLL_PERIOD if self._rooms.transports else IDLE_POLL_PERIOD)
+            now = time.monotonic()
+            try:
+                self._rooms.poll(now)
+            except Exception as error:
+                self._contain("poll", error, now)
+            if self._writer is None and now - self._orphan_since > self.settings.orphan_lifetime:
+                logger.info("nobody has adopted this worker: exiting")
+                self._stopped.set()
+            if now >= next_stats:
+                next_stats = now + STATS_PERIOD
+                self._notify("", "stats", self._methods.call("worker.stats", {}, now))
+
+    # -- control channel --------------------------------------------------------------------------------------
+
+    def _notify(self, router_id: str, event: str, data: dict[str, object]) -> None:
+        if self._writer is not None:
+            self._write(control.Event(epoch=self.epoch, router_id=router_id, event=event, data=data))
+
+    def _write(self, message: control.Message) -> None:
+        writer = self._writer
+        if writer is None or writer.is_closing():
+            return
+        if writer.transport.get_write_buffer_size() > WRITE_LIMIT:
+            # A web process that stopped reading is as good as gone.
+            writer.transport.abort()
+            return
+        writer.write(control.encode(message))
+
+    async def _serve_control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if not _same_user(writer):
+                return
+            if not await self._greet(reader, writer):
+                return
+            while True:
+                message = await control.read_message(reader)
+                if not isinstance(message, control.Request):
+                    raise MediaError("media.malformed-message", "Only requests are taken here.")
+                self._write(self._answer(message))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except MediaError as error:
+            logger.warning("control connection closed: %s", error.code)
+        finally:
+            if self._writer is writer:
+                self._writer = None
+                self._orphan_since = time.monotonic()
+            writer.close()
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        message = await control.read_message(reader)
+        if not isinstance(message, control.Request) or message.method != "worker.hello":
+            raise MediaError("media.malformed-message", "The first message must be worker.hello.")
+        try:
+            hello = Hello.model_validate(message.data)
+        except ValidationError as error:
+            raise MediaError("media.malformed-message", "worker.hello is malformed.") from error
+        if hello.adopt != (self.epoch if self._adopted else None):
+            problem = control.ErrorBody(code="media.stale-epoch", message="This worker has another epoch.")
+            refusal = control.Response(id=message.id, epoch=self.epoch, error=problem)
+            writer.write(control.encode(refusal))
+            await writer.drain()
+            return False
+        if self._writer is not None:
+            self._writer.close()
+        self._adopted = True
+        self._writer = writer
+        answer: dict[str, Any] = {
+            "pid": os.getpid(),
+            "udp_port": self.udp_port,
+            "router_ids": list(self._rooms.routers),
+        }
+        self._write(control.Response(id=message.id, epoch=self.epoch, ok=answer))
+        return True
+
+    def _answer(self, request: control.Request) -> control.Response:
+        now = time.monotonic()
+        try:
+            if request.epoch != self.epoch:
+                raise MediaError("media.stale-epoch", "This worker has another epoch.")
+            if request.method == "worker.shutdown":
+                self._stopped.set()
+                return control.Response(id=request.id, epoch=self.epoch, ok={})
+            result = self._methods.call(request.method, request.data, now)
+            return control.Response(id=request.id, epoch=self.epoch, ok=result)
+        except MediaError as error:
+            body = control.ErrorBody(code=error.code, message=error.message)
+        except Exception as error:
+            self._contain("request", error, now)
+            body = control.ErrorBody(code="media.internal", message="The media worker failed at this request.")
+        return control.Response(id=request.id, epoch=self.epoch, error=body)
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until told to stop, or until nobody has been connected for the orphan lifetime."""
+        path = self.settings.socket_path
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            server = await asyncio.start_unix_server(self._serve_control, str(path))
+        finally:
+            os.umask(before)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._udp.fileno(), self._on_readable)
+        gc.freeze()
+        timers = asyncio.create_task(self._run_timers())
+        try:
+            await self._stopped.wait()
+            # Let the answer to worker.shutdown leave before the socket goes.
+            if self._writer is not None:
+                await self._writer.drain()
+        finally:
+            timers.cancel()
+            loop.remove_reader(self._udp.fileno())
+            server.close()
+            if self._writer is not None:
+                self._writer.close()
+            self._udp.close()
+            path.unlink(missing_ok=True)
+
+
+def _same_user(writer: asyncio.StreamWriter) -> bool:
+    """Say whether the process at the other end runs as our user (SO_PEERCRED, unix(7))."""
+    peer = writer.get_extra_info("socket")
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, user, _ = struct.unpack("3i", credentials)
+    return bool(user == os.getuid())

@@ -1,0 +1,502 @@
+"""The browser's side of media signalling: every message checked, every id checked against its owner.
+
+Independent of the carrier: whoever receives a client's `media` message calls `handle` and sends back the result or
+the `MediaError`; `notify` is called for what clients must be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from folkmoot_media.errors import MediaError
+from folkmoot_media.methods import DtlsParameters, Id
+from folkmoot_media.rtp_parameters import Kind, RtpCapabilities, RtpParameters, Source, Strict
+from folkmoot_server.sfu_client import MediaPool
+
+logger = logging.getLogger(__name__)
+
+FloorModeName = Literal["open", "chaired"]
+Notify = Callable[[str, str | None, str, dict[str, Any]], None]
+RESET_RETRY = 0.5
+RESET_TRIES = 40
+MAXIMUM_TRANSPORTS = 6
+
+
+class Empty(Strict):
+    """capabilities, list."""
+
+
+class CreateTransport(Strict):
+    """create_transport."""
+
+    direction: Literal["send", "recv"]
+
+
+class ConnectTransport(Strict):
+    """connect_transport."""
+
+    transport_id: Id
+    dtlsParameters: DtlsParameters  # noqa: N815 - the wire's spelling
+
+
+class TransportRef(Strict):
+    """restart_ice."""
+
+    transport_id: Id
+
+
+class Produce(Strict):
+    """produce."""
+
+    transport_id: Id
+    kind: Kind
+    rtpParameters: RtpParameters  # noqa: N815
+    source: Source
+    paused: bool = False
+
+
+class ProducerRef(Strict):
+    """pause_producer, resume_producer, close_producer."""
+
+    producer_id: Id
+
+
+class Consume(Strict):
+    """consume."""
+
+    transport_id: Id
+    producer_id: Id
+    rtpCapabilities: RtpCapabilities  # noqa: N815
+
+
+class ConsumerRef(Strict):
+    """resume_consumer, pause_consumer, close_consumer."""
+
+    consumer_id: Id
+
+
+class PreferredLayers(Strict):
+    """set_preferred_layers."""
+
+    consumer_id: Id
+    layer: Annotated[int, Field(ge=0, le=7)]
+
+
+@dataclass(slots=True)
+class ProducerEntry:
+    """A producer that clients may be told of."""
+
+    producer_id: str
+    owner: str
+    kind: str
+    source: str
+    transport_id: str
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """What signalling knows of one room; emptied and filled anew when its worker dies."""
+
+    room_id: str
+    mode: FloorModeName = "open"
+    chairs: list[str] = field(default_factory=list)
+    granted: list[str] = field(default_factory=list)
+    muted: set[str] = field(default_factory=set)
+    members: set[str] = field(default_factory=set)
+    router_id: str | None = None
+    capabilities: dict[str, Any] = field(default_factory=dict)
+    slots: list[dict[str, Any]] = field(default_factory=list)
+    transports: dict[str, tuple[str, str]] = field(default_factory=dict)
+    producers: dict[str, ProducerEntry] = field(default_factory=dict)
+    consumers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+Handler = Callable[[Room, str, Any], Coroutine[Any, Any, dict[str, Any]]]
+
+
+class MediaSignalling:
+    """Rooms of seats over a pool of media workers. `owner` is an opaque seat id.
+
+    Args:
+        pool: the workers; this object takes over its `on_event` and `on_worker_death`.
+        notify: called as (room_id, owner or None for everyone, event, data).
+    """
+
+    def __init__(self, pool: MediaPool, notify: Notify) -> None:
+        self._pool = pool
+        self._notify = notify
+        self._rooms: dict[str, Room] = {}
+        self._by_router: dict[str, Room] = {}
+        self._resets: set[asyncio.Task[None]] = set()
+        self._methods: dict[str, tuple[type[Strict], Handler]] = {
+            "capabilities": (Empty, self._capabilities),
+            "create_transport": (CreateTransport, self._create_transport),
+            "connect_transport": (ConnectTransport, self._connect_transport),
+            "restart_ice": (TransportRef, self._restart_ice),
+            "produce": (Produce, self._produce),
+            "pause_producer": (ProducerRef, self._pause_producer),
+            "resume_producer": (ProducerRef, self._resume_producer),
+            "close_producer": (ProducerRef, self._close_producer),
+            "list": (Empty, self._list),
+            "consume": (Consume, self._consume),
+            "resume_consumer": (ConsumerRef, self._resume_consumer),
+            "pause_consumer": (ConsumerRef, self._pause_consumer),
+            "close_consumer": (ConsumerRef, self._close_consumer),
+            "set_preferred_layers": (PreferredLayers, self._set_preferred_layers),
+        }
+        pool.on_event = self._on_event
+        pool.on_worker_death = self._on_worker_death
+
+    async def close(self) -> None:
+        """Stop rebuilding rooms; the pool is closed by its owner."""
+        for task in list(self._resets):
+            task.cancel()
+        await asyncio.gather(*self._resets, return_exceptions=True)
+
+    # -- what the meeting orders ------------------------------------------------------------------------------
+
+    async def join(self, room_id: str, owner: str) -> None:
+        """Let a seat use the room; anything it had open there before is closed (a reconnect starts afresh).
+
+        Raises:
+            MediaError: media.unavailable when no worker can take the room.
+        """
+        room = self._rooms.setdefault(room_id, Room(room_id))
+        async with room.lock:
+            known = owner in room.members
+            room.members.add(owner)
+            if room.router_id is None:
+                await self._open(room)
+            elif known:
+                await self._clear_owner(room, owner)
+
+    async def leave(self, room_id: str, owner: str) -> None:
+        """Close everything of a seat; the last seat closes the router."""
+        room = self._rooms.get(room_id)
+        if room is None:
+            return
+        async with room.lock:
+            room.members.discard(owner)
+            if room.router_id is not None:
+                await self._clear_owner(room, owner)
+            if not room.members:
+                await self._shut(room)
+
+    async def remove(self, room_id: str, owner: str) -> None:
+        """Take a seat out of the room by order of the chair; it may not come back until `join`."""
+        await self.leave(room_id, owner)
+
+    async def set_floor(
+        self, room_id: str, mode: FloorModeName, chairs: Sequence[str], granted: Sequence[str]
+    ) -> None:
+        """Set the floor mode, the chairs' seats and the granted seats in order (the first has the floor)."""
+        room = self._rooms.setdefault(room_id, Room(room_id))
+        room.mode, room.chairs, room.granted = mode, list(chairs), list(granted)
+        if room.router_id is not None:
+            await self._ask(room, "router.set_floor", **self._floor_of(room))
+
+    async def mute(self, room_id: str, owner: str, muted: bool) -> None:
+        """Silence a seat's microphone at the server, or lift that; the seat is told."""
+        room = self._rooms.setdefault(room_id, Room(room_id))
+        (room.muted.add if muted else room.muted.discard)(owner)
+        if room.router_id is not None:
+            await self._ask(room, "router.mute_owner", owner=owner, muted=muted)
+        self._notify(room_id, owner, "muted", {"muted": muted})
+
+    async def mute_all(self, room_id: str, except_owners: Sequence[str]) -> None:
+        """Silence every seat now in the room except some."""
+        room = self._rooms.get(room_id)
+        if room is not None:
+            for owner in sorted(room.members - set(except_owners)):
+                await self.mute(room_id, owner, True)
+
+    async def close_room(self, room_id: str) -> None:
+        """Close the room and everything in it."""
+        room = self._rooms.pop(room_id, None)
+        if room is not None:
+            async with room.lock:
+                await self._shut(room)
+
+    # -- routers ----------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _floor_of(room: Room) -> dict[str, Any]:
+        return {"mode": room.mode, "chairs": room.chairs, "granted": room.granted}
+
+    async def _open(self, room: Room) -> None:
+        router_id = secrets.token_hex(16)
+        data = {"router_id": router_id, "floor_mode": room.mode}
+        answer = await self._pool.request(router_id, "router.create", data)
+        self._by_router[router_id] = room
+        room.router_id, room.capabilities = router_id, answer["rtp_capabilities"]
+        try:
+            room.slots = (await self._ask(room, "router.slots"))["slots"]
+            await self._ask(room, "router.set_floor", **self._floor_of(room))
+            for owner in sorted(room.muted):
+                await self._ask(room, "router.mute_owner", owner=owner, muted=True)
+        except MediaError:
+            self._forget_router(room)
+            raise
+
+    def _forget_router(self, room: Room) -> None:
+        if room.router_id is not None:
+            self._by_router.pop(room.router_id, None)
+        room.router_id = None
+        room.slots = []
+        room.transports.clear()
+        room.producers.clear()
+        room.consumers.clear()
+
+    async def _shut(self, room: Room) -> None:
+        router_id = room.router_id
+        self._forget_router(room)
+        if router_id is not None:
+            await self._quietly(router_id, "router.close", {"router_id": router_id})
+
+    async def _quietly(self, router_id: str, method: str, data: dict[str, Any]) -> None:
+        """Ask for something that is already true when the worker is gone."""
+        try:
+            await self._pool.request(router_id, method, data)
+        except MediaError as error:
+            logger.info("%s: %s", method, error.code)
+
+    async def _ask(self, room: Room, method: str, **data: Any) -> dict[str, Any]:
+        if room.router_id is None:
+            raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
+        return await self._pool.request(room.router_id, method, {"router_id": room.router_id, **data})
+
+    async def _ask_part(self, room: Room, method: str, **data: Any) -> dict[str, Any]:
+        """Ask about a transport or consumer, which the worker knows without the router's id."""
+        if room.router_id is None:
+            raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
+        return await self._pool.request(room.router_id, method, data)
+
+    async def _clear_owner(self, room: Room, owner: str) -> None:
+        router_id = room.router_id
+        for entry in [held for held in room.producers.values() if held.owner == owner]:
+            self._drop_producer(room, entry)
+        room.transports = {key: held for key, held in room.transports.items() if held[0] != owner}
+        room.consumers = {key: held for key, held in room.consumers.items() if held[0] != owner}
+        if router_id is not None:
+            await self._quietly(router_id, "router.remove_owner", {"router_id": router_id, "owner": owner})
+
+    def _drop_producer(self, room: Room, entry: ProducerEntry) -> None:
+        if room.producers.pop(entry.producer_id, None) is not None:
+            told = {"producer_id": entry.producer_id, "owner": entry.owner, "source": entry.source}
+            self._notify(room.room_id, None, "producer_closed", told)
+
+    # -- what the workers tell --------------------------------------------------------------------------------
+
+    def _on_event(self, router_id: str, event: str, data: dict[str, Any]) -> None:
+        room = self._by_router.get(router_id)
+        if room is None:
+            return
+        if event == "slot_speaker":
+            for slot in room.slots:
+                if slot["slot"] == data["slot"]:
+                    slot["owner"] = data["owner"]
+            self._notify(room.room_id, None, "slot_speaker", {"slot": data["slot"], "owner": data["owner"]})
+        elif event == "producer_closed":
+            entry = room.producers.get(str(data["producer_id"]))
+            if entry is not None:
+                self._drop_producer(room, entry)
+        elif event == "transport_closed":
+            transport_id = str(data["transport_id"])
+            held = room.transports.pop(transport_id, None)
+            room.consumers = {key: kept for key, kept in room.consumers.items() if kept[1] != transport_id}
+            if held is not None:
+                told = {"transport_id": transport_id, "reason": data["reason"]}
+                self._notify(room.room_id, held[0], "transport_closed", told)
+        elif event == "layers_changed":
+            consumer = room.consumers.get(str(data["consumer_id"]))
+            if consumer is not None:
+                self._notify(room.room_id, consumer[0], "layers_changed", data)
+
+    def _on_worker_death(self, router_ids: list[str]) -> None:
+        for router_id in router_ids:
+            room = self._by_router.get(router_id)
+            if room is not None:
+                self._forget_router(room)
+                task = asyncio.create_task(self._rebuild(room))
+                self._resets.add(task)
+                task.add_done_callback(self._resets.discard)
+
+    async def _rebuild(self, room: Room) -> None:
+        for _ in range(RESET_TRIES):
+            async with room.lock:
+                if self._rooms.get(room.room_id) is not room or not room.members:
+                    return
+                try:
+                    if room.router_id is None:
+                        await self._open(room)
+                except MediaError as error:
+                    logger.warning("room's media not rebuilt yet: %s", error.code)
+                else:
+                    self._notify(room.room_id, None, "room_reset", {})
+                    return
+            await asyncio.sleep(RESET_RETRY)
+
+    # -- what clients ask -------------------------------------------------------------------------------------
+
+    async def handle(self, room_id: str, owner: str, method: str, data: object) -> dict[str, Any]:
+        """Carry out one request of a seat; a refused request changes nothing.
+
+        Raises:
+            MediaError: media.unknown-method, media.bad-request, media.not-in-room, media.not-yours,
+                media.room-resetting, or the worker's own.
+        """
+        room = self._rooms.get(room_id)
+        if room is None or owner not in room.members:
+            raise MediaError("media.not-in-room", "This seat is not in the room.")
+        entry = self._methods.get(method)
+        if entry is None:
+            raise MediaError("media.unknown-method", "There is no such media method.")
+        model, handler = entry
+        try:
+            parsed = model.model_validate(data)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise MediaError("media.bad-request", f"{place[:200]}: {first['msg'][:200]}") from error
+        return await handler(room, owner, parsed)
+
+    @staticmethod
+    def _own_transport(room: Room, owner: str, transport_id: str) -> None:
+        held = room.transports.get(transport_id)
+        if held is None or held[0] != owner:
+            raise MediaError("media.not-yours", "This transport is not one of this seat's.")
+
+    @staticmethod
+    def _own_producer(room: Room, owner: str, producer_id: str) -> ProducerEntry:
+        entry = room.producers.get(producer_id)
+        if entry is None or entry.owner != owner:
+            raise MediaError("media.not-yours", "This producer is not one of this seat's.")
+        return entry
+
+    @staticmethod
+    def _own_consumer(room: Room, owner: str, consumer_id: str) -> str:
+        held = room.consumers.get(consumer_id)
+        if held is None or held[0] != owner:
+            raise MediaError("media.not-yours", "This consumer is not one of this seat's.")
+        return held[1]
+
+    async def _capabilities(self, room: Room, owner: str, _data: Empty) -> dict[str, Any]:
+        if room.router_id is None:
+            raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
+        return {"rtpCapabilities": room.capabilities, "muted": owner in room.muted}
+
+    async def _create_transport(self, room: Room, owner: str, data: CreateTransport) -> dict[str, Any]:
+        if sum(1 for held in room.transports.values() if held[0] == owner) >= MAXIMUM_TRANSPORTS:
+            raise MediaError("media.too-many-transports", "This seat has too many transports open.")
+        router_id = room.router_id
+        answer = await self._ask(room, "router.create_transport", owner=owner, direction=data.direction)
+        if room.router_id != router_id or owner not in room.members:
+            raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
+        room.transports[answer["id"]] = (owner, data.direction)
+        return answer
+
+    async def _connect_transport(self, room: Room, owner: str, data: ConnectTransport) -> dict[str, Any]:
+        self._own_transport(room, owner, data.transport_id)
+        parameters = data.dtlsParameters.model_dump()
+        return await self._ask_part(
+            room, "transport.connect", transport_id=data.transport_id, dtlsParameters=parameters
+        )
+
+    async def _restart_ice(self, room: Room, owner: str, data: TransportRef) -> dict[str, Any]:
+        self._own_transport(room, owner, data.transport_id)
+        return await self._ask_part(room, "transport.restart_ice", transport_id=data.transport_id)
+
+    async def _produce(self, room: Room, owner: str, data: Produce) -> dict[str, Any]:
+        self._own_transport(room, owner, data.transport_id)
+        answer = await self._ask_part(
+            room,
+            "transport.produce",
+            transport_id=data.transport_id,
+            kind=data.kind,
+            rtpParameters=data.rtpParameters.model_dump(),
+            source=data.source,
+            paused=data.paused,
+        )
+        if data.transport_id not in room.transports:
+            raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
+        entry = ProducerEntry(answer["id"], owner, data.kind, data.source, data.transport_id)
+        room.producers[entry.producer_id] = entry
+        self._notify(room.room_id, None, "new_producer", self._describe(entry))
+        return answer
+
+    @staticmethod
+    def _describe(entry: ProducerEntry) -> dict[str, Any]:
+        return {
+            "producer_id": entry.producer_id,
+            "owner": entry.owner,
+            "kind": entry.kind,
+            "source": entry.source,
+        }
+
+    async def _pause_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
+        self._own_producer(room, owner, data.producer_id)
+        return await self._ask(room, "producer.pause", producer_id=data.producer_id)
+
+    async def _resume_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
+        self._own_producer(room, owner, data.producer_id)
+        return await self._ask(room, "producer.resume", producer_id=data.producer_id)
+
+    async def _close_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
+        entry = self._own_producer(room, owner, data.producer_id)
+        answer = await self._ask(room, "producer.close", producer_id=data.producer_id)
+        self._drop_producer(room, entry)
+        return answer
+
+    async def _list(self, room: Room, _owner: str, _data: Empty) -> dict[str, Any]:
+        return {
+            "producers": [self._describe(entry) for entry in room.producers.values()],
+            "slots": [dict(slot) for slot in room.slots],
+        }
+
+    async def _consume(self, room: Room, owner: str, data: Consume) -> dict[str, Any]:
+        self._own_transport(room, owner, data.transport_id)
+        known = data.producer_id in room.producers or any(
+            slot["producer_id"] == data.producer_id for slot in room.slots
+        )
+        if not known:
+            raise MediaError("media.no-such-producer", "There is no such producer in this room.")
+        answer = await self._ask_part(
+            room,
+            "transport.consume",
+            transport_id=data.transport_id,
+            producer_id=data.producer_id,
+            rtpCapabilities=data.rtpCapabilities.model_dump(),
+            paused=True,
+        )
+        if data.transport_id in room.transports:
+            room.consumers[answer["id"]] = (owner, data.transport_id)
+        return answer
+
+    async def _on_consumer(
+        self, room: Room, owner: str, method: str, data: ConsumerRef | PreferredLayers
+    ) -> dict[str, Any]:
+        transport_id = self._own_consumer(room, owner, data.consumer_id)
+        extra = {"layer": data.layer} if isinstance(data, PreferredLayers) else {}
+        return await self._ask_part(room, method, transport_id=transport_id, consumer_id=data.consumer_id, **extra)
+
+    async def _resume_consumer(self, room: Room, owner: str, data: ConsumerRef) -> dict[str, Any]:
+        return await self._on_consumer(room, owner, "consumer.resume", data)
+
+    async def _pause_consumer(self, room: Room, owner: str, data: ConsumerRef) -> dict[str, Any]:
+        return await self._on_consumer(room, owner, "consumer.pause", data)
+
+    async def _close_consumer(self, room: Room, owner: str, data: ConsumerRef) -> dict[str, Any]:
+        answer = await self._on_consumer(room, owner, "consumer.close", data)
+        room.consumers.pop(data.consumer_id, None)
+        return answer
+
+    async def _set_preferred_layers(self, room: Room, owner: str, data: PreferredLayers) -> dict[str, Any]:
+        return await self._on_consumer(room, owner, "consumer.set_preferred_layers", data)
