@@ -1,1 +1,42 @@
-"""The ballot protocol fm1: group, proofs, ballots, board, trustees, tally and offline verification; no I/O."""
+"""The ballot protocol fm1: group, proofs, ballots, board, trustees, tally and offline verification; no I/O.
+
+The server uses these modules by name: `challenges` and `assertion` (passkeys), `roll`, `keygen`, `manifest`,
+`ballot`, `board`, `merkle_log`, `tally`, `rules`, `bundle`, `verify`, with `encoding` and `errors` throughout.
+`trustee` and `ballot.make_ballot` are the software side of people's devices, for demonstrations and tests.
+"""
+
+from .assertion import RelyingParty, verify_assertion
+from .ballot import Ballot, CheckedBallot, check_ballot, make_ballot
+from .board import BoardState
+from .bundle import Bundle, ElectionFiles, write_annex, write_bundle
+from .errors import BallotRejected, VotingError
+from .keygen import KeyGeneration, TrusteesKey
+from .manifest import Manifest, Question, Rules, build_manifest
+from .roll import RollCore
+from .tally import Aggregate
+from .trustee import Trustee
+
+__all__ = [
+    "Aggregate",
+    "Ballot",
+    "BallotRejected",
+    "BoardState",
+    "Bundle",
+    "CheckedBallot",
+    "ElectionFiles",
+    "KeyGeneration",
+    "Manifest",
+    "Question",
+    "RelyingParty",
+    "RollCore",
+    "Rules",
+    "Trustee",
+    "TrusteesKey",
+    "VotingError",
+    "build_manifest",
+    "check_ballot",
+    "make_ballot",
+    "verify_assertion",
+    "write_annex",
+    "write_bundle",
+]
