@@ -46,6 +46,6 @@ export class VotingError extends Error {
 }
 
 /** Throws a `VotingError` unless `condition` holds. */
-export function require(condition: boolean, code: VotingCode, message: string): asserts condition {
+export function ensure(condition: boolean, code: VotingCode, message: string): asserts condition {
   if (!condition) throw new VotingError(code, message);
 }

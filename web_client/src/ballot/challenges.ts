@@ -1,0 +1,45 @@
+/** Section 2 of the specification: what a passkey signs, computed by the page and never taken from the server. */
+import { type Bytes, H, type JsonObject, jcs, u32 } from "./encoding.ts";
+
+export const enrolment = (rpId: string, userHandle: Bytes, nonce: Bytes): Bytes => H("fm1/enrol", rpId, userHandle, nonce);
+
+export const signIn = (rpId: string, nonce: Bytes): Bytes => H("fm1/sign-in", rpId, nonce);
+
+export const action = (what: JsonObject, nonce: Bytes): Bytes => H("fm1/action", jcs(what), nonce);
+
+export const registrar = (rollHash: Bytes, nonce: Bytes): Bytes => H("fm1/registrar", rollHash, nonce);
+
+export interface CheckinFields {
+  meeting: string;
+  rollHash: Bytes;
+  site: string;
+  credential: Bytes;
+  /** Text of the newest ledger checkpoint that the page holds. */
+  checkpoint: string;
+  nonce: Bytes;
+}
+
+export const checkin = (f: CheckinFields): Bytes =>
+  H("fm1/checkin", f.meeting, f.rollHash, f.site, f.credential, f.checkpoint, f.nonce);
+
+export interface TrusteeFields {
+  meeting: string;
+  rollHash: Bytes;
+  index: number;
+  signKey: Bytes;
+  boxKey: Bytes;
+  nonce: Bytes;
+}
+
+export const trustee = (f: TrusteeFields): Bytes =>
+  H("fm1/trustee", f.meeting, f.rollHash, u32(f.index), f.signKey, f.boxKey, f.nonce);
+
+export interface CosignerFields {
+  meeting: string;
+  rollHash: Bytes;
+  name: string;
+  key: Bytes;
+  nonce: Bytes;
+}
+
+export const cosigner = (f: CosignerFields): Bytes => H("fm1/cosign", f.meeting, f.rollHash, f.name, f.key, f.nonce);
