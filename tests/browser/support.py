@@ -59,17 +59,19 @@ async () => {
 
 
 async def launch_browser(playwright: Playwright, origin: Origin, home: Path) -> Browser:
-    """Start the run's one Chromium, with its own HOME so that nobody's profile is touched."""
+    """Start the run's one Chromium, with its own HOME so that nobody's profile is touched.
+
+    It trusts the test authority through a certificate store of that HOME; where ``certutil`` is
+    missing, it is told to accept the one key of the test certificate instead.
+    """
     chromium = find_chromium()
     if chromium is None:
         raise AssertionError("no Chromium: install the package chromium or set CHROME_BIN")
-    if origin.authority is not None:
-        origin.authority.trust_in(home)
+    flags = list(BROWSER_FLAGS)
+    if origin.authority is not None and not origin.authority.trust_in(home):
+        flags.append(f"--ignore-certificate-errors-spki-list={origin.authority.key_pin}")
     return await playwright.chromium.launch(
-        executable_path=chromium,
-        headless=True,
-        args=list(BROWSER_FLAGS),
-        env={**os.environ, "HOME": str(home)},
+        executable_path=chromium, headless=True, args=flags, env={**os.environ, "HOME": str(home)}
     )
 
 
