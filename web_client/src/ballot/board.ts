@@ -1,6 +1,6 @@
 /** Sections 6 and 7: the entries of an election's board, read strictly and in order. */
 import { type ReadBallot, pointBytes, readBallot, requireLengths } from "./ballot.ts";
-import { type Bytes, H, type Json, type JsonObject, b64u, crockford, decodeScalar, fromB64u, jcs, parseCanonical, same, u32, u64 } from "./encoding.ts";
+import { type Bytes, H, type Json, type JsonObject, b64u, crockford, decodeScalar, fromB64u, jcs, parseCanonical, same, u32, u64, utf8 } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
 import { type OpenManifest, openManifest } from "./manifest.ts";
 import { Tree, leafHash } from "./merkle.ts";
@@ -103,7 +103,13 @@ export function readEntry(value: Json): Entry {
   }
 }
 
-export const entryBytes = (source: Bytes | Json): Bytes => (source instanceof Uint8Array ? source : jcs(source));
+/** A board entry as it arrives: canonical bytes, the same as text, or the parsed object. */
+export type EntrySource = Bytes | string | JsonObject;
+
+export function entryBytes(source: EntrySource): Bytes {
+  if (source instanceof Uint8Array) return source;
+  return typeof source === "string" ? utf8(source) : jcs(source);
+}
 
 /** The leaf hash of the board entry that holds this ballot. */
 export const ballotLeaf = (ballot: JsonObject): Bytes => leafHash(jcs({ type: "ballot", ballot }));
@@ -179,7 +185,7 @@ export class Board {
   }
 
   /** Appends one entry; a refused entry leaves the board as it was. @throws VotingError */
-  add(source: Bytes | Json): Entry {
+  add(source: EntrySource): Entry {
     const bytes = entryBytes(source);
     const entry = readEntry(parseCanonical(bytes));
     const next = ORDER[this.phase][entry.type];

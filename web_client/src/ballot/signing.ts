@@ -1,7 +1,7 @@
 /** Ed25519 as the protocol uses it: strict RFC 8032 verification, keys behind one small interface. */
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha512 } from "@noble/hashes/sha2.js";
-import { type Bytes, concat, decodeScalar, same, scalar } from "./encoding.ts";
+import { type Bytes, type Rng, concat, decodeScalar, same, scalar } from "./encoding.ts";
 import { VotingError } from "./errors.ts";
 
 /** A private Ed25519 key that may live in WebCrypto and never show itself. */
@@ -15,6 +15,21 @@ export function seedKey(seed: Bytes): SigningKey {
   const publicKey = ed25519.getPublicKey(seed);
   return { publicKey, sign: (message) => Promise.resolve(ed25519.sign(message, seed)) };
 }
+
+/** What a worker needs to sign: structured-cloneable. */
+export type PortableKey = { kind: "webcrypto"; publicKey: Bytes; privateKey: CryptoKey } | { kind: "seed"; seed: Bytes };
+
+/** A signing key from what the keystore or a worker's message holds. */
+export function portableSigner(key: PortableKey): SigningKey {
+  if (key.kind === "seed") return seedKey(key.seed);
+  return {
+    publicKey: key.publicKey,
+    sign: async (message) => new Uint8Array(await crypto.subtle.sign("Ed25519", key.privateKey, message)),
+  };
+}
+
+/** The platform's generator. */
+export const systemRng: Rng = (n) => crypto.getRandomValues(new Uint8Array(n));
 
 /**
  * True when `signature` verifies strictly (RFC 8032): S < L, canonical key, neither key nor R of small order,

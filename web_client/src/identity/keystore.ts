@@ -2,16 +2,13 @@
 import { type Bytes, type JsonObject, type Rng, b64u } from "../ballot/encoding.ts";
 import { VotingError, ensure } from "../ballot/errors.ts";
 import { type TrusteeSecrets, makeSecrets } from "../ballot/keygen.ts";
-import { type SigningKey, seedKey } from "../ballot/signing.ts";
+import { type PortableKey, type SigningKey, portableSigner, seedKey, systemRng } from "../ballot/signing.ts";
 import { DatabaseRecords, MemoryRecords, type RecordStore } from "./records.ts";
 
 /** A signing key as it lies in the store: in WebCrypto where the browser can, else as a seed under the wrapping key. */
 export type StoredKey =
   | { kind: "webcrypto"; publicKey: Bytes; privateKey: CryptoKey }
   | { kind: "seed"; publicKey: Bytes; wrapped: Wrapped };
-
-/** What a worker needs to sign: structured-cloneable. */
-export type PortableKey = { kind: "webcrypto"; publicKey: Bytes; privateKey: CryptoKey } | { kind: "seed"; seed: Bytes };
 
 export interface Wrapped {
   iv: Bytes;
@@ -35,6 +32,15 @@ export interface CastRecord {
   promise: JsonObject | null;
 }
 
+/** A teller's secrets belong to one meeting, roll (hash as b64u) and place among the tellers. */
+export interface TrusteeScope {
+  meeting: string;
+  roll: string;
+  trustee: number;
+}
+
+const place = ({ meeting, roll, trustee }: TrusteeScope): string => `${meeting}/${roll}/${trustee}`;
+
 /** A trustee's finished key for one meeting. */
 export interface TrusteeShare {
   share: Bytes;
@@ -44,15 +50,6 @@ export interface TrusteeShare {
 }
 
 const SECRET_BYTES = 32;
-
-/** A key for signing from what the store or a worker's message holds. */
-export function portableSigner(key: PortableKey): SigningKey {
-  if (key.kind === "seed") return seedKey(key.seed);
-  return {
-    publicKey: key.publicKey,
-    sign: async (message) => new Uint8Array(await crypto.subtle.sign("Ed25519", key.privateKey, message)),
-  };
-}
 
 export class Keystore {
   private readonly records: RecordStore;
@@ -128,9 +125,9 @@ export class Keystore {
     return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv }, await this.wrappingKey(), sealed));
   }
 
-  /** The trustee's secrets for one meeting; made on the first call, the same ever after. */
-  async trusteeSecrets(meeting: string, threshold: number): Promise<TrusteeSecrets> {
-    const name = `trustee/${meeting}`;
+  /** The trustee's secrets for one meeting and roll; made on the first call, the same ever after. */
+  async trusteeSecrets(scope: TrusteeScope, threshold: number): Promise<TrusteeSecrets> {
+    const name = `trustee/${place(scope)}`;
     let found = await this.records.get(name);
     if (found === undefined) {
       const { signSeed, boxSecret, coefficients, proofNonce } = makeSecrets(threshold, this.rng);
@@ -150,24 +147,24 @@ export class Keystore {
   }
 
   /** Keeps the finished key; a second, different one is refused. */
-  async saveTrusteeShare(meeting: string, share: TrusteeShare): Promise<void> {
+  async saveTrusteeShare(scope: TrusteeScope, share: TrusteeShare): Promise<void> {
     const { share: secret, ...open } = share;
-    await this.records.putOnce(`trustee-share/${meeting}`, { ...open, wrapped: await this.wrap(secret) });
-    const kept = await this.trusteeShare(meeting);
+    await this.records.putOnce(`trustee-share/${place(scope)}`, { ...open, wrapped: await this.wrap(secret) });
+    const kept = await this.trusteeShare(scope);
     ensure(kept !== null && b64u(kept.share) === b64u(secret) && kept.transcript === share.transcript, "voting.keygen-second", "This device already keeps another part of the key for this meeting.");
   }
 
-  async trusteeShare(meeting: string): Promise<TrusteeShare | null> {
-    const found = await this.records.get(`trustee-share/${meeting}`);
+  async trusteeShare(scope: TrusteeScope): Promise<TrusteeShare | null> {
+    const found = await this.records.get(`trustee-share/${place(scope)}`);
     if (found === undefined) return null;
     const { wrapped, ...open } = found as Omit<TrusteeShare, "share"> & { wrapped: Wrapped };
     return { ...open, share: await this.unwrap(wrapped) };
   }
 
   /** Destroys a teller's secrets after the challenge period. */
-  async forgetTrustee(meeting: string): Promise<void> {
-    await this.records.delete(`trustee/${meeting}`);
-    await this.records.delete(`trustee-share/${meeting}`);
+  async forgetTrustee(scope: TrusteeScope): Promise<void> {
+    await this.records.delete(`trustee/${place(scope)}`);
+    await this.records.delete(`trustee-share/${place(scope)}`);
   }
 
   /**
@@ -182,13 +179,13 @@ export class Keystore {
     return ((await this.records.get(`decision/${name}`)) ?? null) as T | null;
   }
 
-  /** Text of the newest checkpoint of this ledger that the page has accepted. */
-  async ledgerCheckpoint(origin: string): Promise<string | null> {
-    return ((await this.records.get(`ledger/${origin}`)) ?? null) as string | null;
+  /** Text of the newest checkpoint that the page has accepted from the ledger with this origin and key (b64u). */
+  async ledgerCheckpoint(origin: string, key: string): Promise<string | null> {
+    return ((await this.records.get(`ledger/${origin}/${key}`)) ?? null) as string | null;
   }
 
-  saveLedgerCheckpoint(origin: string, text: string): Promise<void> {
-    return this.records.put(`ledger/${origin}`, text);
+  saveLedgerCheckpoint(origin: string, key: string, text: string): Promise<void> {
+    return this.records.put(`ledger/${origin}/${key}`, text);
   }
 
   async castBallots(): Promise<CastRecord[]> {
@@ -215,11 +212,10 @@ export class Keystore {
   }
 }
 
-/** The platform's generator. */
-export const systemRng: Rng = (n) => crypto.getRandomValues(new Uint8Array(n));
-
 /** The keystore of this browser profile. */
 export async function openKeystore(): Promise<Keystore> {
+  // Best effort: a browser that says no may still clear unused sites' data when the disk is full.
+  await navigator.storage?.persist?.().catch(() => false);
   return new Keystore(await DatabaseRecords.open(), systemRng);
 }
 

@@ -27,19 +27,19 @@ export interface LedgerView {
  */
 export async function acceptLedger(keystore: Keystore, ledger: LedgerView): Promise<string> {
   const newer = openCheckpoint(ledger.checkpoint, ledger.origin, fromB64u(ledger.key, 32));
-  const held = await keystore.ledgerCheckpoint(ledger.origin);
+  const held = await keystore.ledgerCheckpoint(ledger.origin, ledger.key);
   if (held !== null) {
     const proof = (ledger.proof ?? []).map((hash) => fromB64u(hash, 32));
     requireConsistency(parseNote(held).checkpoint, newer.checkpoint, proof);
   }
-  await keystore.saveLedgerCheckpoint(ledger.origin, ledger.checkpoint);
+  await keystore.saveLedgerCheckpoint(ledger.origin, ledger.key, ledger.checkpoint);
   return ledger.checkpoint;
 }
 
-/** Size of the ledger this page holds; ask the server for the consistency proof from here. */
-export async function heldLedgerSize(keystore: Keystore, origin: string): Promise<number> {
-  const held = await keystore.ledgerCheckpoint(origin);
-  return held === null ? 0 : parseNote(held).checkpoint.size;
+/** The sizes between which the server must prove consistency: what this page holds and what it was given. */
+export async function ledgerSizes(keystore: Keystore, ledger: LedgerView): Promise<{ from: number; to: number }> {
+  const held = await keystore.ledgerCheckpoint(ledger.origin, ledger.key);
+  return { from: held === null ? 0 : parseNote(held).checkpoint.size, to: parseNote(ledger.checkpoint).checkpoint.size };
 }
 
 export interface CheckinRequest {

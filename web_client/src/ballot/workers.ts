@@ -1,0 +1,75 @@
+/** The workers as the pages use them. */
+import type { Bytes, Json, JsonObject } from "./encoding.ts";
+import type { OpenManifest } from "./manifest.ts";
+import { Caller, type Channel } from "./rpc.ts";
+import type { Sealer } from "./sealing.ts";
+import type { PortableKey } from "./signing.ts";
+import { type BallotVerifier, type BatchResult, Sums } from "./verify.ts";
+
+/** Ballots per message: about a quarter of a second of work on a slow phone. */
+const CHUNK = 16;
+const MAX_WORKERS = 4;
+
+const ballotWorker = (): Channel => new Worker(new URL("./ballot.worker.ts", import.meta.url), { type: "module" });
+const verifyWorker = (): Channel => new Worker(new URL("./verify.worker.ts", import.meta.url), { type: "module" });
+
+export class WorkerSealer implements Sealer {
+  private readonly caller: Caller;
+
+  constructor(channel: Channel = ballotWorker()) {
+    this.caller = new Caller(channel);
+  }
+
+  async warm(manifest: Bytes): Promise<void> {
+    await this.caller.call("warm", manifest);
+  }
+
+  async seal(manifest: Bytes, choices: readonly number[], key: PortableKey): Promise<JsonObject> {
+    return (await this.caller.call("seal", manifest, choices, key)) as JsonObject;
+  }
+}
+
+export type Progress = (checked: number, total: number) => void;
+
+/** Spreads ballots over a few workers and reports progress. */
+export class WorkerVerifier implements BallotVerifier {
+  private readonly callers: Caller[];
+  private readonly progress: Progress;
+  private opened = "";
+
+  constructor(progress: Progress = () => undefined, makeChannel: () => Channel = verifyWorker, count = usefulWorkers()) {
+    this.progress = progress;
+    this.callers = Array.from({ length: count }, () => new Caller(makeChannel()));
+  }
+
+  async check(manifest: OpenManifest, ballots: readonly Json[]): Promise<BatchResult> {
+    if (this.opened !== manifest.id) {
+      await Promise.all(this.callers.map((caller) => caller.call("open", manifest.bytes)));
+      this.opened = manifest.id;
+    }
+    const starts = Array.from({ length: Math.ceil(ballots.length / CHUNK) }, (_, i) => i * CHUNK);
+    const results: { start: number; result: BatchResult }[] = [];
+    let checked = 0;
+    const work = async (caller: Caller): Promise<void> => {
+      for (let start = starts.shift(); start !== undefined; start = starts.shift()) {
+        const chunk = ballots.slice(start, start + CHUNK);
+        results.push({ start, result: (await caller.call("check", chunk)) as BatchResult });
+        checked += chunk.length;
+        this.progress(checked, ballots.length);
+      }
+    };
+    await Promise.all(this.callers.map(work));
+    return merge(manifest, results);
+  }
+}
+
+function merge(manifest: OpenManifest, results: readonly { start: number; result: BatchResult }[]): BatchResult {
+  const total = new Sums(manifest);
+  for (const { start, result } of results.toSorted((a, b) => a.start - b.start)) {
+    if (result.refused !== null) return { sums: [], refused: { ...result.refused, index: start + result.refused.index } };
+    total.add(result.sums);
+  }
+  return { sums: total.points().map((point) => point.toBytes()), refused: null };
+}
+
+const usefulWorkers = (): number => Math.max(1, Math.min(MAX_WORKERS, (navigator.hardwareConcurrency ?? 2) - 1));
