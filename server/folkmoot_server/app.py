@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import secrets
 import signal
 import ssl
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from folkmoot_server.commands.scheduling import VoteScheduler
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.sockets import Realtime
-from folkmoot_server.sfu_client import MediaPool
+from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 from folkmoot_server.storage import schema
 from folkmoot_server.storage.database import Database
 from folkmoot_server.web import routes, routes_votes
@@ -34,6 +36,7 @@ from folkmoot_server.web.watchdog import Watchdog
 log = structlog.get_logger()
 BODY_MAX = 256 * 1024
 SHUTDOWN_S = 5.0
+SOCKET_PATH_MAX = 80  # a Unix socket's path holds 107 bytes, its file name needs the rest
 
 
 class StartError(FolkmootError):
@@ -123,13 +126,27 @@ async def _health(request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-def _media_pool(settings: Settings, run_dir: Path) -> MediaPool:
+def _run_dir(data: Path) -> Path:
+    """Where the workers' control sockets live: beside the data, or in /tmp when that path is too long for one."""
+    folder = (data / "run").resolve()
+    if len(os.fsencode(folder)) > SOCKET_PATH_MAX:
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"folkmoot-{os.getuid()}-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise StartError("start.run-folder", f"{folder} belongs to somebody else; remove it or set TMPDIR.")
+    return folder
+
+
+def _media_pool(settings: Settings) -> MediaPool:
     return MediaPool(
-        workers=settings.media_workers or max(1, (os.cpu_count() or 2) - 1),
-        listen_ip=settings.media_listen_ip,
-        announce_ip=settings.announce_ip,
-        udp_port=settings.media_port,
-        run_dir=run_dir,
+        MediaPoolSettings(
+            run_dir=_run_dir(settings.data),
+            listen_ip=settings.media_listen_ip,
+            announce_ip=settings.announce_ip,
+            udp_port=settings.media_port,
+            workers=settings.media_workers or None,
+        )
     )
 
 
@@ -142,7 +159,7 @@ async def start(settings: Settings, database: Database) -> Installation:
     """
     seed = server_key(settings.data)
     await database.write(lambda tx: keep_relying_party(tx, settings.rp_id))
-    pool = _media_pool(settings, settings.data)
+    pool = _media_pool(settings)
     holder: list[Realtime] = []
 
     def notify(room: str, owner: str | None, event: str, data: dict[str, object]) -> None:
@@ -160,7 +177,7 @@ async def start(settings: Settings, database: Database) -> Installation:
     installation = Installation(settings, context, runner, settings.port, [database.close])
     try:
         await pool.start()
-        installation._closers.append(pool.close)
+        installation._closers += [pool.close, media.close]
         await runner.setup()
         installation._closers.append(runner.cleanup)
         await realtime.start()

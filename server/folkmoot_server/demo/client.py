@@ -55,8 +55,7 @@ class Person:
     async def raw(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         """One HTTP request; return status and body."""
         headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"}
-        content = {"json": body} if method == "POST" else {}
-        async with self._http.request(method, f"{self.origin}{path}", headers=headers, **content) as answer:
+        async with self._http.request(method, f"{self.origin}{path}", headers=headers, json=body) as answer:
             return answer.status, await answer.read()
 
     async def get(self, path: str) -> Any:

@@ -1,0 +1,251 @@
+"""The vote steps of the scripted meeting: what the pages of voters, tellers and cosigners do, in Python."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from folkmoot_server.demo.client import DemoError, Person
+from folkmoot_voting import board, challenges, merkle_log, roll, signing, tally
+from folkmoot_voting.ballot import Ballot, ballot_leaf, check_ballot, make_ballot
+from folkmoot_voting.encoding import b64u, unb64u
+from folkmoot_voting.keygen import KeyGeneration
+from folkmoot_voting.manifest import Manifest, parse_electorate
+from folkmoot_voting.trustee import Trustee
+
+WAIT_S = 30.0
+STEP_S = 0.1
+
+
+@dataclass(frozen=True)
+class Teller:
+    """A teller with the secrets of this meeting."""
+
+    person: Person
+    trustee: Trustee
+    state: KeyGeneration
+
+
+@dataclass(frozen=True)
+class Cosigner:
+    """A cosigner's person, name and signing seed."""
+
+    person: Person
+    name: str
+    seed: bytes
+
+
+def _path(meeting: str, rest: str) -> str:
+    return f"/api/meetings/{meeting}{rest}"
+
+
+async def freeze_roll(registrar: Person, meeting: str) -> None:
+    """The registrar signs the roll after recomputing its hash."""
+    prepared = await registrar.post(_path(meeting, "/roll/prepare"))
+    core = roll.RollCore.from_json(prepared["core"])
+    signed = await registrar.signed("roll", lambda nonce: challenges.registrar(core.hash, nonce))
+    await registrar.post(_path(meeting, "/roll/freeze"), {"roll_hash": b64u(core.hash), "signed": signed})
+
+
+async def check_in(person: Person, meeting: str) -> bytes:
+    """Check in with a fresh credential bound by the passkey; return the credential's seed."""
+    begun = await person.post(_path(meeting, "/check-in/begin"))
+    core = roll.verify_statement(begun["roll"])
+    seed = secrets.token_bytes(32)
+    credential = signing.public_key(seed)
+    challenge = challenges.checkin(
+        meeting, core.hash, begun["site"], credential, begun["checkpoint"], unb64u(begun["nonce"])
+    )
+    await person.post(
+        _path(meeting, "/check-in/finish"),
+        {
+            "credential": b64u(credential),
+            "site": begun["site"],
+            "checkpoint": begun["checkpoint"],
+            "nonce": begun["nonce"],
+            **person.assertion(challenge),
+        },
+    )
+    return seed
+
+
+async def _roll_hash(person: Person, meeting: str) -> bytes:
+    statement = (await person.get(_path(meeting, "/roll")))["statement"]
+    return roll.verify_statement(statement).hash
+
+
+async def make_key(persons: Sequence[Person], meeting: str) -> list[Teller]:
+    """Run the five rounds among the tellers and compare the code; return the tellers by index."""
+    roll_hash = await _roll_hash(persons[0], meeting)
+    view = await persons[0].get(_path(meeting, "/keygen"))
+    by_member = {person.member: person for person in persons}
+    people = [by_member[one["member"]] for one in sorted(view["trustees"], key=lambda one: int(one["index"]))]
+    state = KeyGeneration(meeting, roll_hash, view["threshold"], view["count"])
+    trustees = [
+        Trustee.create(
+            meeting=meeting,
+            roll_hash=roll_hash,
+            index=index,
+            threshold=view["threshold"],
+            count=view["count"],
+            rng=secrets.token_bytes,
+        )
+        for index in range(1, len(people) + 1)
+    ]
+    for kind in ("register", "commit", "reveal", "shares", "certify"):
+        messages = []
+        for person, trustee in zip(people, trustees, strict=True):
+            make = getattr(trustee, kind)
+            message = make(state) if kind in {"shares", "certify"} else make()
+            body: dict[str, Any] = {"message": message}
+            if kind == "register":
+                body["statement"] = await _trustee_statement(person, trustee)
+            await person.post(_path(meeting, "/keygen/messages"), body)
+            messages.append(message)
+        for message in messages:
+            state = state.accept(message)
+    code = (await persons[0].get(_path(meeting, "/keygen")))["code"]
+    if code != state.spoken_code:
+        raise DemoError(f"The tellers' code is {state.spoken_code}, the server says {code}.")
+    return [Teller(person, trustee, state) for person, trustee in zip(people, trustees, strict=True)]
+
+
+async def _trustee_statement(person: Person, trustee: Trustee) -> dict[str, Any]:
+    return await person.signed(
+        "trustee",
+        lambda nonce: challenges.trustee(
+            trustee.meeting, trustee.roll_hash, trustee.index, trustee.sign_key, trustee.box_key, nonce
+        ),
+    )
+
+
+async def name_cosigner(person: Person, meeting: str) -> Cosigner:
+    """Make a cosigning key and have the passkey sign it."""
+    roll_hash = await _roll_hash(person, meeting)
+    name = (await person.get(_path(meeting, "")))["me"]["cosigner"]
+    seed = secrets.token_bytes(32)
+    key = signing.public_key(seed)
+    signed = await person.signed("cosign", lambda nonce: challenges.cosign(meeting, roll_hash, name, key, nonce))
+    await person.post(_path(meeting, "/cosigners"), {"name": name, "key": b64u(key), **signed})
+    return Cosigner(person, name, seed)
+
+
+async def open_election(chair: Person, meeting: str, election: str) -> Manifest:
+    """The chair opens the vote; return the manifest."""
+    action = {"type": "open-election", "meeting": meeting, "election": election}
+    answer = await chair.act(_path(meeting, f"/elections/{election}/open"), action)
+    return Manifest.from_json(answer["manifest"])
+
+
+async def cast(person: Person, meeting: str, manifest: Manifest, seed: bytes, choice: int) -> None:
+    """Seal a ballot, cast it, check the promise."""
+    ballot = make_ballot(manifest, seed, [choice], secrets.token_bytes)
+    path = _path(meeting, f"/elections/{manifest.election}/ballots")
+    promise = (await person.post(path, {"ballot": ballot}))["promise"]
+    board.verify_promise(promise, manifest.server_key)
+    if promise["leaf"] != b64u(ballot_leaf(ballot)):
+        raise DemoError(f"{person.name}: the promise is for another ballot.")
+
+
+async def close_election(chair: Person, meeting: str, election: str) -> None:
+    """The chair closes the vote; return when the closing checkpoint is there."""
+    action = {"type": "close-election", "meeting": meeting, "election": election}
+    await chair.act(_path(meeting, f"/elections/{election}/close"), action)
+    await _until(chair, meeting, election, lambda view: bool(view["closing"]), "the closing checkpoint")
+
+
+async def _board(person: Person, meeting: str, election: str) -> dict[str, Any]:
+    """The whole board, its texts, and the entries decoded."""
+    entries: list[str] = []
+    while True:
+        path = _path(meeting, f"/elections/{election}/board?from={len(entries)}")
+        view: dict[str, Any] = await person.get(path)
+        entries += view["entries"]
+        if len(entries) >= view["size"] or not view["entries"]:
+            return {**view, "entries": [json.loads(entry) for entry in entries]}
+
+
+async def _until(person: Person, meeting: str, election: str, ready: Any, what: str) -> dict[str, Any]:
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        view = await _board(person, meeting, election)
+        if ready(view):
+            return view
+        await asyncio.sleep(STEP_S)
+    raise DemoError(f"Waited {WAIT_S:.0f} s in vain for {what}.")
+
+
+async def cosign(cosigners: Sequence[Cosigner], meeting: str, manifest: Manifest) -> None:
+    """All but the last officer check the board against the closing checkpoint and cosign it."""
+    for cosigner in cosigners[: manifest.cosign_quorum]:
+        view = await _board(cosigner.person, meeting, manifest.election)
+        note = merkle_log.verify_note(view["closing"], manifest.board_origin, manifest.server_key)
+        leaves = board.entry_leaves(view["entries"][: note.checkpoint.size])
+        if merkle_log.tree_hash(leaves) != note.checkpoint.root:
+            raise DemoError(f"{cosigner.name}: the board is not the one of its closing checkpoint.")
+        line = merkle_log.cosign(note.checkpoint, cosigner.name, cosigner.seed, int(time.time()))
+        path = _path(meeting, f"/elections/{manifest.election}/cosignatures")
+        await cosigner.person.post(path, {"line": str(line)})
+
+
+async def count(tellers: Sequence[Teller], meeting: str, manifest: Manifest) -> None:
+    """Each teller checks every ballot, decrypts the sum once, and signs the tally."""
+    prepared = []
+    path = _path(meeting, f"/elections/{manifest.election}")
+    for teller in tellers:
+        view = await _board(teller.person, meeting, manifest.election)
+        electorate = parse_electorate((await teller.person.get(f"{path}/manifest"))["electorate"])
+        voted: set[bytes] = set()
+        points: set[bytes] = set()
+        checked = []
+        for entry in view["entries"]:
+            if entry["type"] == "ballot":
+                ballot = Ballot.from_json(entry["ballot"])
+                result = check_ballot(manifest, electorate, ballot, voted=voted, seen_points=points)
+                voted.add(ballot.credential)
+                points |= result.points
+                checked.append(result.answers)
+        total = tally.aggregate(manifest, checked)
+        note = merkle_log.parse_note(view["closing"])
+        if len(merkle_log.valid_cosigners(note, manifest.cosigners)) < manifest.cosign_quorum:
+            raise DemoError(f"{teller.person.name}: the closing checkpoint lacks cosignatures.")
+        index, seed = teller.trustee.index, teller.trustee.seed
+        intent = board.intent_entry(index, manifest.hash, note.checkpoint.hash(), total.hash, seed)
+        await teller.person.post(f"{path}/intents", {"entry": intent})
+        prepared.append((teller, total))
+    for teller, total in prepared:
+        index, seed = teller.trustee.index, teller.trustee.seed
+        secret = teller.trustee.secret_share(teller.state)
+        parts = tally.partial_decrypt(manifest, total, index, secret, secrets.token_bytes)
+        share = board.share_entry(index, manifest.hash, total.hash, parts, seed)
+        await teller.person.post(f"{path}/shares", {"entry": share})
+    for teller, total in prepared:
+        digest = await _tally_hash(teller.person, meeting, manifest, b64u(total.hash))
+        signature = {
+            "signer": "trustee",
+            "trustee": teller.trustee.index,
+            "sig": b64u(signing.sign(teller.trustee.seed, digest)),
+        }
+        await teller.person.post(f"{path}/tally/signatures", signature)
+
+
+async def _tally_hash(person: Person, meeting: str, manifest: Manifest, aggregate: str) -> bytes:
+    core = (await person.get(_path(meeting, f"/elections/{manifest.election}/tally")))["core"]
+    if core["manifest"] != b64u(manifest.hash) or (aggregate and core["aggregate"] != aggregate):
+        raise DemoError(f"{person.name}: the tally is not of this election.")
+    return tally.tally_hash(core)
+
+
+async def declare(chair: Cosigner, meeting: str, manifest: Manifest) -> dict[str, Any]:
+    """The chair signs the tally; return its core."""
+    path = _path(meeting, f"/elections/{manifest.election}/tally")
+    digest = await _tally_hash(chair.person, meeting, manifest, "")
+    signature = {"signer": "chair", "trustee": 0, "sig": b64u(signing.sign(chair.seed, digest))}
+    await chair.person.post(f"{path}/signatures", signature)
+    core: dict[str, Any] = (await chair.person.get(path))["core"]
+    return core
