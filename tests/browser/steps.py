@@ -1,8 +1,12 @@
 """What people do on the screens, by the hooks of web_client/src/TESTIDS.md."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from playwright.async_api import Locator, Page, expect
 from tests.browser.serving import Server
@@ -201,3 +205,33 @@ async def open_box(assembly: Assembly, tellers: Sequence[Person]) -> None:
         return all(states)
 
     await until(signed, "the tellers sign the tally", deadline_s=60)
+
+
+async def sees_and_hears(person: Person, *, deadline_s: float = 40) -> None:
+    """Wait until new pictures are decoded and new sound has energy on this page."""
+    before = await person.media()
+
+    async def more() -> bool:
+        now = await person.media()
+        return now.frames_decoded > before.frames_decoded + 10 and now.audio_energy > before.audio_energy
+
+    await until(more, f"{person.name} sees pictures and hears sound", deadline_s=deadline_s)
+
+
+async def download(person: Person, testid: str, folder: Path) -> Path:
+    """Press a download button; return the file."""
+    async with person.page.expect_download() as waiting:
+        await click(person, testid)
+    target = folder / f"{testid}.zip"
+    await (await waiting.value).save_as(target)
+    return target
+
+
+def verify(bundle: Path, annex: Path) -> dict[str, object]:
+    """Run the offline verifier; return its report with the exit code under "exit"."""
+    command = [str(Path(sys.executable).parent / "folkmoot-verify"), str(bundle), "--annex", str(annex), "--json"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert answer.stdout, answer.stderr
+    report: dict[str, object] = json.loads(answer.stdout)
+    report["exit"] = answer.returncode
+    return report

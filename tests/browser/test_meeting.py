@@ -1,45 +1,15 @@
 """The first gate: a whole meeting in real browsers, verified offline at the end."""
 
 import asyncio
-import json
-import subprocess
-import sys
+import zipfile
 from pathlib import Path
 
 from tests.browser import steps
 from tests.browser.conftest import NewPerson
 from tests.browser.serving import Server
-from tests.browser.support import Person, until
 
 CHOICES = (0, 0, 0, 1, 2)
 YES, NO, ABSTAIN = 0, 1, 2
-
-
-async def _sees_and_hears(person: Person) -> None:
-    before = await person.media()
-
-    async def more() -> bool:
-        now = await person.media()
-        return now.frames_decoded > before.frames_decoded + 10 and now.audio_energy > before.audio_energy
-
-    await until(more, f"{person.name} sees pictures and hears sound", deadline_s=40)
-
-
-async def _download(person: Person, testid: str, folder: Path) -> Path:
-    async with person.page.expect_download() as waiting:
-        await steps.click(person, testid)
-    target = folder / f"{testid}.zip"
-    await (await waiting.value).save_as(target)
-    return target
-
-
-def _verify(bundle: Path, annex: Path) -> dict[str, object]:
-    command = [str(Path(sys.executable).parent / "folkmoot-verify"), str(bundle), "--annex", str(annex), "--json"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert answer.stdout, answer.stderr
-    report: dict[str, object] = json.loads(answer.stdout)
-    report["exit"] = answer.returncode
-    return report
 
 
 async def test_a_meeting_from_enrolment_to_the_verified_bundle(
@@ -53,7 +23,7 @@ async def test_a_meeting_from_enrolment_to_the_verified_bundle(
         if name != "auditor":
             await steps.check_in(assembly, person, media=name in with_media)
     listener = assembly.people["teller-2"]
-    await _sees_and_hears(listener)
+    await steps.sees_and_hears(listener)
     await steps.make_key(assembly)
     await steps.next_step(assembly, "open")
     await steps.next_step(assembly, "start-item")
@@ -72,20 +42,18 @@ async def test_a_meeting_from_enrolment_to_the_verified_bundle(
             await steps.attribute(person, f"result-count-{option}", "data-count", count)
     auditor = assembly.people["auditor"]
     await assembly.open_page(auditor, "/audit")
-    bundle = await _download(auditor, "download-bundle", tmp_path)
-    annex = await _download(auditor, "download-annex", tmp_path)
-    report = await asyncio.to_thread(_verify, bundle, annex)
+    bundle = await steps.download(auditor, "download-bundle", tmp_path)
+    annex = await steps.download(auditor, "download-annex", tmp_path)
+    report = await asyncio.to_thread(steps.verify, bundle, annex)
     assert report["verdict"] == "ok", report
     assert report["exit"] == 0
     damaged = tmp_path / "damaged.zip"
     _change_a_count(bundle, damaged)
-    assert (await asyncio.to_thread(_verify, damaged, annex))["verdict"] == "failed"
+    assert (await asyncio.to_thread(steps.verify, damaged, annex))["verdict"] == "failed"
 
 
 def _change_a_count(bundle: Path, damaged: Path) -> None:
     """The control: the same bundle with one vote moved."""
-    import zipfile
-
     with zipfile.ZipFile(bundle) as source, zipfile.ZipFile(damaged, "w") as target:
         for name in source.namelist():
             data = source.read(name)
