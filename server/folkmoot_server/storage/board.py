@@ -64,6 +64,15 @@ def entries(tx: Connection, election: str, start: int = 0, limit: int | None = N
     return [BoardEntry(index, kind, bytes(data), bytes(leaf)) for index, kind, data, leaf in tx.execute(query)]
 
 
+def of_types(tx: Connection, election: str, *types: str) -> list[bytes]:
+    """The JCS bytes of the entries of these types, in order."""
+    table = schema.board_entry
+    rows = tx.execute(
+        select(table.c.entry).where(table.c.election == election, table.c.type.in_(types)).order_by(table.c["index"])
+    )
+    return [bytes(row.entry) for row in rows]
+
+
 def find(tx: Connection, election: str, leaf: bytes) -> int | None:
     """The index of the entry with this leaf hash."""
     found = tx.execute(

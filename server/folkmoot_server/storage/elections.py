@@ -54,9 +54,9 @@ class StoredElection:
         return list(json.loads(self.electorate_text or "[]"))
 
     @property
-    def aggregate(self) -> list[Any]:
-        """The aggregate in JSON as it was computed at closing; empty before."""
-        return list(json.loads(self.aggregate_text or "[]"))
+    def aggregate(self) -> dict[str, Any] | None:
+        """{"pairs", "hash"} once computed from the closed board."""
+        return dict(json.loads(self.aggregate_text)) if self.aggregate_text else None
 
     @property
     def tally(self) -> dict[str, Any] | None:

@@ -141,7 +141,9 @@ def newest_credential(tx: Connection, meeting: str, member: str) -> str | None:
 
 
 def add_statement(tx: Connection, meeting: str, kind: str, name: str, member: str, statement: dict[str, Any]) -> None:
-    """Store the passkey statement of a trustee or cosigner."""
+    """Store the passkey statement of a trustee or cosigner, in place of one of the same name."""
+    table = schema.annex_statement
+    tx.execute(delete(table).where(table.c.meeting == meeting, table.c.kind == kind, table.c.name == name))
     tx.execute(
         schema.annex_statement.insert().values(
             meeting=meeting, kind=kind, name=name, member=member, statement=_dump(statement)

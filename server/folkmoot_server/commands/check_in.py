@@ -1,0 +1,101 @@
+"""Check-in: the member's passkey signs the voting credential of this meeting."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from folkmoot_server.commands.attendance import arrive
+from folkmoot_server.commands.identity import new_nonce, take_nonce
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, WrongState
+from folkmoot_server.domain.identity import Purpose, SessionInfo
+from folkmoot_server.domain.ids import Rng
+from folkmoot_server.domain.ledger import CHECKPOINT_AGE_MAX_S, Notary, protocol_checked
+from folkmoot_server.storage import ledger, meetings, rolls
+from folkmoot_voting import challenges
+from folkmoot_voting.assertion import verify_assertion
+from folkmoot_voting.encoding import JsonObject, b64u, unb64u
+from folkmoot_voting.merkle_log import verify_note
+from folkmoot_voting.roll import RollCore, passkey_of
+
+SITE = "main"
+STATES = ("checking-in", "opened")
+NONCES_MAX = 50
+
+
+def begin_check_in(tx: Connection, meeting: str, session: SessionInfo, now: int, rng: Rng) -> JsonObject:
+    """Return what the page signs: nonce, roll statement, newest checkpoint, site and the member's roll entry.
+
+    Raises:
+        Forbidden: the member is not on the roll.
+        WrongState: check-in has not begun or the meeting is over.
+    """
+    entry = _own_entry(tx, meeting, session)
+    nonce = new_nonce(tx, Purpose.CHECK_IN, session.session_hash, now=now, rng=rng, limit=NONCES_MAX)
+    return {
+        "nonce": b64u(nonce),
+        "roll": rolls.frozen(tx, meeting).statement,
+        "checkpoint": ledger.latest_checkpoint(tx),
+        "site": SITE,
+        "mine": entry,
+    }
+
+
+def finish_check_in(
+    tx: Connection, meeting: str, session: SessionInfo, request: JsonObject, notary: Notary, now: int
+) -> int:
+    """Accept a check-in, open the attendance interval and return the number of its event.
+
+    `request` has the fields of wire.md. The statement goes into the annex; a later check-in of the same
+    member replaces the credential for elections opened afterwards.
+
+    Raises:
+        Forbidden: the member is not on the roll.
+        WrongState: check-in has not begun or the meeting is over.
+        Refused: nonce, site, checkpoint, passkey or assertion does not fit.
+        Conflict: the credential was used for another check-in.
+    """
+    entry = _own_entry(tx, meeting, session)
+    if request["site"] != SITE:
+        raise Refused("check-in.site", "This version knows one site, main.")
+    nonce = unb64u(request["nonce"])
+    take_nonce(tx, nonce, Purpose.CHECK_IN, session.session_hash, now)
+    roll = RollCore.from_json(rolls.frozen(tx, meeting).core)
+    _require_checkpoint(tx, meeting, request["checkpoint"], notary, now)
+    with protocol_checked():
+        key = passkey_of(entry, unb64u(request["passkey"]))
+        challenge = challenges.checkin(
+            meeting, roll.hash, SITE, unb64u(request["credential"]), request["checkpoint"], nonce
+        )
+        verify_assertion(roll.rp, challenge, key, request["assertion"])
+    if rolls.credential_owner(tx, meeting, request["credential"]) is not None:
+        raise Conflict("check-in.credential-known", "This credential has checked in before; make a new one.")
+    fields = ("credential", "site", "checkpoint", "nonce", "passkey", "assertion")
+    statement = {"member": session.member_id, "at": now, **{name: request[name] for name in fields}}
+    rolls.add_check_in(tx, meeting, session.member_id, request["credential"], statement)
+    return arrive(tx, meeting, session.member_id, SITE, now)
+
+
+def _own_entry(tx: Connection, meeting: str, session: SessionInfo) -> JsonObject:
+    facts = meetings.get(tx, meeting)
+    rolls.frozen(tx, meeting)
+    entry = rolls.entry(tx, meeting, session.member_id)
+    if entry is None:
+        raise Forbidden("check-in.not-on-roll", "You are not on the roll of this meeting.")
+    if facts.state not in STATES:
+        raise WrongState("check-in.not-begun", "Check-in is not open in this meeting.")
+    return entry
+
+
+def _require_checkpoint(tx: Connection, meeting: str, text: str, notary: Notary, now: int) -> None:
+    """Accept a checkpoint of ours that holds the roll and was the newest within the last ten minutes."""
+    with protocol_checked():
+        note = verify_note(text, notary.ledger_origin, notary.key)
+    size = note.checkpoint.size
+    if ledger.head(tx, size) != text:
+        raise Refused("check-in.checkpoint-foreign", "The checkpoint is not one of this ledger.")
+    roll_index = next(leaf.index for leaf in ledger.of_meeting(tx, meeting) if leaf.type == "roll")
+    if size <= roll_index:
+        raise Refused("check-in.checkpoint-before-roll", "The checkpoint is older than the roll.")
+    superseded_at = ledger.appended_at(tx, size)
+    if superseded_at is not None and superseded_at < now - CHECKPOINT_AGE_MAX_S:
+        raise Refused("check-in.checkpoint-old", "The checkpoint is too old; begin again.")

@@ -1,0 +1,112 @@
+"""The roll: prepared by the server, signed by the registrar, recorded in the ledger."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from folkmoot_server.commands.identity import take_nonce
+from folkmoot_server.commands.rights import require
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, WrongState
+from folkmoot_server.domain.identity import Purpose, SessionInfo
+from folkmoot_server.domain.ids import Rng
+from folkmoot_server.domain.keys import Officer, assign
+from folkmoot_server.domain.ledger import Notary, protocol_checked
+from folkmoot_server.domain.roles import Action, Role
+from folkmoot_server.domain.rolls import Elector, build_entries
+from folkmoot_server.storage import events, keys, ledger, meetings, members, rolls, settings, units
+from folkmoot_voting.assertion import RelyingParty
+from folkmoot_voting.encoding import JsonObject, b64u, unb64u
+from folkmoot_voting.roll import RollCore, build_core, make_statement
+
+OPEN_STATES = ("draft", "convened")
+OFFICES = (Role.CHAIR, Role.SECRETARY, Role.TELLER)
+
+
+def prepare_roll(
+    tx: Connection, meeting: str, session: SessionInfo, rp: RelyingParty, now: int, rng: Rng
+) -> JsonObject:
+    """Make the draft that the registrar will sign, in place of an earlier draft, and return core and roll_hash.
+
+    Raises:
+        Forbidden: the caller is not registrar for the meeting's unit.
+        Conflict: the roll is frozen.
+        Refused: nobody has a passkey.
+    """
+    facts = meetings.get(tx, meeting)
+    require(tx, session.member_id, Action.FREEZE_ROLL, facts.unit, now)
+    _require_open(tx, meeting, facts.state)
+    passkey = members.passkey(tx, session.passkey_id)
+    if passkey is None:
+        raise Refused("passkey.unknown", "The passkey you signed in with is no longer registered.")
+    electors = []
+    for member in members.electors(tx, facts.unit, now):
+        owned = tuple((key.id, key.public_key, key.added_at) for key in members.passkeys(tx, member.id))
+        electors.append(Elector(member.id, member.name, owned))
+    with protocol_checked():
+        entries, core = build_core(
+            build_entries(electors, rolls.previous_freeze(tx, meeting), rng),
+            meeting=meeting,
+            organisation=settings.get(tx, settings.ORGANISATION_ID) or "",
+            frozen_at=now,
+            rp=rp,
+            registrar=(unb64u(passkey.id), passkey.public_key),
+        )
+    rolls.save_draft(tx, meeting, core.json, core.hash, entries)
+    return {"core": core.json, "roll_hash": b64u(core.hash)}
+
+
+def freeze_roll(
+    tx: Connection, meeting: str, session: SessionInfo, roll_hash: bytes, signed: JsonObject, notary: Notary, now: int
+) -> JsonObject:
+    """Freeze the prepared roll with the registrar's assertion; return the statement (voting.md section 3).
+
+    Names trustees and cosigners and records the roll in the ledger, all in the same transaction.
+
+    Raises:
+        Forbidden: the caller is not registrar, or signed with another passkey than the draft names.
+        Conflict: the roll is frozen already, or the draft is another one.
+        Refused: the nonce or the assertion does not fit, or officers are missing.
+    """
+    facts = meetings.get(tx, meeting)
+    require(tx, session.member_id, Action.FREEZE_ROLL, facts.unit, now)
+    _require_open(tx, meeting, facts.state)
+    draft = rolls.find(tx, meeting)
+    if draft is None or draft.roll_hash != roll_hash:
+        raise Conflict("roll.changed", "The roll was prepared again in the meantime; look at it once more.")
+    nonce = unb64u(signed["nonce"])
+    take_nonce(tx, nonce, Purpose.ROLL, session.session_hash, now)
+    if signed["passkey"] != draft.core["registrar"]["passkey"]:
+        raise Forbidden("roll.other-passkey", "Sign with the passkey that prepared the roll.")
+    owner = members.passkey(tx, signed["passkey"])
+    if owner is None or owner.member != session.member_id:
+        raise Forbidden("roll.other-registrar", "Another registrar prepared this roll; prepare it yourself.")
+    with protocol_checked():
+        core = RollCore.from_json(draft.core)
+        statement = make_statement(core, nonce, signed["assertion"])
+    rolls.freeze(tx, meeting, statement, session.member_id)
+    _assign_officers(tx, meeting, facts.unit, now)
+    ledger.append(tx, notary, kind="roll", meeting=meeting, digest=core.hash, now=now)
+    body = {"hash": b64u(core.hash), "size": core.size, "exceptions": core.exceptions}
+    events.append(tx, meeting, "RollFrozen", now, body)
+    return statement
+
+
+def _assign_officers(tx: Connection, meeting: str, unit: str, now: int) -> None:
+    listed = {entry["member"] for entry in rolls.entries(tx, meeting)}
+    lineage = units.lineage(tx, unit)
+    roles: dict[str, set[str]] = {}
+    codes: dict[str, str] = {}
+    for role in OFFICES:
+        for member in members.holders(tx, role, lineage, now):
+            if member.id in listed:  # trustees and cosigners sign with passkeys of the roll
+                roles.setdefault(member.id, set()).add(role.value)
+                codes[member.id] = member.code
+    keys.assign(tx, meeting, assign([Officer(one, codes[one], frozenset(held)) for one, held in roles.items()]))
+
+
+def _require_open(tx: Connection, meeting: str, state: str) -> None:
+    found = rolls.find(tx, meeting)
+    if found is not None and found.statement is not None:
+        raise Conflict("roll.frozen", "The roll of this meeting is frozen and cannot change.")
+    if state not in OPEN_STATES:
+        raise WrongState("roll.too-late", "The roll is frozen before check-in begins.")

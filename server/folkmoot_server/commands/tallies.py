@@ -1,0 +1,93 @@
+"""The count is signed by the trustees who made it and declared by the chair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from folkmoot_server.domain.elections import Verb, follow
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
+from folkmoot_server.domain.identity import SessionInfo
+from folkmoot_server.domain.ledger import Notary
+from folkmoot_server.storage import board, elections, events, keys, ledger
+from folkmoot_server.storage.elections import StoredElection
+from folkmoot_voting import signing
+from folkmoot_voting.board import entry_leaf, tally_entry
+from folkmoot_voting.encoding import b64u, jcs
+from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.tally import tally_hash
+
+CHAIR = "chair"
+
+
+def sign_tally(
+    tx: Connection,
+    meeting: str,
+    election: str,
+    session: SessionInfo,
+    trustee: int,
+    sig: bytes,
+    *,
+    notary: Notary,
+    now: int,
+) -> None:
+    """Accept a signature over the tally: the chair's (trustee 0) or that of a trustee of the count.
+
+    With the chair and every trustee of the count the result is declared and recorded; with too few ballots
+    the chair's signature is enough. The same signature again changes nothing.
+
+    Raises:
+        Forbidden: the caller is not the chair of the manifest, or not that trustee, or not of the count.
+        WrongState: not counted yet, or declared already.
+        Conflict: a different second signature.
+        Refused: the signature does not verify.
+    """
+    stored = elections.get(tx, meeting, election)
+    state = follow(stored.state, Verb.SIGN)
+    counted = stored.tally or {}
+    core: dict[str, Any] = counted["core"]
+    manifest = Manifest.from_json(stored.manifest)
+    signer, key = _signer(tx, meeting, session, trustee, core, manifest)
+    digest = tally_hash(core)
+    if not signing.is_valid(key, digest, sig):
+        raise Refused("tally.signature", "The signature on the tally does not verify.")
+    signatures = elections.tally_signatures(tx, election)
+    if signer in signatures:
+        if signatures[signer] == b64u(sig):
+            return
+        raise Conflict("tally.second-signature", "You have already signed this tally.")
+    elections.add_tally_signature(tx, election, signer, b64u(sig))
+    events.append(tx, meeting, "TallySigned", now, {"election": election, "signer": signer})
+    if {CHAIR, *(f"trustee-{index}" for index in core["trustees"])} <= {*signatures, signer}:
+        _declare(tx, stored, core, digest, notary, now)
+    else:
+        elections.save(tx, stored, state)
+
+
+def _signer(
+    tx: Connection, meeting: str, session: SessionInfo, trustee: int, core: dict[str, Any], manifest: Manifest
+) -> tuple[str, bytes]:
+    if trustee == 0:
+        if keys.cosigner_name(tx, meeting, session.member_id) != CHAIR:
+            raise Forbidden("tally.not-chair", "Only the chair named in the manifest declares the result.")
+        return CHAIR, manifest.cosigners[CHAIR]
+    if keys.trustee_index(tx, meeting, session.member_id) != trustee:
+        raise Forbidden("tally.not-trustee", "You are not this trustee.")
+    if trustee not in core["trustees"]:
+        raise Forbidden("tally.not-of-the-count", "This count was made from other trustees' shares.")
+    return f"trustee-{trustee}", manifest.trustees.sign_keys[trustee - 1]
+
+
+def _declare(
+    tx: Connection, stored: StoredElection, core: dict[str, Any], digest: bytes, notary: Notary, now: int
+) -> None:
+    state = follow(stored.state, Verb.DECLARE if core["trustees"] else Verb.DECLARE_TOO_FEW)
+    entry = tally_entry(digest)
+    board.append(tx, stored.id, [("tally", jcs(entry), entry_leaf(entry))])
+    origin = notary.board_origin(stored.meeting, stored.id)
+    final = notary.checkpoint(origin, board.leaves(tx, stored.id)).text()
+    elections.save(tx, stored, state, checkpoint=final)
+    ledger.append(tx, notary, kind="tally", meeting=stored.meeting, election=stored.id, digest=digest, now=now)
+    body = {"election": stored.id, "outcome": core["outcome"], "counts": core["counts"]}
+    events.append(tx, stored.meeting, "ResultDeclared", now, body)
