@@ -50,3 +50,12 @@ class SignInLimits:
     def __init__(self) -> None:
         self.addresses = Limiter(ADDRESS_MAX)
         self.failures = Limiter(PASSKEY_FAILURES_MAX)
+
+    def count_address(self, address: str, now: int) -> None:
+        """Note an attempt from an address.
+
+        Raises:
+            TooMany: it made too many.
+        """
+        self.addresses.check(address, now)
+        self.addresses.add(address, now)

@@ -69,7 +69,7 @@ def current(request: web.Request) -> SessionInfo:
     Raises:
         NotSignedIn: there is none.
     """
-    session = request.get(SESSION)
+    session: SessionInfo | None = request.get(SESSION)
     if session is None:
         raise NotSignedIn("session.none", "Please sign in.")
     return session

@@ -1,0 +1,191 @@
+"""Arriving, leaving and the leases that keep a member present; the quorum follows each change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, select
+
+from folkmoot_server.domain.attendance import Departure, Presence, Seat, judge_lease
+from folkmoot_server.domain.errors import Conflict, Forbidden, WrongState
+from folkmoot_server.domain.meetings import ROOM_STATES, Act, advance
+from folkmoot_server.domain.quorum import Quorum
+from folkmoot_server.storage import events, meetings, members, schema, seats
+
+
+def quorum(tx: Connection, meeting_id: str) -> Quorum:
+    """Return the quorum of a meeting as it stands; the roll counts nobody before it is frozen."""
+    meeting = meetings.get(tx, meeting_id)
+    return Quorum(
+        meeting.quorum_num, meeting.quorum_den, seats.count_present(tx, meeting_id), roll_size(tx, meeting_id)
+    )
+
+
+def roll_size(tx: Connection, meeting_id: str) -> int:
+    """Return the size of the frozen roll, or 0."""
+    table = schema.roll.c
+    core = tx.execute(select(table.core).where(table.meeting == meeting_id, table.statement.is_not(None))).scalar()
+    return 0 if core is None else int(json.loads(core)["size"])
+
+
+def presence(tx: Connection, meeting_id: str) -> list[str]:
+    """Return the ids of the members with an open attendance interval, ascending."""
+    return [seat.member for seat in seats.present(tx, meeting_id)]
+
+
+def arrive(tx: Connection, meeting_id: str, member: str, site: str, now: int) -> int:
+    """Record a check-in: open an interval unless one is open; return the event's seq.
+
+    The caller verified the check-in itself. Checking in again from another device is told as an event too.
+
+    Raises:
+        WrongState: the meeting takes no check-ins.
+        Forbidden: the member was removed.
+    """
+    advance(meetings.get(tx, meeting_id).state, Act.CHECK_IN)
+    seat = seats.find(tx, meeting_id, member)
+    if seat is not None and seat.removed:
+        raise Forbidden("meeting.removed", "The chair has removed you from this meeting.")
+    was_present = seat is not None and seat.present
+    seat = replace(seat or Seat(meeting_id, member, site), site=site, lease_at=now, away=False, departed="")
+    seats.save(tx, seat)
+    if not was_present:
+        seats.open_interval(tx, seat, now)
+    name = members.get(tx, member).name
+    seq = events.append(tx, meeting_id, "MemberCheckedIn", now, {"member": member, "name": name, "site": site})
+    update_quorum(tx, meeting_id, now)
+    return seq
+
+
+def depart(tx: Connection, seat: Seat, reason: Departure, until: int, now: int) -> int:
+    """End a present member's interval at `until`, take hand and floor; return the event's seq.
+
+    The caller updates the quorum when it has let everyone go.
+
+    Raises:
+        WrongState: the member is not in the room.
+    """
+    if not seat.present:
+        raise WrongState("attendance.not-present", "The member is not in the room.")
+    seats.end_interval(tx, seat.meeting, seat.member, until)
+    seats.save(tx, replace(seat, departed=reason.value, away=False, hand_at=None, floor_at=0))
+    body = {"member": seat.member, "reason": reason.value, "until": until}
+    return events.append(tx, seat.meeting, "MemberDeparted", now, body)
+
+
+def leave(tx: Connection, meeting_id: str, member: str, now: int) -> int:
+    """Let a member leave by own wish; return the event's seq.
+
+    Raises:
+        WrongState: the meeting is not in session, or the member is not in the room.
+    """
+    advance(meetings.get(tx, meeting_id).state, Act.LEAVE)
+    seq = depart(tx, _seat(tx, meeting_id, member), Departure.LEFT, now, now)
+    update_quorum(tx, meeting_id, now)
+    return seq
+
+
+def take_lease(tx: Connection, meeting_id: str, member: str, now: int) -> int:
+    """Give a new connection the member's lease and return its epoch; older connections cannot renew any more.
+
+    Raises:
+        WrongState: the meeting is not in session, or the member must check in (again).
+        Forbidden: the member was removed.
+    """
+    seat = _leasable(tx, meeting_id, member)
+    seat = replace(seat, lease_epoch=seat.lease_epoch + 1)
+    _renewed(tx, seat, now)
+    return seat.lease_epoch
+
+
+def renew(tx: Connection, meeting_id: str, member: str, epoch: int, now: int) -> None:
+    """Renew a lease; who was away or lost is back.
+
+    Raises:
+        Conflict: a newer connection has the lease.
+        WrongState: the meeting is not in session, or the member must check in (again).
+        Forbidden: the member was removed.
+    """
+    seat = _leasable(tx, meeting_id, member)
+    if seat.lease_epoch != epoch:
+        raise Conflict("attendance.lease-superseded", "You are in this meeting on a newer connection.")
+    _renewed(tx, seat, now)
+
+
+def _leasable(tx: Connection, meeting_id: str, member: str) -> Seat:
+    if meetings.get(tx, meeting_id).state not in ROOM_STATES:
+        raise WrongState("meeting.wrong-state", "The meeting is not in session.")
+    seat = _seat(tx, meeting_id, member)
+    if seat.removed:
+        raise Forbidden("meeting.removed", "The chair has removed you from this meeting.")
+    if seat.departed not in ("", Departure.LOST):
+        raise WrongState("attendance.not-present", "Please check in again.")
+    return seat
+
+
+def _renewed(tx: Connection, seat: Seat, now: int) -> None:
+    was_present, was_away = seat.present, seat.away
+    seat = replace(seat, lease_at=now, away=False, departed="")
+    seats.save(tx, seat)
+    if not was_present:
+        seats.open_interval(tx, seat, now)
+    if was_away or not was_present:
+        events.append(tx, seat.meeting, "MemberReturned", now, {"member": seat.member})
+    if not was_present:
+        update_quorum(tx, seat.meeting, now)
+
+
+def _seat(tx: Connection, meeting_id: str, member: str) -> Seat:
+    seat = seats.find(tx, meeting_id, member)
+    if seat is None:
+        raise WrongState("attendance.not-checked-in", "The member has not checked in to this meeting.")
+    return seat
+
+
+def expire_leases(tx: Connection, now: int, away_s: int, lost_s: int, watching_since: int) -> bool:
+    """Mark silent members away and end the intervals of lost ones; return whether anything changed.
+
+    Sent by the scheduler. `watching_since` is when this server began to listen.
+    """
+    changed = False
+    for meeting in meetings.in_states(tx, ROOM_STATES):
+        lost = False
+        for seat in seats.silent(tx, meeting.id, now - away_s + 1):
+            verdict = judge_lease(seat.lease_at, watching_since, now, away_s, lost_s)
+            if verdict is Presence.LOST:
+                # The member was last seen when the lease was renewed: presence is not stretched beyond that.
+                depart(tx, seat, Departure.LOST, seat.lease_at, now)
+                lost = changed = True
+            elif verdict is Presence.AWAY and not seat.away:
+                seats.save(tx, replace(seat, away=True))
+                events.append(tx, meeting.id, "MemberAway", now, {"member": seat.member})
+                changed = True
+        if lost:
+            update_quorum(tx, meeting.id, now)
+    return changed
+
+
+def silent_meetings(tx: Connection, now: int, away_s: int) -> bool:
+    """Say whether expire_leases might have something to do."""
+    return any(seats.silent(tx, meeting.id, now - away_s + 1) for meeting in meetings.in_states(tx, ROOM_STATES))
+
+
+def close_all(tx: Connection, meeting_id: str, now: int) -> Sequence[str]:
+    """End every open interval because the meeting closes; return the members."""
+    leaving = seats.present(tx, meeting_id)
+    for seat in leaving:
+        depart(tx, seat, Departure.CLOSED, now, now)
+    return [seat.member for seat in leaving]
+
+
+def update_quorum(tx: Connection, meeting_id: str, now: int) -> None:
+    """Tell when the quorum is reached or lost."""
+    meeting = meetings.get(tx, meeting_id)
+    figures = quorum(tx, meeting_id)
+    if figures.met == meeting.quorum_met:
+        return
+    meetings.set_quorum_met(tx, meeting_id, figures.met)
+    kind = "QuorumReached" if figures.met else "QuorumLost"
+    events.append(tx, meeting_id, kind, now, {"present": figures.present, "needed": figures.needed})

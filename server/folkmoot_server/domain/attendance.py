@@ -1,0 +1,150 @@
+"""Who was there and when: seats and their leases as rules, the attendance list as a fold over events."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+SITE: Final = "main"
+
+
+class Departure(StrEnum):
+    """Why an attendance interval ended."""
+
+    LEFT = "left"
+    LOST = "lost"
+    REMOVED = "removed"
+    CLOSED = "closed"
+
+
+class Presence(StrEnum):
+    """What a lease says about a member with an open interval."""
+
+    PRESENT = "present"
+    AWAY = "away"
+    LOST = "lost"
+
+
+def judge_lease(renewed_at: int, watching_since: int, now: int, away_s: int, lost_s: int) -> Presence:
+    """Say what a lease last renewed at `renewed_at` means at `now`.
+
+    No lease runs while the server is down: silence counts from `watching_since` at the earliest.
+    """
+    silent_s = now - max(renewed_at, watching_since)
+    if silent_s >= lost_s:
+        return Presence.LOST
+    return Presence.AWAY if silent_s >= away_s else Presence.PRESENT
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A member at a site of a meeting; `departed` is empty while an interval is open, `floor_at` 0 off the floor."""
+
+    meeting: str
+    member: str
+    site: str
+    removed: bool = False
+    muted: bool = False
+    hand_at: int | None = None
+    floor_at: int = 0
+    lease_epoch: int = 0
+    lease_at: int = 0
+    away: bool = False
+    departed: str = ""
+
+    @property
+    def present(self) -> bool:
+        """Whether an attendance interval is open."""
+        return not self.departed
+
+
+class LoggedEvent(Protocol):
+    """An event as the log keeps it."""
+
+    @property
+    def seq(self) -> int:
+        """Number in the meeting, from 1."""
+
+    @property
+    def type(self) -> str:
+        """What happened."""
+
+    @property
+    def at(self) -> int:
+        """When it was written, seconds UTC."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The particulars."""
+
+
+@dataclass(slots=True)
+class Line:
+    """One attendance interval, with the numbers of the events that say so; `until_at` is None while it is open."""
+
+    member: str
+    name: str
+    site: str
+    from_at: int
+    until_at: int | None = None
+    reason: str = ""
+    events: list[int] = field(default_factory=list)
+
+
+def fold(events: Iterable[LoggedEvent]) -> list[Line]:
+    """Return the attendance intervals in the order in which they began; the same log gives the same lines."""
+    lines: list[Line] = []
+    open_lines: dict[str, Line] = {}
+    last: dict[str, Line] = {}
+    for event in events:
+        member = event.body.get("member", "")
+        line = open_lines.get(member)
+        if event.type in ("MemberCheckedIn", "MemberReturned"):
+            if line is None:
+                line = _begin(event, member, last.get(member))
+                lines.append(line)
+                open_lines[member] = last[member] = line
+            line.events.append(event.seq)
+        elif event.type == "MemberDeparted" and line is not None:
+            line.until_at = event.body["until"]
+            line.reason = event.body["reason"]
+            line.events.append(event.seq)
+            del open_lines[member]
+    return lines
+
+
+def _begin(event: LoggedEvent, member: str, before: Line | None) -> Line:
+    # Who returns has been here before: name and site are those of the last interval.
+    name = event.body.get("name", before.name if before else "")
+    site = event.body.get("site", before.site if before else SITE)
+    return Line(member, name, site, event.at)
+
+
+HEADER: Final = ("member_code", "name", "site", "from", "until", "reason", "events")
+
+
+def write_csv(lines: Iterable[Line], codes: Mapping[str, str]) -> bytes:
+    """Return the list as UTF-8 CSV, times in UTC, one line per interval; `codes` maps members to their codes."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(HEADER)
+    for line in lines:
+        until = "" if line.until_at is None else _iso(line.until_at)
+        events = " ".join(map(str, line.events))
+        code = codes.get(line.member, "")
+        writer.writerow((code, _plain(line.name), _plain(line.site), _iso(line.from_at), until, line.reason, events))
+    return out.getvalue().encode("utf-8")
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _plain(text: str) -> str:
+    # A spreadsheet runs a cell that begins like a formula.
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,0 +1,64 @@
+"""The attendance list of a meeting, from its events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from folkmoot_server.commands import rights
+from folkmoot_server.domain.attendance import Line, fold, write_csv
+from folkmoot_server.domain.roles import Action
+from folkmoot_server.queries.access import readable
+from folkmoot_server.storage import events, meetings, members
+from folkmoot_server.storage.events import StoredEvent
+
+PAGE = 500
+
+
+def whole_log(tx: Connection, meeting: str) -> list[StoredEvent]:
+    """Return every event of a meeting, ascending."""
+    log: list[StoredEvent] = []
+    while page := events.of_meeting(tx, meeting, log[-1].seq if log else 0, PAGE):
+        log += page
+    return log
+
+
+def _codes(tx: Connection, lines: list[Line]) -> dict[str, str]:
+    return {member: members.get(tx, member).code for member in {line.member for line in lines}}
+
+
+def attendance_view(tx: Connection, meeting_id: str, member: str, now: int) -> dict[str, Any]:
+    """Return the attendance of wire.md.
+
+    Raises:
+        NotFound: no such meeting for this member.
+    """
+    readable(tx, meeting_id, member, now)
+    lines = fold(whole_log(tx, meeting_id))
+    codes = _codes(tx, lines)
+    rows = [
+        {
+            "member": line.member,
+            "code": codes[line.member],
+            "name": line.name,
+            "site": line.site,
+            "from": line.from_at,
+            "until": line.until_at,
+            "events": line.events,
+        }
+        for line in lines
+    ]
+    return {"lines": rows, "present": sum(line.until_at is None for line in lines)}
+
+
+def attendance_file(tx: Connection, meeting_id: str, member: str, now: int) -> bytes:
+    """Return the attendance list as CSV.
+
+    Raises:
+        NotFound: no such meeting.
+        Forbidden: the actor is neither chair, secretary nor auditor.
+    """
+    rights.require(tx, member, Action.READ_ATTENDANCE_FILE, meetings.get(tx, meeting_id).unit, now)
+    lines = fold(whole_log(tx, meeting_id))
+    return write_csv(lines, _codes(tx, lines))

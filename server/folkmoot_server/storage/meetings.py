@@ -1,0 +1,129 @@
+"""Meetings and their agendas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from folkmoot_server.domain.agenda import Item, ItemState
+from folkmoot_server.domain.errors import Conflict, NotFound
+from folkmoot_server.domain.meetings import FloorMode, Meeting, State
+from folkmoot_server.storage import schema
+
+
+def _meeting(row: Row[Any]) -> Meeting:
+    return Meeting(
+        row.id,
+        row.unit,
+        row.title,
+        State(row.state),
+        row.starts_at,
+        row.time_zone,
+        row.quorum_num,
+        row.quorum_den,
+        bool(row.quorum_met),
+        FloorMode(row.floor_mode),
+        row.opened_at,
+        row.closed_at,
+        row.last_seq,
+        row.version,
+    )
+
+
+def add(tx: Connection, meeting: Meeting) -> None:
+    """Insert a meeting."""
+    tx.execute(
+        schema.meeting.insert().values(
+            id=meeting.id,
+            unit=meeting.unit,
+            title=meeting.title,
+            state=meeting.state,
+            starts_at=meeting.starts_at,
+            time_zone=meeting.time_zone,
+            quorum_num=meeting.quorum_num,
+            quorum_den=meeting.quorum_den,
+            quorum_met=0,
+            floor_mode=meeting.floor_mode,
+        )
+    )
+
+
+def get(tx: Connection, meeting: str) -> Meeting:
+    """Return a meeting.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    row = tx.execute(select(schema.meeting).where(schema.meeting.c.id == meeting)).first()
+    if row is None:
+        raise NotFound("meeting.unknown", "There is no such meeting.")
+    return _meeting(row)
+
+
+def in_units(tx: Connection, units: Iterable[str]) -> list[Meeting]:
+    """Return the meetings of these units, the latest first."""
+    query = select(schema.meeting).where(schema.meeting.c.unit.in_(list(units)))
+    return [
+        _meeting(row) for row in tx.execute(query.order_by(schema.meeting.c.starts_at.desc(), schema.meeting.c.id))
+    ]
+
+
+def in_states(tx: Connection, states: Iterable[State]) -> list[Meeting]:
+    """Return the meetings in these states, by id."""
+    query = select(schema.meeting).where(schema.meeting.c.state.in_(list(states))).order_by(schema.meeting.c.id)
+    return [_meeting(row) for row in tx.execute(query)]
+
+
+def save(tx: Connection, meeting: Meeting) -> None:
+    """Store a meeting's state if nobody changed it since it was loaded; event numbers are not touched.
+
+    Raises:
+        Conflict: somebody did.
+    """
+    table = schema.meeting
+    done = tx.execute(
+        update(table)
+        .where(table.c.id == meeting.id, table.c.version == meeting.version)
+        .values(
+            state=meeting.state,
+            quorum_met=int(meeting.quorum_met),
+            floor_mode=meeting.floor_mode,
+            opened_at=meeting.opened_at,
+            closed_at=meeting.closed_at,
+            version=meeting.version + 1,
+        )
+    )
+    if done.rowcount != 1:
+        raise Conflict("meeting.changed", "The meeting has just been changed; load it again.")
+
+
+def set_quorum_met(tx: Connection, meeting: str, met: bool) -> None:
+    """Store whether the quorum is met."""
+    tx.execute(update(schema.meeting).where(schema.meeting.c.id == meeting).values(quorum_met=int(met)))
+
+
+def add_items(tx: Connection, meeting: str, items: Sequence[Item]) -> None:
+    """Insert the agenda in its order."""
+    for position, item in enumerate(items):
+        tx.execute(
+            schema.agenda_item.insert().values(
+                id=item.id, meeting=meeting, position=position, title=item.title, state=item.state
+            )
+        )
+
+
+def items(tx: Connection, meeting: str) -> list[Item]:
+    """Return the agenda in its order."""
+    table = schema.agenda_item
+    rows = tx.execute(select(table).where(table.c.meeting == meeting).order_by(table.c.position))
+    return [Item(row.id, row.title, ItemState(row.state)) for row in rows]
+
+
+def save_items(tx: Connection, before: Sequence[Item], after: Sequence[Item]) -> None:
+    """Store the states of those items that changed."""
+    for old, new in zip(before, after, strict=True):
+        if old != new:
+            table = schema.agenda_item
+            tx.execute(update(table).where(table.c.id == new.id).values(state=new.state))

@@ -1,0 +1,98 @@
+"""Seats and attendance intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from folkmoot_server.domain.attendance import Seat
+from folkmoot_server.storage import schema
+
+
+def _seat(row: Row[Any]) -> Seat:
+    return Seat(
+        row.meeting,
+        row.member,
+        row.site,
+        bool(row.removed),
+        bool(row.muted),
+        row.hand_at,
+        row.floor,
+        row.lease_epoch,
+        row.lease_at,
+        bool(row.away),
+        row.departed,
+    )
+
+
+def find(tx: Connection, meeting: str, member: str) -> Seat | None:
+    """Return a member's seat in a meeting, or None before the first check-in."""
+    table = schema.seat
+    row = tx.execute(select(table).where(table.c.meeting == meeting, table.c.member == member)).first()
+    return None if row is None else _seat(row)
+
+
+def of_meeting(tx: Connection, meeting: str) -> list[Seat]:
+    """Return every seat of a meeting, by member."""
+    table = schema.seat
+    return [
+        _seat(row) for row in tx.execute(select(table).where(table.c.meeting == meeting).order_by(table.c.member))
+    ]
+
+
+def present(tx: Connection, meeting: str) -> list[Seat]:
+    """Return the seats with an open attendance interval, by member."""
+    return [seat for seat in of_meeting(tx, meeting) if seat.present]
+
+
+def count_present(tx: Connection, meeting: str) -> int:
+    """Return how many attendance intervals are open."""
+    table = schema.attendance_interval.c
+    return tx.execute(select(func.count()).where(table.meeting == meeting, table.until_at.is_(None))).scalar_one()
+
+
+def silent(tx: Connection, meeting: str, before: int) -> list[Seat]:
+    """Return the seats with an open interval whose lease was last renewed before `before`, by member."""
+    table = schema.seat
+    query = select(table).where(table.c.meeting == meeting, table.c.departed == "", table.c.lease_at < before)
+    return [_seat(row) for row in tx.execute(query.order_by(table.c.member))]
+
+
+def save(tx: Connection, seat: Seat) -> None:
+    """Insert or replace a seat."""
+    values = {
+        "meeting": seat.meeting,
+        "member": seat.member,
+        "site": seat.site,
+        "removed": int(seat.removed),
+        "muted": int(seat.muted),
+        "hand_at": seat.hand_at,
+        "floor": seat.floor_at,
+        "lease_epoch": seat.lease_epoch,
+        "lease_at": seat.lease_at,
+        "away": int(seat.away),
+        "departed": seat.departed,
+    }
+    statement = insert(schema.seat).values(values)
+    tx.execute(statement.on_conflict_do_update(index_elements=["meeting", "member"], set_=values))
+
+
+def open_interval(tx: Connection, seat: Seat, at: int) -> None:
+    """Begin an attendance interval; the member must have none open in this meeting."""
+    tx.execute(
+        schema.attendance_interval.insert().values(
+            meeting=seat.meeting, member=seat.member, site=seat.site, from_at=at, until_at=None
+        )
+    )
+
+
+def end_interval(tx: Connection, meeting: str, member: str, at: int) -> None:
+    """End the member's open attendance interval."""
+    table = schema.attendance_interval
+    tx.execute(
+        update(table)
+        .where(table.c.meeting == meeting, table.c.member == member, table.c.until_at.is_(None))
+        .values(until_at=at)
+    )
