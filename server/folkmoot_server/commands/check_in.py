@@ -6,10 +6,11 @@ from sqlalchemy import Connection
 
 from folkmoot_server.commands.attendance import arrive
 from folkmoot_server.commands.identity import new_nonce, take_nonce
-from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, WrongState
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
 from folkmoot_server.domain.identity import Purpose, SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import CHECKPOINT_AGE_MAX_S, Notary, protocol_checked
+from folkmoot_server.domain.meetings import Act, advance
 from folkmoot_server.storage import ledger, meetings, rolls
 from folkmoot_voting import challenges
 from folkmoot_voting.assertion import verify_assertion
@@ -18,7 +19,6 @@ from folkmoot_voting.merkle_log import verify_note
 from folkmoot_voting.roll import RollCore, passkey_of
 
 SITE = "main"
-STATES = ("checking-in", "opened")
 NONCES_MAX = 50
 
 
@@ -76,13 +76,11 @@ def finish_check_in(
 
 
 def _own_entry(tx: Connection, meeting: str, session: SessionInfo) -> JsonObject:
-    facts = meetings.get(tx, meeting)
+    advance(meetings.get(tx, meeting).state, Act.CHECK_IN)
     rolls.frozen(tx, meeting)
     entry = rolls.entry(tx, meeting, session.member_id)
     if entry is None:
         raise Forbidden("check-in.not-on-roll", "You are not on the roll of this meeting.")
-    if facts.state not in STATES:
-        raise WrongState("check-in.not-begun", "Check-in is not open in this meeting.")
     return entry
 
 

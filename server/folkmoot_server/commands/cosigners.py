@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from folkmoot_server.commands.identity import take_nonce
-from folkmoot_server.domain.errors import Conflict, Forbidden, WrongState
+from folkmoot_server.domain.errors import Conflict, Forbidden
 from folkmoot_server.domain.identity import Purpose, SessionInfo
 from folkmoot_server.domain.ledger import protocol_checked
+from folkmoot_server.domain.meetings import Act, advance
 from folkmoot_server.storage import elections, events, keys, meetings, rolls
 from folkmoot_voting import challenges
 from folkmoot_voting.assertion import verify_assertion
@@ -26,8 +27,7 @@ def register_cosigner(tx: Connection, meeting: str, session: SessionInfo, reques
         Conflict: another cosigner has this key, or an election runs with the old one.
         Refused: the nonce, passkey or assertion does not fit.
     """
-    if meetings.get(tx, meeting).state == "closed":
-        raise WrongState("meeting.closed", "The meeting is closed.")
+    advance(meetings.get(tx, meeting).state, Act.MAKE_KEY)
     name, key = request["name"], request["key"]
     listed = {one.name: one for one in keys.cosigners(tx, meeting)}
     mine = listed.get(name)

@@ -70,6 +70,18 @@ def cosign(
     return count
 
 
+def require_trustee(tx: Connection, meeting: str, session: SessionInfo, kind: str, entry: JsonObject) -> int:
+    """Return the caller's index if the entry is of this kind and names the caller.
+
+    Raises:
+        Forbidden: it does not.
+    """
+    index = keys.trustee_index(tx, meeting, session.member_id)
+    if entry.get("type") != kind or index == 0 or entry.get("trustee") != index:
+        raise Forbidden(f"count.not-your-{kind}", f"Only the trustee whom a {kind} names may post it.")
+    return index
+
+
 def load_box(tx: Connection, meeting: str, election: str) -> Box:
     """Read what the aggregate is made of.
 
@@ -132,9 +144,7 @@ def post_entry(
     """
     stored = elections.get(tx, meeting, election)
     state = follow(stored.state, Verb.POST_INTENT if kind == "intent" else Verb.POST_SHARE)
-    index = keys.trustee_index(tx, meeting, session.member_id)
-    if entry["type"] != kind or index == 0 or entry["trustee"] != index:
-        raise Forbidden(f"count.not-your-{kind}", f"Only the trustee whom a {kind} names may post it.")
+    index = require_trustee(tx, meeting, session, kind, entry)
     posted = [strict_json(raw) for raw in board.of_types(tx, election, "intent", "share")]
     mine = {one["type"]: one for one in posted if one["trustee"] == index}
     if kind in mine:

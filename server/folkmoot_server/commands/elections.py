@@ -15,6 +15,7 @@ from folkmoot_server.domain.errors import BadInput, NotFound, WrongState
 from folkmoot_server.domain.identity import SessionInfo, Signed
 from folkmoot_server.domain.ids import Rng, new_id
 from folkmoot_server.domain.ledger import Notary, protocol_checked
+from folkmoot_server.domain.meetings import Act, advance
 from folkmoot_server.domain.roles import Action
 from folkmoot_server.storage import board, elections, events, keys, ledger, meetings, rolls, settings
 from folkmoot_server.storage.elections import StoredElection
@@ -66,8 +67,7 @@ def draft_election(tx: Connection, meeting: str, session: SessionInfo, draft: Dr
     """
     facts = meetings.get(tx, meeting)
     require(tx, session.member_id, Action.WRITE_QUESTION, facts.unit, now)
-    if facts.state == "closed":
-        raise WrongState("meeting.closed", "The meeting is closed.")
+    advance(facts.state, Act.WRITE_QUESTION)
     require_options(draft.type, draft.options)
     if draft.agenda_item not in {item.id for item in meetings.items(tx, meeting)}:
         raise NotFound("agenda.unknown-item", "There is no such agenda item.")
@@ -115,8 +115,7 @@ def open_election(
     require(tx, session.member_id, Action.OPEN_ELECTION, facts.unit, now)
     stored = elections.get(tx, meeting, election)
     state = follow(stored.state, Verb.OPEN)
-    if facts.state != "opened":
-        raise WrongState("election.meeting-not-open", "The meeting must be opened first.")
+    advance(facts.state, Act.OPEN_ELECTION)
     if any(one.state in (Phase.OPEN, Phase.CLOSING) for one in elections.of_meeting(tx, meeting)):
         raise WrongState("election.another-open", "Close the open election first.")
     _check_step_up(tx, "open-election", meeting, election, session, step_up, now)
@@ -155,6 +154,7 @@ def close_election(
     """
     facts = meetings.get(tx, meeting)
     require(tx, session.member_id, Action.CLOSE_ELECTION, facts.unit, now)
+    advance(facts.state, Act.CLOSE_ELECTION)
     stored = elections.get(tx, meeting, election)
     state = follow(stored.state, Verb.CLOSE)
     _check_step_up(tx, "close-election", meeting, election, session, step_up, now)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from folkmoot_server.commands.identity import take_nonce
-from folkmoot_server.domain.errors import BadInput, Forbidden, WrongState
+from folkmoot_server.domain.errors import BadInput, Forbidden
 from folkmoot_server.domain.identity import Purpose, SessionInfo
 from folkmoot_server.domain.keys import ROUNDS, threshold
 from folkmoot_server.domain.ledger import Notary, protocol_checked
+from folkmoot_server.domain.meetings import Act, advance
 from folkmoot_server.storage import events, keys, ledger, meetings, rolls
 from folkmoot_voting import challenges
 from folkmoot_voting.assertion import verify_assertion
@@ -50,9 +51,7 @@ def post_message(
         BadInput: a statement is missing, or given where none belongs.
         Refused: the protocol refuses the message or the statement.
     """
-    facts = meetings.get(tx, meeting)
-    if facts.state == "closed":
-        raise WrongState("meeting.closed", "The meeting is closed.")
+    advance(meetings.get(tx, meeting).state, Act.MAKE_KEY)
     index = keys.trustee_index(tx, meeting, session.member_id)
     if index == 0 or message.get("trustee") != index:
         raise Forbidden("keygen.not-your-message", "Only the trustee whom a message names may post it.")

@@ -6,11 +6,12 @@ from sqlalchemy import Connection
 
 from folkmoot_server.commands.identity import take_nonce
 from folkmoot_server.commands.rights import require
-from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, WrongState
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
 from folkmoot_server.domain.identity import Purpose, SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.keys import Officer, assign
 from folkmoot_server.domain.ledger import Notary, protocol_checked
+from folkmoot_server.domain.meetings import Act, State, advance
 from folkmoot_server.domain.roles import Action, Role
 from folkmoot_server.domain.rolls import Elector, build_entries
 from folkmoot_server.storage import events, keys, ledger, meetings, members, rolls, settings, units
@@ -18,7 +19,6 @@ from folkmoot_voting.assertion import RelyingParty
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.roll import RollCore, build_core, make_statement
 
-OPEN_STATES = ("draft", "convened")
 OFFICES = (Role.CHAIR, Role.SECRETARY, Role.TELLER)
 
 
@@ -104,9 +104,8 @@ def _assign_officers(tx: Connection, meeting: str, unit: str, now: int) -> None:
     keys.assign(tx, meeting, assign([Officer(one, codes[one], frozenset(held)) for one, held in roles.items()]))
 
 
-def _require_open(tx: Connection, meeting: str, state: str) -> None:
+def _require_open(tx: Connection, meeting: str, state: State) -> None:
     found = rolls.find(tx, meeting)
     if found is not None and found.statement is not None:
         raise Conflict("roll.frozen", "The roll of this meeting is frozen and cannot change.")
-    if state not in OPEN_STATES:
-        raise WrongState("roll.too-late", "The roll is frozen before check-in begins.")
+    advance(state, Act.FREEZE_ROLL)

@@ -1,0 +1,42 @@
+"""Downloads for members and auditors: the public bundle and the annex that names members."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from folkmoot_server.commands.rights import require
+from folkmoot_server.domain.roles import Action
+from folkmoot_server.queries import export
+from folkmoot_server.storage import meetings
+from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.middleware import current
+from folkmoot_server.web.votes_bodies import require_reader
+
+
+async def bundle(request: web.Request) -> web.Response:
+    """GET bundle.zip: for everybody who may read the meeting."""
+    meeting = request.match_info["meeting"]
+
+    def run(tx: Connection) -> bytes:
+        require_reader(tx, meeting, request)
+        return export.write_bundle(tx, meeting)
+
+    return _zip(await request.app[CONTEXT].database.read(run), "bundle.zip")
+
+
+async def annex(request: web.Request) -> web.Response:
+    """GET annex.zip: for auditors alone."""
+    context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
+
+    def run(tx: Connection) -> bytes:
+        unit = meetings.get(tx, meeting).unit
+        require(tx, session.member_id, Action.EXPORT_ANNEX, unit, context.now())
+        return export.write_annex(tx, meeting)
+
+    return _zip(await context.database.read(run), "annex.zip")
+
+
+def _zip(content: bytes, name: str) -> web.Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return web.Response(body=content, content_type="application/zip", headers=headers)

@@ -1,0 +1,47 @@
+"""Key generation and cosigners over HTTP (wire.md, "Roll, check-in, key")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from folkmoot_server.commands import cosigners, keys
+from folkmoot_server.domain.ids import b64u
+from folkmoot_server.queries import keys as key_queries
+from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.middleware import current
+from folkmoot_server.web.parsing import read
+from folkmoot_server.web.votes_bodies import CosignerBody, KeyMessageBody, notary, require_reader, signed_json
+
+
+async def show(request: web.Request) -> web.Response:
+    """GET keygen: trustees and every message so far."""
+    context, meeting = request.app[CONTEXT], request.match_info["meeting"]
+
+    def run(tx: Connection) -> dict[str, Any]:
+        require_reader(tx, meeting, request)
+        return key_queries.keygen(tx, meeting)
+
+    return web.json_response(await context.database.read(run))
+
+
+async def post_message(request: web.Request) -> web.Response:
+    """POST keygen/messages: one trustee's message, with a passkey statement when it registers."""
+    context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
+    body = await read(request, KeyMessageBody)
+    statement = None if body.statement is None else signed_json(body.statement)
+    await context.database.write(
+        lambda tx: keys.post_message(tx, meeting, session, body.message, statement, notary(request), context.now())
+    )
+    return web.json_response({})
+
+
+async def register_cosigner(request: web.Request) -> web.Response:
+    """POST cosigners: the key with which an officer will sign closing checkpoints."""
+    context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
+    body = await read(request, CosignerBody)
+    fields = {"name": body.name, "key": b64u(body.key), **signed_json(body)}
+    await context.database.write(lambda tx: cosigners.register_cosigner(tx, meeting, session, fields, context.now()))
+    return web.json_response({})

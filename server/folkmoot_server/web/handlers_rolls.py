@@ -1,0 +1,68 @@
+"""Roll and check-in over HTTP (wire.md, "Roll, check-in, key")."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from folkmoot_server.commands import check_in, rolls
+from folkmoot_server.domain.ids import b64u
+from folkmoot_server.queries import rolls as roll_queries
+from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.middleware import current
+from folkmoot_server.web.parsing import Empty, read
+from folkmoot_server.web.votes_bodies import CheckInBody, FreezeBody, notary, require_reader, signed_json
+from folkmoot_voting.assertion import RelyingParty
+
+
+async def prepare(request: web.Request) -> web.Response:
+    """POST roll/prepare: the draft that the registrar will sign."""
+    context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
+    await read(request, Empty)
+    rp = RelyingParty(context.settings.rp_id, context.settings.origins)
+    answer = await context.database.write(
+        lambda tx: rolls.prepare_roll(tx, meeting, session, rp, context.now(), context.rng)
+    )
+    return web.json_response(answer)
+
+
+async def freeze(request: web.Request) -> web.Response:
+    """POST roll/freeze: the registrar's signature ends the draft."""
+    context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
+    body = await read(request, FreezeBody)
+    statement = await context.database.write(
+        lambda tx: rolls.freeze_roll(
+            tx, meeting, session, body.roll_hash, signed_json(body.signed), notary(request), context.now()
+        )
+    )
+    return web.json_response({"statement": statement})
+
+
+async def show(request: web.Request) -> web.Response:
+    """GET roll: the public statement and the caller's own entry."""
+    context, meeting = request.app[CONTEXT], request.match_info["meeting"]
+    answer = await context.database.read(
+        lambda tx: roll_queries.roll(tx, meeting, require_reader(tx, meeting, request))
+    )
+    return web.json_response(answer)
+
+
+async def begin(request: web.Request) -> web.Response:
+    """POST check-in/begin: what the member's passkey will sign."""
+    context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
+    await read(request, Empty)
+    answer = await context.database.write(
+        lambda tx: check_in.begin_check_in(tx, meeting, session, context.now(), context.rng)
+    )
+    return web.json_response(answer)
+
+
+async def finish(request: web.Request) -> web.Response:
+    """POST check-in/finish: the credential is the member's, and the member is present."""
+    context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
+    body = await read(request, CheckInBody)
+    credential = b64u(body.credential)
+    fields = {"credential": credential, "site": body.site, "checkpoint": body.checkpoint, **signed_json(body)}
+    seq = await context.database.write(
+        lambda tx: check_in.finish_check_in(tx, meeting, session, fields, notary(request), context.now())
+    )
+    return web.json_response({"credential": credential, "seq": seq})

@@ -1,0 +1,44 @@
+"""The routes of roll, check-in, key, elections and export."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from folkmoot_server.web import handlers_elections as elections
+from folkmoot_server.web import handlers_export as export
+from folkmoot_server.web import handlers_keys as keys
+from folkmoot_server.web import handlers_rolls as rolls
+
+MEETING = "/api/meetings/{meeting}"
+ELECTION = MEETING + "/elections/{election}"
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the vote's routes and the pool that checks proofs."""
+    app.cleanup_ctx.append(elections.check_pool)
+    app.add_routes(
+        [
+            web.post(MEETING + "/roll/prepare", rolls.prepare),
+            web.post(MEETING + "/roll/freeze", rolls.freeze),
+            web.get(MEETING + "/roll", rolls.show),
+            web.post(MEETING + "/check-in/begin", rolls.begin),
+            web.post(MEETING + "/check-in/finish", rolls.finish),
+            web.get(MEETING + "/keygen", keys.show),
+            web.post(MEETING + "/keygen/messages", keys.post_message),
+            web.post(MEETING + "/cosigners", keys.register_cosigner),
+            web.post(MEETING + "/questions", elections.draft),
+            web.post(ELECTION + "/open", elections.open_election),
+            web.post(ELECTION + "/close", elections.close_election),
+            web.get(ELECTION + "/manifest", elections.show_manifest),
+            web.post(ELECTION + "/ballots", elections.cast),
+            web.get(ELECTION + "/board", elections.show_board),
+            web.get(ELECTION + "/inclusion", elections.show_inclusion),
+            web.post(ELECTION + "/cosignatures", elections.cosign),
+            web.post(ELECTION + "/intents", elections.post_intent),
+            web.post(ELECTION + "/shares", elections.post_share),
+            web.get(ELECTION + "/tally", elections.show_tally),
+            web.post(ELECTION + "/tally/signatures", elections.sign_tally),
+            web.get(MEETING + "/bundle.zip", export.bundle),
+            web.get(MEETING + "/annex.zip", export.annex),
+        ]
+    )

@@ -1,0 +1,157 @@
+"""Bodies of the vote's requests, and what their handlers share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from pydantic import Field
+from sqlalchemy import Connection
+
+from folkmoot_server.commands.rights import may_read
+from folkmoot_server.domain.errors import NotFound
+from folkmoot_server.domain.ids import b64u
+from folkmoot_server.domain.ledger import Notary
+from folkmoot_server.storage import meetings
+from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.middleware import current
+from folkmoot_server.web.parsing import (
+    AssertionBody,
+    Bytes,
+    Bytes32,
+    Id,
+    LongText,
+    PasskeyId,
+    SignedBody,
+    Strict,
+    Text,
+)
+from folkmoot_voting.encoding import JsonObject
+
+Object = Annotated[dict[str, Any], Field(max_length=32)]
+Signature = Annotated[Bytes, Field(min_length=64, max_length=64)]
+Checkpoint = Annotated[str, Field(max_length=16 * 1024)]
+
+
+class FreezeBody(Strict):
+    """POST roll/freeze."""
+
+    roll_hash: Bytes32
+    signed: SignedBody
+
+
+class CheckInBody(Strict):
+    """POST check-in/finish."""
+
+    credential: Bytes32
+    site: Id
+    checkpoint: Checkpoint
+    nonce: Bytes32
+    passkey: PasskeyId
+    assertion: AssertionBody
+
+
+class KeyMessageBody(Strict):
+    """POST keygen/messages; the protocol checks the message itself."""
+
+    message: Object
+    statement: SignedBody | None = None
+
+
+class CosignerBody(Strict):
+    """POST cosigners."""
+
+    name: Id
+    key: Bytes32
+    nonce: Bytes32
+    passkey: PasskeyId
+    assertion: AssertionBody
+
+
+class MajorityBody(Strict):
+    """A majority: its kind and what it is counted of."""
+
+    kind: Literal["simple", "absolute", "two-thirds", "three-quarters"]
+    of: Literal["cast", "present", "roll"]
+
+
+class QuestionBody(Strict):
+    """POST questions."""
+
+    agenda_item: Id
+    title: Text
+    type: Literal["yes-no-abstain", "one-of-n"]
+    text: LongText
+    options: Annotated[list[Text], Field(min_length=2, max_length=32)]
+    majority: MajorityBody
+
+
+class StepUpBody(Strict):
+    """POST open and close."""
+
+    action: Object
+    signed: SignedBody
+
+
+class BallotBody(Strict):
+    """POST ballots; the protocol checks the ballot itself."""
+
+    ballot: Object
+
+
+class LineBody(Strict):
+    """POST cosignatures."""
+
+    line: Annotated[str, Field(max_length=1024)]
+
+
+class EntryBody(Strict):
+    """POST intents and shares; the protocol checks the entry itself."""
+
+    entry: Object
+
+
+class TallySignatureBody(Strict):
+    """POST tally/signatures; trustee is 0 for the chair."""
+
+    signer: Literal["chair", "trustee"]
+    trustee: Annotated[int, Field(ge=0, le=9)]
+    sig: Signature
+
+
+def assertion_json(body: AssertionBody) -> JsonObject:
+    """Return an assertion in the JSON form of voting.md section 2."""
+    return {
+        "authenticator_data": b64u(body.authenticator_data),
+        "client_data_json": b64u(body.client_data_json),
+        "signature": b64u(body.signature),
+    }
+
+
+def signed_json(body: SignedBody | CheckInBody | CosignerBody) -> JsonObject:
+    """Return {"nonce", "passkey", "assertion"} as statements carry them."""
+    return {"nonce": b64u(body.nonce), "passkey": body.passkey, "assertion": assertion_json(body.assertion)}
+
+
+def notary(request: web.Request) -> Notary:
+    """Return the server's key as the owner of logs."""
+    context = request.app[CONTEXT]
+    return Notary(context.server_key, context.settings.rp_id)
+
+
+def place(request: web.Request) -> tuple[str, str]:
+    """Return the ids of meeting and election in the path."""
+    return request.match_info["meeting"], request.match_info["election"]
+
+
+def require_reader(tx: Connection, meeting: str, request: web.Request) -> str:
+    """Return the caller's member id if the caller may read this meeting.
+
+    Raises:
+        NotSignedIn: there is no session.
+        NotFound: no such meeting, or none that the caller may know of.
+    """
+    member = current(request).member_id
+    if not may_read(tx, member, meetings.get(tx, meeting).unit, request.app[CONTEXT].now()):
+        raise NotFound("meeting.unknown", "There is no such meeting.")
+    return member
