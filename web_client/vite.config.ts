@@ -21,8 +21,7 @@ function finishAssets(): Plugin {
     configResolved(config) {
       out = config.build.outDir;
     },
-    async closeBundle(error?: Error) {
-      if (error) return;
+    async writeBundle() {
       const files = (await readdir(out, { recursive: true, withFileTypes: true }))
         .filter((entry) => entry.isFile() && COMPRESSIBLE.test(entry.name))
         .map((entry) => join(entry.parentPath, entry.name));
