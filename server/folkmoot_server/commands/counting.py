@@ -78,7 +78,7 @@ def require_trustee(tx: Connection, meeting: str, session: SessionInfo, kind: st
     """
     index = keys.trustee_index(tx, meeting, session.member_id)
     if entry.get("type") != kind or index == 0 or entry.get("trustee") != index:
-        raise Forbidden(f"count.not-your-{kind}", f"Only the trustee whom a {kind} names may post it.")
+        raise Forbidden("count.not-your-entry", f"Only the trustee whom a {kind} names may post it.")
     return index
 
 
@@ -150,7 +150,7 @@ def post_entry(
     if kind in mine:
         if mine[kind] == entry:
             return
-        raise Conflict(f"count.second-{kind}", f"You have already posted another {kind} for this election.")
+        raise Conflict("count.second-entry", f"You have already posted another {kind} for this election.")
     if kind == "share" and "intent" not in mine:
         raise WrongState("count.no-intent", "Post the intent before the share.")
     data = jcs(entry)

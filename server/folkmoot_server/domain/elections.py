@@ -85,10 +85,9 @@ def follow(phase: Phase, verb: Verb) -> Phase:
     """
     following = NEXT.get((phase, verb))
     if following is None:
-        raise WrongState(
-            f"election.not-in-{phase}" if verb is not Verb.CAST else "ballot.election-not-open",
-            f"Nobody can {verb} while the election is {phase}.",
-        )
+        if verb is Verb.CAST:
+            raise WrongState("ballot.election-not-open", "The election takes no ballots now.")
+        raise WrongState("election.wrong-state", f"Nobody can {verb} while the election is {phase}.")
     return following
 
 

@@ -49,7 +49,7 @@ def assign(officers: Sequence[Officer]) -> Assignment:
             key=lambda officer: len(officer.roles & {"chair", "secretary", "teller"}),
         )
         if not candidates:
-            raise Refused(f"roll.no-{name}", f"The roll needs a {name} with a passkey and no other office.")
+            raise Refused("roll.no-officer", f"The roll needs a {name} with a passkey and no other office.")
         cosigners[name] = candidates[0].member
     tellers = [
         officer.member

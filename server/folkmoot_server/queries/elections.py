@@ -12,8 +12,6 @@ from folkmoot_server.storage.elections import StoredElection
 from folkmoot_voting.encoding import b64u
 from folkmoot_voting.tally import tally_hash
 
-NO_TALLY = ("tally.not-counted", "This election has not been counted yet.")
-
 
 def summaries(tx: Connection, meeting: str, member: str) -> list[dict[str, Any]]:
     """Every election of a meeting as ElectionSummary of wire.md, as `member` sees it."""
@@ -40,7 +38,7 @@ def tally(tx: Connection, meeting: str, election: str) -> dict[str, Any]:
     stored = elections.get(tx, meeting, election)
     counted = stored.tally
     if counted is None:
-        raise NotFound(*NO_TALLY)
+        raise NotFound("tally.not-counted", "This election has not been counted yet.")
     return {
         "core": counted["core"],
         "tally_hash": b64u(tally_hash(counted["core"])),
