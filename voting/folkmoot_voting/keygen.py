@@ -127,8 +127,8 @@ class KeyGeneration:
             raise KeyGenerationError("2 <= threshold <= count <= 9", "voting.keygen-numbers")
 
     @classmethod
-    def from_json(cls, data: JsonObject, roll_hash: bytes) -> KeyGeneration:
-        """Replay keygen.json, in its order.
+    def from_json(cls, data: JsonObject, roll_hash: bytes, *, form_only: bool = False) -> KeyGeneration:
+        """Replay keygen.json, in its order; `form_only` leaves out points and proofs (V06 without V07).
 
         Raises:
             KeyGenerationError: at the first message that is refused, or when messages are missing.
@@ -142,7 +142,7 @@ class KeyGeneration:
         if [(message["type"], message["trustee"]) for message in data["messages"]] != wanted:
             raise KeyGenerationError("messages are not complete and in order", "voting.keygen-order")
         for message in data["messages"]:
-            state = state.accept(message)
+            state = state.accept(message, form_only=form_only)
         return state
 
     @property
@@ -158,7 +158,7 @@ class KeyGeneration:
         found = self.received[ROUNDS.index(kind)]
         return [found[index] for index in sorted(found)]
 
-    def accept(self, message: JsonObject) -> KeyGeneration:
+    def accept(self, message: JsonObject, *, form_only: bool = False) -> KeyGeneration:
         """Return the state with one message more; the same message again changes nothing.
 
         Raises:
@@ -183,7 +183,9 @@ class KeyGeneration:
         sign_key = parts["sign_key"] if kind == "register" else self.sign_key(index)
         if not signing.is_valid(sign_key, signed, parts["sig"]):
             raise KeyGenerationError(f"{kind} of trustee {index} is not signed", "voting.keygen-unsigned")
-        _CHECKS[kind](self, parts)
+        _FORM[kind](self, parts)
+        if not form_only and kind in _POINTS:
+            _POINTS[kind](self, parts)
         received = list(self.received)
         received[position] = {**received[position], index: message}
         return replace(self, received=tuple(received))
@@ -262,17 +264,21 @@ def _check_register(state: KeyGeneration, parts: dict[str, Any]) -> None:
             raise KeyGenerationError("two trustees share a key", "voting.keygen-same-key")
 
 
-def _check_commit(state: KeyGeneration, parts: dict[str, Any]) -> None:
-    """Nothing to compare with yet."""
+def _accept_form(_state: KeyGeneration, _parts: dict[str, Any]) -> None:
+    """Nothing to compare with beyond the shape."""
 
 
-def _check_reveal(state: KeyGeneration, parts: dict[str, Any]) -> None:
+def _check_commitment(state: KeyGeneration, parts: dict[str, Any]) -> None:
     index, points = parts["trustee"], parts["points"]
     if len(points) != state.threshold:
         raise KeyGenerationError("wrong number of points", "voting.keygen-commitment")
     promised = unb64u(state.received[1][index]["hash"])
     if commitment(state.meeting, index, state.sign_key(index), points) != promised:
         raise KeyGenerationError("points differ from the commitment", "voting.keygen-commitment")
+
+
+def _check_points(state: KeyGeneration, parts: dict[str, Any]) -> None:
+    index, points = parts["trustee"], parts["points"]
     r, z = parts["pop"]["r"], parts["pop"]["z"]
     bad_point = not all(group.is_point(point) and point != group.IDENTITY for point in points)
     if bad_point or not group.is_point(r) or not group.is_scalar(z):
@@ -297,10 +303,12 @@ def _check_certify(state: KeyGeneration, parts: dict[str, Any]) -> None:
         raise KeyGenerationError("a trustee certifies another key", "voting.keygen-certify", about_points=True)
 
 
-_CHECKS: dict[str, Callable[[KeyGeneration, dict[str, Any]], None]] = {
+_Check = Callable[[KeyGeneration, dict[str, Any]], None]
+_FORM: dict[str, _Check] = {
     "register": _check_register,
-    "commit": _check_commit,
-    "reveal": _check_reveal,
+    "commit": _accept_form,
+    "reveal": _check_commitment,
     "shares": _check_shares,
-    "certify": _check_certify,
+    "certify": _accept_form,
 }
+_POINTS: dict[str, _Check] = {"reveal": _check_points, "certify": _check_certify}

@@ -152,6 +152,9 @@ def combine(manifest: Manifest, total: Aggregate, shares: Mapping[int, Any], cas
     indices = sorted(shares)
     if len(indices) != manifest.trustees.threshold:
         raise TallyInvalid("exactly the threshold of shares is combined", "voting.tally-shares")
+    shape = [len(row) for row in total.pairs]
+    if any([len(row) for row in shares[index]] != shape for index in indices):
+        raise TallyInvalid("a share has a part for every option", "voting.share-malformed")
     coefficients = group.lagrange_at_zero(indices)
     counts: list[list[int]] = []
     for question, row in enumerate(total.pairs):
