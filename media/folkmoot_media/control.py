@@ -83,7 +83,7 @@ def decode(body: bytes) -> Message:
         MediaError: media.malformed-message.
     """
     try:
-        raw = msgpack.unpackb(body, strict_map_key=True, max_buffer_size=LARGEST_MESSAGE)
+        raw = msgpack.unpackb(body, strict_map_key=True)
         return _ADAPTER.validate_python(raw)
     except (ValidationError, ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         raise MediaError("media.malformed-message", "A control message could not be understood.") from error

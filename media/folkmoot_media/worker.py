@@ -100,6 +100,7 @@ class Worker:
         self._methods.extra_stats = self._figures
         self._log = ThrottledLog(logger.warning)
         self._writer: asyncio.StreamWriter | None = None
+        self._serving: set[asyncio.Task[None]] = set()
         self._adopted = False
         self._orphan_since = time.monotonic()
         self._stopped = asyncio.Event()
@@ -180,7 +181,13 @@ class Worker:
             return
         writer.write(control.encode(message))
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve_control(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
     async def _serve_control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one control connection; a message that cannot be understood ends it."""
         try:
             if not _same_user(writer):
                 return
@@ -252,7 +259,7 @@ class Worker:
         path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            server = await asyncio.start_unix_server(self._serve_control, str(path))
+            server = await asyncio.start_unix_server(self._accept, str(path))
         finally:
             os.umask(before)
         loop = asyncio.get_running_loop()
@@ -268,8 +275,9 @@ class Worker:
             timers.cancel()
             loop.remove_reader(self._udp.fileno())
             server.close()
-            if self._writer is not None:
-                self._writer.close()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
             self._udp.close()
             path.unlink(missing_ok=True)
 

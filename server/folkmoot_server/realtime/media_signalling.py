@@ -391,7 +391,7 @@ class MediaSignalling:
     async def _capabilities(self, room: Room, owner: str, _data: Empty) -> dict[str, Any]:
         if room.router_id is None:
             raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
-        return {"rtpCapabilities": room.capabilities, "muted": owner in room.muted}
+        return {"rtpCapabilities": room.capabilities, "muted": owner in room.muted, "owner": owner}
 
     async def _create_transport(self, room: Room, owner: str, data: CreateTransport) -> dict[str, Any]:
         if sum(1 for held in room.transports.values() if held[0] == owner) >= MAXIMUM_TRANSPORTS:

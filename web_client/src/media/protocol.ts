@@ -1,0 +1,79 @@
+/** What the server and the page say to each other about media (docs/spec/media_control.md). */
+import type { types } from "mediasoup-client";
+import type { Source } from "./capture.ts";
+
+export interface ProducerInfo {
+  readonly producer_id: string;
+  readonly owner: string;
+  readonly kind: "audio" | "video";
+  readonly source: Source;
+}
+
+export interface SlotInfo {
+  readonly slot: number;
+  readonly producer_id: string;
+  readonly owner: string | null;
+}
+
+export interface Capabilities {
+  readonly rtpCapabilities: types.RtpCapabilities;
+  readonly muted: boolean;
+  readonly owner: string;
+}
+
+export interface TransportInfo {
+  readonly id: string;
+  readonly iceParameters: types.IceParameters;
+  readonly iceCandidates: types.IceCandidate[];
+  readonly dtlsParameters: types.DtlsParameters;
+}
+
+export interface ConsumeInfo {
+  readonly id: string;
+  readonly producerId: string;
+  readonly kind: types.MediaKind;
+  readonly rtpParameters: types.RtpParameters;
+}
+
+/** Answers by method; the one place where the server's answers get their types. */
+export interface Answers {
+  capabilities: Capabilities;
+  create_transport: TransportInfo;
+  connect_transport: object;
+  restart_ice: { readonly iceParameters: types.IceParameters };
+  produce: { readonly id: string };
+  pause_producer: object;
+  resume_producer: object;
+  close_producer: object;
+  list: { readonly producers: readonly ProducerInfo[]; readonly slots: readonly SlotInfo[] };
+  consume: ConsumeInfo;
+  resume_consumer: object;
+  pause_consumer: object;
+  close_consumer: object;
+  set_preferred_layers: object;
+}
+
+/** The carrier: request with acknowledgement, and the server's events. */
+export interface MediaLink {
+  request(method: string, data: object): Promise<unknown>;
+  onEvent(listener: (event: string, data: unknown) => void): () => void;
+}
+
+export async function ask<M extends keyof Answers>(link: MediaLink, method: M, data: object): Promise<Answers[M]> {
+  return (await link.request(method, data)) as Answers[M];
+}
+
+export function field(data: unknown, name: string): unknown {
+  return typeof data === "object" && data !== null ? (data as Record<string, unknown>)[name] : undefined;
+}
+
+export function asProducer(data: unknown): ProducerInfo | null {
+  const id = field(data, "producer_id");
+  const owner = field(data, "owner");
+  const kind = field(data, "kind");
+  const source = field(data, "source");
+  if (typeof id !== "string" || typeof owner !== "string") return null;
+  if (kind !== "audio" && kind !== "video") return null;
+  if (source !== "microphone" && source !== "camera" && source !== "screen") return null;
+  return { producer_id: id, owner, kind, source };
+}

@@ -1,0 +1,498 @@
+/**
+ * One room's media in the page: what this seat sends, what it sees and hears.
+ *
+ * Voices arrive through a few slots that all play from one audio element, made in the tap on Join. When the server
+ * says `room_reset`, a transport cannot be repaired, or the live connection came back, everything is built anew and
+ * whatever was being sent is sent again.
+ */
+import { Device, type types } from "mediasoup-client";
+import { capture, RoomMediaError, type Source } from "./capture.ts";
+import { ask, asProducer, field, type MediaLink, type ProducerInfo, type SlotInfo } from "./protocol.ts";
+import { figures, type RoomFigures } from "./statistics.ts";
+
+export { RoomMediaError, type RoomMediaErrorCode, type Source } from "./capture.ts";
+export type { MediaLink } from "./protocol.ts";
+export type { RoomFigures } from "./statistics.ts";
+
+export interface RemoteTrack {
+  readonly owner: string;
+  readonly source: Source;
+  readonly kind: "video";
+  readonly track: MediaStreamTrack;
+}
+
+export type RoomMediaState = "new" | "connecting" | "connected" | "rebuilding" | "left";
+
+export interface RoomMediaOptions extends MediaLink {
+  readonly iceServers?: RTCIceServer[];
+  onTrack?(remote: RemoteTrack): void;
+  onTrackEnded?(remote: RemoteTrack): void;
+  /** A slot carries another voice; `owner` null means nobody. */
+  onSpeaker?(slot: number, owner: string | null): void;
+  /** The chair has muted this seat at the server, or lifted it. */
+  onMuted?(muted: boolean): void;
+  /** A source of this seat ended by itself: unplugged, or sharing stopped in the browser's own bar. */
+  onLocalEnded?(source: Source): void;
+  onState?(state: RoomMediaState): void;
+}
+
+interface LocalSource {
+  readonly track: MediaStreamTrack;
+  paused: boolean;
+  producer: types.Producer | null;
+}
+
+interface Watched {
+  readonly remote: RemoteTrack;
+  readonly consumer: types.Consumer;
+}
+
+const FIRST_RETRY_MS = 300;
+const LONGEST_RETRY_MS = 3_000;
+/** Browsers drop simulcast layers of small pictures, the largest first; so a small camera gets fewer layers. */
+const THREE_LAYERS_FROM = 960;
+const TWO_LAYERS_FROM = 480;
+const SIMULCAST: types.RtpEncodingParameters[] = [
+  { scaleResolutionDownBy: 4, maxBitrate: 120_000 },
+  { scaleResolutionDownBy: 2, maxBitrate: 400_000 },
+  { scaleResolutionDownBy: 1, maxBitrate: 1_200_000 },
+];
+const SCREEN: types.RtpEncodingParameters[] = [{ maxBitrate: 1_500_000 }];
+const VOICE: types.ProducerCodecOptions = { opusDtx: true, opusFec: true, opusStereo: false };
+
+function encodingsFor(source: Source, track: MediaStreamTrack): types.RtpEncodingParameters[] | undefined {
+  if (source === "microphone") return undefined;
+  if (source === "screen") return SCREEN.map((encoding) => ({ ...encoding }));
+  const { width = 0, height = 0 } = track.getSettings();
+  const longer = Math.max(width, height);
+  const skipped = longer >= THREE_LAYERS_FROM ? 0 : longer >= TWO_LAYERS_FROM ? 1 : 2;
+  const kept = SIMULCAST.slice(skipped);
+  // Bitrates go with the size on the wire, scales with the camera's own size.
+  return kept.map((encoding, index) => ({ ...encoding, scaleResolutionDownBy: 2 ** (kept.length - 1 - index) }));
+}
+
+/** Carries a promise over to the callbacks that the library wants. */
+async function settle<T>(work: Promise<T>, done: (value: T) => void, failed: (error: Error) => void): Promise<void> {
+  try {
+    done(await work);
+  } catch (error) {
+    failed(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+export class RoomMedia {
+  readonly #options: RoomMediaOptions;
+  readonly #local = new Map<Source, LocalSource>();
+  readonly #watched = new Map<string, Watched>();
+  readonly #asked = new Set<string>();
+  readonly #preferred = new Map<string, number>();
+  #sink: HTMLAudioElement | null = null;
+  #voices: MediaStreamTrack[] = [];
+  #device: Device | null = null;
+  #send: types.Transport | null = null;
+  #receive: types.Transport | null = null;
+  #owner = "";
+  #state: RoomMediaState = "new";
+  #generation = 0;
+  #building: Promise<void> | null = null;
+  #publishing: Promise<unknown> = Promise.resolve();
+  #unsubscribe: (() => void) | null = null;
+
+  constructor(options: RoomMediaOptions) {
+    this.#options = options;
+  }
+
+  get state(): RoomMediaState {
+    return this.#state;
+  }
+
+  /** Call this in the tap on Join: it makes the audio element, which only a tap may start. */
+  async join(): Promise<void> {
+    if (this.#state === "left") throw new RoomMediaError("media.not-joined", "This room has been left.");
+    if (this.#sink === null) {
+      const sink = document.createElement("audio");
+      sink.autoplay = true;
+      sink.hidden = true;
+      document.body.append(sink);
+      this.#sink = sink;
+      document.addEventListener("pointerdown", this.#startSink);
+    }
+    this.#startSink();
+    this.#unsubscribe ??= this.#options.onEvent((event, data) => this.#take(event, data));
+    await this.rebuild();
+  }
+
+  /** Builds all transports anew; also for the caller to use when the live connection has come back. */
+  rebuild(): Promise<void> {
+    if (this.#state === "left") return Promise.resolve();
+    this.#generation += 1;
+    this.#building ??= this.#keepBuilding().finally(() => {
+      this.#building = null;
+    });
+    return this.#building;
+  }
+
+  /** Stops everything, the devices too. */
+  leave(): void {
+    this.#setState("left");
+    this.#generation += 1;
+    this.#unsubscribe?.();
+    this.#unsubscribe = null;
+    this.#tearDown();
+    for (const held of this.#local.values()) held.track.stop();
+    this.#local.clear();
+    document.removeEventListener("pointerdown", this.#startSink);
+    this.#sink?.remove();
+    this.#sink = null;
+  }
+
+  /** @throws RoomMediaError when the microphone is refused; the room goes on without it. */
+  publishMicrophone(constraints?: MediaTrackConstraints): Promise<void> {
+    return this.#publish("microphone", constraints);
+  }
+
+  /** Sends the camera in three sizes. @throws RoomMediaError when it is refused. */
+  publishCamera(constraints?: MediaTrackConstraints): Promise<void> {
+    return this.#publish("camera", constraints);
+  }
+
+  /** @throws RoomMediaError when the person chose nothing to share. */
+  publishScreen(constraints?: MediaTrackConstraints): Promise<void> {
+    return this.#publish("screen", constraints);
+  }
+
+  isPublishing(source: Source): boolean {
+    return this.#local.has(source);
+  }
+
+  /** Stops sending a source and gives its device back. */
+  async stop(source: Source): Promise<void> {
+    const held = this.#local.get(source);
+    if (held === undefined) return;
+    this.#local.delete(source);
+    held.track.stop();
+    const { producer } = held;
+    if (producer !== null && !producer.closed) {
+      producer.close();
+      await this.#tell("close_producer", { producer_id: producer.id });
+    }
+  }
+
+  /** Mutes or unmutes this seat's own microphone; nothing is sent while it is muted. */
+  async setMuted(muted: boolean): Promise<void> {
+    const held = this.#local.get("microphone");
+    if (held === undefined || held.paused === muted) return;
+    held.paused = muted;
+    const { producer } = held;
+    if (producer === null || producer.closed) return;
+    if (muted) producer.pause();
+    else producer.resume();
+    await this.#tell(muted ? "pause_producer" : "resume_producer", { producer_id: producer.id });
+  }
+
+  /** Asks for one of the three camera sizes of a seat, 0 the smallest; remembered across rebuilds. */
+  async setPreferredLayer(owner: string, layer: number): Promise<void> {
+    this.#preferred.set(owner, layer);
+    for (const { remote, consumer } of this.#watched.values()) {
+      if (remote.owner === owner && remote.source === "camera") {
+        await this.#tell("set_preferred_layers", { consumer_id: consumer.id, layer });
+      }
+    }
+  }
+
+  /** For tests and the quality display. */
+  stats(): Promise<RoomFigures> {
+    return figures(this.#send, this.#receive);
+  }
+
+  /** Refused only where there was no tap yet; then the first tap anywhere starts the voices. */
+  readonly #startSink = (): void => {
+    this.#sink?.play().then(
+      () => document.removeEventListener("pointerdown", this.#startSink),
+      () => undefined,
+    );
+  };
+
+  // -- building -------------------------------------------------------------------------------------------------
+
+  async #keepBuilding(): Promise<void> {
+    let wait = FIRST_RETRY_MS;
+    for (;;) {
+      const generation = this.#generation;
+      this.#setState(this.#state === "new" || this.#state === "connecting" ? "connecting" : "rebuilding");
+      try {
+        await this.#build(generation);
+        if (generation === this.#generation) {
+          this.#setState("connected");
+          return;
+        }
+        wait = FIRST_RETRY_MS;
+      } catch {
+        // The room is being rebuilt at the server, or the connection is down: try again, ever more slowly.
+        await new Promise((resolve) => setTimeout(resolve, wait));
+        wait = Math.min(wait * 2, LONGEST_RETRY_MS);
+      }
+      if (this.#isLeft()) return;
+    }
+  }
+
+  #isLeft(): boolean {
+    return this.#state === "left";
+  }
+
+  #tearDown(): void {
+    for (const { remote } of this.#watched.values()) this.#options.onTrackEnded?.(remote);
+    this.#watched.clear();
+    this.#asked.clear();
+    this.#voices = [];
+    for (const held of this.#local.values()) held.producer = null;
+    this.#send?.close();
+    this.#receive?.close();
+    this.#send = this.#receive = null;
+  }
+
+  async #build(generation: number): Promise<void> {
+    this.#tearDown();
+    const { rtpCapabilities, muted, owner } = await ask(this.#options, "capabilities", {});
+    this.#owner = owner;
+    const device = await Device.factory();
+    await device.load({ routerRtpCapabilities: rtpCapabilities });
+    if (generation !== this.#generation) return;
+    this.#device = device;
+    this.#options.onMuted?.(muted);
+    const receive = await this.#openTransport(device, "recv", generation);
+    if (generation !== this.#generation) {
+      receive.close();
+      return;
+    }
+    this.#receive = receive;
+    const { producers, slots } = await ask(this.#options, "list", {});
+    await Promise.all([
+      Promise.all(slots.map((slot) => this.#hear(slot, generation))).then(() => this.#playVoices(generation)),
+      ...producers.map((producer) => this.#watch(producer, generation)),
+    ]);
+    for (const source of this.#local.keys()) {
+      if (generation === this.#generation) await this.#produce(source);
+    }
+  }
+
+  async #openTransport(device: Device, direction: "send" | "recv", generation: number): Promise<types.Transport> {
+    const info = await ask(this.#options, "create_transport", { direction });
+    const { iceServers } = this.#options;
+    const settings = { ...info, ...(iceServers === undefined ? {} : { iceServers }) };
+    const transport =
+      direction === "send" ? device.createSendTransport(settings) : device.createRecvTransport(settings);
+    transport.on("connect", ({ dtlsParameters }, done, failed) => {
+      void settle(ask(this.#options, "connect_transport", { transport_id: info.id, dtlsParameters }), done, failed);
+    });
+    transport.on("connectionstatechange", (state) => {
+      if (generation !== this.#generation || (state !== "disconnected" && state !== "failed")) return;
+      void this.#repair(transport);
+    });
+    if (direction === "send") {
+      transport.on("produce", ({ kind, rtpParameters, appData }, done, failed) => {
+        const source = appData["source"];
+        const paused = appData["paused"] === true;
+        const request = { transport_id: info.id, kind, rtpParameters, source, paused };
+        void settle(ask(this.#options, "produce", request), done, failed);
+      });
+    }
+    return transport;
+  }
+
+  /** The path changed: new ICE credentials on the same transport; if the server no longer knows it, build anew. */
+  async #repair(transport: types.Transport): Promise<void> {
+    try {
+      const { iceParameters } = await ask(this.#options, "restart_ice", { transport_id: transport.id });
+      if (!transport.closed) await transport.restartIce({ iceParameters });
+    } catch {
+      if (transport === this.#send || transport === this.#receive) void this.rebuild();
+    }
+  }
+
+  // -- receiving ------------------------------------------------------------------------------------------------
+
+  async #consume(producerId: string, streamId: string): Promise<types.Consumer | null> {
+    const receive = this.#receive;
+    const device = this.#device;
+    if (receive === null || device === null) return null;
+    const info = await ask(this.#options, "consume", {
+      transport_id: receive.id,
+      producer_id: producerId,
+      rtpCapabilities: device.recvRtpCapabilities,
+    });
+    if (receive.closed) return null;
+    // A stream id of its own: the browser must not hold one seat's picture back for another's voice.
+    const consumer = await receive.consume({ ...info, streamId });
+    await ask(this.#options, "resume_consumer", { consumer_id: consumer.id });
+    return consumer;
+  }
+
+  async #hear(slot: SlotInfo, generation: number): Promise<void> {
+    const consumer = await this.#consume(slot.producer_id, `slot-${slot.slot}`);
+    if (consumer === null || generation !== this.#generation) return;
+    this.#voices.push(consumer.track);
+    this.#options.onSpeaker?.(slot.slot, slot.owner);
+  }
+
+  /** Chromium starts an element only with a stream that has its tracks when it is attached. */
+  #playVoices(generation: number): void {
+    if (this.#sink === null || generation !== this.#generation) return;
+    this.#sink.srcObject = new MediaStream(this.#voices);
+    this.#startSink();
+  }
+
+  async #watch(producer: ProducerInfo, generation: number): Promise<void> {
+    const { producer_id: id, owner, source, kind } = producer;
+    if (kind !== "video" || owner === this.#owner || this.#asked.has(id) || this.#receive === null) return;
+    this.#asked.add(id);
+    let consumer: types.Consumer | null;
+    try {
+      consumer = await this.#consume(id, id);
+    } catch (error) {
+      // Closed between the announcement and our request; anything else must rebuild.
+      if (field(error, "code") === "media.no-such-producer") return;
+      throw error;
+    }
+    if (consumer === null || generation !== this.#generation) return;
+    if (!this.#asked.has(id)) {
+      consumer.close();
+      return;
+    }
+    const remote: RemoteTrack = { owner, source, kind, track: consumer.track };
+    this.#watched.set(id, { remote, consumer });
+    this.#options.onTrack?.(remote);
+    const layer = this.#preferred.get(owner);
+    if (layer !== undefined && source === "camera") {
+      await this.#tell("set_preferred_layers", { consumer_id: consumer.id, layer });
+    }
+  }
+
+  #take(event: string, data: unknown): void {
+    switch (event) {
+      case "new_producer": {
+        const producer = asProducer(data);
+        const generation = this.#generation;
+        if (producer !== null) this.#watch(producer, generation).catch(() => this.rebuild());
+        return;
+      }
+      case "producer_closed":
+        this.#unwatch(field(data, "producer_id"));
+        return;
+      case "slot_speaker": {
+        const slot = field(data, "slot");
+        const owner = field(data, "owner");
+        if (typeof slot === "number") this.#options.onSpeaker?.(slot, typeof owner === "string" ? owner : null);
+        return;
+      }
+      case "muted":
+        this.#options.onMuted?.(field(data, "muted") === true);
+        return;
+      case "transport_closed": {
+        const id = field(data, "transport_id");
+        if (id === this.#send?.id || id === this.#receive?.id) void this.rebuild();
+        return;
+      }
+      case "room_reset":
+        void this.rebuild();
+        return;
+      default:
+    }
+  }
+
+  #unwatch(id: unknown): void {
+    if (typeof id !== "string") return;
+    this.#asked.delete(id);
+    const watched = this.#watched.get(id);
+    if (watched === undefined) return;
+    this.#watched.delete(id);
+    watched.consumer.close();
+    this.#options.onTrackEnded?.(watched.remote);
+  }
+
+  // -- sending --------------------------------------------------------------------------------------------------
+
+  async #publish(source: Source, constraints?: MediaTrackConstraints): Promise<void> {
+    if (this.#state === "new" || this.#state === "left") {
+      throw new RoomMediaError("media.not-joined", "Join the room first.", source);
+    }
+    if (this.#local.has(source)) return;
+    const track = await capture(source, constraints);
+    if (this.#local.has(source) || this.#isLeft()) {
+      track.stop();
+      return;
+    }
+    this.#local.set(source, { track, paused: false, producer: null });
+    track.addEventListener("ended", () => {
+      if (this.#local.get(source)?.track !== track) return;
+      void this.stop(source);
+      this.#options.onLocalEnded?.(source);
+    });
+    if (this.#state !== "connected") return;
+    try {
+      await this.#produce(source);
+    } catch {
+      // The room is changing under us; the rebuild sends the source again.
+      await this.rebuild();
+    }
+  }
+
+  /** One at a time: two at once would open two send transports. */
+  #produce(source: Source): Promise<void> {
+    const next = this.#publishing.then(() => this.#produceNow(source));
+    this.#publishing = next.catch(() => undefined);
+    return next;
+  }
+
+  async #produceNow(source: Source): Promise<void> {
+    const held = this.#local.get(source);
+    const device = this.#device;
+    if (held === undefined || held.producer !== null || device === null) return;
+    const generation = this.#generation;
+    let send = this.#send;
+    if (send === null) {
+      send = await this.#openTransport(device, "send", generation);
+      if (generation !== this.#generation) {
+        send.close();
+        return;
+      }
+      this.#send = send;
+    }
+    const encodings = encodingsFor(source, held.track);
+    const producer = await send.produce({
+      track: held.track,
+      stopTracks: false,
+      zeroRtpOnPause: true,
+      disableTrackOnPause: true,
+      appData: { source, paused: held.paused },
+      ...(source === "microphone" ? { codecOptions: VOICE } : {}),
+      ...(encodings === undefined ? {} : { encodings }),
+    });
+    if (generation !== this.#generation) {
+      producer.close();
+      return;
+    }
+    if (this.#local.get(source) !== held) {
+      producer.close();
+      await this.#tell("close_producer", { producer_id: producer.id });
+      return;
+    }
+    held.producer = producer;
+    if (held.paused) producer.pause();
+  }
+
+  /** For requests whose failure changes nothing here: the next rebuild puts it right. */
+  async #tell(method: "close_producer" | "pause_producer" | "resume_producer" | "set_preferred_layers", data: object) {
+    try {
+      await ask(this.#options, method, data);
+    } catch (error) {
+      if (field(error, "code") === "media.not-yours") void this.rebuild();
+    }
+  }
+
+  #setState(state: RoomMediaState): void {
+    if (this.#state === state || this.#isLeft()) return;
+    this.#state = state;
+    this.#options.onState?.(state);
+  }
+}
