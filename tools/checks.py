@@ -58,8 +58,8 @@ def run(root: Path, arguments: list[str]) -> int:
     (root / "test-results").mkdir(exist_ok=True)
     lenient = any(argument.startswith(("-k", "-m", "--lf", "--ff")) for argument in rest)
     for step in steps:
-        _run_step(step, lenient=lenient)
-    return _summary(steps, time.monotonic() - began)
+        run_step(step, lenient=lenient)
+    return summary(steps, time.monotonic() - began)
 
 
 def _provide_chromium(root: Path) -> None:
@@ -134,7 +134,7 @@ def _pytest(root: Path, name: str, arguments: list[str]) -> Step:
     return Step(name, command, root, house.node(root), report)
 
 
-def _run_step(step: Step, *, lenient: bool) -> None:
+def run_step(step: Step, *, lenient: bool) -> None:
     """Run one step with its output on our own, and note how it went."""
     print(f"\n== {step.name}", flush=True)
     if step.report is not None:
@@ -165,7 +165,7 @@ def _read_report(step: Step, report: Path) -> None:
         step.passed += count["tests"] - count["failures"] - count["errors"] - count["skipped"]
 
 
-def _summary(steps: Iterable[Step], seconds: float) -> int:
+def summary(steps: Iterable[Step], seconds: float) -> int:
     """Print one line for each step and the totals last; return the exit code."""
     steps = list(steps)
     print("\n== summary")

@@ -48,7 +48,7 @@ def is_fresh(root: Path) -> bool:
 
 def node_environment(node: Path | None) -> dict[str, str]:
     """Return the environment for npm, with our Node before the system's, which may be too old."""
-    environment = dict(os.environ, CI="1", npm_config_update_notifier="false")
+    environment = dict(os.environ, CI="1", NO_COLOR="1", npm_config_update_notifier="false")
     # Node from a wheel knows only its own certificate authorities; behind a company's
     # TLS-inspecting proxy the system's are needed as well.
     environment["NODE_USE_SYSTEM_CA"] = "1"

@@ -1,0 +1,58 @@
+"""What a page loads before it can be used stays small enough for a slow phone on a slow link."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tools import web_build
+
+ROOT = Path(__file__).resolve().parents[2]
+DIST = ROOT / web_build.DIST
+KILOBYTE = 1000
+# Compressed with gzip, as sent: page, scripts, styles.
+BUDGETS = [("index.html", 60, 10), ("booth.html", 45, 10), ("auditor.html", 45, 10)]
+LARGEST_DIST = 1000 * KILOBYTE
+
+
+def loaded_at_once(page: str) -> set[str]:
+    """Return the assets that a page's head names: its script, what that imports, its styles."""
+    return set(re.findall(r'(?:src|href)="/(assets/[^"]+\.(?:js|css))"', page))
+
+
+def sent_bytes(path: Path) -> int:
+    """Return the size as sent: the ``.gz`` beside a file, or the file itself when too small for one."""
+    packed = path.with_name(path.name + ".gz")
+    return (packed if packed.is_file() else path).stat().st_size
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    """The pages must be built from the sources as they are."""
+    assert web_build.is_fresh(ROOT), "the pages are not built from these sources: python tools/web_build.py"
+
+
+@pytest.mark.parametrize(("name", "script_kb", "style_kb"), BUDGETS, ids=[row[0] for row in BUDGETS])
+def test_first_load(name: str, script_kb: int, style_kb: int) -> None:
+    assets = loaded_at_once((DIST / name).read_text())
+    scripts = sum(sent_bytes(DIST / asset) for asset in assets if asset.endswith(".js"))
+    styles = sum(sent_bytes(DIST / asset) for asset in assets if asset.endswith(".css"))
+    assert scripts > 0
+    assert (scripts <= script_kb * KILOBYTE, styles <= style_kb * KILOBYTE) == (True, True), (scripts, styles)
+
+
+def test_the_whole_of_it() -> None:
+    files = [path for path in DIST.rglob("*") if path.is_file() and path.suffix not in {".gz", ".br"}]
+    assert sum(path.stat().st_size for path in files) <= LARGEST_DIST
+
+
+def test_every_page_pins_what_it_loads() -> None:
+    for name, _, _ in BUDGETS:
+        page = (DIST / name).read_text()
+        tags = re.findall(r"<(?:script|link)\b[^>]*/assets/[^>]*>", page)
+        assert tags
+        assert [tag for tag in tags if "integrity=" not in tag] == []
+
+
+def test_control_a_heavy_script_is_counted() -> None:
+    page = '<script src="/assets/a.js"></script><link rel="modulepreload" href="/assets/b.js"><img src="/icon.svg">'
+    assert loaded_at_once(page) == {"assets/a.js", "assets/b.js"}
