@@ -4,7 +4,7 @@ import {
   type Bytes, H, H512, type Json, type JsonObject, type Rng, b64u, concat, decodeScalar, encodeScalar, fromB64u, jcs, mod,
   randomScalar, scalar, u32,
 } from "./encoding.ts";
-import { ensure } from "./errors.ts";
+import { type VotingCode, ensure, withCode } from "./errors.ts";
 import { G, Point, decodePoint, mul, mulPublic } from "./group.ts";
 import type { OpenManifest } from "./manifest.ts";
 import { type SigningKey, verifySignature } from "./signing.ts";
@@ -14,11 +14,16 @@ const OPTION_BYTES = 288;
 const SUM_BYTES = 96;
 const WEIGHT = 1;
 const SEQ = 1;
+const MAX_COUNT = Number.MAX_SAFE_INTEGER;
+const MAX_CHOICES = 64;
 
 /** A ballot whose form is right; signature and proofs are not looked at yet. */
 export interface ReadBallot {
   json: JsonObject;
   manifest: string;
+  weight: number;
+  seq: number;
+  prev: string;
   credential: Bytes;
   choices: Bytes[];
   sig: Bytes;
@@ -44,18 +49,20 @@ export interface QuestionProof {
   zs: bigint;
 }
 
-/** Reads a ballot strictly. @throws VotingError `voting.encoding` */
+/** Reads a ballot's form strictly. @throws VotingError `voting.ballot-malformed` */
 export function readBallot(value: Json | undefined): ReadBallot {
+  return withCode("voting.ballot-malformed", () => readForm(value));
+}
+
+function readForm(value: Json | undefined): ReadBallot {
   const f = new Fields(value, "A ballot", ["v", "manifest", "credential", "weight", "seq", "prev", "choices", "sig"]);
   f.exactly("v", 1);
-  f.exactly("weight", WEIGHT);
-  f.exactly("seq", SEQ);
-  f.exactly("prev", "");
-  const choices = f.list("choices", 1, 8).map((choice) => {
+  const place = { weight: f.int("weight", 0, MAX_COUNT), seq: f.int("seq", 0, MAX_COUNT), prev: b64u(f.bytes("prev")) };
+  const choices = f.list("choices", 0, MAX_CHOICES).map((choice) => {
     ensure(typeof choice === "string", "voting.encoding", "A ballot's choices are base64url strings.");
     return fromB64u(choice);
   });
-  return { json: f.json, manifest: f.b64("manifest", 32), credential: f.bytes("credential", 32), choices, sig: f.bytes("sig", 64) };
+  return { json: f.json, ...place, manifest: f.b64("manifest", 32), credential: f.bytes("credential", 32), choices, sig: f.bytes("sig", 64) };
 }
 
 /** The 32-byte message that the credential signs. */
@@ -155,50 +162,59 @@ function decodeOption(bytes: Bytes): OptionProof {
   };
 }
 
-/** Throws unless number and lengths of the questions' bytes are the manifest's. @throws VotingError `voting.ballot-refused` */
+/** Throws unless the ballot names this vote, the only weight and the first place. @throws VotingError `voting.ballot-foreign` */
+export function requireNative(manifest: OpenManifest, { manifest: named, weight, seq, prev }: ReadBallot): void {
+  const native = named === manifest.id && weight === WEIGHT && seq === SEQ && prev === "";
+  ensure(native, "voting.ballot-foreign", "The ballot belongs to another vote.");
+}
+
+/** Throws unless number and lengths of the questions' bytes are the manifest's. @throws VotingError `voting.ballot-bytes` */
 export function requireLengths(manifest: OpenManifest, ballot: ReadBallot): void {
   const fits = manifest.questions.every(({ options }, q) => ballot.choices[q]?.length === options.length * OPTION_BYTES + SUM_BYTES);
-  ensure(fits && ballot.choices.length === manifest.questions.length, "voting.ballot-refused", "The ballot does not fit the questions.");
+  ensure(fits && ballot.choices.length === manifest.questions.length, "voting.ballot-bytes", "The ballot does not fit the questions.");
 }
 
-/** Decodes every point and scalar canonically. @throws VotingError `voting.point`, `voting.scalar`, `voting.ballot-refused` */
+function decodeQuestion(bytes: Bytes): QuestionProof {
+  const end = bytes.length - SUM_BYTES;
+  return {
+    options: Array.from({ length: end / OPTION_BYTES }, (_, i) => decodeOption(bytes.subarray(i * OPTION_BYTES, (i + 1) * OPTION_BYTES))),
+    as: decodePoint(bytes.subarray(end, end + 32)),
+    bs: decodePoint(bytes.subarray(end + 32, end + 64)),
+    zs: decodeScalar(bytes.subarray(end + 64)),
+  };
+}
+
+/** Decodes every point and scalar canonically. @throws VotingError `voting.ballot-bytes` */
 export function decodeProofs(manifest: OpenManifest, ballot: ReadBallot): QuestionProof[] {
   requireLengths(manifest, ballot);
-  return ballot.choices.map((bytes) => {
-    const end = bytes.length - SUM_BYTES;
-    const options = Array.from({ length: end / OPTION_BYTES }, (_, i) => decodeOption(bytes.subarray(i * OPTION_BYTES, (i + 1) * OPTION_BYTES)));
-    return {
-      options,
-      as: decodePoint(bytes.subarray(end, end + 32)),
-      bs: decodePoint(bytes.subarray(end + 32, end + 64)),
-      zs: decodeScalar(bytes.subarray(end + 64)),
-    };
-  });
+  return withCode("voting.ballot-bytes", () => ballot.choices.map(decodeQuestion));
 }
 
-/** True when this ballot names the manifest and its credential signed it. */
+/** True when the ballot's credential signed it for this manifest. */
 export function ballotSigned(manifest: OpenManifest, ballot: ReadBallot): boolean {
-  return ballot.manifest === manifest.id && verifySignature(ballot.credential, ballotMessage(manifest.hash, ballot.json), ballot.sig);
+  return verifySignature(ballot.credential, ballotMessage(manifest.hash, ballot.json), ballot.sig);
 }
 
 export const challengeOf = (manifest: OpenManifest, ballot: ReadBallot): bigint =>
   ballotChallenge(manifest, ballot.credential, ballot.choices.map(pointBytes));
 
-/** Every equation of one ballot by itself; slower than a batch, and the batch's judge. */
-export function proofsHold(manifest: OpenManifest, proofs: readonly QuestionProof[], e: bigint): boolean {
+/** Checks every equation of one ballot by itself, options before sums; null when all hold. */
+export function proofFault(manifest: OpenManifest, proofs: readonly QuestionProof[], e: bigint): VotingCode | null {
   const key = manifest.trusteeKey;
   const holds = (base: Point, z: bigint, commitment: Point, c: bigint, statement: Point): boolean =>
     mulPublic(base, z).equals(commitment.add(mulPublic(statement, c)));
-  return proofs.every(({ options, as, bs, zs }) => {
-    const each = options.every(({ alpha, beta, a0, b0, a1, b1, c0, z0, z1 }) => {
-      const c1 = mod(e - c0);
-      return (
-        holds(G, z0, a0, c0, alpha) && holds(key, z0, b0, c0, beta) &&
-        holds(G, z1, a1, c1, alpha) && holds(key, z1, b1, c1, beta.subtract(G))
-      );
-    });
+  const optionHolds = ({ alpha, beta, a0, b0, a1, b1, c0, z0, z1 }: OptionProof): boolean => {
+    const c1 = mod(e - c0);
+    return (
+      holds(G, z0, a0, c0, alpha) && holds(key, z0, b0, c0, beta) &&
+      holds(G, z1, a1, c1, alpha) && holds(key, z1, b1, c1, beta.subtract(G))
+    );
+  };
+  const sumHolds = ({ options, as, bs, zs }: QuestionProof): boolean => {
     const alpha = options.reduce((sum, option) => sum.add(option.alpha), Point.ZERO);
     const beta = options.reduce((sum, option) => sum.add(option.beta), Point.ZERO);
-    return each && holds(G, zs, as, e, alpha) && holds(key, zs, bs, e, beta.subtract(G));
-  });
+    return holds(G, zs, as, e, alpha) && holds(key, zs, bs, e, beta.subtract(G));
+  };
+  if (!proofs.every(({ options }) => options.every(optionHolds))) return "voting.ballot-option-proof";
+  return proofs.every(sumHolds) ? null : "voting.ballot-sum-proof";
 }

@@ -1,5 +1,5 @@
 /** Sections 6 and 7: the entries of an election's board, read strictly and in order. */
-import { type ReadBallot, pointBytes, readBallot, requireLengths } from "./ballot.ts";
+import { type ReadBallot, pointBytes, readBallot, requireLengths, requireNative } from "./ballot.ts";
 import { type Bytes, H, type Json, type JsonObject, b64u, crockford, decodeScalar, fromB64u, jcs, parseCanonical, same, u32, u64, utf8 } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
 import { type OpenManifest, openManifest } from "./manifest.ts";
@@ -223,13 +223,13 @@ export class Board {
   }
 
   private acceptBallot(ballot: ReadBallot): void {
-    ensure(ballot.manifest === this.manifest.id, "voting.ballot-refused", "A ballot on the board belongs to another vote.");
+    requireNative(this.manifest, ballot);
     requireLengths(this.manifest, ballot);
     const credential = b64u(ballot.credential);
-    ensure(!this.credentials.has(credential), "voting.ballot-repeats", "One voting key has two ballots on the board.");
-    ensure(this.cast < this.manifest.electorateSize, "voting.ballot-refused", "The board holds more ballots than there are voters.");
+    ensure(!this.credentials.has(credential), "voting.ballot-already-cast", "One voting key has two ballots on the board.");
+    ensure(this.cast < this.manifest.electorateSize, "voting.board-differs", "The board holds more ballots than there are voters.");
     const points = ballot.choices.flatMap(pointBytes).map(b64u);
-    ensure(!points.some((point) => this.seenPoints.has(point)), "voting.ballot-repeats", "A ballot on the board copies a part of another.");
+    ensure(!points.some((point) => this.seenPoints.has(point)), "voting.ballot-point-repeated", "A ballot on the board copies a part of another.");
     this.credentials.add(credential);
     for (const point of points) this.seenPoints.add(point);
     this.cast += 1;

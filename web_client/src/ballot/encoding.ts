@@ -165,16 +165,16 @@ export function decodeScalar(bytes: Uint8Array): bigint {
 }
 
 function assertJson(value: unknown, depth: number): asserts value is Json {
-  ensure(depth <= MAX_DEPTH, "voting.encoding", "The JSON is nested too deeply.");
   if (typeof value === "boolean") return;
   if (typeof value === "number") {
     ensure(Number.isSafeInteger(value), "voting.encoding", "JSON numbers are integers up to 2^53 - 1.");
   } else if (typeof value === "string") {
     ensure(value.isWellFormed() && value.normalize("NFC") === value, "voting.encoding", "JSON strings are NFC text.");
   } else if (Array.isArray(value)) {
+    ensure(depth < MAX_DEPTH, "voting.encoding", "The JSON is nested too deeply.");
     for (const item of value) assertJson(item, depth + 1);
   } else {
-    ensure(typeof value === "object" && value !== null, "voting.encoding", "The value is not JSON of this protocol.");
+    ensure(typeof value === "object" && value !== null && depth < MAX_DEPTH, "voting.encoding", "The value is not JSON of this protocol.");
     for (const [key, item] of Object.entries(value)) {
       assertJson(key, depth);
       assertJson(item, depth + 1);

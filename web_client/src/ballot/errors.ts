@@ -7,10 +7,16 @@ export type VotingCode =
   | "voting.signature"
   | "voting.manifest"
   | "voting.ballot-refused"
-  | "voting.ballot-repeats"
+  | "voting.ballot-malformed"
+  | "voting.ballot-foreign"
+  | "voting.ballot-signature"
+  | "voting.ballot-bytes"
+  | "voting.ballot-option-proof"
+  | "voting.ballot-sum-proof"
+  | "voting.ballot-already-cast"
+  | "voting.ballot-point-repeated"
   | "voting.choice"
   | "voting.note"
-  | "voting.proof"
   | "voting.board-order"
   | "voting.board-differs"
   | "voting.not-on-the-board"
@@ -42,6 +48,15 @@ export class VotingError extends Error {
     super(message);
     this.name = "VotingError";
     this.code = code;
+  }
+}
+
+/** Runs `work` and gives every `VotingError` out of it the code `code`. */
+export function withCode<T>(code: VotingCode, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof VotingError ? new VotingError(code, error.message) : error;
   }
 }
 

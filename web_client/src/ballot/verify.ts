@@ -1,5 +1,5 @@
 /** Checking many ballots at once: one random linear combination, and the culprit named when it fails. */
-import { type QuestionProof, type ReadBallot, ballotSigned, challengeOf, decodeProofs, proofsHold, readBallot } from "./ballot.ts";
+import { type QuestionProof, type ReadBallot, ballotSigned, challengeOf, decodeProofs, proofFault, readBallot, requireNative } from "./ballot.ts";
 import { type Bytes, type Json, type Rng, mod } from "./encoding.ts";
 import { type VotingCode, VotingError, ensure } from "./errors.ts";
 import { G, Point, decodeAnyPoint, sumOfMultiples } from "./group.ts";
@@ -81,7 +81,8 @@ function batchHolds(manifest: OpenManifest, checked: readonly Checked[], rng: Rn
 }
 
 function open(manifest: OpenManifest, ballot: ReadBallot): Checked {
-  ensure(ballotSigned(manifest, ballot), "voting.signature", "A ballot's signature does not verify.");
+  requireNative(manifest, ballot);
+  ensure(ballotSigned(manifest, ballot), "voting.ballot-signature", "The ballot's signature does not verify.");
   return { proofs: decodeProofs(manifest, ballot), e: challengeOf(manifest, ballot) };
 }
 
@@ -111,8 +112,9 @@ export function checkBallots(manifest: OpenManifest, ballots: readonly (Json | u
     }
   }
   if (!batchHolds(manifest, checked, rng)) {
-    const index = checked.findIndex(({ proofs, e }) => !proofsHold(manifest, proofs, e));
-    return { sums: [], refused: { index, code: "voting.proof", message: "A ballot's proofs do not hold." } };
+    const faults = checked.map(({ proofs, e }) => proofFault(manifest, proofs, e));
+    const index = faults.findIndex((fault) => fault !== null);
+    return { sums: [], refused: { index, code: faults[index] ?? "voting.ballot-option-proof", message: "The ballot's proofs do not hold." } };
   }
   return { sums: sum(manifest, checked), refused: null };
 }
@@ -121,7 +123,8 @@ export function checkBallots(manifest: OpenManifest, ballots: readonly (Json | u
 export function requireValidBallot(manifest: OpenManifest, ballot: Json): ReadBallot {
   const read = readBallot(ballot);
   const { proofs, e } = open(manifest, read);
-  ensure(proofsHold(manifest, proofs, e), "voting.proof", "The ballot's proofs do not hold.");
+  const fault = proofFault(manifest, proofs, e);
+  if (fault !== null) throw new VotingError(fault, "The ballot's proofs do not hold.");
   return read;
 }
 

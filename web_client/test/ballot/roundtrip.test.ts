@@ -58,11 +58,11 @@ test("every kind of byte in a ballot matters", async () => {
     const changed = await resign(flip(b64u(choice), at));
     const { refused } = checkBallots(manifest, [ballot, changed], testRng("w"));
     assert.equal(refused?.index, 1, `byte ${at}`);
-    assert.match(refused.code, /^voting\.(?:proof|point|scalar)$/);
+    assert.match(refused.code, /^voting\.ballot-(?:bytes|option-proof|sum-proof)$/);
     assert.throws(() => requireValidBallot(manifest, changed), VotingError);
   }
   const unsigned = { ...ballot, choices: [flip(b64u(choice), 0)] };
-  assert.equal(checkBallots(manifest, [unsigned], testRng("w")).refused?.code, "voting.signature");
+  assert.equal(checkBallots(manifest, [unsigned], testRng("w")).refused?.code, "voting.ballot-signature");
 });
 
 test("a valid point in the wrong place is refused by batch and single check alike", async () => {
@@ -80,7 +80,7 @@ test("a valid point in the wrong place is refused by batch and single check alik
     const forged: JsonObject = { ...mine, credential: b64u(key.publicKey), choices: [bytes] };
     forged["sig"] = b64u(await key.sign(ballotMessage(manifest.hash, forged)));
     assert.equal(checkBallots(manifest, [mine, forged], testRng("w")).refused?.index, 1);
-    assert.throws(() => requireValidBallot(manifest, forged), code("voting.proof"));
+    assert.throws(() => requireValidBallot(manifest, forged), code("voting.ballot-option-proof"));
   }
 });
 
@@ -90,9 +90,9 @@ test("the board keeps its order and refuses copies", async () => {
   assert.ok(ballot);
   const { server } = world;
   const before = server.board.root();
-  assert.throws(() => server.board.add({ type: "ballot", ballot }), code("voting.ballot-repeats"));
+  assert.throws(() => server.board.add({ type: "ballot", ballot }), code("voting.ballot-already-cast"));
   const copied = { ...ballot, credential: b64u(world.voters[4]?.publicKey ?? new Uint8Array()) };
-  assert.throws(() => server.board.add({ type: "ballot", ballot: copied }), code("voting.ballot-repeats"));
+  assert.throws(() => server.board.add({ type: "ballot", ballot: copied }), code("voting.ballot-point-repeated"));
   assert.throws(() => server.board.add({ type: "closing", cast: 2, at: 1_800_000_001 }), code("voting.board-differs"));
   assert.throws(() => server.board.add({ type: "tally", hash: b64u(rollHash) }), code("voting.board-order"));
   assert.throws(() => server.board.add({ type: "opening", manifest: world.manifestValue }), code("voting.board-order"));
