@@ -166,17 +166,17 @@ async def _announce(installation: app.Installation, file: Path | None) -> None:
     """Print a fresh one-time link for everyone who has no passkey yet."""
     settings = installation.settings
     links = await installation.context.database.write(
-        lambda tx: enrolment_links(tx, app.now_s(), secrets.token_bytes)
+        lambda tx: enrolment_links(tx, settings.public_url, app.now_s(), secrets.token_bytes)
     )
     print(f"\nFolkmoot is ready: {settings.public_url}", flush=True)
     if links:
         print("\nOne-time links to enrol a passkey (open each in its own browser profile):")
         width = max(len(f"{link.role}  {link.name}") for link in links)
         for link in links:
-            print(f"  {f'{link.role}  {link.name}'.ljust(width)}  {link.url(settings.public_url)}")
+            print(f"  {f'{link.role}  {link.name}'.ljust(width)}  {link.url}")
     print("\nStop with Ctrl+C.", flush=True)
     if file is not None:
-        body = [{"role": link.role, "name": link.name, "url": link.url(settings.public_url)} for link in links]
+        body = [{"role": link.role, "name": link.name, "url": link.url} for link in links]
         temporary = file.with_suffix(".part")
         temporary.write_text(json.dumps({"url": settings.public_url, "port": installation.port, "links": body}))
         temporary.rename(file)
