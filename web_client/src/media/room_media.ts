@@ -165,6 +165,11 @@ export class RoomMedia {
     return this.#local.has(source);
   }
 
+  /** What this seat sends from a source, for its own picture of itself. */
+  localTrack(source: Source): MediaStreamTrack | null {
+    return this.#local.get(source)?.track ?? null;
+  }
+
   /** Stops sending a source and gives its device back. */
   async stop(source: Source): Promise<void> {
     const held = this.#local.get(source);
