@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from folkmoot_config.settings import Settings
 from folkmoot_server import app
 from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation, enrolment_links
-from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_PEOPLE, DEMO_UNITS
 from folkmoot_server.demo.script import run_demo
+from folkmoot_server.demo.seed import seed_demo
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.queries.export import write_meeting
 
@@ -147,17 +147,7 @@ def _serve(options: argparse.Namespace) -> int:
 async def _make_demo(settings: Settings) -> None:
     database = app.open_database(settings)
     try:
-        await database.write(
-            lambda tx: bootstrap_organisation(
-                tx,
-                name=DEMO_NAME,
-                units=DEMO_UNITS,
-                people=DEMO_PEOPLE,
-                now=app.now_s(),
-                rng=secrets.token_bytes,
-                only_if_empty=True,
-            )
-        )
+        await database.write(lambda tx: seed_demo(tx, now=app.now_s(), rng=secrets.token_bytes))
     finally:
         database.close()
 
