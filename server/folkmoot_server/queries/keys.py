@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 from folkmoot_server.commands.keys import key_generation
 from folkmoot_server.domain.keys import ROUNDS, threshold
 from folkmoot_server.storage import keys, rolls
-from folkmoot_voting.encoding import b64u, unb64u
+from folkmoot_voting.encoding import unb64u
 from folkmoot_voting.keygen import spoken_code
 
 
-def key_view(tx: Connection, meeting: str) -> dict[str, Any]:
+def key_state(tx: Connection, meeting: str) -> dict[str, Any]:
     """{"state", "trustees", "code"} as in Meeting of wire.md; the code is there once all shares are posted."""
     trustees = _trustees(tx, meeting)
     messages = keys.messages(tx, meeting)
@@ -40,23 +40,14 @@ def keygen(tx: Connection, meeting: str) -> dict[str, Any]:
     }
 
 
-def cosigners_view(tx: Connection, meeting: str) -> list[dict[str, Any]]:
+def cosigner_states(tx: Connection, meeting: str) -> list[dict[str, Any]]:
     """The cosigners as in Meeting of wire.md."""
     return [{"name": one.name, "member": one.member, "ready": bool(one.key)} for one in keys.cosigners(tx, meeting)]
 
 
-def roll_view(tx: Connection, meeting: str) -> dict[str, Any]:
-    """{"frozen", "hash", "size"} as in Meeting of wire.md; empty and 0 before the freeze."""
-    found = rolls.find(tx, meeting)
-    if found is None or found.statement is None:
-        return {"frozen": False, "hash": "", "size": 0}
-    return {"frozen": True, "hash": b64u(found.roll_hash), "size": found.core["size"]}
-
-
-def my_part(tx: Connection, meeting: str, member: str) -> dict[str, Any]:
-    """{"credential": newest or None, "trustee": index or 0, "cosigner": name or ""} of one member."""
+def offices(tx: Connection, meeting: str, member: str) -> dict[str, Any]:
+    """{"trustee": index or 0, "cosigner": name or ""} of one member."""
     return {
-        "credential": rolls.newest_credential(tx, meeting, member),
         "trustee": keys.trustee_index(tx, meeting, member),
         "cosigner": keys.cosigner_name(tx, meeting, member),
     }

@@ -1,0 +1,314 @@
+"""A running server without media, members with software authenticators, and the steps of a vote."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from folkmoot_config.settings import Settings
+from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation
+from folkmoot_server.commands.scheduling import VoteScheduler
+from folkmoot_server.demo import votes
+from folkmoot_server.demo.client import Person
+from folkmoot_server.realtime.media_signalling import MediaSignalling
+from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
+from folkmoot_server.storage.database import Database
+from folkmoot_server.web import routes, routes_votes
+from folkmoot_server.web.context import CONTEXT, Context
+from folkmoot_server.web.middleware import MIDDLEWARES
+from folkmoot_voting import board, merkle_log, signing, tally
+from folkmoot_voting.ballot import Ballot, decode_answers, make_ballot
+from folkmoot_voting.encoding import JsonObject, b64u
+from folkmoot_voting.manifest import Manifest
+
+START = 1_790_000_000
+OFFICERS = (
+    NewPerson("Lan Nguyen", None, ("chair",)),
+    NewPerson("Jonas Keller", None, ("secretary", "registrar")),
+    NewPerson("Ana Silva", None, ("teller",)),
+    NewPerson("Paul Martin", None, ("teller",)),
+    NewPerson("Amira Haddad", None, ("teller",)),
+)
+OTHERS = (NewPerson("Karin Vogel", None, ("auditor",)), NewPerson("Binh Tran", None, ()))
+
+
+class Clock:
+    """Seconds that move only when a test says so."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def __call__(self) -> int:
+        return self.at
+
+
+@dataclass
+class Hall:
+    """One installation with its people; `open_server` makes it."""
+
+    settings: Settings
+    clock: Clock
+    seed: bytes
+    database: Database
+    context: Context
+    scheduler: VoteScheduler
+    people: list[Person] = field(default_factory=list)
+    credentials: dict[str, bytes] = field(default_factory=dict)
+    meeting: str = ""
+    item: str = ""
+
+    @property
+    def chair(self) -> Person:
+        return self.people[0]
+
+    @property
+    def secretary(self) -> Person:
+        return self.people[1]
+
+    @property
+    def tellers(self) -> list[Person]:
+        return self.people[2:5]
+
+    @property
+    def officers(self) -> list[Person]:
+        return self.people[:5]
+
+    @property
+    def auditor(self) -> Person:
+        return self.people[5]
+
+    @property
+    def plain(self) -> Person:
+        """A member without an office who has not checked in."""
+        return self.people[6]
+
+    def path(self, rest: str) -> str:
+        return f"/api/meetings/{self.meeting}{rest}"
+
+    def election_path(self, election: str, rest: str) -> str:
+        return self.path(f"/elections/{election}{rest}")
+
+    async def read(self, run: Callable[[Connection], Any]) -> Any:
+        return await self.database.read(run)
+
+    async def settle(self, seconds: int = 0) -> None:
+        """Let time pass and the scheduler do what is due."""
+        self.clock.at += seconds
+        await self.scheduler.tick()
+
+    async def view(self, person: Person) -> dict[str, Any]:
+        return dict(await person.get(self.path("")))
+
+    async def events(self, kind: str) -> list[dict[str, Any]]:
+        found = (await self.chair.get(self.path("/events?after=0")))["events"]
+        return [event for event in found if event["type"] == kind]
+
+
+async def refusal(person: Person, path: str, body: object = None, method: str = "POST") -> tuple[int, str]:
+    """Send what must be refused; return status and code."""
+    status, answer = await person.raw(method, path, body)
+    return status, json.loads(answer)["error"]["code"] if status != 200 else "accepted"
+
+
+def _application(context: Context) -> web.Application:
+    app = web.Application(middlewares=list(MIDDLEWARES), client_max_size=256 * 1024)
+    app[CONTEXT] = context
+    routes.add_routes(app)
+    routes_votes.add_routes(app)
+    return app
+
+
+@asynccontextmanager
+async def serve(
+    folder: Path, clock: Clock | None = None, seed: bytes | None = None, **changes: Any
+) -> AsyncIterator[Hall]:
+    """Run the HTTP interface on a free loopback port over the database in `folder`."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    origin = f"http://localhost:{listener.getsockname()[1]}"
+    defaults = {"data": folder, "public_url": origin, "closing_grace_s": 2, "publish_batch_min": 3}
+    settings = Settings(**{**defaults, **changes})
+    database = Database(folder / "folkmoot.db")
+    pool = MediaPool(MediaPoolSettings(folder))
+    media = MediaSignalling(pool, lambda *_: None)
+    seed = seed or secrets.token_bytes(32)
+    clock = clock or Clock()
+    context = Context(settings, database, media, seed, clock, secrets.token_bytes)
+    runner = web.AppRunner(_application(context), access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    hall = Hall(settings, clock, seed, database, context, VoteScheduler(context))
+    try:
+        yield hall
+    finally:
+        for person in hall.people:
+            await person.__aexit__(None, None, None)
+        await runner.cleanup()
+        database.close()
+
+
+async def enrol_everybody(hall: Hall, people: Sequence[NewPerson] = OFFICERS + OTHERS) -> None:
+    """Found the organisation and enrol a software passkey for everyone."""
+    links = await hall.database.write(
+        lambda tx: bootstrap_organisation(
+            tx, name="Valley Cooperative", units=(), people=people, now=hall.clock(), rng=secrets.token_bytes
+        )
+    )
+    for link in links:
+        person = Person(hall.settings.public_url, link.name)
+        hall.people.append(person)
+        await person.enrol(f"{hall.settings.public_url}/enrol#{link.token}")
+
+
+async def convene(hall: Hall) -> None:
+    """Write down and convene a meeting."""
+    units = (await hall.secretary.get("/api/organisation"))["units"]
+    made = await hall.secretary.post(
+        "/api/meetings",
+        {
+            "title": "Annual general meeting",
+            "unit": next(unit["id"] for unit in units if unit["parent"] is None),
+            "starts_at": hall.clock(),
+            "time_zone": "Europe/Berlin",
+            "agenda": [{"title": "Budget"}, {"title": "Any other business"}],
+            "quorum": {"num": 1, "den": 2},
+        },
+    )
+    hall.meeting = made["id"]
+    hall.item = (await hall.view(hall.secretary))["agenda"][0]["id"]
+    await hall.secretary.post(hall.path("/commands"), {"command": "convene"})
+
+
+def question(hall: Hall, **changes: Any) -> dict[str, Any]:
+    """The body of POST questions."""
+    body = {
+        "agenda_item": hall.item,
+        "title": "Budget",
+        "type": "yes-no-abstain",
+        "text": "Shall the budget be adopted?",
+        "options": ["yes", "no", "abstain"],
+        "majority": {"kind": "simple", "of": "cast"},
+    }
+    return {**body, **changes}
+
+
+async def draft(hall: Hall, **changes: Any) -> str:
+    return str((await hall.secretary.post(hall.path("/questions"), question(hall, **changes)))["election"])
+
+
+async def check_in(hall: Hall, people: Sequence[Person]) -> None:
+    for person in people:
+        hall.credentials[person.member] = await votes.check_in(person, hall.meeting)
+
+
+@dataclass
+class Ready:
+    """A meeting in which votes can be opened."""
+
+    tellers: list[votes.Teller]
+    cosigners: list[votes.Cosigner]
+
+
+async def prepare(hall: Hall) -> Ready:
+    """Everything up to the opened meeting: roll, check-in of the five officers, key, cosigners."""
+    await convene(hall)
+    await votes.freeze_roll(hall.secretary, hall.meeting)
+    await hall.chair.post(hall.path("/commands"), {"command": "begin-check-in"})
+    await check_in(hall, hall.officers)
+    tellers = await votes.make_key(hall.tellers, hall.meeting)
+    cosigners = [await votes.name_cosigner(person, hall.meeting) for person in hall.officers]
+    await hall.chair.post(hall.path("/commands"), {"command": "open"})
+    return Ready(tellers, cosigners)
+
+
+def seal(hall: Hall, person: Person, manifest: Manifest, choice: int) -> JsonObject:
+    """A sealed ballot of a checked-in member."""
+    return make_ballot(manifest, hall.credentials[person.member], [choice], secrets.token_bytes)
+
+
+async def send(hall: Hall, person: Person, ballot: JsonObject) -> JsonObject:
+    election = (await hall.view(person))["elections"][-1]["election"]
+    path = hall.election_path(election, "/ballots")
+    return dict((await person.post(path, {"ballot": ballot}))["promise"])
+
+
+async def cast_all(hall: Hall, manifest: Manifest, choices: Sequence[int]) -> list[JsonObject]:
+    """The officers cast in order, one choice each; return the ballots."""
+    ballots = []
+    for person, choice in zip(hall.officers, choices, strict=False):
+        ballot = seal(hall, person, manifest, choice)
+        await person.post(hall.election_path(manifest.election, "/ballots"), {"ballot": ballot})
+        ballots.append(ballot)
+    return ballots
+
+
+def step_up(kind: str, hall: Hall, election: str) -> dict[str, str]:
+    return {"type": kind, "meeting": hall.meeting, "election": election}
+
+
+async def close(hall: Hall, election: str) -> None:
+    """The chair closes, the grace passes, the board is sealed."""
+    await hall.chair.act(hall.election_path(election, "/close"), step_up("close-election", hall, election))
+    await hall.settle(hall.settings.closing_grace_s + 1)
+
+
+async def whole_board(hall: Hall, election: str) -> dict[str, Any]:
+    return dict(await hall.chair.get(hall.election_path(election, "/board?from=0")))
+
+
+async def cosign(hall: Hall, manifest: Manifest, cosigners: Sequence[votes.Cosigner]) -> None:
+    await votes.cosign(cosigners, hall.meeting, manifest)
+
+
+async def own_aggregate(hall: Hall, manifest: Manifest) -> tuple[tally.Aggregate, merkle_log.Checkpoint]:
+    """The sum of the published ballots and the closing checkpoint."""
+    view = await whole_board(hall, manifest.election)
+    entries = [json.loads(entry) for entry in view["entries"]]
+    ballots = [Ballot.from_json(entry["ballot"]) for entry in entries if entry["type"] == "ballot"]
+    total = tally.aggregate(manifest, [decode_answers(manifest, ballot) for ballot in ballots])
+    return total, merkle_log.parse_note(view["closing"]).checkpoint
+
+
+def intent(teller: votes.Teller, manifest: Manifest, closing: bytes, aggregate: bytes) -> JsonObject:
+    return board.intent_entry(teller.trustee.index, manifest.hash, closing, aggregate, teller.trustee.seed)
+
+
+def share(teller: votes.Teller, manifest: Manifest, total: tally.Aggregate) -> JsonObject:
+    index, seed = teller.trustee.index, teller.trustee.seed
+    secret = teller.trustee.secret_share(teller.state)
+    parts = tally.partial_decrypt(manifest, total, index, secret, secrets.token_bytes)
+    return board.share_entry(index, manifest.hash, total.hash, parts, seed)
+
+
+async def sign_tally(hall: Hall, manifest: Manifest, person: Person, seed: bytes, trustee: int) -> tuple[int, str]:
+    """Sign the stored core as chair (trustee 0) or trustee; return status and code."""
+    path = hall.election_path(manifest.election, "/tally")
+    core = (await person.get(path))["core"]
+    body = {
+        "signer": "trustee" if trustee else "chair",
+        "trustee": trustee,
+        "sig": b64u(signing.sign(seed, tally.tally_hash(core))),
+    }
+    return await refusal(person, f"{path}/signatures", body)
+
+
+async def hold_vote(hall: Hall, ready: Ready, choices: Sequence[int], **changes: Any) -> Manifest:
+    """Open, cast, close, cosign, count with two tellers, declare."""
+    election = await draft(hall, **changes)
+    manifest = await votes.open_election(hall.chair, hall.meeting, election)
+    await cast_all(hall, manifest, choices)
+    await hall.settle(hall.settings.publish_every_s)
+    await close(hall, election)
+    await cosign(hall, manifest, ready.cosigners)
+    if len(choices) >= 3:
+        await votes.count(ready.tellers[:2], hall.meeting, manifest)
+    await votes.declare(ready.cosigners[0], hall.meeting, manifest)
+    return manifest
