@@ -30,12 +30,11 @@ def speakers(tx: Connection, meeting_id: str, now: int) -> Speakers:
     """Return who may be heard in a meeting, and who is muted."""
     meeting = meetings.get(tx, meeting_id)
     present = seats.present(tx, meeting_id)
-    here = {seat.member for seat in present}
     chairs = members.holders(tx, Role.CHAIR, units.lineage(tx, meeting.unit), now)
     granted = sorted((seat.floor_at, seat.member) for seat in present if seat.floor_at)
     return Speakers(
         meeting.floor_mode,
-        tuple(chair.id for chair in chairs if chair.id in here),
+        tuple(chair.id for chair in chairs),
         tuple(member for _, member in granted),
         tuple(seat.member for seat in present if seat.muted),
     )

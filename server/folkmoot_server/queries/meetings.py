@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from folkmoot_server.commands import attendance, rights
 from folkmoot_server.domain.meetings import Meeting
-from folkmoot_server.queries import elections, keys
+from folkmoot_server.queries import elections, keys, rolls
 from folkmoot_server.queries.access import readable
 from folkmoot_server.queries.members import organisation
 from folkmoot_server.storage import events, meetings, members, schema, seats, units
@@ -58,9 +58,9 @@ def meeting_view(tx: Connection, meeting_id: str, member: str, now: int) -> dict
         "quorum": _quorum(tx, meeting_id),
         "present": _present(tx, meeting, now),
         "floor": {"mode": meeting.floor_mode.value},
-        "roll": keys.roll_view(tx, meeting_id),
-        "key": keys.key_view(tx, meeting_id),
-        "cosigners": keys.cosigners_view(tx, meeting_id),
+        "roll": rolls.roll_state(tx, meeting_id),
+        "key": keys.key_state(tx, meeting_id),
+        "cosigners": keys.cosigner_states(tx, meeting_id),
         "elections": elections.summaries(tx, meeting_id, member),
         "me": _me(tx, meeting, member, now),
         "seq": meeting.last_seq,
@@ -97,13 +97,13 @@ def _present(tx: Connection, meeting: Meeting, now: int) -> list[dict[str, Any]]
 
 def _me(tx: Connection, meeting: Meeting, member: str, now: int) -> dict[str, Any]:
     seat = seats.find(tx, meeting.id, member)
-    part = keys.my_part(tx, meeting.id, member)
+    part = keys.offices(tx, meeting.id, member)
     return {
         "member": member,
         "roles": sorted(rights.roles_on(tx, member, meeting.unit, now)),
         "checked_in": seat is not None and seat.present,
         "removed": seat is not None and seat.removed,
-        "credential": part["credential"],
+        "credential": rolls.own_credential(tx, meeting.id, member),
         "trustee": part["trustee"],
         "cosigner": part["cosigner"],
     }

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.storage import schema
@@ -67,3 +67,8 @@ def of_meeting(connection: Connection, meeting: str, after: int, limit: int = 50
 def since(connection: Connection, number: int, limit: int = 500) -> list[StoredEvent]:
     """Events of every meeting with installation number greater than `number`, ascending."""
     return _rows(connection, schema.event.c.id > number, limit=limit)
+
+
+def last_number(connection: Connection) -> int:
+    """Return the installation number of the newest event, or 0."""
+    return connection.execute(select(func.max(schema.event.c.id))).scalar() or 0

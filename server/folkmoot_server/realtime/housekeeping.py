@@ -1,0 +1,111 @@
+"""What time does to meetings and sockets: leases, ended sessions, silent connections, leftovers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection as Tx
+
+from folkmoot_server.commands import attendance, rights
+from folkmoot_server.realtime.connections import Connection
+from folkmoot_server.storage import meetings, sessions
+from folkmoot_server.storage.database import StoreClosedError
+
+if TYPE_CHECKING:
+    from folkmoot_server.realtime.sockets import Realtime
+    from folkmoot_server.web.context import Context
+
+log = logging.getLogger("folkmoot.housekeeping")
+TICK_S: Final = 1.0
+SESSIONS_EVERY: Final = 2  # ticks
+RIGHTS_EVERY: Final = 60
+SWEEP_EVERY: Final = 60
+CONNECT_S: Final = 10.0
+
+
+class Housekeeping:
+    """Runs `tick` once a second; all state that matters is in the database."""
+
+    def __init__(self, context: Context, realtime: Realtime) -> None:
+        self._context, self._realtime = context, realtime
+        self._watching_since = 0
+        self._silent_since: dict[str, float] = {}
+        self._ticks = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin ticking; leases run from now on."""
+        self._watching_since = self._context.now()
+        self._task = asyncio.create_task(self._run(), name="housekeeping")
+
+    async def close(self) -> None:
+        """Stop after the step under way."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.tick()
+            except StoreClosedError:
+                return
+            except Exception as error:  # the edge of a loop that must go on
+                log.error("housekeeping.accident kind=%s", type(error).__name__)
+            await asyncio.sleep(TICK_S)
+
+    async def tick(self) -> None:
+        """Do what is due now."""
+        self._ticks += 1
+        await self._expire_leases()
+        await self._close_silent()
+        if self._ticks % SESSIONS_EVERY == 0:
+            await self._end_revoked()
+        if self._ticks % RIGHTS_EVERY == 0:
+            await self._end_unentitled()
+        if self._ticks % SWEEP_EVERY == 1:
+            now = self._context.now()
+            await self._context.database.write(lambda tx: sessions.sweep(tx, now))
+
+    async def _expire_leases(self) -> None:
+        database, settings, now = self._context.database, self._context.settings, self._context.now()
+        away_s, lost_s, since = settings.lease_away_s, settings.lease_lost_s, self._watching_since
+        if await database.read(lambda tx: attendance.silent_meetings(tx, now, away_s)):
+            await database.write(lambda tx: attendance.expire_leases(tx, now, away_s, lost_s, since))
+
+    async def _close_silent(self) -> None:
+        """End engine.io sessions that never sent an accepted CONNECT; the library would keep them for ever."""
+        now = time.monotonic()
+        engine = self._realtime.engine_sessions()
+        silent = [eio_sid for eio_sid, accepted in engine.items() if not accepted]
+        self._silent_since = {eio_sid: self._silent_since.get(eio_sid, now) for eio_sid in silent}
+        for eio_sid, since in self._silent_since.items():
+            if now - since >= CONNECT_S:
+                await self._realtime.abort(eio_sid)
+
+    async def _end_revoked(self) -> None:
+        connections = self._realtime.connections
+        if not connections:
+            return
+        hashes, now = {c.session.session_hash for c in connections}, self._context.now()
+        live = await self._context.database.read(lambda tx: sessions.live(tx, hashes, now))
+        for connection in connections:
+            if connection.session.session_hash not in live:
+                await self._realtime.dismiss(connection, "session.ended", "Your session has ended; please sign in.")
+
+    async def _end_unentitled(self) -> None:
+        connections, now = self._realtime.connections, self._context.now()
+
+        def entitled(tx: Tx) -> list[Connection]:
+            return [c for c in connections if rights.may_read(tx, c.member, meetings.get(tx, c.meeting).unit, now)]
+
+        kept = set(map(id, await self._context.database.read(entitled)))
+        for connection in connections:
+            if id(connection) not in kept:
+                await self._realtime.dismiss(connection, "role.ended", "You may not follow this meeting any more.")

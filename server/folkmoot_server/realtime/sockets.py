@@ -1,0 +1,408 @@
+"""Socket.IO: tickets in, events and counters out, leases and media signalling in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import socketio
+from aiohttp import web
+from pydantic import Field, ValidationError
+from socketio.exceptions import ConnectionRefusedError as Refusal
+from sqlalchemy import Connection as Tx
+
+from folkmoot_media.errors import MediaError
+from folkmoot_server.commands import attendance
+from folkmoot_server.domain.errors import Conflict, FolkmootError, Forbidden, NotSignedIn, TooMany, WrongState
+from folkmoot_server.domain.identity import SESSION_TOUCH_S, SessionInfo
+from folkmoot_server.domain.ids import token_hash
+from folkmoot_server.domain.meetings import ROOM_STATES
+from folkmoot_server.queries.access import readable
+from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket, Connection
+from folkmoot_server.realtime.housekeeping import Housekeeping
+from folkmoot_server.realtime.publisher import Publisher
+from folkmoot_server.realtime.room import prepare_room, set_floor
+from folkmoot_server.storage import meetings, seats, sessions
+from folkmoot_server.storage.database import StoreClosedError
+from folkmoot_server.storage.events import StoredEvent
+from folkmoot_server.web.parsing import Bytes32, Strict
+
+if TYPE_CHECKING:
+    from folkmoot_server.web.context import Context
+
+log = logging.getLogger("folkmoot.realtime")
+MESSAGE_MAX: Final = 65_536
+PING_EVERY_S: Final = 10
+PING_ANSWER_S: Final = 20
+PER_MEMBER_MAX: Final = 5
+QUEUE_MAX: Final = 400
+SLOW_S: Final = 10.0
+COUNTER_EVERY_S: Final = 1.0
+MEDIA_QUEUE_MAX: Final = 20_000
+GOODBYE_S: Final = 1.0
+CONNECTED_TRIES: Final = 400
+
+Answer = dict[str, Any]
+
+
+class ConnectAuth(Strict):
+    """What a client sends with its CONNECT."""
+
+    ticket: Bytes32
+    after: Annotated[int, Field(ge=0, le=2**53)]
+
+
+class LeaseMessage(Strict):
+    """`lease`: nothing in it."""
+
+
+class MediaMessage(Strict):
+    """`media`: a method of media_control.md and its data."""
+
+    method: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")]
+    data: dict[str, Any]
+
+
+def _error(code: str, message: str) -> Answer:
+    return {"error": {"code": code, "message": message}}
+
+
+class Realtime:
+    """The sockets of one installation."""
+
+    def __init__(self, context: Context) -> None:
+        """Serve `context`; call `attach` before the application starts and `start` when it runs."""
+        self._context = context
+        self._sio = socketio.AsyncServer(
+            async_mode="aiohttp",
+            transports=["websocket"],
+            cors_allowed_origins=list(context.settings.origins),
+            max_http_buffer_size=MESSAGE_MAX,
+            ping_interval=PING_EVERY_S,
+            ping_timeout=PING_ANSWER_S,
+            logger=False,
+            engineio_logger=False,
+        )
+        self._sio.on("connect", self._on_connect)
+        self._sio.on("disconnect", self._on_disconnect)
+        self._sio.on("lease", self._on_lease)
+        self._sio.on("media", self._on_media)
+        self._sio.on("*", self._on_other)
+        self._connections: dict[str, Connection] = {}
+        self._speaking: dict[tuple[str, str], str] = {}  # who uses the room: (meeting, member) -> sid
+        self._prepared: set[str] = set()
+        self._counts: dict[tuple[str, str], tuple[float, int]] = {}
+        self._publisher = Publisher(context.database, self._react)
+        self._media_out: asyncio.Queue[tuple[str, str | None, dict[str, Any]]] = asyncio.Queue(MEDIA_QUEUE_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._housekeeping = Housekeeping(context, self)
+
+    def attach(self, app: web.Application) -> None:
+        """Add /socket.io/ to the application."""
+        self._sio.attach(app)
+
+    async def start(self) -> None:
+        """Begin to publish and to watch leases, sessions and silent sockets."""
+        await self._publisher.start()
+        self._spawn(self._send_media())
+        await self._housekeeping.start()
+
+    async def close(self) -> None:
+        """Say goodbye to everyone and stop."""
+        await self._housekeeping.close()
+        await self._publisher.close()
+        for connection in list(self._connections.values()):
+            await self.dismiss(connection, "server.stopping", "The server is stopping; you will be back soon.")
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sio.shutdown()
+
+    def notify_media(self, room: str, owner: str | None, event: str, data: dict[str, Any]) -> None:
+        """Tell everyone who uses the room, or one member there, what media signalling says; in order."""
+        try:
+            self._media_out.put_nowait((room, owner, {"event": event, "data": data}))
+        except asyncio.QueueFull:
+            log.error("realtime.media-queue-full")
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The accepted sockets."""
+        return list(self._connections.values())
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- coming and going ---------------------------------------------------------------------------------------
+
+    async def _on_connect(self, sid: str, _environ: dict[str, Any], auth: object = None) -> None:
+        try:
+            wanted = ConnectAuth.model_validate(auth)
+            session, meeting = await self._context.database.write(lambda tx: self._admit(tx, wanted))
+        except ValidationError as error:
+            raise Refusal("The connection needs a ticket.", {"code": "input.malformed"}) from error
+        except FolkmootError as error:
+            raise Refusal(error.message, {"code": error.code}) from error
+        except StoreClosedError as error:
+            raise Refusal("The server is stopping.", {"code": "server.stopping"}) from error
+        connection = Connection(
+            sid=sid,
+            eio_sid=self._sio.manager.eio_sid_from_sid(sid, "/"),
+            session=session,
+            meeting=meeting,
+            cursor=wanted.after,
+            bucket=Bucket(time.monotonic()),
+            touched_at=self._context.now(),
+        )
+        await self._make_place(connection)
+        self._connections[sid] = connection
+        await self._sio.enter_room(sid, meeting)
+        connection.pump = asyncio.create_task(self._pump(connection))
+
+    def _admit(self, tx: Tx, wanted: ConnectAuth) -> tuple[SessionInfo, str]:
+        now = self._context.now()
+        ticket = sessions.take_ticket(tx, token_hash(wanted.ticket))
+        if ticket is None or ticket.expires_at <= now:
+            raise NotSignedIn("socket.bad-ticket", "The ticket is unknown, used or too old; ask for another.")
+        session = sessions.get(tx, ticket.session)
+        if session is None or not session.live(now):
+            raise NotSignedIn("session.none", "Please sign in.")
+        meeting = readable(tx, ticket.meeting, session.member_id, now)
+        seat = seats.find(tx, meeting.id, session.member_id)
+        if seat is not None and seat.removed:
+            raise Forbidden("meeting.removed", "The chair has removed you from this meeting.")
+        if wanted.after > meeting.last_seq:
+            raise Conflict("socket.unknown-number", "There is no event of this number yet; load the meeting again.")
+        return session, meeting.id
+
+    async def _make_place(self, newcomer: Connection) -> None:
+        same = [c for c in self._connections.values() if (c.member, c.meeting) == (newcomer.member, newcomer.meeting)]
+        for connection in same[: max(0, len(same) - PER_MEMBER_MAX + 1)]:
+            await self.dismiss(connection, "socket.too-many", "You have this meeting open too many times.")
+
+    async def _on_disconnect(self, sid: str, _reason: str = "") -> None:
+        connection = self._connections.pop(sid, None)
+        if connection is None:
+            return
+        if connection.pump is not None and connection.pump is not asyncio.current_task():
+            connection.pump.cancel()
+        if not any(other.meeting == connection.meeting for other in self._connections.values()):
+            self._publisher.forget(connection.meeting)
+        await self._leave_room(connection)
+
+    async def dismiss(self, connection: Connection, code: str, message: str) -> None:
+        """Say goodbye and end the connection, whether the client answers or not."""
+        with contextlib.suppress(Exception):  # the socket may be half gone; what counts is that it ends below
+            async with asyncio.timeout(GOODBYE_S):
+                await self._sio.emit("goodbye", {"code": code, "message": message}, to=connection.sid)
+                await self._sio.disconnect(connection.sid)
+        await self._on_disconnect(connection.sid)
+        self._spawn(self.abort(connection.eio_sid))
+
+    async def abort(self, eio_sid: str) -> None:
+        """End an engine.io session after a moment for what is still to be sent."""
+        engine_socket = self._sio.eio.sockets.get(eio_sid)
+        if engine_socket is None:
+            return
+        environ = self._sio.environ.get(eio_sid, {})
+        engine_socket.queue.put_nowait(None)  # lets its writer finish and close the WebSocket
+        await asyncio.sleep(GOODBYE_S)
+        request = environ.get("aiohttp.request")
+        if eio_sid in self._sio.eio.sockets and request is not None and request.transport is not None:
+            request.transport.abort()
+
+    def engine_sessions(self) -> dict[str, bool]:
+        """Return every engine.io session, and whether it has an accepted Socket.IO connection."""
+        accepted = {connection.eio_sid for connection in self._connections.values()}
+        return {eio_sid: eio_sid in accepted for eio_sid in list(self._sio.eio.sockets)}
+
+    # -- out: events and counters -------------------------------------------------------------------------------
+
+    async def _pump(self, connection: Connection) -> None:
+        """Send one connection every event after its cursor, in order, at its own pace."""
+        for _ in range(CONNECTED_TRIES):  # the library accepts the connection only after our handler has returned
+            if self._sio.manager.is_connected(connection.sid, "/"):
+                break
+            await asyncio.sleep(0.005)
+        try:
+            while True:
+                connection.wake.clear()
+                page = await self._publisher.after(connection.meeting, connection.cursor)
+                for event in page:
+                    if not await self._room_to_send(connection):
+                        await self.dismiss(
+                            connection, "socket.too-slow", "The connection is too slow; please resume."
+                        )
+                        return
+                    await self._sio.emit("event", event, to=connection.sid)
+                    connection.cursor = event["seq"]
+                if connection.farewell is not None and not page:
+                    await self.dismiss(connection, *connection.farewell)
+                    return
+                if not page:
+                    await connection.wake.wait()
+        except StoreClosedError:
+            return
+
+    async def _room_to_send(self, connection: Connection) -> bool:
+        """Wait while a slow client's queue is full; return False when it stays so."""
+        deadline = time.monotonic() + SLOW_S
+        while True:
+            engine_socket = self._sio.eio.sockets.get(connection.eio_sid)
+            if engine_socket is None or engine_socket.queue.qsize() < QUEUE_MAX:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+
+    async def _react(self, event: StoredEvent) -> None:
+        """Follow a new event: media, farewells, counters; then wake who listens to its meeting."""
+        member = event.body.get("member", "")
+        if event.type == "MemberDeparted":
+            self._spawn(self._depart(event.meeting, member))
+        for connection in self._connections.values():
+            if connection.meeting != event.meeting:
+                continue
+            if event.type == "MemberRemoved" and connection.member == member:
+                connection.farewell = ("meeting.removed", "The chair has removed you from this meeting.")
+            connection.wake.set()
+        if event.type == "BallotAccepted":
+            self._count(event.meeting, event.body["election"], event.body["count"])
+
+    async def _depart(self, meeting: str, member: str) -> None:
+        for connection in list(self._connections.values()):
+            if (connection.meeting, connection.member) == (meeting, member):
+                await self._leave_room(connection)
+        with contextlib.suppress(MediaError):  # the room takes the floor over when its worker is back
+            if meeting in self._prepared:
+                await set_floor(self._context, meeting)
+
+    def _count(self, meeting: str, election: str, cast: int) -> None:
+        key = (meeting, election)
+        due_at, _ = self._counts.get(key, (0.0, 0))
+        waiting = due_at > time.monotonic()
+        self._counts[key] = (due_at if waiting else time.monotonic() + COUNTER_EVERY_S, cast)
+        if not waiting:
+            self._spawn(self._send_count(meeting, election, cast))
+
+    async def _send_count(self, meeting: str, election: str, cast: int) -> None:
+        key = (meeting, election)
+        while True:
+            await self._sio.emit("counter", {"election": election, "cast": cast}, room=meeting)
+            await asyncio.sleep(COUNTER_EVERY_S)
+            newest = self._counts[key][1]
+            if newest == cast:
+                del self._counts[key]
+                return
+            cast = newest
+            self._counts[key] = (time.monotonic() + COUNTER_EVERY_S, cast)
+
+    async def _send_media(self) -> None:
+        while True:
+            room, owner, message = await self._media_out.get()
+            for (meeting, member), sid in list(self._speaking.items()):
+                if meeting == room and owner in (None, member):
+                    await self._sio.emit("media", message, to=sid)
+
+    # -- in: leases and media -----------------------------------------------------------------------------------
+
+    async def _answer(self, sid: str, run: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+        """Answer one message; every refusal becomes an acknowledgement with a code."""
+        connection = self._connections.get(sid)
+        if connection is None:
+            return _error("session.none", "This connection has ended.")
+        try:
+            if not connection.bucket.take(time.monotonic()):
+                if connection.bucket.refused > REFUSED_MAX:
+                    self._spawn(self.dismiss(connection, "socket.too-fast", "Too many messages."))
+                raise TooMany("socket.too-fast", "Too many messages; slow down.")
+            return {"ok": await run(connection)}
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])[:80] or "message"
+            return _error("input.malformed", f"The field {place} is not as it should be.")
+        except (FolkmootError, MediaError) as error:
+            return _error(error.code, error.message)
+        except StoreClosedError:
+            return _error("server.stopping", "The server is stopping; try again soon.")
+        except Exception as error:  # the edge: a bug must not end the connection, nor tell its details
+            log.error("realtime.accident kind=%s", type(error).__name__)
+            return _error("server.accident", "Something went wrong here.")
+
+    async def _on_other(self, _event: str, sid: str, *_data: object) -> Answer:
+        async def refuse(_connection: Connection) -> Answer:
+            raise WrongState("socket.unknown-event", "There is no such message.")
+
+        return await self._answer(sid, refuse)
+
+    async def _on_lease(self, sid: str, *data: object) -> Answer:
+        async def run(connection: Connection) -> Answer:
+            LeaseMessage.model_validate(data[0] if len(data) == 1 else None)
+            async with connection.lock:
+                connection.epoch, seq = await self._context.database.write(lambda tx: self._lease(tx, connection))
+            return {"epoch": connection.epoch, "seq": seq}
+
+        return await self._answer(sid, run)
+
+    def _lease(self, tx: Tx, connection: Connection) -> tuple[int, int]:
+        now = self._context.now()
+        session, epoch = connection.session, connection.epoch
+        if epoch is None:
+            epoch = attendance.take_lease(tx, connection.meeting, session.member_id, now)
+        else:
+            attendance.renew(tx, connection.meeting, session.member_id, epoch, now)
+        if now - connection.touched_at >= SESSION_TOUCH_S:  # being in a meeting keeps the session alive
+            sessions.touch(tx, [session.session_hash], now)
+            connection.touched_at = now
+        return epoch, meetings.get(tx, connection.meeting).last_seq
+
+    async def _on_media(self, sid: str, *data: object) -> Answer:
+        async def run(connection: Connection) -> Answer:
+            message = MediaMessage.model_validate(data[0] if len(data) == 1 else None)
+            async with connection.lock:
+                if not connection.in_room:
+                    await self._enter_room(connection)
+            return await self._context.media.handle(
+                connection.meeting, connection.member, message.method, message.data
+            )
+
+        return await self._answer(sid, run)
+
+    async def _enter_room(self, connection: Connection) -> None:
+        if connection.superseded:
+            raise Conflict("media.elsewhere", "You use this room on a newer connection.")
+        await self._context.database.read(lambda tx: self._may_enter(tx, connection))
+        meeting, member = connection.meeting, connection.member
+        if meeting not in self._prepared:
+            await prepare_room(self._context, meeting)
+            self._prepared.add(meeting)
+        await self._context.media.join(meeting, member)
+        before = self._connections.get(self._speaking.get((meeting, member), ""))
+        if before is not None and before is not connection:
+            before.in_room, before.superseded = False, True
+        self._speaking[(meeting, member)] = connection.sid
+        connection.in_room = True
+        if connection.sid not in self._connections:  # it went away meanwhile
+            await self._leave_room(connection)
+
+    def _may_enter(self, tx: Tx, connection: Connection) -> None:
+        seat = seats.find(tx, connection.meeting, connection.member)
+        if seat is None or not seat.present or seat.removed:
+            raise Forbidden("media.not-checked-in", "Only members who have checked in may use the room.")
+        if meetings.get(tx, connection.meeting).state not in ROOM_STATES:
+            raise WrongState("meeting.wrong-state", "The meeting is not in session.")
+
+    async def _leave_room(self, connection: Connection) -> None:
+        key = (connection.meeting, connection.member)
+        connection.in_room = False
+        if self._speaking.get(key) != connection.sid:
+            return  # a newer connection of the member has taken over
+        del self._speaking[key]
+        with contextlib.suppress(MediaError):  # a worker that is gone holds nothing of the member
+            await self._context.media.leave(*key)
