@@ -37,6 +37,7 @@ export type VotingCode =
   | "voting.share"
   | "voting.tally"
   | "voting.ledger"
+  | "voting.server-key-changed"
   | "voting.roll"
   | "voting.worker";
 

@@ -5,6 +5,7 @@ import { type VotingCode, VotingError } from "./errors.ts";
 export interface Channel {
   postMessage(message: unknown): void;
   addEventListener(type: "message" | "error" | "messageerror", listener: (event: Event) => void): void;
+  terminate?(): void;
 }
 
 interface Call {
@@ -42,6 +43,12 @@ export class Caller {
       this.waiting.set(id, { resolve, reject });
       this.channel.postMessage({ id, method, args } satisfies Call);
     });
+  }
+
+  /** Ends the worker; calls under way fail with `voting.worker`. */
+  stop(): void {
+    this.channel.terminate?.();
+    this.fail();
   }
 
   private answered(answer: Answer): void {

@@ -27,6 +27,11 @@ export class WorkerSealer implements Sealer {
   async seal(manifest: Bytes, choices: readonly number[], key: PortableKey): Promise<JsonObject> {
     return (await this.caller.call("seal", manifest, choices, key)) as JsonObject;
   }
+
+  /** Ends the worker. */
+  stop(): void {
+    this.caller.stop();
+  }
 }
 
 export type Progress = (checked: number, total: number) => void;
@@ -60,6 +65,11 @@ export class WorkerVerifier implements BallotVerifier {
     };
     await Promise.all(this.callers.map(work));
     return merge(manifest, results);
+  }
+
+  /** Ends the workers. */
+  stop(): void {
+    for (const caller of this.callers) caller.stop();
   }
 }
 

@@ -49,6 +49,13 @@ export interface TrusteeShare {
   verificationKeys: string[];
 }
 
+export interface HeldCheckpoint {
+  /** The server's key, b64u. */
+  key: string;
+  /** Text of the checkpoint. */
+  text: string;
+}
+
 const SECRET_BYTES = 32;
 
 export class Keystore {
@@ -179,13 +186,13 @@ export class Keystore {
     return ((await this.records.get(`decision/${name}`)) ?? null) as T | null;
   }
 
-  /** Text of the newest checkpoint that the page has accepted from the ledger with this origin and key (b64u). */
-  async ledgerCheckpoint(origin: string, key: string): Promise<string | null> {
-    return ((await this.records.get(`ledger/${origin}/${key}`)) ?? null) as string | null;
+  /** The newest ledger checkpoint that the page has accepted under this origin, with the server's key then. */
+  async ledgerCheckpoint(origin: string): Promise<HeldCheckpoint | null> {
+    return ((await this.records.get(`ledger/${origin}`)) ?? null) as HeldCheckpoint | null;
   }
 
-  saveLedgerCheckpoint(origin: string, key: string, text: string): Promise<void> {
-    return this.records.put(`ledger/${origin}/${key}`, text);
+  saveLedgerCheckpoint(origin: string, held: HeldCheckpoint): Promise<void> {
+    return this.records.put(`ledger/${origin}`, held);
   }
 
   async castBallots(): Promise<CastRecord[]> {

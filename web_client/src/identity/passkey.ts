@@ -34,7 +34,7 @@ export interface CreationOptionsJson {
   challenge?: string;
   timeout?: number;
   excludeCredentials?: CredentialDescriptorJson[];
-  authenticatorSelection?: { residentKey?: string; userVerification?: string; authenticatorAttachment?: string };
+  authenticatorSelection?: { residentKey?: string; requireResidentKey?: boolean; userVerification?: string; authenticatorAttachment?: string };
   attestation?: string;
 }
 

@@ -1,6 +1,7 @@
 /** What a page prepares before it asks for the passkey: check-in and cosigner's key, bound to what the page itself knows. */
 import { checkin, cosigner, enrolment, signIn, action, registrar } from "../ballot/challenges.ts";
 import { type Bytes, b64u, fromB64u } from "../ballot/encoding.ts";
+import { ensure } from "../ballot/errors.ts";
 import { requireConsistency } from "../ballot/merkle.ts";
 import { openCheckpoint, parseNote } from "../ballot/note.ts";
 import type { Assertion } from "./passkey.ts";
@@ -13,33 +14,41 @@ export type PasskeyStatement = { nonce: string; passkey: string; assertion: Asse
 
 export interface LedgerView {
   origin: string;
-  /** Ed25519 key, b64u. */
+  /** The server's Ed25519 key, b64u. */
   key: string;
   /** Text of the server's newest checkpoint. */
   checkpoint: string;
   /** Consistency proof (b64u hashes) from the checkpoint this page holds, when it holds one of another size. */
   proof?: readonly string[];
+  /** The person has agreed to a server that changed its key, because it was set up anew. */
+  acceptNewKey?: boolean;
 }
 
 /**
  * Accepts the server's ledger checkpoint when it is signed and extends what this page saw before, and remembers it.
- * @throws VotingError `voting.note` or `voting.ledger`
+ * @throws VotingError `voting.note`, `voting.ledger`, `voting.server-key-changed` (ask the person, then `acceptNewKey`)
  */
 export async function acceptLedger(keystore: Keystore, ledger: LedgerView): Promise<string> {
   const newer = openCheckpoint(ledger.checkpoint, ledger.origin, fromB64u(ledger.key, 32));
-  const held = await keystore.ledgerCheckpoint(ledger.origin, ledger.key);
-  if (held !== null) {
+  const held = await keystore.ledgerCheckpoint(ledger.origin);
+  if (held !== null && held.key === ledger.key) {
     const proof = (ledger.proof ?? []).map((hash) => fromB64u(hash, 32));
-    requireConsistency(parseNote(held).checkpoint, newer.checkpoint, proof);
+    requireConsistency(parseNote(held.text).checkpoint, newer.checkpoint, proof);
+  } else if (held !== null) {
+    ensure(ledger.acceptNewKey === true, "voting.server-key-changed", "This server has another key than the last time you were here.");
   }
-  await keystore.saveLedgerCheckpoint(ledger.origin, ledger.key, ledger.checkpoint);
+  await keystore.saveLedgerCheckpoint(ledger.origin, { key: ledger.key, text: ledger.checkpoint });
   return ledger.checkpoint;
 }
 
-/** The sizes between which the server must prove consistency: what this page holds and what it was given. */
-export async function ledgerSizes(keystore: Keystore, ledger: LedgerView): Promise<{ from: number; to: number }> {
-  const held = await keystore.ledgerCheckpoint(ledger.origin, ledger.key);
-  return { from: held === null ? 0 : parseNote(held).checkpoint.size, to: parseNote(ledger.checkpoint).checkpoint.size };
+/**
+ * Size of the ledger this page holds: ask the server for the consistency proof from here. With the server's
+ * newest checkpoint given, 0 when that is shorter (a server set up anew has nothing to prove).
+ */
+export async function heldLedgerSize(keystore: Keystore, origin: string, newest?: string): Promise<number> {
+  const held = await keystore.ledgerCheckpoint(origin);
+  const size = held === null ? 0 : parseNote(held.text).checkpoint.size;
+  return newest !== undefined && size > parseNote(newest).checkpoint.size ? 0 : size;
 }
 
 export interface CheckinRequest {

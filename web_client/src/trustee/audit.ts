@@ -1,6 +1,6 @@
 /** What a teller's or the chair's page establishes by itself about one board, before it signs anything. */
 import { Board, type EntrySource } from "../ballot/board.ts";
-import { type Bytes, type Json, type JsonObject, fromB64u, jcs, same } from "../ballot/encoding.ts";
+import { type Bytes, type Json, type JsonObject, fromB64u, jcs, parseCanonical, same } from "../ballot/encoding.ts";
 import { VotingError, ensure } from "../ballot/errors.ts";
 import type { OpenManifest } from "../ballot/manifest.ts";
 import { type Note, checkpointHash, countCosignatures, openCheckpoint } from "../ballot/note.ts";
@@ -92,24 +92,31 @@ export class BoardAudit {
    * Recomputes the whole tally from the board and returns its hash when the core is the same to the byte.
    * @throws VotingError `voting.tally`, `voting.share`, `voting.cosignatures`
    */
-  tally(core: JsonObject, closingText: string): { hash: Bytes; trustees: number[] } {
+  tally(announced: object, closingText: string): { hash: Bytes; trustees: number[] } {
+    const core = parseCanonical(jcs(announced)) as JsonObject;
     const { manifest, board } = this;
+    const { timeLimit } = manifest;
     const agg = this.aggregate();
-    const note = openClosing(board, closingText);
-    const { cosignQuorum, timeLimit } = manifest;
-    ensure(cosignatures(manifest, note) >= cosignQuorum, "voting.cosignatures", "The closing checkpoint has too few cosignatures.");
+    const closing = this.closingHash(closingText);
     const f = new Fields(core, "The tally", Object.keys(core));
     const countedAt = f.int("counted_at", board.closing?.at ?? 0, Math.min(timeLimit, MAX_TIME));
     const trustees = f.list("trustees", 0, 9).map((index) => (typeof index === "number" ? index : 0));
     const tooFew = board.cast < LEAST_CAST;
     const own = tallyCore(manifest, {
-      closing: checkpointHash(note.body), cast: board.cast, countedAt, trustees: tooFew ? [] : trustees,
+      closing, cast: board.cast, countedAt, trustees: tooFew ? [] : trustees,
       aggregate: tooFew ? null : agg.hash, counts: tooFew ? [] : this.counts(agg, trustees),
     });
     ensure(same(jcs(own), jcs(core)), "voting.tally", "The result that the server announces is not what this page has counted.");
     const hash = tallyHash(core);
     ensure(board.tallyHash === null || same(fromB64u(board.tallyHash), hash), "voting.tally", "The board names another result.");
     return { hash, trustees };
+  }
+
+  private closingHash(text: string): Bytes {
+    const note = openClosing(this.board, text);
+    const enough = cosignatures(this.manifest, note) >= this.manifest.cosignQuorum;
+    ensure(enough, "voting.cosignatures", "The closing checkpoint has too few cosignatures.");
+    return checkpointHash(note.body);
   }
 
   private counts(agg: Aggregate, trustees: readonly number[]): number[][] {

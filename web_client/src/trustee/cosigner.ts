@@ -1,6 +1,6 @@
 /** A cosigner's part: one closing checkpoint per vote, and only over ballots that this page has seen. */
 import { Board, type EntrySource } from "../ballot/board.ts";
-import { type Bytes, type Json, type JsonObject, b64u, same, fromB64u } from "../ballot/encoding.ts";
+import { type Bytes, type Json, b64u, same, fromB64u } from "../ballot/encoding.ts";
 import { ensure } from "../ballot/errors.ts";
 import { type OpenManifest, openManifest } from "../ballot/manifest.ts";
 import { cosign } from "../ballot/note.ts";
@@ -28,7 +28,8 @@ export interface CosignRequest {
 export interface TallyRequest {
   entries: readonly EntrySource[];
   closing: string;
-  core: JsonObject;
+  /** The tally core that the server announces. */
+  core: object;
   verifier: BallotVerifier;
 }
 
@@ -75,11 +76,17 @@ export class Cosigner {
     await this.keystore.updateCast({ ...cast, state: "included" });
   }
 
-  /** Recomputes the whole tally and signs it as chair: b64u. @throws VotingError `voting.tally` and what the board's checks throw */
+  /**
+   * Recomputes the whole tally from the board and signs it as chair: b64u.
+   * @throws VotingError `voting.tally`, `voting.second-closing` and what the board's checks throw
+   */
   async signTally({ entries, closing, core, verifier }: TallyRequest): Promise<string> {
     const key = await this.key();
     const audit = new BoardAudit(this.manifest, verifier);
     await audit.add(entries);
-    return b64u(await key.sign(audit.tally(core, closing).hash));
+    const { hash } = audit.tally(core, closing);
+    const signed = await this.keystore.decision<string>(`closing/${this.manifest.id}`);
+    ensure(signed === null || signed === openClosing(audit.board, closing).body, "voting.second-closing", "This device has signed another closing of this vote.");
+    return b64u(await key.sign(hash));
   }
 }

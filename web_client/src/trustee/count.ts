@@ -26,6 +26,8 @@ export interface CountOptions {
   /** This teller's number, from 1. */
   trustee: number;
   manifest: Bytes | Json;
+  /** When given, the manifest must belong to it. */
+  meeting?: string;
   port: BoardPort;
   verifier: BallotVerifier;
   /** Seconds since 1970. */
@@ -66,6 +68,7 @@ export class TellerCount {
   constructor(options: CountOptions) {
     this.options = options;
     this.manifest = openManifest(options.manifest);
+    ensure((options.meeting ?? this.manifest.meeting) === this.manifest.meeting, "voting.manifest", "This vote belongs to another meeting.");
     this.scope = { meeting: this.manifest.meeting, roll: this.manifest.roll, trustee: options.trustee };
     this.audit = new BoardAudit(this.manifest, options.verifier);
   }
@@ -182,23 +185,24 @@ export class TellerCount {
   }
 
   /**
-   * Recomputes the announced tally from the board and signs it; null when it was counted with other tellers' shares.
-   * @throws VotingError `voting.tally` when the announcement differs in anything
+   * Recomputes the announced tally from the board and signs it.
+   * @throws VotingError `voting.tally` when it differs in anything, or names other tellers than this one
    */
-  signTally(core: JsonObject): Promise<{ trustee: number; sig: string } | null> {
+  signTally(core: object): Promise<{ trustee: number; sig: string }> {
     return this.serial.run(async () => {
       await this.fetch();
       const { trustee } = this.options;
       ensure(this.closingText !== null, "voting.board-order", "The vote is not closed.");
       const { hash, trustees } = this.audit.tally(core, this.closingText);
-      if (trustees.length > 0 && !trustees.includes(trustee)) return null;
+      const asked = trustees.length === 0 || trustees.includes(trustee);
+      ensure(asked, "voting.tally", "This result was counted with other tellers' shares; they sign it.");
       const sig = await (await this.signer()).sign(hash);
       return { trustee, sig: b64u(sig) };
     });
   }
 
   /** The tally hash recomputed by this page, b64u, for display. @throws VotingError like `signTally` */
-  checkTally(core: JsonObject): string {
+  checkTally(core: object): string {
     ensure(this.closingText !== null, "voting.board-order", "The vote is not closed.");
     return b64u(this.audit.tally(core, this.closingText).hash);
   }

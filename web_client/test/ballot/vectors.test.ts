@@ -304,7 +304,7 @@ test("rules", () => {
   assert.ok(cases.length > 100);
   for (const one of cases) {
     const questions = one.questions.map(({ type, options }) => ({ type, text: "?", options: Array.from({ length: options }, (_, i) => `${i}`) }));
-    const manifest = { ...base, questions, rules: one.rules, present: one.present, rollSize: one.roll };
+    const manifest: OpenManifest = { ...base, questions, rules: one.rules, present: one.present, rollSize: one.roll };
     assert.equal(quorumMet(manifest), one.met);
     assert.deepEqual(evaluate(manifest, one.counts, one.cast), one.outcome, JSON.stringify(one));
   }
