@@ -237,11 +237,11 @@ async def _speak(meeting: Meeting) -> int:
         await listener.connect("recv")
         capabilities = await meeting.persons[SPEAKERS].media("capabilities", {})
         listed = await meeting.persons[SPEAKERS].media("list", {})
-        for producer in (one for one in listed["producers"] if one["kind"] == "audio"):
+        for slot in listed["slots"]:
             request = {
                 "transport_id": listener.transport_id,
-                "producer_id": producer["producer_id"],
-                "rtpCapabilities": capabilities["rtp_capabilities"],
+                "producer_id": slot["producer_id"],
+                "rtpCapabilities": capabilities["rtpCapabilities"],
             }
             consumer = await meeting.persons[SPEAKERS].media("consume", request)
             await meeting.persons[SPEAKERS].media("resume_consumer", {"consumer_id": consumer["id"]})

@@ -39,8 +39,16 @@ def _certificate() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "folkmoot-demo")])
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), start)
-    return builder.not_valid_after(start + datetime.timedelta(days=30)).sign(key, hashes.SHA256()), key
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=30))
+    )
+    return builder.sign(key, hashes.SHA256()), key
 
 
 class MediaPeer(asyncio.DatagramProtocol):
