@@ -125,6 +125,7 @@ class Server:
         self._links = folder / "links.json"
         self._extra = tuple(extra)
         self._process: subprocess.Popen[bytes] | None = None
+        self._groups: set[int] = set()
 
     def command(self) -> list[str]:
         """Return the command line."""
@@ -144,11 +145,12 @@ class Server:
             )
 
     async def start(self) -> None:
-        """Start and return when ``/healthz`` answers 200; raise :class:`ServerFailed` otherwise."""
+        """Start and return when ``/healthz`` answers 200 and the links are written, else raise :class:`ServerFailed`."""
         assert self._process is None, "already running"
         self._process = self._spawn()
+        self._groups.add(self._process.pid)
         deadline = asyncio.get_running_loop().time() + START_DEADLINE_S
-        while not await asyncio.to_thread(self._healthy):
+        while not (await asyncio.to_thread(self._healthy) and self._links.exists()):
             if self._process.poll() is not None:
                 raise ServerFailed(f"server ended with {self._process.returncode}:\n{self.tail()}")
             if asyncio.get_running_loop().time() > deadline:
@@ -176,13 +178,14 @@ class Server:
         return self._process.pid
 
     def children(self) -> list[int]:
-        """Return the process ids of the server's direct children: its media workers."""
+        """Return the process ids of the media workers, also of those that outlived an earlier start."""
         found = []
         for path in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 after_name = path.read_text().rpartition(")")[2].split()
-                if int(after_name[1]) == self.pid:
-                    found.append(int(path.parent.name))
+                state, group, pid = after_name[0], int(after_name[2]), int(path.parent.name)
+                if group in self._groups and pid not in self._groups and state != "Z":
+                    found.append(pid)
         return sorted(found)
 
     async def kill(self) -> None:
@@ -190,13 +193,14 @@ class Server:
         await self._end(signal.SIGKILL)
 
     async def stop(self) -> None:
-        """Ask the server to end (SIGTERM), wait, then see that none of its children stays."""
-        if self._process is None:
-            return
-        group = self._process.pid
-        await self._end(signal.SIGTERM)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
+        """Ask the server to end (SIGTERM), wait, then see that no process of any of its starts stays."""
+        try:
+            await self._end(signal.SIGTERM)
+        finally:
+            for group in self._groups:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
+            self._groups.clear()
 
     async def _end(self, number: signal.Signals) -> None:
         if self._process is None:
@@ -219,7 +223,7 @@ class Server:
 
     def links(self) -> list[dict[str, str]]:
         """Return the enrolment links: dicts with ``role``, ``name`` and ``url``."""
-        return list(json.loads(self._links.read_text()))
+        return list(json.loads(self._links.read_text())["links"])
 
     def link(self, role: str, number: int = 0) -> str:
         """Return the enrolment URL of the ``number``-th person with ``role``."""
