@@ -145,7 +145,7 @@ class Server:
             )
 
     async def start(self) -> None:
-        """Start and return when ``/healthz`` answers 200 and the links are written, else raise :class:`ServerFailed`."""
+        """Start and return when ``/healthz`` answers 200 and the links are written; else :class:`ServerFailed`."""
         assert self._process is None, "already running"
         self._process = self._spawn()
         self._groups.add(self._process.pid)
