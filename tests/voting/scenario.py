@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_voting import (
@@ -246,21 +248,35 @@ class Meeting:
         ]
         return self.finish(opened, ballots, at)
 
-    def finish(self, opened: Manifest, ballots: list[JsonObject], at: int) -> Election:
-        """Close, cosign, count and sign."""
+    def finish(
+        self,
+        opened: Manifest,
+        ballots: list[JsonObject],
+        at: int,
+        spoil: Mapping[str, Callable[[Any], Any]] | None = None,
+    ) -> Election:
+        """Close, cosign, count and sign.
+
+        `spoil` changes what a dishonest server or trustee would: "board" (ballots), "cast" (number in
+        the closing entry), "closing" (note with cosignatures), "box" (intents and shares), "core", "tally".
+        """
+        touch = spoil or {}
         entries = [board.opening_entry(opened.json)]
         opening = self._checkpoint(opened, entries)
         self.record("opened", at, opening.checkpoint.hash())
-        entries += [board.ballot_entry(one) for one in ballots]
-        entries.append(board.closing_entry(len(ballots), at + 60))
+        entries += [board.ballot_entry(one) for one in touch.get("board", _same)(ballots)]
+        cast = touch.get("cast", _same)(len(ballots))
+        entries.append(board.closing_entry(cast, at + 60))
         closing = self._checkpoint(opened, entries)
         for statement, person in self.cosigners()[: opened.cosign_quorum]:
             line = merkle_log.cosign(closing.checkpoint, statement["name"], person.cosigner, at + 70)
             closing = closing.with_signature(line)
+        closing = touch.get("closing", _same)(closing)
         self.record("closed", at + 60, closing.checkpoint.hash())
         decoded = [ballot.decode_answers(opened, ballot.Ballot.from_json(one)) for one in ballots]
         total = tally.aggregate(opened, decoded)
-        shares = self._open_box(opened, closing, total, entries) if len(ballots) >= 3 else {}
+        box, shares = self._open_box(opened, closing, total) if len(ballots) >= 3 else ([], {})
+        entries += touch.get("box", _same)(box)
         counts = tally.combine(opened, total, shares, len(ballots)) if shares else []
         core = tally.make_core(
             opened,
@@ -271,19 +287,24 @@ class Meeting:
             trustees=sorted(shares),
             counted_at=at + 90,
         )
+        core = touch.get("core", _same)(core)
         digest = tally.tally_hash(core)
-        signed = tally.make_tally(
-            core,
-            server=signing.sign(self.server, digest),
-            chair=signing.sign(self.persons[0].cosigner, digest),
-            trustees={index: self.trustees[index - 1].sign(digest) for index in shares},
-        )
+        signed = touch.get("tally", _same)(self.sign_tally(core))
         entries.append(board.tally_entry(digest))
         final = self._checkpoint(opened, entries)
         self.record("tally", at + 90, digest)
         election = Election(opened, ballots, entries, opening.text(), closing.text(), final.text(), signed, total)
         self.elections.append(election)
         return election
+
+    def sign_tally(self, core: JsonObject) -> JsonObject:
+        digest = tally.tally_hash(core)
+        return tally.make_tally(
+            core,
+            server=signing.sign(self.server, digest),
+            chair=signing.sign(self.persons[0].cosigner, digest),
+            trustees={index: self.trustees[index - 1].sign(digest) for index in core["trustees"]},
+        )
 
     def _checkpoint(self, opened: Manifest, entries: list[JsonObject]) -> merkle_log.Note:
         leaves = board.entry_leaves(entries)
@@ -295,19 +316,15 @@ class Meeting:
         opened: Manifest,
         closing: merkle_log.Note,
         total: tally.Aggregate,
-        entries: list[JsonObject],
-    ) -> dict[int, list[list[JsonObject]]]:
-        shares = {}
-        for one in self.trustees[1:]:
-            entries.append(
-                board.intent_entry(one.index, opened.hash, closing.checkpoint.hash(), total.hash, one.seed)
-            )
-            secret = one.secret_share(self.keygen)
-            parts = tally.partial_decrypt(opened, total, one.index, secret, self.rng)
+    ) -> tuple[list[JsonObject], dict[int, list[list[JsonObject]]]]:
+        entries, shares = [], {}
+        for one in self.trustees[1 : self.threshold + 1]:
+            head = closing.checkpoint.hash()
+            entries.append(board.intent_entry(one.index, opened.hash, head, total.hash, one.seed))
+            parts = tally.partial_decrypt(opened, total, one.index, one.secret_share(self.keygen), self.rng)
             entries.append(board.share_entry(one.index, opened.hash, total.hash, parts, one.seed))
-            if len(shares) < self.threshold:
-                shares[one.index] = parts
-        return shares
+            shares[one.index] = parts
+        return entries, shares
 
     def bundle(self) -> bundle.Bundle:
         leaves = board.entry_leaves(self.ledger_entries)
@@ -337,6 +354,10 @@ class Meeting:
             trustees=self.trustee_statements,
             cosigners=self.cosigner_statements,
         )
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def small_meeting() -> Meeting:
