@@ -37,8 +37,6 @@ class Accepted:
 
     credential: str
     manifest_hash: bytes
-    time_limit: int
-    opened_at: int
     leaf: bytes
     entry: bytes
     points: frozenset[bytes]
@@ -80,8 +78,6 @@ def check(arrival: Arrival) -> Accepted:
     return Accepted(
         credential=b64u(arrival.ballot.credential),
         manifest_hash=manifest.hash,
-        time_limit=manifest.time_limit,
-        opened_at=manifest.opened_at,
         leaf=checked.leaf,
         entry=jcs(ballot_entry(arrival.ballot.json)),
         points=checked.points,
@@ -115,14 +111,14 @@ def cast(
     state = follow(stored.state, Verb.CAST)
     if state is Phase.CLOSING and now > stored.closes_at:
         raise WrongState("ballot.election-not-open", "The ballot came after the end of the grace.")
-    require_time(ballot.opened_at, ballot.time_limit, now)
+    require_time(stored.time_limit, now)
     _require_own(tx, meeting, session, ballot.credential)
     if not elections.take_seat(tx, election, ballot.credential, ballot.leaf):
         _require_seat(tx, election, ballot.credential)
     if not board.add_points(tx, election, ballot.points):
         raise Refused("ballot.point-repeated", "A part of this ballot is copied from another ballot.")
     # The same time for every ballot of an election: a promise must not tell when its ballot came.
-    promise = make_promise(ballot.manifest_hash, ballot.leaf, ballot.time_limit, notary.seed)
+    promise = make_promise(ballot.manifest_hash, ballot.leaf, stored.time_limit, notary.seed)
     board.add_pending(tx, election, ballot.leaf, ballot.entry, json.dumps(promise, sort_keys=True))
     body = {"election": election, "count": elections.cast_count(tx, election)}
     events.append(tx, meeting, "BallotAccepted", now, body)

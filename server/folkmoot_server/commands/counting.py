@@ -175,7 +175,7 @@ def _finish_count(
     notary: Notary,
     now: int,
 ) -> None:
-    require_time(manifest.opened_at, manifest.time_limit, now)
+    require_time(stored.time_limit, now)
     cast = elections.cast_count(tx, stored.id)
     with protocol_checked():
         counts = tally.combine(manifest, total, shares, cast) if total is not None else []

@@ -130,6 +130,7 @@ def open_election(
         state,
         manifest=manifest.json,
         electorate=electorate,
+        time_limit=manifest.time_limit,
         opening_checkpoint=note.text(),
         checkpoint=note.text(),
     )

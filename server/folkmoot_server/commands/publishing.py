@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.elections import Phase, Verb, follow, shuffled
+from folkmoot_server.domain.elections import EXPIRING, Phase, Verb, follow, shuffled
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.storage import board, elections, events, ledger
@@ -14,11 +14,27 @@ from folkmoot_voting.encoding import jcs
 
 
 def work_is_due(tx: Connection, now: int, batch_min: int) -> bool:
-    """Whether `publish_batches` or `seal_closing` would change anything."""
-    return any(
-        _is_over(one, now) or board.pending_count(tx, one.id) >= batch_min
-        for one in elections.in_states(tx, Phase.OPEN, Phase.CLOSING)
-    )
+    """Whether `publish_batches`, `seal_closing` or `expire` would change anything."""
+    for election, state, closes_at, time_limit in elections.clocks(tx, *EXPIRING):
+        if now > time_limit or (state is Phase.CLOSING and now > closes_at):
+            return True
+        if state in (Phase.OPEN, Phase.CLOSING) and board.pending_count(tx, election) >= batch_min:
+            return True
+    return False
+
+
+def expire(tx: Connection, now: int) -> int:
+    """Declare void each election that was not counted within its time limit; return how many.
+
+    Its ballots stay sealed for ever, and the meeting can be closed.
+    """
+    expired = 0
+    for stored in elections.in_states(tx, *EXPIRING):
+        if now > stored.time_limit:
+            elections.save(tx, stored, follow(stored.state, Verb.EXPIRE))
+            events.append(tx, stored.meeting, "ElectionVoided", now, {"election": stored.id})
+            expired += 1
+    return expired
 
 
 def publish_batches(tx: Connection, now: int, *, batch_min: int, notary: Notary, rng: Rng) -> int:

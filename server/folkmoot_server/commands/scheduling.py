@@ -7,7 +7,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from folkmoot_server.commands.publishing import publish_batches, seal_closing, work_is_due
+from folkmoot_server.commands.publishing import expire, publish_batches, seal_closing, work_is_due
 from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.storage.database import StoreClosedError
 
@@ -47,6 +47,7 @@ class VoteScheduler:
         batch_min = settings.publish_batch_min
         if not await context.database.read(lambda tx: work_is_due(tx, now, batch_min)):
             return
+        await context.database.write(lambda tx: expire(tx, now))
         if now >= self._publish_at:
             self._publish_at = now + settings.publish_every_s
             await context.database.write(

@@ -27,6 +27,7 @@ class Phase(StrEnum):
     COUNTED = "counted"
     DECLARED = "declared"
     TOO_FEW = "too-few"
+    VOID = "void"
 
 
 class Verb(StrEnum):
@@ -46,6 +47,7 @@ class Verb(StrEnum):
     SIGN = "sign the tally"
     DECLARE = "declare"
     DECLARE_TOO_FEW = "declare too few"
+    EXPIRE = "expire"
 
 
 NEXT: Final[Mapping[tuple[Phase, Verb], Phase]] = MappingProxyType(
@@ -71,9 +73,15 @@ NEXT: Final[Mapping[tuple[Phase, Verb], Phase]] = MappingProxyType(
         (Phase.COUNTED, Verb.SIGN): Phase.COUNTED,
         (Phase.COUNTED, Verb.DECLARE): Phase.DECLARED,
         (Phase.COUNTED, Verb.DECLARE_TOO_FEW): Phase.TOO_FEW,
+        # What is counted in time may be signed later; everything else is void after the time limit.
+        (Phase.OPEN, Verb.EXPIRE): Phase.VOID,
+        (Phase.CLOSING, Verb.EXPIRE): Phase.VOID,
+        (Phase.CLOSED, Verb.EXPIRE): Phase.VOID,
+        (Phase.COUNTING, Verb.EXPIRE): Phase.VOID,
     }
 )
 FINISHED: Final = frozenset({Phase.DECLARED, Phase.TOO_FEW})
+EXPIRING: Final = frozenset(phase for phase, verb in NEXT if verb is Verb.EXPIRE)
 RUNNING: Final = frozenset({Phase.OPEN, Phase.CLOSING, Phase.CLOSED, Phase.COUNTING, Phase.COUNTED})
 
 
@@ -91,13 +99,13 @@ def follow(phase: Phase, verb: Verb) -> Phase:
     return following
 
 
-def require_time(opened_at: int, time_limit: int, now: int) -> None:
+def require_time(time_limit: int, now: int) -> None:
     """Refuse to go on with an election whose time limit has passed (voting.md section 5).
 
     Raises:
         WrongState: the election is void.
     """
-    if not opened_at <= now <= time_limit:
+    if now > time_limit:
         raise WrongState("election.time-limit", "The time limit of this election has passed; it is void.")
 
 

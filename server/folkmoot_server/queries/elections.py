@@ -26,7 +26,7 @@ def manifest(tx: Connection, meeting: str, election: str) -> dict[str, Any]:
         NotFound: no such election, or it was not opened.
     """
     stored = elections.get(tx, meeting, election)
-    return {"manifest": stored.manifest, "electorate": stored.electorate}
+    return {"manifest": stored.manifest, "electorate": elections.electorate(tx, election)}
 
 
 def tally(tx: Connection, meeting: str, election: str) -> dict[str, Any]:
@@ -62,8 +62,6 @@ def signatures(tx: Connection, stored: StoredElection, counted: dict[str, Any]) 
 
 
 def _summary(tx: Connection, stored: StoredElection, owned: set[str]) -> dict[str, Any]:
-    electorate = stored.electorate
-    mine = [one["credential"] for one in electorate if one["credential"] in owned]
     counted = stored.tally
     return {
         "election": stored.id,
@@ -74,8 +72,8 @@ def _summary(tx: Connection, stored: StoredElection, owned: set[str]) -> dict[st
         "options": stored.options,
         "majority": stored.majority,
         "state": stored.state.value,
-        "electorate_size": len(electorate),
+        "electorate_size": stored.manifest["electorate_size"] if stored.manifest_text else 0,
         "cast": elections.cast_count(tx, stored.id),
-        "voted": any(elections.seat_leaf(tx, stored.id, credential)[1] is not None for credential in mine),
+        "voted": any(elections.seat_leaf(tx, stored.id, credential)[1] is not None for credential in owned),
         "result": None if counted is None else counted["core"],
     }

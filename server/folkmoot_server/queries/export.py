@@ -84,7 +84,7 @@ def _files(tx: Connection, stored: StoredElection) -> bundle.ElectionFiles:
 
 
 def _annex(tx: Connection, meeting: str, finished: list[StoredElection]) -> bytes:
-    electorates = {one.id: {seat["credential"] for seat in one.electorate} for one in finished}
+    electorates = {one.id: {seat["credential"] for seat in elections.electorate(tx, one.id)} for one in finished}
     checkins: list[dict[str, Any]] = [
         {
             **one.statement,

@@ -12,6 +12,9 @@ from folkmoot_server.domain.elections import RUNNING, Phase
 from folkmoot_server.domain.errors import Conflict, NotFound
 from folkmoot_server.storage import schema
 
+# A national electorate's list is large and seldom needed: it has a function of its own.
+_COLUMNS = [column for column in schema.election.c if column.name != "electorate"]
+
 
 @dataclass(frozen=True, slots=True)
 class StoredElection:
@@ -28,7 +31,7 @@ class StoredElection:
     state: Phase
     position: int
     manifest_text: str
-    electorate_text: str
+    time_limit: int
     closes_at: int
     aggregate_text: str
     tally_text: str
@@ -47,11 +50,6 @@ class StoredElection:
         if not self.manifest_text:
             raise NotFound("election.not-opened", "This election has not been opened.")
         return dict(json.loads(self.manifest_text))
-
-    @property
-    def electorate(self) -> list[dict[str, Any]]:
-        """The list behind the manifest's electorate hash; empty for a draft."""
-        return list(json.loads(self.electorate_text or "[]"))
 
     @property
     def aggregate(self) -> dict[str, Any] | None:
@@ -85,25 +83,42 @@ def get(tx: Connection, meeting: str, election: str) -> StoredElection:
         NotFound: the meeting has no such election.
     """
     row = tx.execute(
-        select(schema.election).where(schema.election.c.id == election, schema.election.c.meeting == meeting)
+        select(*_COLUMNS).where(schema.election.c.id == election, schema.election.c.meeting == meeting)
     ).first()
     if row is None:
         raise NotFound("election.unknown", "There is no such election in this meeting.")
     return _election(row)
 
 
+def electorate(tx: Connection, election: str) -> list[dict[str, Any]]:
+    """The list behind the manifest's electorate hash; empty for a draft."""
+    text = tx.execute(select(schema.election.c.electorate).where(schema.election.c.id == election)).scalar()
+    return list(json.loads(text)) if text else []
+
+
 def of_meeting(tx: Connection, meeting: str) -> list[StoredElection]:
     """All elections of a meeting in the order of drafting."""
     rows = tx.execute(
-        select(schema.election).where(schema.election.c.meeting == meeting).order_by(schema.election.c.position)
+        select(*_COLUMNS).where(schema.election.c.meeting == meeting).order_by(schema.election.c.position)
     )
     return [_election(row) for row in rows]
 
 
 def in_states(tx: Connection, *states: Phase) -> list[StoredElection]:
     """Every election of the installation that is in one of these states."""
-    rows = tx.execute(select(schema.election).where(schema.election.c.state.in_([state.value for state in states])))
+    rows = tx.execute(select(*_COLUMNS).where(schema.election.c.state.in_([state.value for state in states])))
     return [_election(row) for row in rows]
+
+
+def clocks(tx: Connection, *states: Phase) -> list[tuple[str, Phase, int, int]]:
+    """(id, state, closes_at, time_limit) of every election in these states, 0 for a time not set."""
+    table = schema.election.c
+    rows = tx.execute(
+        select(table.id, table.state, table.closes_at, table.time_limit).where(
+            table.state.in_([state.value for state in states])
+        )
+    )
+    return [(row.id, Phase(row.state), row.closes_at or 0, row.time_limit or 0) for row in rows]
 
 
 def is_running(tx: Connection, meeting: str) -> bool:
@@ -225,7 +240,7 @@ def _election(row: Row[Any]) -> StoredElection:
         state=Phase(row.state),
         position=row.position,
         manifest_text=row.manifest or "",
-        electorate_text=row.electorate or "",
+        time_limit=row.time_limit or 0,
         closes_at=row.closes_at or 0,
         aggregate_text=row.aggregate or "",
         tally_text=row.tally or "",

@@ -267,6 +267,7 @@ election = Table(
     Column("position", Integer, nullable=False),
     Column("manifest", Text),
     Column("electorate", Text),
+    Column("time_limit", Integer),
     Column("closes_at", Integer),
     Column("aggregate", Text),
     Column("tally", Text),

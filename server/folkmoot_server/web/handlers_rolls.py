@@ -6,10 +6,11 @@ from aiohttp import web
 
 from folkmoot_server.commands import check_in, rolls
 from folkmoot_server.domain.ids import b64u
+from folkmoot_server.queries import ledger
 from folkmoot_server.queries import rolls as roll_queries
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.middleware import current
-from folkmoot_server.web.parsing import Empty, read
+from folkmoot_server.web.parsing import Empty, query_number, read
 from folkmoot_server.web.votes_bodies import CheckInBody, FreezeBody, notary, require_reader, signed_json
 from folkmoot_voting.assertion import RelyingParty
 
@@ -44,6 +45,14 @@ async def show(request: web.Request) -> web.Response:
         lambda tx: roll_queries.roll(tx, meeting, require_reader(tx, meeting, request))
     )
     return web.json_response(answer)
+
+
+async def show_ledger(request: web.Request) -> web.Response:
+    """GET ledger?from=N&to=M: the server key and the proof that the larger log continues the smaller."""
+    old, new = query_number(request, "from"), query_number(request, "to")
+    proof = await request.app[CONTEXT].database.read(lambda tx: ledger.consistency(tx, old, new))
+    owner = notary(request)
+    return web.json_response({"origin": owner.ledger_origin, "key": b64u(owner.key), "proof": proof})
 
 
 async def begin(request: web.Request) -> web.Response:

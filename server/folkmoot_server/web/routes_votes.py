@@ -21,6 +21,7 @@ def add_routes(app: web.Application) -> None:
             web.post(MEETING + "/roll/prepare", rolls.prepare),
             web.post(MEETING + "/roll/freeze", rolls.freeze),
             web.get(MEETING + "/roll", rolls.show),
+            web.get("/api/ledger", rolls.show_ledger),
             web.post(MEETING + "/check-in/begin", rolls.begin),
             web.post(MEETING + "/check-in/finish", rolls.finish),
             web.get(MEETING + "/keygen", keys.show),
