@@ -54,18 +54,20 @@ class PageServer:
         app.router.add_get("/", self._page)
         app.router.add_get("/page.js", self._serve_script)
         app.router.add_get("/link", self._link)
-        self._runner = web.AppRunner(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=2.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://localhost:{self._runner.addresses[0][1]}/"
 
     async def stop(self) -> None:
+        for socket in list(self._sockets.values()):
+            await socket.close()
+        for task in self._tasks:
+            task.cancel()
         await self.signalling.close()
         await self.pool.close()
         if self._runner is not None:
-            for task in self._tasks:
-                task.cancel()
             await self._runner.cleanup()
 
     async def _page(self, _request: web.Request) -> web.Response:

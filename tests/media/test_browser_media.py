@@ -1,0 +1,178 @@
+"""Real Chromium pages publish and play through a real worker."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright
+from tests.media.page_server import ROOM, PageServer, bundle_page
+from tools import house
+
+pytestmark = pytest.mark.browser
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+)
+ALLOW_DEVICES = "--use-fake-ui-for-media-stream"
+FRAMES_FROM_ALL = """
+async (wanted) => {
+  const { inbound } = await folkmoot.room.stats();
+  const videos = inbound.filter((entry) => entry.kind === 'video' && entry.framesDecoded > 5);
+  const voices = inbound.filter((entry) => entry.kind === 'audio' && entry.audioEnergy > 0.01);
+  return videos.length >= wanted && voices.length >= wanted;
+}
+"""
+WIDTHS = """
+async () => {
+  const { inbound } = await folkmoot.room.stats();
+  return inbound.filter((entry) => entry.kind === 'video').map((entry) => entry.frameWidth);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bundle_page(tmp_path_factory.mktemp("page"))
+
+
+@pytest_asyncio.fixture
+async def server(script: Path, tmp_path: Path) -> AsyncIterator[PageServer]:
+    running = PageServer(script, tmp_path / "run")
+    await running.start()
+    yield running
+    await running.stop()
+
+
+async def launch(*extra: str) -> AsyncIterator[Browser]:
+    chromium = house.find_chromium()
+    assert chromium is not None, "these tests need Chromium"
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=chromium, args=[*FLAGS, *extra])
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async for running in launch(ALLOW_DEVICES):
+        yield running
+
+
+@pytest_asyncio.fixture
+async def browser_without_devices() -> AsyncIterator[Browser]:
+    async for running in launch("--deny-permission-prompts"):
+        yield running
+
+
+async def enter(browser: Browser, server: PageServer, seat: str) -> Page:
+    page = await browser.new_page()
+    await page.goto(f"{server.url}?seat={seat}")
+    await page.click("button")
+    await page.wait_for_function("folkmoot.room.state === 'connected'")
+    return page
+
+
+async def until(page: Page, predicate: str, argument: object = None, seconds: float = 30.0) -> None:
+    """Evaluate an asynchronous predicate until it is true (wait_for_function takes a promise for true)."""
+    async with asyncio.timeout(seconds):
+        while await page.evaluate(predicate, argument) is not True:
+            await asyncio.sleep(0.2)
+
+
+async def publish(page: Page, width: int, height: int) -> None:
+    await page.evaluate("folkmoot.room.publishMicrophone()")
+    size = {"width": width, "height": height, "frameRate": 10}
+    await page.evaluate("(size) => folkmoot.room.publishCamera(size)", size)
+
+
+async def test_two_publishers_and_a_listener(browser: Browser, server: PageServer) -> None:
+    anna, bela, listener = [await enter(browser, server, seat) for seat in ("anna", "bela", "cleo")]
+    await publish(anna, 960, 540)
+    await publish(bela, 640, 360)
+    await until(listener, FRAMES_FROM_ALL, 2)
+    await until(anna, FRAMES_FROM_ALL, 1)
+    assert await listener.evaluate("folkmoot.videos()") == ["anna/camera", "bela/camera"]
+    log = await listener.evaluate("folkmoot.log")
+    assert {line.split()[2] for line in log if line.startswith("speaker") and line[-1] != "-"} == {"anna", "bela"}
+    assert (await listener.evaluate("folkmoot.room.stats()"))["srtpCipher"] == "SRTP_AEAD_AES_128_GCM"
+
+    # All three sizes are sent, and the listener's picture changes with its wish.
+    await until(
+        anna,
+        "async () => (await folkmoot.room.stats()).outbound.filter((o) => o.rid && o.frameWidth > 0).length === 3",
+    )
+    await until(listener, f"async () => (await ({WIDTHS})()).includes(960)")
+    await listener.evaluate("folkmoot.room.setPreferredLayer('anna', 0)")
+    await until(listener, f"async () => (await ({WIDTHS})()).includes(240)")
+    before = max(entry["framesDecoded"] for entry in (await listener.evaluate("folkmoot.room.stats()"))["inbound"])
+    await until(
+        listener,
+        "async (n) => (await folkmoot.room.stats()).inbound.filter((e) => e.framesDecoded > n + 10).length > 0",
+        before,
+    )
+    lost = [entry["packetsLost"] for entry in (await listener.evaluate("folkmoot.room.stats()"))["inbound"]]
+    assert sum(lost) == 0, "an unbroken sequence looks like no loss at all"
+
+
+async def test_media_comes_back_when_the_worker_is_killed(browser: Browser, server: PageServer) -> None:
+    anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
+    await publish(anna, 640, 360)
+    await until(listener, FRAMES_FROM_ALL, 1)
+    (killed,) = server.pool.pids
+    os.kill(killed, signal.SIGKILL)
+    await listener.wait_for_function("folkmoot.log.includes('state rebuilding')", timeout=10_000)
+    # The new transports' counters start at zero, so frames and energy here are new ones.
+    await until(
+        listener,
+        f"async () => folkmoot.room.state === 'connected' && await ({FRAMES_FROM_ALL})(1)",
+        seconds=10.0,
+    )
+    (running,) = server.pool.pids
+    assert running != killed
+    assert (None, "room_reset", {}) in server.events
+
+
+async def test_the_chairs_mute_silences_a_voice_and_lifting_it_brings_it_back(
+    browser: Browser, server: PageServer
+) -> None:
+    anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
+    await anna.evaluate("folkmoot.room.publishMicrophone()")
+    await listener.wait_for_function("folkmoot.log.includes('speaker 1 anna')", timeout=20_000)
+    await server.signalling.mute(ROOM, "anna", True)
+    await listener.wait_for_function("folkmoot.log.at(-1) === 'speaker 1 -'", timeout=10_000)
+    await anna.wait_for_function("folkmoot.log.includes('muted true')", timeout=10_000)
+    await server.signalling.mute(ROOM, "anna", False)
+    await listener.wait_for_function("folkmoot.log.at(-1) === 'speaker 1 anna'", timeout=10_000)
+
+
+async def test_muting_oneself_sends_nothing(browser: Browser, server: PageServer) -> None:
+    anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
+    await anna.evaluate("folkmoot.room.publishMicrophone()")
+    await listener.wait_for_function("folkmoot.log.includes('speaker 1 anna')", timeout=20_000)
+    await anna.evaluate("folkmoot.room.setMuted(true)")
+    await listener.wait_for_function("folkmoot.log.at(-1) === 'speaker 1 -'", timeout=10_000)
+    sent = "async () => (await folkmoot.room.stats()).outbound[0].packetsSent"
+    first = await anna.evaluate(sent)
+    await anna.evaluate("folkmoot.room.setMuted(false)")
+    await until(anna, f"async (n) => await ({sent})() > n + 10", first)
+    await listener.wait_for_function("folkmoot.log.at(-1) === 'speaker 1 anna'", timeout=10_000)
+
+
+async def test_a_refused_camera_is_a_typed_error_and_the_room_goes_on(
+    browser_without_devices: Browser, server: PageServer
+) -> None:
+    page = await enter(browser_without_devices, server, "anna")
+    code = await page.evaluate("folkmoot.room.publishCamera().then(() => 'sent', (error) => error.code)")
+    assert code == "media.permission-denied"
+    assert await page.evaluate("folkmoot.room.state") == "connected"
+    assert not await page.evaluate("folkmoot.room.isPublishing('camera')")
