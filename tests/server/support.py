@@ -1,0 +1,208 @@
+"""A running server with real sockets and SQLite, members with software passkeys, and a clock that tests move."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from folkmoot_config.settings import Settings
+from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation, enrolment_url
+from folkmoot_server.demo import votes
+from folkmoot_server.demo.client import Person
+from folkmoot_server.realtime.media_signalling import MediaSignalling
+from folkmoot_server.realtime.sockets import Realtime
+from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
+from folkmoot_server.storage.database import Database
+from folkmoot_server.web import routes, routes_votes
+from folkmoot_server.web.context import CONTEXT, Context
+from folkmoot_server.web.middleware import MIDDLEWARES
+from folkmoot_voting import challenges
+from folkmoot_voting.encoding import unb64u
+
+START = 1_790_000_000
+PEOPLE = (
+    NewPerson("Lan Nguyen", None, ("chair",)),
+    NewPerson("Jonas Keller", None, ("secretary", "registrar")),
+    NewPerson("Ana Silva", None, ("teller",)),
+    NewPerson("Paul Martin", None, ("teller",)),
+    NewPerson("Amira Haddad", None, ("teller",)),
+    NewPerson("Karin Vogel", None, ("auditor",)),
+    NewPerson("Binh Tran", "Upper village", ()),
+    NewPerson("Greta Weber", "Lower village", ()),
+)
+
+
+class Clock:
+    """Seconds that move only when a test says so."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def __call__(self) -> int:
+        return self.at
+
+
+@dataclass
+class House:
+    """One installation with its people."""
+
+    settings: Settings
+    clock: Clock
+    context: Context
+    realtime: Realtime
+    links: list[EnrolmentLink]
+    people: dict[str, Person] = field(default_factory=dict)
+    strangers: list[Person] = field(default_factory=list)
+    meeting: str = ""
+    items: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Person:
+        """People by first name in small letters, and by their office."""
+        office = {"chair": "lan", "secretary": "jonas", "auditor": "karin"}.get(name, name)
+        if office not in self.people:
+            raise AttributeError(name)
+        return self.people[office]
+
+    @property
+    def origin(self) -> str:
+        return self.settings.public_url
+
+    def path(self, rest: str = "") -> str:
+        return f"/api/meetings/{self.meeting}{rest}"
+
+    def stranger(self, name: str = "stranger") -> Person:
+        """Somebody with a browser and no session."""
+        person = Person(self.origin, name)
+        self.strangers.append(person)
+        return person
+
+    def link(self, name: str) -> str:
+        found = next(link for link in self.links if link.name.lower().startswith(name))
+        return enrolment_url(self.origin, found.token)
+
+    async def enrol(self, *names: str) -> None:
+        """Enrol people by first name, or everybody."""
+        for link in self.links:
+            first = link.name.split()[0].lower()
+            if first in self.people or (names and first not in names):
+                continue
+            person = self.people[first] = Person(self.origin, link.name)
+            await person.enrol(enrolment_url(self.origin, link.token))
+
+    async def draft(self, **changes: Any) -> str:
+        """Write down a meeting of the whole organisation."""
+        units = (await self.people["jonas"].get("/api/organisation"))["units"]
+        body = {
+            "title": "Annual general meeting",
+            "unit": units[0]["id"],
+            "starts_at": START,
+            "time_zone": "Europe/Berlin",
+            "agenda": [{"title": "Budget"}, {"title": "Any other business"}],
+            "quorum": {"num": 1, "den": 2},
+            **changes,
+        }
+        self.meeting = (await self.people["jonas"].post("/api/meetings", body))["id"]
+        self.items = [item["id"] for item in (await self.view("jonas"))["agenda"]]
+        return self.meeting
+
+    async def begin(self) -> None:
+        """Draft, convene, freeze the roll and begin check-in."""
+        await self.draft()
+        await self.command("jonas", "convene")
+        await votes.freeze_roll(self.people["jonas"], self.meeting)
+        await self.command("lan", "begin-check-in")
+
+    async def check_in(self, *names: str) -> None:
+        for name in names:
+            await votes.check_in(self.people[name], self.meeting)
+
+    async def view(self, name: str) -> dict[str, Any]:
+        return dict(await self.people[name].get(self.path()))
+
+    async def command(self, name: str, command: str, **fields: Any) -> int:
+        answer = await self.people[name].post(self.path("/commands"), {"command": command, **fields})
+        return int(answer["seq"])
+
+    async def refused(self, name: str, command: str, **fields: Any) -> str:
+        """Send a command that must be refused; return its code."""
+        return (await refusal(self.people[name], self.path("/commands"), {"command": command, **fields}))[1]
+
+    async def events(self, kind: str = "") -> list[dict[str, Any]]:
+        found = (await self.people["lan"].get(self.path("/events?after=0")))["events"]
+        return [event for event in found if kind in ("", event["type"])]
+
+    async def close(self) -> None:
+        for person in (*self.people.values(), *self.strangers):
+            await person.__aexit__()
+
+
+async def refusal(person: Person, path: str, body: object = None, method: str = "POST") -> tuple[int, str]:
+    """Send what must be refused; return status and code, or "accepted"."""
+    status, answer = await person.raw(method, path, {} if body is None else body)
+    return status, json.loads(answer)["error"]["code"] if status != 200 else "accepted"
+
+
+async def sign_in(person: Person) -> dict[str, Any]:
+    """Sign in with the person's passkey; the cookie lands in the person's jar."""
+    begun = await person.post("/api/sign-in/begin")
+    credential = person.authenticator.authenticate(challenges.sign_in(begun["rp_id"], unb64u(begun["nonce"])))
+    body = {"nonce": begun["nonce"], "credential": credential}
+    person.session = await person.post("/api/sign-in/finish", body)
+    return dict(person.session)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def serve(folder: Path, *, clock: Clock | None = None, **changes: Any) -> AsyncIterator[House]:
+    """Run the application on a free port with the demonstration roster; nobody has enrolled yet."""
+    port, clock = free_port(), clock or Clock()
+    settings = Settings(data=folder, port=port, public_url=f"http://localhost:{port}", **changes)
+    database = Database(folder / "folkmoot.db")
+    links = await database.write(
+        lambda tx: bootstrap_organisation(
+            tx,
+            name="Valley Cooperative",
+            units=("Upper village", "Lower village"),
+            people=PEOPLE,
+            now=clock.at,
+            rng=secrets.token_bytes,
+            only_if_empty=True,
+        )
+    )
+    # The pool is never started: asking it for a room is refused, as when every media worker is down.
+    pool = MediaPool(MediaPoolSettings(run_dir=folder / "run"))
+    holder: list[Realtime] = []
+    media = MediaSignalling(pool, lambda *told: holder[0].notify_media(*told))
+    context = Context(settings, database, media, secrets.token_bytes(32), clock, secrets.token_bytes)
+    realtime = Realtime(context)
+    holder.append(realtime)
+    app = web.Application(middlewares=MIDDLEWARES)
+    app[CONTEXT] = context
+    routes.add_routes(app)
+    routes_votes.add_routes(app)
+    realtime.attach(app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await realtime.start()
+    house = House(settings, clock, context, realtime, links)
+    try:
+        yield house
+    finally:
+        await house.close()
+        await realtime.close()
+        await runner.cleanup()
+        database.close()

@@ -1,0 +1,336 @@
+"""Enrolment, sign-in and sessions over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from sqlalchemy import select
+from tests.server.support import House, refusal, serve, sign_in
+
+from folkmoot_server.demo.authenticator import SoftwareAuthenticator
+from folkmoot_server.demo.client import Person
+from folkmoot_server.domain.identity import LINK_S, NONCE_S, SESSION_IDLE_S, SESSION_MAX_S
+from folkmoot_server.storage import schema
+from folkmoot_server.web.limits import ADDRESS_MAX, PASSKEY_FAILURES_MAX, Limiter
+from folkmoot_voting import challenges
+from folkmoot_voting.encoding import b64u, unb64u
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with serve(tmp_path) as running:
+        yield running
+
+
+async def begin_enrol(person: Person, house: House, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what finish needs, and the begin answer."""
+    token = house.link(name).split("#")[1]
+    begun = await person.post("/api/enrol/begin", {"token": token})
+    handle = unb64u(begun["user"]["id"])
+    challenge = challenges.enrol(begun["rp"]["id"], handle, unb64u(begun["nonce"]))
+    credential = person.authenticator.register(begun["rp"]["id"], handle, challenge)
+    return {"token": token, "nonce": begun["nonce"], "credential": credential}, begun
+
+
+async def begin_sign_in(person: Person) -> tuple[str, bytes]:
+    begun = await person.post("/api/sign-in/begin")
+    return begun["nonce"], challenges.sign_in(begun["rp_id"], unb64u(begun["nonce"]))
+
+
+async def test_a_link_enrols_once_and_signs_in(house: House) -> None:
+    lan = house.stranger("lan")
+    body, begun = await begin_enrol(lan, house, "lan")
+    assert begun["rp"] == {"id": "localhost", "name": "Valley Cooperative"}
+    assert begun["algorithms"] == [-8, -7, -257]
+    session = await lan.post("/api/enrol/finish", body)
+    assert session["member"]["name"] == "Lan Nguyen"
+    assert {role["role"] for role in session["roles"]} == {"chair", "member"}
+    assert (await lan.get("/api/session"))["member"] == session["member"]
+    assert await refusal(lan, "/api/enrol/begin", {"token": body["token"]}) == (409, "enrolment.link-spent")
+    assert (await refusal(lan, "/api/enrol/finish", body))[1] == "enrolment.link-spent"
+
+
+async def test_links_end_after_seven_days_and_unknown_ones_are_refused(house: House) -> None:
+    lan = house.stranger()
+    body, _ = await begin_enrol(lan, house, "lan")
+    house.clock.at += LINK_S
+    assert await refusal(lan, "/api/enrol/begin", {"token": body["token"]}) == (409, "enrolment.link-expired")
+    assert await refusal(lan, "/api/enrol/finish", body) == (409, "enrolment.link-expired")
+    unknown = b64u(bytes(32))
+    assert await refusal(lan, "/api/enrol/begin", {"token": unknown}) == (404, "enrolment.unknown-link")
+
+
+async def test_signing_in_makes_a_new_session_and_ends_the_old(house: House) -> None:
+    await house.enrol("lan")
+    lan = house.lan
+    old = lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value
+    session = await sign_in(lan)
+    new = lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value
+    assert session["member"]["name"] == "Lan Nguyen"
+    assert old != new
+    async with aiohttp.ClientSession(cookies={"folkmoot": old}) as thief:
+        async with thief.get(f"{house.origin}/api/session") as answer:
+            assert answer.status == 401
+
+
+async def test_only_hashes_of_tokens_are_stored(house: House) -> None:
+    await house.enrol("lan")
+    token = unb64u(house.lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value)
+    rows = await house.context.database.read(lambda tx: list(tx.scalars(select(schema.session.c.token_hash))))
+    assert len(rows) == 1
+    assert token not in rows
+    raw = (Path(house.settings.data) / "folkmoot.db").read_bytes() + b"".join(
+        path.read_bytes() for path in Path(house.settings.data).glob("folkmoot.db-wal")
+    )
+    assert token not in raw
+    assert rows[0] in raw  # the control: what is stored is found this way
+
+
+async def test_the_cookie_is_strict_and_prefixed_with_tls() -> None:
+    from folkmoot_config.settings import Settings
+    from folkmoot_server.web.middleware import set_cookie
+
+    class Response(aiohttp.web.Response):
+        pass
+
+    for url, name, secure in (("https://folkmoot.test", "__Host-folkmoot", True), ("http://localhost:1", "folkmoot", False)):
+        response = Response()
+        set_cookie(response, Settings(public_url=url), bytes(32))
+        header = response.cookies[name].OutputString()
+        assert ("Secure" in header) is secure
+        assert "HttpOnly" in header
+        assert "SameSite=Lax" in header
+        assert "Path=/" in header
+        assert "Domain" not in header
+
+
+async def test_sessions_end_when_idle_and_after_twelve_hours(house: House) -> None:
+    await house.enrol("lan")
+    house.clock.at += SESSION_IDLE_S - 1
+    await house.lan.get("/api/session")  # being used keeps it alive
+    house.clock.at += SESSION_IDLE_S - 1
+    await house.lan.get("/api/session")
+    house.clock.at += SESSION_IDLE_S
+    assert await refusal(house.lan, "/api/session", method="GET") == (401, "session.none")
+    await sign_in(house.lan)
+    for _ in range(SESSION_MAX_S // (SESSION_IDLE_S - 1)):
+        house.clock.at += SESSION_IDLE_S - 1
+        await house.lan.get("/api/session")
+    house.clock.at += SESSION_IDLE_S - 1
+    assert (await refusal(house.lan, "/api/session", method="GET"))[0] == 401
+
+
+async def test_signing_out_ends_the_session(house: House) -> None:
+    await house.enrol("lan")
+    token = house.lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value
+    await house.lan.post("/api/sign-out")
+    async with aiohttp.ClientSession(cookies={"folkmoot": token}) as thief:
+        async with thief.get(f"{house.origin}/api/session") as answer:
+            assert answer.status == 401
+
+
+async def test_a_sign_in_cannot_be_replayed_or_come_late(house: House) -> None:
+    await house.enrol("lan")
+    lan = house.lan
+    nonce, challenge = await begin_sign_in(lan)
+    body = {"nonce": nonce, "credential": lan.authenticator.authenticate(challenge)}
+    await lan.post("/api/sign-in/finish", body)
+    assert await refusal(lan, "/api/sign-in/finish", body) == (422, "nonce.invalid")
+    nonce, challenge = await begin_sign_in(lan)
+    house.clock.at += NONCE_S
+    body = {"nonce": nonce, "credential": lan.authenticator.authenticate(challenge)}
+    assert await refusal(lan, "/api/sign-in/finish", body) == (422, "nonce.invalid")
+
+
+async def test_a_passkey_with_another_members_handle_or_none_is_refused(house: House) -> None:
+    await house.enrol("lan", "ana")
+    lan, ana = house.lan, house.ana
+    for handle in (ana.authenticator.user_handle, None):
+        nonce, challenge = await begin_sign_in(lan)
+        credential = lan.authenticator.authenticate(challenge)
+        if handle is None:
+            del credential["response"]["userHandle"]
+        else:
+            credential["response"]["userHandle"] = b64u(handle)
+        body = {"nonce": nonce, "credential": credential}
+        assert await refusal(lan, "/api/sign-in/finish", body) == (422, "passkey.wrong-user")
+    await sign_in(lan)
+
+
+async def test_foreign_frames_origins_and_challenges_are_refused_at_sign_in(house: House) -> None:
+    await house.enrol("lan")
+    lan = house.lan
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"crossOrigin": True}, "passkey.foreign-frame"),
+        ({"topOrigin": "https://evil.example"}, "passkey.foreign-frame"),
+        ({"origin": "https://evil.example"}, "passkey.wrong-origin"),
+        ({"sign": bytes(32)}, "passkey.wrong-challenge"),
+    ]
+    for change, code in bad:
+        nonce, challenge = await begin_sign_in(lan)
+        challenge = change.pop("sign", challenge)
+        credential = lan.authenticator.authenticate(challenge, **change)
+        assert (await refusal(lan, "/api/sign-in/finish", {"nonce": nonce, "credential": credential}))[1] == code
+    await sign_in(lan)
+
+
+async def test_an_unknown_passkey_is_refused(house: House) -> None:
+    await house.enrol("lan")
+    stranger = house.stranger()
+    stranger.authenticator.register("localhost", b"x" * 32, bytes(32))
+    nonce, challenge = await begin_sign_in(stranger)
+    body = {"nonce": nonce, "credential": stranger.authenticator.authenticate(challenge)}
+    assert await refusal(stranger, "/api/sign-in/finish", body) == (422, "passkey.unknown")
+
+
+async def test_a_passkey_cannot_be_registered_twice(house: House) -> None:
+    await house.enrol("lan")
+    ana = house.stranger()
+    ana.authenticator = house.lan.authenticator
+    body, _ = await begin_enrol(ana, house, "ana")
+    assert await refusal(ana, "/api/enrol/finish", body) == (409, "passkey.taken")
+
+
+async def test_an_enrolment_nonce_is_bound_to_its_link(house: House) -> None:
+    lan, ana = house.stranger(), house.stranger()
+    for_lan, _ = await begin_enrol(lan, house, "lan")
+    for_ana, _ = await begin_enrol(ana, house, "ana")
+    for_ana["nonce"] = for_lan["nonce"]
+    assert await refusal(ana, "/api/enrol/finish", for_ana) == (422, "nonce.invalid")
+
+
+async def test_a_refused_enrolment_leaves_the_link_usable(house: House) -> None:
+    lan = house.stranger()
+    body, _ = await begin_enrol(lan, house, "lan")
+    good = body["credential"]
+    data = json.loads(unb64u(good["response"]["clientDataJSON"])) | {"origin": "https://evil.example"}
+    bad = {**good, "response": {**good["response"], "clientDataJSON": b64u(json.dumps(data).encode())}}
+    assert (await refusal(lan, "/api/enrol/finish", {**body, "credential": bad}))[1] == "passkey.wrong-origin"
+    await lan.post("/api/enrol/finish", body)
+
+
+async def test_requests_from_other_sites_are_refused(house: House) -> None:
+    url = f"{house.origin}/api/sign-in/begin"
+    json_type = {"Content-Type": "application/json"}
+    cases: list[tuple[dict[str, str], int]] = [
+        ({**json_type, "Origin": house.origin}, 200),
+        ({**json_type, "Sec-Fetch-Site": "same-origin"}, 200),
+        ({**json_type}, 403),
+        ({**json_type, "Origin": "https://evil.example"}, 403),
+        ({**json_type, "Origin": "null"}, 403),
+        ({**json_type, "Sec-Fetch-Site": "cross-site", "Origin": house.origin}, 403),
+        ({**json_type, "Sec-Fetch-Site": "same-site"}, 403),
+        ({**json_type, "Sec-Fetch-Site": "none"}, 403),
+        ({**json_type, "Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"}, 403),
+        ({"Content-Type": "text/plain", "Origin": house.origin}, 400),
+        ({"Content-Type": "application/x-www-form-urlencoded", "Origin": house.origin}, 400),
+    ]
+    async with aiohttp.ClientSession() as browser:
+        for headers, status in cases:
+            async with browser.post(url, data=b"{}", headers=headers) as answer:
+                assert answer.status == status, headers
+
+
+async def test_malformed_bodies_are_refused_with_codes(house: House) -> None:
+    person = house.stranger()
+    cases: list[tuple[bytes, str]] = [
+        (b"", "input.malformed"),
+        (b"[]", "input.malformed"),
+        (b'{"token": 1}', "input.malformed"),
+        (b'{"token": "a=="}', "input.malformed"),
+        (b'{"token": "' + b64u(bytes(31)).encode() + b'"}', "input.malformed"),
+        (b'{"token": "' + b64u(bytes(32)).encode() + b'", "more": 1}', "input.malformed"),
+        (b"\xff\xfe", "input.malformed"),
+        (b"[" * 100_000, "input.malformed"),
+        (b" " * (256 * 1024 + 1), "input.too-large"),
+    ]
+    headers = {"Origin": house.origin, "Content-Type": "application/json"}
+    for raw, code in cases:
+        async with person._http.post(f"{house.origin}/api/enrol/begin", data=raw, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (400, code), raw[:40]
+
+
+async def test_api_errors_are_json_and_not_cached(house: House) -> None:
+    async with aiohttp.ClientSession() as browser:
+        async with browser.get(f"{house.origin}/api/nothing") as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (404, "http.not-found")
+            assert answer.headers["Cache-Control"] == "no-store"
+        async with browser.get(f"{house.origin}/api/session") as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (401, "session.none")
+
+
+async def test_an_accident_tells_no_details(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    secret = "planted-secret"
+
+    def break_it() -> int:
+        raise RuntimeError(secret)
+
+    await house.enrol("lan")
+    object.__setattr__(house.context, "now", break_it)
+    status, answer = await house.lan.raw("GET", "/api/session")
+    assert status == 500
+    assert json.loads(answer)["error"]["code"] == "server.accident"
+    assert secret.encode() not in answer
+    assert "RuntimeError" in caplog.text
+    assert secret not in caplog.text
+
+
+async def test_nonces_are_bound_to_session_and_purpose(house: House) -> None:
+    await house.enrol("lan", "jonas", "ana")
+    units = (await house.lan.get("/api/organisation"))["units"]
+    wanted = {"member": house.ana.member, "role": "chair", "unit": units[0]["id"], "until": house.clock.at + 1000}
+    action = {"type": "grant-role", **wanted}
+
+    async def grant(person: Person, nonce: str) -> tuple[int, str]:
+        signed = {"nonce": nonce, **person.assertion(challenges.action(action, unb64u(nonce)))}
+        return await refusal(person, "/api/grants", {**wanted, "action": action, "signed": signed})
+
+    other_purpose = (await house.lan.post("/api/nonce", {"purpose": "roll"}))["nonce"]
+    assert await grant(house.lan, other_purpose) == (422, "nonce.invalid")
+    other_session = (await house.jonas.post("/api/nonce", {"purpose": "action"}))["nonce"]
+    assert await grant(house.lan, other_session) == (422, "nonce.invalid")
+    own = (await house.lan.post("/api/nonce", {"purpose": "action"}))["nonce"]
+    assert (await grant(house.lan, own))[0] == 200
+    assert await grant(house.lan, own) == (422, "nonce.invalid")
+    for purpose in ("sign-in", "enrol", "other", 1):
+        assert (await refusal(house.lan, "/api/nonce", {"purpose": purpose}))[1] == "input.malformed"
+
+
+async def test_failed_sign_ins_of_one_passkey_are_limited(house: House) -> None:
+    await house.enrol("lan", "ana")
+    for attempt in range(PASSKEY_FAILURES_MAX + 1):
+        nonce, challenge = await begin_sign_in(house.lan)
+        credential = house.lan.authenticator.authenticate(challenge, crossOrigin=True)
+        status, code = await refusal(house.lan, "/api/sign-in/finish", {"nonce": nonce, "credential": credential})
+        assert code == ("sign-in.too-many" if attempt == PASSKEY_FAILURES_MAX else "passkey.foreign-frame")
+    assert status == 429
+    await sign_in(house.ana)  # others behind the same address are not hindered
+    house.clock.at += 300
+    await sign_in(house.lan)
+
+
+def test_a_hall_behind_one_address_gets_in_and_a_flood_does_not() -> None:
+    limiter = Limiter(ADDRESS_MAX)
+    for _ in range(1000 * 2 * 2):  # a thousand members, begin and finish, each trying twice
+        limiter.check("hall", 0)
+        limiter.add("hall", 0)
+    with pytest.raises(Exception, match="too-many"):
+        limiter.check("hall", 0)
+    limiter.check("elsewhere", 0)
+    limiter.check("hall", 300)
+
+
+def test_the_limiter_forgets_the_oldest_keys() -> None:
+    limiter = Limiter(1, keys_max=2)
+    for key in "abc":
+        limiter.add(key, 0)
+    assert [limiter.count(key, 0) for key in "abc"] == [0, 1, 1]
+
+
+def test_authenticators_differ() -> None:
+    assert SoftwareAuthenticator("x").credential_id != SoftwareAuthenticator("x").credential_id
