@@ -98,7 +98,10 @@ async def test_the_cookie_is_strict_and_prefixed_with_tls() -> None:
     class Response(aiohttp.web.Response):
         pass
 
-    for url, name, secure in (("https://folkmoot.test", "__Host-folkmoot", True), ("http://localhost:1", "folkmoot", False)):
+    for url, name, secure in (
+        ("https://folkmoot.test", "__Host-folkmoot", True),
+        ("http://localhost:1", "folkmoot", False),
+    ):
         response = Response()
         set_cookie(response, Settings(public_url=url), bytes(32))
         header = response.cookies[name].OutputString()

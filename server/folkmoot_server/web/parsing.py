@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Final, TypeVar
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -56,8 +56,10 @@ def _long_text(value: str) -> str:
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ValueError, OSError) as error:
-        raise ValueError("is no time zone") from error
+    except (KeyError, ValueError, OSError) as error:
+        # A machine without a time zone database cannot tell; only browsers use the zone.
+        if available_timezones():
+            raise ValueError("is no time zone") from error
     return value
 
 
