@@ -114,7 +114,7 @@ def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
 
 
 def _check_value(value: Any, depth: int) -> None:
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH and isinstance(value, dict | list):
         raise EncodingError("nested too deeply")
     if isinstance(value, str):
         _check_text(value)
