@@ -47,7 +47,7 @@ def run(root: Path, arguments: list[str]) -> int:
     if unknown:
         raise house.HouseError(f"no such step: {', '.join(unknown)}; steps are {', '.join(names)}")
     steps = [step for step in steps if not only or step.name in only]
-    needs_browser = any(step.name.startswith("browser") for step in steps)
+    needs_browser = any(step.report is not None for step in steps)
     began = time.monotonic()
     pieces = house.TEST_PIECES if needs_browser else house.SERVER_PIECES
     house.require_system(pieces, install=install)
