@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import secrets
 import shutil
 import sys
@@ -33,13 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "run" not in options:
         parser.print_help()
         return EXIT_USAGE
+    os.umask(0o077)  # database, keys and logs are for the owner only
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         return int(options.run(options))
     except ValidationError as error:
         for item in error.errors():
             place = ".".join(str(part) for part in item["loc"]) or "settings"
-            print(f"folkmoot: {place}: {item['msg']}", file=sys.stderr)
+            print(f"folkmoot: {place}: {item['msg'].removeprefix('Value error, ')}", file=sys.stderr)
         return EXIT_USAGE
     except FolkmootError as error:
         print(f"folkmoot: {error.message}", file=sys.stderr)

@@ -1,0 +1,68 @@
+"""The command line: help for everything, plain errors, nothing destroyed by mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLKMOOT = Path(sys.executable).parent / "folkmoot"
+
+
+def run(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([FOLKMOOT, *map(str, words)], capture_output=True, text=True, timeout=60, cwd=folder)
+
+
+@pytest.mark.parametrize("command", ["serve", "init", "demo", "export"])
+def test_every_command_has_help(command: str, tmp_path: Path) -> None:
+    assert command in run("--help", folder=tmp_path).stdout
+    done = run(command, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert "--" in done.stdout
+
+
+def test_an_organisation_of_ones_own_is_founded_once(tmp_path: Path) -> None:
+    words = ("init", "--name", "Club", "--secretary", "Ada", "--chair", "Bo", "--public-url", "https://club.example")
+    assert "ready" in run(*words, folder=tmp_path).stdout
+    key = (tmp_path / "data" / "server.key").read_bytes()
+    assert (tmp_path / "data" / "server.key").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "data" / "folkmoot.db").stat().st_mode & 0o077 == 0
+    again = run(*words, folder=tmp_path)
+    assert again.returncode == 1
+    assert "already holds an organisation" in again.stderr
+    assert (tmp_path / "data" / "server.key").read_bytes() == key
+
+
+def test_another_host_name_is_refused(tmp_path: Path) -> None:
+    words = ("init", "--name", "Club", "--secretary", "Ada", "--chair", "Bo", "--public-url", "https://club.example")
+    run(*words, folder=tmp_path)
+    done = run("serve", "--public-url", "https://other.example", "--port", "0", folder=tmp_path)
+    assert done.returncode == 1
+    assert "belong to club.example" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("serve", "--public-url", "http://meet.example"), "only to https"),
+        (("serve", "--public-url", "https://meet.example/path"), "without a path"),
+        (("serve", "--cert", "cert.pem"), "cert and key belong together"),
+        (("serve", "--reset"), "works only together with --demo"),
+        (("export", "--meeting", "m", "--out", "o"), "holds no organisation"),
+    ],
+)
+def test_bad_words_are_refused_in_one_line(words: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    done = run(*words, folder=tmp_path)
+    assert done.returncode in {1, 2}
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_reset_spares_a_folder_that_is_not_ours(tmp_path: Path) -> None:
+    precious = tmp_path / "data" / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("words")
+    done = run("serve", "--demo", "--reset", folder=tmp_path)
+    assert done.returncode == 1
+    assert "nothing was deleted" in done.stderr
+    assert precious.read_text() == "words"
