@@ -1,4 +1,22 @@
+import "./ui/tokens.css";
+import "./ui/base.css";
+import "./ui/shell.css";
 import { render } from "preact";
+import { App } from "./app.tsx";
+import { preferredLanguage } from "./i18n/core.ts";
+import { useLanguage } from "./i18n/index.ts";
+import { startRouter } from "./router.ts";
+import { startLink } from "./state/link.ts";
+import { loadSession } from "./state/session.ts";
+import { startSettings } from "./state/settings.ts";
+import { allowOwnWorkersOnly } from "./ui/trusted.ts";
 
+allowOwnWorkersOnly();
+startSettings();
+startLink();
+startRouter();
+const known = loadSession();
+await useLanguage(preferredLanguage());
 const root = document.getElementById("app");
-if (root) render(<main><h1>Folkmoot</h1></main>, root);
+if (root) render(<App />, root);
+await known;

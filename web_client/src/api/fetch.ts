@@ -1,0 +1,191 @@
+/** HTTP to the server: one typed call per route, one error class. */
+import type {
+  Board,
+  CheckInBegin,
+  Command,
+  EnrolBegin,
+  Grant,
+  Inclusion,
+  Info,
+  Keygen,
+  LedgerProof,
+  Meeting,
+  MeetingCard,
+  MeetingEvent,
+  Member,
+  NoncePurpose,
+  Organisation,
+  RollCore,
+  RollEntry,
+  RollStatement,
+  Session,
+  Signed,
+  TallyAnswer,
+  Unit,
+} from "./types.ts";
+
+/** A refusal by the server, or `network.unreachable` / `network.bad-answer` from here. */
+export class ApiError extends Error {
+  readonly code: string;
+  readonly status: number;
+
+  constructor(code: string, message: string, status: number) {
+    super(message);
+    this.name = "ApiError";
+    this.code = code;
+    this.status = status;
+  }
+
+  /** True when nobody knows whether the server took the request. */
+  get unknown(): boolean {
+    return this.code.startsWith("network.") || this.status >= 500;
+  }
+}
+
+const TIMEOUT_MS = 20_000;
+
+type Listener = (reached: boolean) => void;
+const listeners = new Set<Listener>();
+
+/** Tells after every request whether the server was reached. */
+export function onReach(listener: Listener): void {
+  listeners.add(listener);
+}
+
+function report(reached: boolean): void {
+  for (const listener of listeners) listener(reached);
+}
+
+function isError(value: unknown): value is { error: { code: string; message: string } } {
+  if (typeof value !== "object" || value === null || !("error" in value)) return false;
+  const { error } = value;
+  return typeof error === "object" && error !== null && "code" in error && "message" in error;
+}
+
+async function answerOf(response: Response): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch {
+    throw new ApiError("network.bad-answer", "The server's answer could not be read.", response.status);
+  }
+}
+
+/**
+ * Sends one request and gives the parsed answer.
+ * @throws ApiError with the server's code, or `network.unreachable` after 20 s or without a connection.
+ */
+export async function call<T>(method: "GET" | "POST", path: string, body?: object): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+    });
+  } catch {
+    report(false);
+    throw new ApiError("network.unreachable", "The server cannot be reached.", 0);
+  }
+  report(true);
+  const value = await answerOf(response);
+  if (!response.ok) {
+    if (isError(value)) throw new ApiError(value.error.code, value.error.message, response.status);
+    throw new ApiError("network.bad-answer", `The server answered ${response.status}.`, response.status);
+  }
+  // The one place where an answer takes its declared shape; docs/spec/wire.md is the contract.
+  return value as T;
+}
+
+const get = <T>(path: string): Promise<T> => call<T>("GET", path);
+const post = <T>(path: string, body: object = {}): Promise<T> => call<T>("POST", path, body);
+const at = (meeting: string, rest = ""): string => `/api/meetings/${encodeURIComponent(meeting)}${rest}`;
+const vote = (meeting: string, election: string, rest: string): string =>
+  at(meeting, `/elections/${encodeURIComponent(election)}/${rest}`);
+
+export const api = {
+  info: () => get<Info>("/api/info"),
+  session: () => get<Session>("/api/session"),
+  signOut: () => post<object>("/api/sign-out"),
+  enrolBegin: (token: string) => post<EnrolBegin>("/api/enrol/begin", { token }),
+  enrolFinish: (token: string, nonce: string, credential: object) =>
+    post<Session>("/api/enrol/finish", { token, nonce, credential }),
+  signInBegin: () => post<{ nonce: string; rp_id: string }>("/api/sign-in/begin"),
+  signInFinish: (nonce: string, credential: object) => post<Session>("/api/sign-in/finish", { nonce, credential }),
+  nonce: (purpose: NoncePurpose) => post<{ nonce: string; expires_at: number }>("/api/nonce", { purpose }),
+  socketTicket: (meeting: string) => post<{ ticket: string }>("/api/socket-ticket", { meeting }),
+
+  organisation: () => get<Organisation>("/api/organisation"),
+  addUnit: (parent: string, name: string) => post<Unit>("/api/units", { parent, name }),
+  members: () => get<{ members: Member[] }>("/api/members"),
+  addMember: (name: string, unit: string) =>
+    post<{ member: Member; enrolment_url: string }>("/api/members", { name, unit }),
+  enrolmentLink: (member: string) =>
+    post<{ enrolment_url: string }>(`/api/members/${encodeURIComponent(member)}/enrolment-link`),
+  grant: (body: { member: string; role: string; unit: string; until: number; action: object; signed: Signed }) =>
+    post<Grant>("/api/grants", body),
+  endGrant: (id: string) => post<object>(`/api/grants/${encodeURIComponent(id)}/end`),
+
+  meetings: () => get<{ meetings: MeetingCard[] }>("/api/meetings"),
+  createMeeting: (body: {
+    title: string;
+    unit: string;
+    starts_at: number;
+    time_zone: string;
+    agenda: { title: string }[];
+    quorum: { num: number; den: number };
+  }) => post<{ id: string }>("/api/meetings", body),
+  meeting: (m: string) => get<Meeting>(at(m)),
+  events: (m: string, after: number) => get<{ events: MeetingEvent[] }>(at(m, `/events?after=${after}`)),
+  addQuestion: (
+    m: string,
+    body: {
+      agenda_item: string;
+      title: string;
+      type: string;
+      text: string;
+      options: string[];
+      majority: { kind: string; of: string };
+    },
+  ) => post<{ election: string }>(at(m, "/questions"), body),
+  command: (m: string, command: Command) => post<{ seq: number }>(at(m, "/commands"), command),
+
+  prepareRoll: (m: string) => post<{ core: RollCore; roll_hash: string }>(at(m, "/roll/prepare")),
+  freezeRoll: (m: string, rollHash: string, signed: Signed) =>
+    post<{ statement: RollStatement }>(at(m, "/roll/freeze"), { roll_hash: rollHash, signed }),
+  roll: (m: string) => get<{ statement: RollStatement; mine: RollEntry | null; size: number }>(at(m, "/roll")),
+  ledger: (from: number, to: number) => get<LedgerProof>(`/api/ledger?from=${from}&to=${to}`),
+  checkInBegin: (m: string) => post<CheckInBegin>(at(m, "/check-in/begin")),
+  checkInFinish: (m: string, body: { credential: string; site: string; checkpoint: string } & Signed) =>
+    post<{ credential: string; seq: number }>(at(m, "/check-in/finish"), body),
+  keygen: (m: string) => get<Keygen>(at(m, "/keygen")),
+  keygenMessage: (m: string, message: object, statement?: Signed) =>
+    post<object>(at(m, "/keygen/messages"), statement ? { message, statement } : { message }),
+  nameCosigner: (m: string, body: { name: string; key: string } & Signed) => post<object>(at(m, "/cosigners"), body),
+
+  openElection: (m: string, e: string, action: object, signed: Signed) =>
+    post<{ manifest: object }>(vote(m, e, "open"), { action, signed }),
+  closeElection: (m: string, e: string, action: object, signed: Signed) =>
+    post<object>(vote(m, e, "close"), { action, signed }),
+  manifest: (m: string, e: string) =>
+    get<{ manifest: object; electorate: { credential: string; weight: 1 }[] }>(vote(m, e, "manifest")),
+  cast: (m: string, e: string, ballot: object) => post<{ promise: object }>(vote(m, e, "ballots"), { ballot }),
+  board: (m: string, e: string, from: number) => get<Board>(vote(m, e, `board?from=${from}`)),
+  inclusion: (m: string, e: string, leaf: string) =>
+    get<Inclusion>(vote(m, e, `inclusion?leaf=${encodeURIComponent(leaf)}`)),
+  cosign: (m: string, e: string, line: string) =>
+    post<{ cosignatures: number }>(vote(m, e, "cosignatures"), { line }),
+  postIntent: (m: string, e: string, entry: object) => post<object>(vote(m, e, "intents"), { entry }),
+  postShare: (m: string, e: string, entry: object) => post<object>(vote(m, e, "shares"), { entry }),
+  tally: (m: string, e: string) => get<TallyAnswer>(vote(m, e, "tally")),
+  signTally: (m: string, e: string, body: { signer: "chair" | "trustee"; trustee: number; sig: string }) =>
+    post<object>(vote(m, e, "tally/signatures"), body),
+};
+
+/** Addresses of files that the browser downloads by itself. */
+export const files = {
+  bundle: (m: string): string => at(m, "/bundle.zip"),
+  annex: (m: string): string => at(m, "/annex.zip"),
+  attendance: (m: string): string => at(m, "/attendance.csv"),
+};

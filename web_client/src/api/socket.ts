@@ -1,0 +1,143 @@
+/** The live connection of one meeting: events in order, leases, media control. */
+import { io, type Socket } from "socket.io-client";
+import { ApiError } from "./fetch.ts";
+import type { MeetingEvent } from "./types.ts";
+
+export type LinkState = "connecting" | "connected" | "lost" | "refused";
+
+export interface LiveHandlers {
+  /** Number of the last event that the page holds; asked at every connection. */
+  lastSeq(): number;
+  /** A one-use ticket; asked at every connection. */
+  ticket(): Promise<string>;
+  onEvent(event: MeetingEvent): void;
+  onCounter(election: string, cast: number): void;
+  onMedia(event: string, data: unknown): void;
+  onState(state: LinkState): void;
+  onGoodbye(code: string, message: string): void;
+}
+
+const LEASE_MS = 10_000;
+const ANSWER_MS = 10_000;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 8_000;
+
+type Answer = { ok: unknown } | { error: { code: string; message: string } };
+
+/** Reconnects with a fresh ticket for as long as it is open. */
+export class LiveSocket {
+  readonly #handlers: LiveHandlers;
+  #socket: Socket | null = null;
+  #lease: ReturnType<typeof setInterval> | null = null;
+  #retry: ReturnType<typeof setTimeout> | null = null;
+  #wait = FIRST_WAIT_MS;
+  #closed = false;
+  #generation = 0;
+
+  constructor(handlers: LiveHandlers) {
+    this.#handlers = handlers;
+  }
+
+  open(): void {
+    this.#closed = false;
+    void this.#connect();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#drop();
+  }
+
+  /** Drops the wait before the next attempt: the device says it is back. */
+  hurry(): void {
+    if (this.#closed || this.#socket?.connected) return;
+    this.#wait = FIRST_WAIT_MS;
+    void this.#connect();
+  }
+
+  /** Sends one acknowledged message. @throws ApiError with the server's code, or `network.unreachable`. */
+  async request(name: "lease" | "media", data: object): Promise<unknown> {
+    const socket = this.#socket;
+    if (!socket?.connected) throw new ApiError("network.unreachable", "The live connection is down.", 0);
+    let answer: Answer;
+    try {
+      answer = await socket.timeout(ANSWER_MS).emitWithAck(name, data);
+    } catch {
+      throw new ApiError("network.unreachable", "The server did not answer.", 0);
+    }
+    if ("error" in answer) throw new ApiError(answer.error.code, answer.error.message, 400);
+    return answer.ok;
+  }
+
+  media(method: string, data: object): Promise<unknown> {
+    return this.request("media", { method, data });
+  }
+
+  #drop(): void {
+    this.#generation += 1;
+    if (this.#lease !== null) clearInterval(this.#lease);
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#lease = this.#retry = null;
+    this.#socket?.removeAllListeners();
+    this.#socket?.disconnect();
+    this.#socket = null;
+  }
+
+  #again(): void {
+    if (this.#closed || this.#retry !== null) return;
+    this.#retry = setTimeout(() => void this.#connect(), this.#wait * (0.75 + Math.random() / 2));
+    this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT_MS);
+  }
+
+  async #connect(): Promise<void> {
+    this.#drop();
+    const generation = this.#generation;
+    this.#handlers.onState("connecting");
+    let ticket: string;
+    try {
+      ticket = await this.#handlers.ticket();
+    } catch (error) {
+      if (generation !== this.#generation || this.#closed) return;
+      const refused = error instanceof ApiError && !error.unknown && error.status !== 429;
+      this.#handlers.onState(refused ? "refused" : "lost");
+      if (!refused) this.#again();
+      return;
+    }
+    if (generation !== this.#generation || this.#closed) return;
+    this.#listen(
+      io("/", {
+        path: "/socket.io",
+        transports: ["websocket"],
+        // Every attempt needs its own ticket, so the library's reconnection is of no use.
+        reconnection: false,
+        forceNew: true,
+        timeout: ANSWER_MS,
+        auth: { ticket, after: this.#handlers.lastSeq() },
+      }),
+    );
+  }
+
+  #listen(socket: Socket): void {
+    const { onEvent, onCounter, onMedia, onState, onGoodbye } = this.#handlers;
+    this.#socket = socket;
+    socket.on("connect", () => {
+      this.#wait = FIRST_WAIT_MS;
+      onState("connected");
+      const lease = (): void => void this.request("lease", {}).catch(() => undefined);
+      lease();
+      this.#lease = setInterval(lease, LEASE_MS);
+    });
+    const lost = (): void => {
+      if (this.#socket !== socket) return;
+      this.#drop();
+      onState("lost");
+      this.#again();
+    };
+    socket.on("connect_error", lost);
+    socket.on("disconnect", lost);
+    socket.on("event", (event: MeetingEvent) => onEvent(event));
+    socket.on("counter", (body: { election: string; cast: number }) => onCounter(body.election, body.cast));
+    socket.on("media", (body: { event: string; data: unknown }) => onMedia(body.event, body.data));
+    socket.on("goodbye", (body: { code: string; message: string }) => onGoodbye(body.code, body.message));
+  }
+}

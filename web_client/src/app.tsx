@@ -1,0 +1,230 @@
+/** The shell: header, the screen of the current address, tabs; nothing asks for a session before it is known. */
+import { Component, type ComponentChildren, type ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { LANGUAGES, type Language } from "./i18n/core.ts";
+import { language, t, useLanguage } from "./i18n/index.ts";
+import { type RouteName, navigate, route } from "./router.ts";
+import { Home } from "./screens/home.tsx";
+import { SignIn } from "./screens/sign_in.tsx";
+import { hasRole, info, session, signOut } from "./state/session.ts";
+import { canStep, stepTextSize } from "./state/settings.ts";
+import { useAction } from "./ui/action.ts";
+import { Announcer, Button, Loading, Note, OfflineBanner, Problem, Select, Title } from "./ui/parts.tsx";
+
+type Screen = ComponentType<{ id: string; panel: string }>;
+
+const screens = new Map<string, Screen>();
+
+/** A screen in its own chunk; keeps showing words while the chunk loads and a way on when it cannot. */
+function lazy(name: string, load: () => Promise<Screen>): Screen {
+  return function Lazy(props) {
+    const [failed, setFailed] = useState<unknown>(null);
+    const [ready, setReady] = useState(screens.has(name));
+    useEffect(() => {
+      if (ready) return;
+      load().then(
+        (screen) => {
+          screens.set(name, screen);
+          setReady(true);
+        },
+        (error: unknown) => setFailed(error),
+      );
+    }, []);
+    const Loaded = screens.get(name);
+    if (Loaded) return <Loaded {...props} />;
+    return failed ? <Stuck /> : <Loading />;
+  };
+}
+
+function Stuck() {
+  return (
+    <div class="stack">
+      <Title>{t("stuck.title")}</Title>
+      <Note kind="warn">{t("stuck.text")}</Note>
+      <div class="actions">
+        <Button kind="main" testid="crash-reload" onClick={() => location.reload()}>
+          {t("crash.reload")}
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+const SCREENS: Record<RouteName, Screen> = {
+  home: Home,
+  signIn: SignIn,
+  enrol: lazy("enrol", async () => (await import("./screens/enrol.tsx")).Enrol),
+  organisation: lazy("organisation", async () => (await import("./screens/organisation.tsx")).OrganisationScreen),
+  receipts: lazy("receipts", async () => (await import("./screens/receipts.tsx")).Receipts),
+  newMeeting: lazy("newMeeting", async () => (await import("./screens/new_meeting.tsx")).NewMeeting),
+  meeting: lazy("meeting", async () => (await import("./screens/meeting.tsx")).MeetingPage),
+  prepare: lazy("prepare", async () => (await import("./screens/prepare.tsx")).Prepare),
+  checkIn: lazy("checkIn", async () => (await import("./screens/check_in.tsx")).CheckIn),
+  room: lazy("room", async () => (await import("./screens/room/room.tsx")).RoomScreen),
+  teller: lazy("teller", async () => (await import("./screens/teller.tsx")).TellerScreen),
+  audit: lazy("audit", async () => (await import("./screens/audit.tsx")).Audit),
+  unknown: NotFound,
+};
+
+function NotFound() {
+  return (
+    <div class="stack">
+      <Title>{t("not-found.title")}</Title>
+      <p>{t("not-found.text")}</p>
+      <a href="/">{t("nav.home")}</a>
+    </div>
+  );
+}
+
+interface CrashState {
+  error: unknown;
+}
+
+/** Keeps a fault in one screen from taking the way out away. */
+class Boundary extends Component<{ children: ComponentChildren }, CrashState> {
+  override state: CrashState = { error: null };
+
+  override componentDidCatch(error: unknown): void {
+    this.setState({ error });
+  }
+
+  override render({ children }: { children: ComponentChildren }, { error }: CrashState) {
+    if (error === null) return children;
+    return (
+      <div class="stack" data-testid="crash">
+        <Title>{t("crash.title")}</Title>
+        <p>{t("crash.text")}</p>
+        <details>
+          <summary>{t("crash.details")}</summary>
+          <code class="code-block" lang="en">
+            {error instanceof Error ? `${error.name}: ${error.message}` : String(error)}
+          </code>
+        </details>
+        <div class="actions">
+          <Button kind="main" testid="crash-reload" onClick={() => location.reload()}>
+            {t("crash.reload")}
+          </Button>
+          <Button onClick={() => location.assign("/")}>{t("nav.home")}</Button>
+        </div>
+      </div>
+    );
+  }
+}
+
+export function LanguageSelect() {
+  return (
+    <Select
+      label={t("language")}
+      hideLabel
+      testid="language"
+      value={language.value}
+      choices={LANGUAGES.map(({ code, name }) => ({ value: code, label: name }))}
+      onChange={(code) => void useLanguage(code as Language, true)}
+    />
+  );
+}
+
+function Header() {
+  const leaving = useAction();
+  const { organisation } = session.value ?? info.value ?? {};
+  return (
+    <header class="header">
+      <a class="brand" href="/">
+        <img src="/icon.svg" alt="" />
+        <span>{organisation?.name ?? "Folkmoot"}</span>
+      </a>
+      <div class="row">
+        <LanguageSelect />
+        <Button kind="quiet" testid="text-size-smaller" label={t("text.smaller")} disabled={!canStep(-1)} onClick={() => stepTextSize(-1)}>
+          A−
+        </Button>
+        <Button kind="quiet" testid="text-size-larger" label={t("text.larger")} disabled={!canStep(1)} onClick={() => stepTextSize(1)}>
+          A+
+        </Button>
+        {session.value && (
+          <Button kind="quiet" testid="sign-out" busy={leaving.busy.value} onClick={() => void leaving.run(signOut).then((ok) => ok && navigate("/"))}>
+            {t("sign-out")}
+          </Button>
+        )}
+      </div>
+      <Problem error={leaving.error.value} />
+    </header>
+  );
+}
+
+const ICONS = {
+  home: "M4 11 12 4l8 7v9h-5v-6H9v6H4z",
+  organisation: "M12 3a3 3 0 1 1 0 6 3 3 0 0 1 0-6M5 13a2.5 2.5 0 1 1 0 5 2.5 2.5 0 0 1 0-5m14 0a2.5 2.5 0 1 1 0 5 2.5 2.5 0 0 1 0-5M11 9h2v3h6v2H5v-2h6z",
+  receipts: "M6 3h12v18l-3-2-3 2-3-2-3 2zm3 5v2h6V8zm0 4v2h6v-2z",
+};
+
+function Tab(props: { href: string; icon: keyof typeof ICONS; name: RouteName; children: string }) {
+  return (
+    <a href={props.href} data-testid={`nav-${props.icon}`} aria-current={route.value.name === props.name ? "page" : undefined}>
+      <svg viewBox="0 0 24 24" aria-hidden="true" fill="currentColor">
+        <path d={ICONS[props.icon]} />
+      </svg>
+      {props.children}
+    </a>
+  );
+}
+
+function Tabs() {
+  return (
+    <nav class="tabs" aria-label={t("nav")}>
+      <Tab href="/" icon="home" name="home">
+        {t("nav.home")}
+      </Tab>
+      {hasRole("secretary", "registrar", "chair") && (
+        <Tab href="/organisation" icon="organisation" name="organisation">
+          {t("nav.organisation")}
+        </Tab>
+      )}
+      <Tab href="/receipts" icon="receipts" name="receipts">
+        {t("nav.receipts")}
+      </Tab>
+    </nav>
+  );
+}
+
+function Current() {
+  const { name, id, panel } = route.value;
+  const known = session.value;
+  if (name === "enrol") return <Screened name="enrol" id={id} panel={panel} />;
+  if (known === undefined) return <Loading />;
+  if (known === null) return <Screened name="signIn" id={id} panel={panel} />;
+  return <Screened name={name === "signIn" ? "home" : name} id={id} panel={panel} />;
+}
+
+function Screened({ name, id, panel }: { name: RouteName; id: string; panel: string }) {
+  const Chosen = SCREENS[name];
+  return (
+    <Boundary key={`${name} ${id}`}>
+      <Chosen id={id} panel={panel} />
+    </Boundary>
+  );
+}
+
+export function App() {
+  const inRoom = route.value.name === "room" && Boolean(session.value);
+  const described = info.value;
+  return (
+    <div class="app" data-testid="app" data-screen={route.value.name}>
+      <a class="skip-link" href="#main" data-testid="skip-link">
+        {t("skip")}
+      </a>
+      {!inRoom && <Header />}
+      <OfflineBanner />
+      <main id="main" class={inRoom ? "main-room" : "main"} tabIndex={-1}>
+        <Current />
+      </main>
+      {!inRoom && (
+        <footer class="footer" data-testid="build">
+          Folkmoot {described?.version} {described?.build}
+        </footer>
+      )}
+      {session.value && !inRoom && <Tabs />}
+      <Announcer />
+    </div>
+  );
+}

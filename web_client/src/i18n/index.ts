@@ -1,0 +1,65 @@
+/** The application's translator and the ways to write numbers, dates and refusals. */
+import { type CatalogueOf, createI18n, formatNumber } from "./core.ts";
+import type en from "./en.json";
+
+type English = typeof en;
+export type Catalogue = CatalogueOf<English>;
+
+const i18n = createI18n<English>({
+  en: () => import("./en.json"),
+  vi: (): Promise<{ default: Catalogue }> => import("./vi.json"),
+});
+
+export const { language, use: useLanguage, t, tn, lookup } = i18n;
+export type Key = Parameters<typeof t>[0];
+
+const dates = new Map<string, Intl.DateTimeFormat>();
+
+function dateFormat(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = `${language.value} ${JSON.stringify(options)}`;
+  const found = dates.get(key);
+  if (found) return found;
+  const made = new Intl.DateTimeFormat(language.value, options);
+  dates.set(key, made);
+  return made;
+}
+
+export const number = (value: number): string => formatNumber(value, language.value);
+
+/** Hours and minutes of a server time, in the reader's zone unless one is given. */
+export function clock(seconds: number, timeZone?: string): string {
+  return dateFormat({ hour: "2-digit", minute: "2-digit", ...(timeZone ? { timeZone } : {}) }).format(seconds * 1000);
+}
+
+/** Day and time in the meeting's own zone, with the zone's name. */
+export function dayAndTime(seconds: number, timeZone: string): string {
+  const options: Intl.DateTimeFormatOptions = {
+    weekday: "short",
+    day: "numeric",
+    month: "long",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    timeZoneName: "short",
+    timeZone,
+  };
+  try {
+    return dateFormat(options).format(seconds * 1000);
+  } catch {
+    return dateFormat({ ...options, timeZone: "UTC" }).format(seconds * 1000); // an unknown zone name
+  }
+}
+
+/** The sentence for a refusal: ours by its code, else the server's own. */
+export function errorText(error: unknown): { text: string; code: string; foreign: boolean } {
+  const code = codeOf(error);
+  const ours = lookup(`error.${code}`) ?? lookup(`error.${code.split(".")[0] ?? ""}`);
+  if (ours !== null) return { text: ours, code, foreign: false };
+  const said = error instanceof Error ? error.message : "";
+  return said ? { text: said, code, foreign: true } : { text: t("error.unknown"), code, foreign: false };
+}
+
+export function codeOf(error: unknown): string {
+  if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "string") return error.code;
+  return "page.failed";
+}

@@ -1,0 +1,121 @@
+/** Check-in: says what is signed, one button, microphone and camera as the member likes. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api } from "../api/fetch.ts";
+import type { Meeting, RollEntry } from "../api/types.ts";
+import { t } from "../i18n/index.ts";
+import { navigate } from "../router.ts";
+import { checkIn } from "../state/check_in.ts";
+import { mediaChoice } from "../state/drafts.ts";
+import type { LiveMeeting } from "../state/live.ts";
+import { useAction } from "../ui/action.ts";
+import { Button, Card, Check, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
+import { MyPasskeys } from "./prepare.tsx";
+import { WithMeeting } from "./with_meeting.tsx";
+
+export function CheckIn({ id }: { id: string }) {
+  return (
+    <WithMeeting id={id}>
+      {(live, meeting) => (
+        <div class="stack">
+          <p>
+            <a href={`/meetings/${id}`}>← {meeting.title}</a>
+          </p>
+          <Title>{t("check-in.title")}</Title>
+          <Body live={live} meeting={meeting} />
+        </div>
+      )}
+    </WithMeeting>
+  );
+}
+
+function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
+  const checking = useAction();
+  const mine = useSignal<RollEntry | null>(null);
+  const has = useSignal({ microphone: true, camera: true });
+  useEffect(() => {
+    if (meeting.roll.frozen) api.roll(meeting.id).then((roll) => (mine.value = roll.mine), () => undefined);
+    void devices().then((found) => (has.value = found));
+  }, []);
+  const enter = async (): Promise<void> => {
+    await checkIn(meeting.id);
+    await live.refresh();
+    navigate(`/meetings/${meeting.id}/room`, true);
+  };
+  if (meeting.me.checked_in) {
+    return (
+      <div class="stack" data-testid="check-in-done">
+        <Note kind="good">{t("check-in.done")}</Note>
+        <MediaChoice has={has.value} />
+        <div class="actions">
+          <LinkButton kind="main" testid="go-room" href={`/meetings/${meeting.id}/room`}>
+            {t("room.enter")}
+          </LinkButton>
+        </div>
+      </div>
+    );
+  }
+  if (meeting.state !== "checking-in" && meeting.state !== "opened") {
+    return (
+      <div class="stack">
+        <Note kind="warn">{meeting.state === "closed" ? t("check-in.over") : t("check-in.not-yet")}</Note>
+        <LinkButton href={`/meetings/${meeting.id}`}>{t("go.back")}</LinkButton>
+      </div>
+    );
+  }
+  return (
+    <div class="stack">
+      <Card title={t("check-in.what.title")}>
+        <p>{t("check-in.what.text", { meeting: meeting.title })}</p>
+        <details>
+          <summary>{t("check-in.what.more")}</summary>
+          <div class="stack-tight">
+            <p>{t("check-in.what.credential")}</p>
+            {mine.value && <MyPasskeys entry={mine.value} />}
+            <p>{t("roll.hash")}:</p>
+            <code class="code-block">{meeting.roll.hash}</code>
+          </div>
+        </details>
+      </Card>
+      <MediaChoice has={has.value} />
+      <Problem error={checking.error.value} />
+      <div class="actions">
+        <Button kind="main" testid="check-in-button" busy={checking.busy.value} onClick={() => void checking.run(enter)}>
+          {t("check-in.button")}
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+async function devices(): Promise<{ microphone: boolean; camera: boolean }> {
+  try {
+    const found = await navigator.mediaDevices.enumerateDevices();
+    return {
+      microphone: found.some((device) => device.kind === "audioinput"),
+      camera: found.some((device) => device.kind === "videoinput"),
+    };
+  } catch {
+    return { microphone: false, camera: false }; // an insecure address or a blocked browser: join to listen
+  }
+}
+
+function MediaChoice({ has }: { has: { microphone: boolean; camera: boolean } }) {
+  const choice = mediaChoice.value;
+  return (
+    <fieldset class="card">
+      <legend class="visually-hidden">{t("check-in.media")}</legend>
+      <h2>{t("check-in.media")}</h2>
+      {has.microphone ? (
+        <Check testid="check-in-mic" label={t("check-in.mic")} hint={t("check-in.mic-hint")} checked={choice.microphone} onChange={(microphone) => (mediaChoice.value = { ...choice, microphone })} />
+      ) : (
+        <p>{t("check-in.no-mic")}</p>
+      )}
+      {has.camera ? (
+        <Check testid="check-in-camera" label={t("check-in.camera")} hint={t("check-in.camera-hint")} checked={choice.camera} onChange={(camera) => (mediaChoice.value = { ...choice, camera })} />
+      ) : (
+        <p>{t("check-in.no-camera")}</p>
+      )}
+    </fieldset>
+  );
+}

@@ -1,0 +1,152 @@
+/** The meeting's page: where it stands, what it asks of me, agenda and results. */
+import type { Meeting } from "../api/types.ts";
+import { clock, dayAndTime, t, tn } from "../i18n/index.ts";
+import type { LiveMeeting } from "../state/live.ts";
+import { isOver } from "../state/meeting.ts";
+import { Card, LinkButton, Note, Title } from "../ui/parts.tsx";
+import { CosignerTasks } from "./cosigning.tsx";
+import { ResultCard } from "./result.tsx";
+import { WithMeeting } from "./with_meeting.tsx";
+
+export function MeetingPage({ id }: { id: string }) {
+  return (
+    <WithMeeting id={id}>
+      {(live, meeting) => (
+        <div class="stack" data-testid="meeting" data-state={meeting.state}>
+          <Title>{meeting.title}</Title>
+          <div class="row">
+            <span class={meeting.state === "opened" || meeting.state === "checking-in" ? "badge badge-live" : "badge"} data-testid="meeting-state">
+              {t(`meeting.state.${meeting.state}`)}
+            </span>
+            <span class="muted">{dayAndTime(meeting.starts_at, meeting.time_zone)}</span>
+          </div>
+          <Entry meeting={meeting} />
+          <Tasks live={live} meeting={meeting} />
+          <Agenda meeting={meeting} />
+          <Results meeting={meeting} />
+        </div>
+      )}
+    </WithMeeting>
+  );
+}
+
+/** The one main action of this page. */
+function Entry({ meeting }: { meeting: Meeting }) {
+  const base = `/meetings/${meeting.id}`;
+  if (meeting.me.removed) return <Note kind="warn">{t("meeting.removed")}</Note>;
+  if (meeting.state === "closed") return <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>;
+  if (meeting.me.checked_in) {
+    return (
+      <div class="actions">
+        <LinkButton kind="main" href={`${base}/room`} testid="go-room">
+          {t("room.enter")}
+        </LinkButton>
+      </div>
+    );
+  }
+  const votes = meeting.me.roles.includes("member");
+  if ((meeting.state === "checking-in" || meeting.state === "opened") && votes) {
+    return (
+      <div class="actions">
+        <LinkButton kind="main" href={`${base}/check-in`} testid="go-check-in">
+          {t("meeting.check-in")}
+        </LinkButton>
+      </div>
+    );
+  }
+  return votes ? <Note>{t("meeting.wait")}</Note> : null;
+}
+
+function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
+  const base = `/meetings/${meeting.id}`;
+  const { roles, trustee } = meeting.me;
+  const prepares = (roles.includes("secretary") || roles.includes("registrar") || roles.includes("chair")) && meeting.state !== "closed";
+  return (
+    <>
+      <CosignerTasks live={live} meeting={meeting} />
+      {prepares && (
+        <Task name="prepare" title={t("task.prepare.title")} text={prepareText(meeting)} href={`${base}/prepare`} action={t("task.prepare.button")} testid="go-prepare" />
+      )}
+      {trustee > 0 && meeting.state !== "closed" && (
+        <Task
+          name="teller"
+          title={t("teller.title")}
+          text={meeting.key.state === "ready" ? t("task.teller.ready") : t("task.teller.text")}
+          href={`${base}/teller`}
+          action={t("task.teller.button")}
+          testid="go-teller"
+        />
+      )}
+      {roles.includes("auditor") && <Task name="audit" title={t("audit.title")} text={t("task.audit.text")} href={`${base}/audit`} action={t("task.audit.button")} testid="go-audit" />}
+    </>
+  );
+}
+
+function prepareText(meeting: Meeting): string {
+  if (!meeting.roll.frozen) return t("task.prepare.roll");
+  return meeting.state === "draft" ? t("task.prepare.convene") : t("task.prepare.questions");
+}
+
+function Task(props: { name: string; title: string; text: string; href: string; action: string; testid: string }) {
+  return (
+    <section class="card task" data-testid="task" data-task={props.name}>
+      <h2>{props.title}</h2>
+      <p>{props.text}</p>
+      <div class="actions">
+        <LinkButton href={props.href} testid={props.testid}>
+          {props.action}
+        </LinkButton>
+      </div>
+    </section>
+  );
+}
+
+const MARKS = { waiting: "·", current: "▶", done: "✓" } as const;
+
+export function Agenda({ meeting }: { meeting: Meeting }) {
+  return (
+    <Card title={t("agenda")}>
+      <ol class="list agenda">
+        {meeting.agenda.map((item) => (
+          <li key={item.id} data-testid="agenda-item" data-item={item.id} data-state={item.state} aria-current={item.state === "current" ? "step" : undefined}>
+            <span class="mark" aria-hidden="true">
+              {MARKS[item.state]}
+            </span>
+            <span>
+              {item.title}
+              {meeting.elections
+                .filter((election) => election.agenda_item === item.id)
+                .map((election) => (
+                  <span key={election.election} class="hint">
+                    {t("agenda.vote", { title: election.title })}
+                  </span>
+                ))}
+            </span>
+            <span class="small muted">{t(`agenda.state.${item.state}`)}</span>
+          </li>
+        ))}
+      </ol>
+      <p class="muted small">{tn("meeting.quorum", meeting.quorum.needed, { roll: meeting.quorum.roll })}</p>
+    </Card>
+  );
+}
+
+function Results({ meeting }: { meeting: Meeting }) {
+  const over = meeting.elections.filter(isOver);
+  if (over.length === 0) return null;
+  return (
+    <>
+      <h2>{t("results.title")}</h2>
+      {over.map((election) => (
+        <ResultCard key={election.election} election={election} meeting={meeting.id} />
+      ))}
+      {!meeting.me.roles.includes("auditor") && (
+        <p>
+          <a href={`/meetings/${meeting.id}/audit`} data-testid="go-audit">
+            {t("results.audit")}
+          </a>
+        </p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,37 @@
+/** Registration and sign-in with a passkey; every challenge is computed here. */
+import { api } from "../api/fetch.ts";
+import type { EnrolBegin } from "../api/types.ts";
+import * as challenges from "../ballot/challenges.ts";
+import { fromB64u } from "../ballot/encoding.ts";
+import { assert, register } from "../identity/passkey.ts";
+import { signedIn } from "../state/session.ts";
+
+const NONCE_BYTES = 32;
+const TIMEOUT_MS = 120_000;
+
+export async function signIn(): Promise<void> {
+  const { nonce, rp_id } = await api.signInBegin();
+  const answer = await assert(rp_id, challenges.signIn(rp_id, fromB64u(nonce, NONCE_BYTES)));
+  signedIn(await api.signInFinish(nonce, answer));
+}
+
+/** Asks whom the link is for; nothing is spent yet. */
+export const readLink = (token: string): Promise<EnrolBegin> => api.enrolBegin(token);
+
+export async function enrol(token: string, begun: EnrolBegin): Promise<void> {
+  const challenge = challenges.enrolment(begun.rp.id, fromB64u(begun.user.id), fromB64u(begun.nonce, NONCE_BYTES));
+  const credential = await register(
+    {
+      rp: begun.rp,
+      user: { id: begun.user.id, name: begun.user.name, displayName: begun.user.display_name },
+      challenge: "",
+      pubKeyCredParams: begun.algorithms.map((alg) => ({ type: "public-key", alg })),
+      excludeCredentials: begun.exclude.map((id) => ({ type: "public-key", id })),
+      authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
+      attestation: "none",
+      timeout: TIMEOUT_MS,
+    },
+    challenge,
+  );
+  signedIn(await api.enrolFinish(token, begun.nonce, credential));
+}

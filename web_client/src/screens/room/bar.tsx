@@ -1,0 +1,126 @@
+/** The bar at the bottom: microphone, camera, hand, share, sound only, leave. Words under every picture. */
+import { api } from "../../api/fetch.ts";
+import type { Meeting } from "../../api/types.ts";
+import { t } from "../../i18n/index.ts";
+import { navigate } from "../../router.ts";
+import type { LiveMeeting } from "../../state/live.ts";
+import type { RoomControl, Sending } from "../../state/room.ts";
+import { useAction } from "../../ui/action.ts";
+import { Problem } from "../../ui/parts.tsx";
+
+const ICONS = {
+  mic: "M12 3a3 3 0 0 1 3 3v6a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3M6 11h2v1a4 4 0 0 0 8 0v-1h2v1a6 6 0 0 1-5 5.9V21h-2v-3.1A6 6 0 0 1 6 12z",
+  cam: "M4 6h11v4l5-3v10l-5-3v4H4z",
+  hand: "M8 11V5a1.5 1.5 0 0 1 3 0v5V4a1.5 1.5 0 0 1 3 0v6V6a1.5 1.5 0 0 1 3 0v9a6 6 0 0 1-6 6c-3 0-4-1-6-4l-2-4a1.4 1.4 0 0 1 2.4-1.3z",
+  share: "M3 5h18v12h-7v2h3v2H7v-2h3v-2H3zm9 2-4 4h3v4h2v-4h3z",
+  sound: "M4 9h4l5-4v14l-5-4H4zm11 0a4 4 0 0 1 0 6zm0-3a7 7 0 0 1 0 12z",
+  leave: "M5 4h9v4h-2V6H7v12h5v-2h2v4H5zm11 4 5 4-5 4v-3h-5v-2h5z",
+} as const;
+
+interface BarButtonProps {
+  icon: keyof typeof ICONS;
+  word: string;
+  testid: string;
+  pressed?: boolean;
+  tone?: "on" | "off" | "alert";
+  busy?: boolean;
+  disabled?: boolean;
+  onClick: () => void;
+}
+
+function BarButton(props: BarButtonProps) {
+  return (
+    <button
+      type="button"
+      class={`bar-button bar-${props.tone ?? "plain"}`}
+      data-testid={props.testid}
+      aria-pressed={props.pressed}
+      aria-busy={props.busy ?? false}
+      disabled={props.disabled}
+      onClick={() => {
+        if (!props.busy) props.onClick();
+      }}
+    >
+      <svg viewBox="0 0 24 24" aria-hidden="true">
+        <path d={ICONS[props.icon]} fill="currentColor" />
+        {props.tone === "off" && <path d="M4 4l16 16" stroke="currentColor" stroke-width="2.5" />}
+      </svg>
+      <span>{props.word}</span>
+    </button>
+  );
+}
+
+const isOn = (sending: Sending | undefined): boolean => sending === "on" || sending === "starting";
+
+export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meeting; media: RoomControl | null }) {
+  const acting = useAction();
+  const me = meeting.present.find((person) => person.member === meeting.me.member);
+  const muted = media?.mutedByChair.value || me?.muted || false;
+  const hand = (me?.hand ?? null) !== null;
+  const mic = isOn(media?.microphone.value) && !muted;
+  const raise = (): void =>
+    void acting.run(async () => {
+      await api.command(meeting.id, { command: hand ? "lower-hand" : "raise-hand" });
+      live.reload();
+    });
+  return (
+    <div class="bar-wrap">
+      <Problem error={acting.error.value} />
+      {muted && (
+        <p class="bar-note" role="status">
+          {t("bar.muted-by-chair")}
+        </p>
+      )}
+      <div class="bar" role="toolbar" aria-label={t("bar.label")}>
+        <MicButton media={media} on={mic} muted={muted} />
+        <BarButton
+          icon="cam"
+          testid="cam-toggle"
+          word={t(isOn(media?.camera.value) ? "bar.cam-on" : "bar.cam-off")}
+          tone={isOn(media?.camera.value) ? "on" : "off"}
+          pressed={isOn(media?.camera.value)}
+          busy={media?.camera.value === "starting"}
+          disabled={!media || media.audioOnly.value}
+          onClick={() => void media?.toggle("camera")}
+        />
+        <BarButton icon="hand" testid="hand-toggle" word={t(hand ? "bar.hand-up" : "bar.hand")} tone={hand ? "alert" : "on"} pressed={hand} busy={acting.busy.value} onClick={raise} />
+        <BarButton
+          icon="share"
+          testid="share-toggle"
+          word={t(isOn(media?.screen.value) ? "bar.share-on" : "bar.share")}
+          tone={isOn(media?.screen.value) ? "alert" : "on"}
+          pressed={isOn(media?.screen.value)}
+          busy={media?.screen.value === "starting"}
+          disabled={!media}
+          onClick={() => void media?.toggle("screen")}
+        />
+        <BarButton
+          icon="sound"
+          testid="audio-only-toggle"
+          word={t("bar.audio-only")}
+          tone={media?.audioOnly.value ? "alert" : "on"}
+          pressed={media?.audioOnly.value ?? false}
+          disabled={!media}
+          onClick={() => void media?.setAudioOnly(!media.audioOnly.peek())}
+        />
+        <BarButton icon="leave" testid="leave-button" word={t("bar.leave")} onClick={() => navigate(`/meetings/${meeting.id}`)} />
+      </div>
+    </div>
+  );
+}
+
+/** Also shown beside the booth, where the bar itself is covered. */
+export function MicButton({ media, on, muted }: { media: RoomControl | null; on: boolean; muted: boolean }) {
+  return (
+    <BarButton
+      icon="mic"
+      testid="mic-toggle"
+      word={t(on ? "bar.mic-on" : "bar.mic-off")}
+      tone={on ? "on" : "off"}
+      pressed={on}
+      busy={media?.microphone.value === "starting"}
+      disabled={!media || muted}
+      onClick={() => void media?.toggle("microphone")}
+    />
+  );
+}

@@ -1,0 +1,39 @@
+/**
+ * The booth inside the room: `booth.html` in a frame over the whole screen.
+ *
+ * A frame and not a page of its own, because leaving the room's page would end its sound, and a new tab is easily lost
+ * on a phone. The frame keeps its own document, its own strict content policy and its own small code; it has no media
+ * code and shares nothing with the room but this device's keystore. The microphone button stays in reach above it.
+ * docs/adr tells the whole reasoning. The booth also works alone at its address, with a link back.
+ */
+import { useEffect, useRef } from "preact/hooks";
+import { t } from "../../i18n/index.ts";
+import type { RoomControl } from "../../state/room.ts";
+import { Button } from "../../ui/parts.tsx";
+import { MicButton } from "./bar.tsx";
+
+export function BoothDialog({ address, media, onClose }: { address: string; media: RoomControl | null; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    dialog.current?.showModal();
+    const back = (event: MessageEvent<unknown>): void => {
+      if (event.origin === location.origin && event.data === "booth-close") onClose();
+    };
+    addEventListener("message", back);
+    return () => removeEventListener("message", back);
+  }, []);
+  const muted = media?.mutedByChair.value ?? false;
+  const on = media?.microphone.value === "on" && !muted;
+  return (
+    <dialog ref={dialog} class="booth-dialog" data-testid="booth-dialog" aria-label={t("booth.label")} onClose={onClose}>
+      <div class="booth-head">
+        {media && <MicButton media={media} on={on} muted={muted} />}
+        <span class="grow booth-hint">{t("booth.room-goes-on")}</span>
+        <Button testid="booth-close" onClick={() => dialog.current?.close()}>
+          {t("booth.back")}
+        </Button>
+      </div>
+      <iframe class="booth-frame" data-testid="booth-frame" title={t("booth.label")} src={`/booth.html#${address}`} />
+    </dialog>
+  );
+}

@@ -1,0 +1,373 @@
+/** The chair's console: one next button bound to the rules, quorum, the queue, the people, the log. */
+import { useSignal } from "@preact/signals";
+import { useId } from "preact/hooks";
+import { api } from "../../api/fetch.ts";
+import type { Command, ElectionSummary, Meeting, MeetingEvent } from "../../api/types.ts";
+import { clock, lookup, number, t, tn } from "../../i18n/index.ts";
+import type { LiveMeeting } from "../../state/live.ts";
+import { isOver, queue } from "../../state/meeting.ts";
+import { type Next, nextStep, whyNotOpen } from "../../state/next.ts";
+import { signAction } from "../../state/sign.ts";
+import { useAction, type Action } from "../../ui/action.ts";
+import { Button, Card, Confirm, ConfirmButton, Note, Problem, Progress } from "../../ui/parts.tsx";
+import { neededText, optionText, outcomeText } from "../words.ts";
+import { PersonLine } from "./people.tsx";
+
+interface Console {
+  live: LiveMeeting;
+  meeting: Meeting;
+  acting: Action;
+}
+
+export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
+  const acting = useAction();
+  const tools: Console = { live, meeting, acting };
+  return (
+    <>
+      <NextCard {...tools} />
+      {meeting.elections
+        .filter((election) => election.state !== "draft" && !isOver(election))
+        .map((election) => (
+          <RunningVote key={election.election} {...tools} election={election} />
+        ))}
+      <Floor {...tools} />
+      <Drafts {...tools} />
+      <Participants {...tools} />
+      <Log live={live} meeting={meeting} />
+    </>
+  );
+}
+
+async function command(live: LiveMeeting, what: Command): Promise<void> {
+  await api.command(live.id, what);
+  await live.refresh();
+}
+
+async function openVote(live: LiveMeeting, election: string): Promise<void> {
+  const action = { type: "open-election", meeting: live.id, election };
+  await api.openElection(live.id, election, action, await signAction(action));
+  await live.refresh();
+}
+
+async function closeVote(live: LiveMeeting, election: string): Promise<void> {
+  const action = { type: "close-election", meeting: live.id, election };
+  await api.closeElection(live.id, election, action, await signAction(action));
+  await live.refresh();
+}
+
+async function declare(live: LiveMeeting, meeting: Meeting, election: string): Promise<void> {
+  const { declareResult } = await import("../../state/cosigner.ts");
+  await declareResult(meeting, election);
+  await live.refresh();
+}
+
+/** Does the step; asks first where there is no way back. */
+function take(live: LiveMeeting, meeting: Meeting, next: Next): Promise<void> {
+  switch (next.step) {
+    case "convene":
+    case "begin-check-in":
+    case "open":
+    case "close":
+      return command(live, { command: next.step });
+    case "start-item":
+      return command(live, { command: "start-item", item: next.target });
+    case "open-vote":
+      return openVote(live, next.target);
+    case "close-vote":
+      return closeVote(live, next.target);
+    case "declare":
+      return declare(live, meeting, next.target);
+    default:
+      return Promise.resolve();
+  }
+}
+
+const titleOf = (meeting: Meeting, target: string): string =>
+  meeting.agenda.find((item) => item.id === target)?.title ?? meeting.elections.find((e) => e.election === target)?.title ?? "";
+
+function whyText(meeting: Meeting, next: Next): string | null {
+  if (next.why === null) return null;
+  const names = meeting.cosigners.filter((cosigner) => !cosigner.ready).map((cosigner) => lookup(`cosigner.${cosigner.name.replace(/-\d+$/, "")}`) ?? cosigner.name);
+  return t(`why.${next.why}`, { names: names.join(", "), present: meeting.quorum.present });
+}
+
+function NextCard({ live, meeting, acting }: Console) {
+  const asking = useSignal(false);
+  const why = useId();
+  const next = nextStep(meeting);
+  const reason = whyText(meeting, next);
+  const election = meeting.elections.find((e) => e.election === next.target);
+  const open = election?.state === "open";
+  const mustAsk = next.step === "close" || (open && next.step === "close-vote");
+  const go = (): void => void acting.run(() => take(live, meeting, next));
+  const text = open
+    ? t("next.close-vote.text", { cast: election?.cast ?? 0, of: election?.electorate_size ?? 0 })
+    : t("next.close.text");
+  return (
+    <section class="card next-card">
+      <h2>{t("next.title")}</h2>
+      <Problem error={acting.error.value} />
+      <div class="actions">
+        <Button
+          kind="main"
+          testid="chair-next"
+          data={{ "data-next": next.step, "data-target": next.target }}
+          disabled={reason !== null}
+          busy={acting.busy.value}
+          describedBy={reason === null ? undefined : why}
+          onClick={() => (mustAsk ? (asking.value = true) : go())}
+        >
+          {t(`next.${next.step}`, { title: titleOf(meeting, next.target) })}
+        </Button>
+      </div>
+      {reason !== null && (
+        <p id={why} data-testid="chair-next-why" role="status">
+          {reason}
+        </p>
+      )}
+      {!meeting.quorum.met && (meeting.state === "checking-in" || meeting.state === "opened") && (
+        <Note kind="warn">{t("next.no-quorum", { present: meeting.quorum.present, needed: meeting.quorum.needed })}</Note>
+      )}
+      <Confirm
+        open={asking.value}
+        title={t(`next.${next.step}`, { title: titleOf(meeting, next.target) })}
+        text={text}
+        yes={t(`next.${next.step}`, { title: titleOf(meeting, next.target) })}
+        danger
+        onNo={() => (asking.value = false)}
+        onYes={() => {
+          asking.value = false;
+          go();
+        }}
+      />
+    </section>
+  );
+}
+
+function RunningVote({ live, meeting, acting, election }: Console & { election: ElectionSummary }) {
+  const core = election.result;
+  const outcome = core?.outcome[0];
+  return (
+    <section class="card" data-testid="chair-vote" data-election={election.election} data-state={election.state}>
+      <div class="row-between">
+        <h2>{election.title}</h2>
+        <span class="badge">{t(`election.state.${election.state}`)}</span>
+      </div>
+      <div data-testid="cast-count">
+        <Progress label={tn("vote.cast", election.cast, { of: election.electorate_size })} value={election.cast} of={election.electorate_size} />
+      </div>
+      {election.state === "open" && (
+        <ConfirmButton
+          testid={`close-vote-${election.election}`}
+          kind="danger"
+          danger
+          busy={acting.busy.value}
+          title={t("next.close-vote", { title: election.title })}
+          text={t("next.close-vote.text", { cast: election.cast, of: election.electorate_size })}
+          yes={t("next.close-vote", { title: election.title })}
+          onClick={() => void acting.run(() => closeVote(live, election.election))}
+        >
+          {t("vote.close-now")}
+        </ConfirmButton>
+      )}
+      {election.state === "counted" && core && outcome && (
+        <>
+          <p class="strong">{outcomeText(election, outcome)}</p>
+          <ul class="list">
+            {(core.counts[0] ?? []).map((votes, index) => (
+              <li key={election.options[index]}>
+                {optionText(election.type, election.options[index] ?? "")}: <strong>{number(votes)}</strong>
+              </li>
+            ))}
+          </ul>
+          <p class="muted">{neededText(election, core)}</p>
+          <Button testid={`declare-result-${election.election}`} busy={acting.busy.value} onClick={() => void acting.run(() => declare(live, meeting, election.election))}>
+            {t("next.declare", { title: election.title })}
+          </Button>
+        </>
+      )}
+    </section>
+  );
+}
+
+function Floor({ live, meeting, acting }: Console) {
+  const waiting = queue(meeting);
+  const floor = meeting.present.filter((person) => person.floor);
+  const give = (member: string): void => void acting.run(() => command(live, { command: "grant-floor", member }));
+  const takeBack = (member: string): void => void acting.run(() => command(live, { command: "withdraw-floor", member }));
+  return (
+    <Card title={t("floor.title")}>
+      <fieldset class="stack-tight">
+        <legend class="visually-hidden">{t("floor.mode")}</legend>
+        <div class="row">
+          {(["open", "chaired"] as const).map((mode) => (
+            <Button key={mode} testid={`floor-mode-${mode}`} pressed={meeting.floor.mode === mode} busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "set-floor-mode", mode }))}>
+              {t(`floor.mode.${mode}`)}
+            </Button>
+          ))}
+        </div>
+        <p class="hint">{t(`floor.hint.${meeting.floor.mode}`)}</p>
+      </fieldset>
+      {floor.map((person) => (
+        <div key={person.member} class="row-between">
+          <span>▶ {t("floor.has", { name: person.name })}</span>
+          <Button testid={`withdraw-${person.member}`} busy={acting.busy.value} onClick={() => takeBack(person.member)}>
+            {t("floor.thank")}
+          </Button>
+        </div>
+      ))}
+      <div data-testid="queue" class="stack-tight">
+        <h3>{t("queue.title")}</h3>
+        {waiting.length === 0 && <p class="muted">{t("queue.empty")}</p>}
+        <ol class="list">
+          {waiting.map((person, index) => (
+            <li key={person.member} class="row-between">
+              <span>
+                {index + 1}. {person.name} <span class="muted small">{t("queue.since", { time: clock(person.hand ?? 0) })}</span>
+              </span>
+              <Button testid={`grant-${person.member}`} busy={acting.busy.value} onClick={() => give(person.member)}>
+                {t("floor.give")}
+              </Button>
+            </li>
+          ))}
+        </ol>
+      </div>
+    </Card>
+  );
+}
+
+/** Votes not opened yet, each with its own button; the next button offers the one of the current item. */
+function Drafts({ live, meeting, acting }: Console) {
+  const drafts = meeting.elections.filter((election) => election.state === "draft");
+  const items = meeting.agenda.filter((item) => item.state === "waiting");
+  if (meeting.state !== "opened") return null;
+  const next = nextStep(meeting);
+  const why = whyNotOpen(meeting);
+  const busyVote = meeting.elections.some((election) => election.state !== "draft" && !isOver(election));
+  return (
+    <details class="card">
+      <summary>{t("chair.other-steps")}</summary>
+      <div class="stack-tight">
+        {items.map((item) => (
+          <Button key={item.id} testid={`start-item-${item.id}`} disabled={busyVote} busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "start-item", item: item.id }))}>
+            {t("next.start-item", { title: item.title })}
+          </Button>
+        ))}
+        {drafts.map((election) => (
+          <Button key={election.election} testid={`open-vote-${election.election}`} disabled={why !== null || busyVote} busy={acting.busy.value} onClick={() => void acting.run(() => openVote(live, election.election))}>
+            {t("next.open-vote", { title: election.title })}
+          </Button>
+        ))}
+        {drafts.length > 0 && why !== null && <p class="muted">{whyText(meeting, { ...next, why })}</p>}
+        <ConfirmButton
+          testid="close-meeting"
+          kind="danger"
+          danger
+          disabled={busyVote}
+          busy={acting.busy.value}
+          title={t("next.close")}
+          text={t("next.close.text")}
+          yes={t("next.close")}
+          onClick={() => void acting.run(() => command(live, { command: "close" }))}
+        >
+          {t("next.close")}
+        </ConfirmButton>
+      </div>
+    </details>
+  );
+}
+
+function Participants({ live, meeting, acting }: Console) {
+  const removed = useSignal<{ member: string; name: string }[]>([]);
+  const others = meeting.present.filter((person) => person.member !== meeting.me.member);
+  const remove = (member: string, name: string): void =>
+    void acting.run(async () => {
+      await command(live, { command: "remove", member });
+      removed.value = [...removed.value, { member, name }];
+    });
+  return (
+    <Card title={tn("people.present", meeting.present.length)}>
+      <Button testid="mute-all" busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "mute-all" }))}>
+        {t("chair.mute-all")}
+      </Button>
+      <ul class="list">
+        {others.map((person) => (
+          <li key={person.member} class="stack-tight" data-testid="person" data-member={person.member} data-state={person.state} data-muted={String(person.muted)} data-floor={String(person.floor)} data-hand={String(person.hand !== null)}>
+            <PersonLine person={person} you={false} />
+            <div class="row">
+              {!person.floor && (
+                <Button testid={person.hand === null ? `grant-${person.member}` : `grant-again-${person.member}`} busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "grant-floor", member: person.member }))}>
+                  {t("floor.give")}
+                </Button>
+              )}
+              <Button testid={`mute-${person.member}`} disabled={person.muted} busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "mute", member: person.member }))}>
+                {t("chair.mute")}
+              </Button>
+              <ConfirmButton
+                testid={`remove-${person.member}`}
+                kind="danger"
+                danger
+                busy={acting.busy.value}
+                title={t("chair.remove.title", { name: person.name })}
+                text={t("chair.remove.text")}
+                yes={t("chair.remove.yes")}
+                onClick={() => remove(person.member, person.name)}
+              >
+                {t("chair.remove")}
+              </ConfirmButton>
+            </div>
+          </li>
+        ))}
+      </ul>
+      {removed.value.length > 0 && (
+        <div class="stack-tight">
+          <h3>{t("chair.removed")}</h3>
+          {removed.value.map(({ member, name }) => (
+            <Button
+              key={member}
+              testid={`readmit-${member}`}
+              busy={acting.busy.value}
+              onClick={() =>
+                void acting.run(async () => {
+                  await command(live, { command: "readmit", member });
+                  removed.value = removed.value.filter((known) => known.member !== member);
+                })
+              }
+            >
+              {t("chair.readmit", { name })}
+            </Button>
+          ))}
+        </div>
+      )}
+    </Card>
+  );
+}
+
+const LOG_SHOWN = 40;
+
+function Log({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
+  const entries = live.log.value.toReversed().slice(0, LOG_SHOWN);
+  return (
+    <details class="card" data-testid="log">
+      <summary>{t("log.title")}</summary>
+      <ol class="list">
+        {entries.map((event) => (
+          <li key={event.seq} class="small">
+            <span class="mono muted">{clock(event.at, meeting.time_zone)}</span> {logText(event, meeting)}
+          </li>
+        ))}
+      </ol>
+    </details>
+  );
+}
+
+/** One event in words; ids become names where we know them. */
+function logText(event: MeetingEvent, meeting: Meeting): string {
+  const body = event.body as Record<string, unknown>;
+  const said = (key: string): string => (typeof body[key] === "string" || typeof body[key] === "number" ? String(body[key]) : "");
+  const member = said("member");
+  const name = said("name") || meeting.present.find((person) => person.member === member)?.name || member;
+  const title = titleOf(meeting, said("election") || said("item"));
+  const params = { name, title, count: said("count"), present: said("present"), needed: said("needed"), mode: said("mode") };
+  return lookup(`event.${event.type}`, params) ?? event.type;
+}

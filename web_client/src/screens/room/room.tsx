@@ -1,0 +1,284 @@
+/** The meeting room: the speaker large, the agenda as the spine, the vote drawer above the bar, never over it. */
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { api } from "../../api/fetch.ts";
+import type { Meeting } from "../../api/types.ts";
+import { clock, t, tn, type Key } from "../../i18n/index.ts";
+import { navigate } from "../../router.ts";
+import { mediaChoice } from "../../state/drafts.ts";
+import type { LiveMeeting } from "../../state/live.ts";
+import { isOver } from "../../state/meeting.ts";
+import { RoomControl } from "../../state/room.ts";
+import { useAction } from "../../ui/action.ts";
+import { alarm, announce } from "../../ui/announce.ts";
+import { Button, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
+import { CosignerTasks } from "../cosigning.tsx";
+import { Agenda } from "../meeting.tsx";
+import { WithMeeting } from "../with_meeting.tsx";
+import { Bar } from "./bar.tsx";
+import { BoothDialog } from "./booth_dialog.tsx";
+import { ChairPanel } from "./chair.tsx";
+import { TellerPanel } from "../teller.tsx";
+import { People } from "./people.tsx";
+import { silenced, startSound } from "./sink.ts";
+import { Stage } from "./stage.tsx";
+import { Votes } from "./votes.tsx";
+import "./room.css";
+
+export function RoomScreen({ id, panel }: { id: string; panel: string }) {
+  return (
+    <WithMeeting id={id}>
+      {(live, meeting) => {
+        if (meeting.me.removed) return <Outside meeting={meeting} text={t("room.removed")} testid="removed" />;
+        if (meeting.state === "draft" || meeting.state === "convened") return <Outside meeting={meeting} text={t("check-in.not-yet")} testid="room-closed" />;
+        if (!meeting.me.checked_in && meeting.state !== "closed") return <MustCheckIn live={live} meeting={meeting} />;
+        return <Room live={live} meeting={meeting} panel={panel || "agenda"} />;
+      }}
+    </WithMeeting>
+  );
+}
+
+function Outside({ meeting, text, testid }: { meeting: Meeting; text: string; testid: string }) {
+  return (
+    <div class="main stack">
+      <Title>{meeting.title}</Title>
+      <Note kind="warn" testid={testid}>
+        {text}
+      </Note>
+      <div class="actions">
+        <LinkButton kind="main" href={`/meetings/${meeting.id}`}>
+          {t("room.to-meeting")}
+        </LinkButton>
+      </div>
+    </div>
+  );
+}
+
+/** A lease that ran out takes the member out of the room; checking in again brings them back. */
+function MustCheckIn({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
+  useEffect(() => {
+    // A reconnecting member is put back by the first lease; only then is the check-in asked for.
+    const timer = setTimeout(() => void live.refresh(), 1500);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <div class="main stack">
+      <Title>{meeting.title}</Title>
+      <Note>{t("room.must-check-in")}</Note>
+      <div class="actions">
+        <LinkButton kind="main" href={`/meetings/${meeting.id}/check-in`} testid="go-check-in">
+          {t("meeting.check-in")}
+        </LinkButton>
+      </div>
+    </div>
+  );
+}
+
+interface PanelInfo {
+  name: string;
+  title: Key;
+  shown: boolean;
+}
+
+function panels(meeting: Meeting): PanelInfo[] {
+  return [
+    { name: "agenda", title: "panel.agenda", shown: true },
+    { name: "people", title: "panel.people", shown: true },
+    { name: "votes", title: "panel.votes", shown: true },
+    { name: "chair", title: "panel.chair", shown: meeting.me.roles.includes("chair") },
+    { name: "teller", title: "panel.teller", shown: meeting.me.trustee > 0 },
+  ];
+}
+
+function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; panel: string }) {
+  const control = useSignal<RoomControl | null>(null);
+  const booth = useSignal("");
+  const over = meeting.state === "closed";
+  useEffect(() => {
+    if (over) return;
+    const room = new RoomControl(live);
+    control.value = room;
+    void room.join(mediaChoice.peek()).then(startSound);
+    return () => room.leave();
+  }, [over]);
+  useVoteAnnouncement(meeting);
+  const media = control.value;
+  const base = `/meetings/${meeting.id}/room`;
+  return (
+    <div class="room" data-testid="room" data-state={meeting.state} data-media={mediaWord(media)}>
+      <Top meeting={meeting} media={media} />
+      <div class="room-stage">
+        <Stage meeting={meeting} media={media} />
+        <SoundNotice media={media} />
+      </div>
+      <nav class="room-tabs" aria-label={t("panel.nav")}>
+        {panels(meeting)
+          .filter((info) => info.shown)
+          .map((info) => (
+            <Button key={info.name} kind="quiet" testid={`panel-${info.name}`} pressed={info.name === panel} onClick={() => navigate(`${base}/${info.name}`, true)}>
+              {t(info.title)}
+            </Button>
+          ))}
+      </nav>
+      <section class="room-panel stack" aria-label={t("panel.nav")}>
+        {over && <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>}
+        <CosignerTasks live={live} meeting={meeting} />
+        {panel === "agenda" && <AgendaPanel live={live} meeting={meeting} onPractice={() => (booth.value = "practice")} />}
+        {panel === "people" && <People meeting={meeting} />}
+        {panel === "votes" && <Votes meeting={meeting} onPractice={() => (booth.value = "practice")} />}
+        {panel === "chair" && <ChairPanel live={live} meeting={meeting} />}
+        {panel === "teller" && <TellerPanel live={live} meeting={meeting} />}
+      </section>
+      <VoteDrawer meeting={meeting} onOpen={(election) => (booth.value = `${meeting.id}/${election}`)} />
+      {!over && <Bar live={live} meeting={meeting} media={media} />}
+      {booth.value && (
+        <BoothDialog
+          address={booth.value}
+          media={media}
+          onClose={() => {
+            booth.value = "";
+            void live.refresh();
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+function mediaWord(media: RoomControl | null): string {
+  if (!media) return "off";
+  if (media.failed.value !== null) return "failed";
+  return media.state.value === "connected" ? "joined" : "joining";
+}
+
+/** Speaks up once when a vote opens and when a result is declared; the focus stays where it is. */
+function useVoteAnnouncement(meeting: Meeting): void {
+  const known = useRef<Map<string, string> | null>(null);
+  useEffect(() => {
+    const now = new Map(meeting.elections.map((election) => [election.election, election.state]));
+    for (const election of meeting.elections) {
+      const before = known.current?.get(election.election);
+      if (known.current === null || before === election.state) continue;
+      if (election.state === "open") alarm(t("vote.announce-open", { title: election.title }));
+      else if (isOver(election)) announce(t("vote.announce-result", { title: election.title }));
+    }
+    known.current = now;
+  }, [meeting.elections]);
+}
+
+function Top({ meeting, media }: { meeting: Meeting; media: RoomControl | null }) {
+  const at = meeting.agenda.findIndex((item) => item.state === "current");
+  const item = meeting.agenda[at];
+  const level = media?.level.value ?? "good";
+  const { quorum } = meeting;
+  return (
+    <header class="room-top">
+      <a href={`/meetings/${meeting.id}`} class="room-back" aria-label={t("room.back")}>
+        ◀
+      </a>
+      <div class="room-title">
+        <Title>{item ? t("room.item", { n: at + 1, of: meeting.agenda.length, title: item.title }) : meeting.title}</Title>
+        <p class="room-facts">
+          <span data-testid="quorum" data-met={String(quorum.met)} data-present={quorum.present} data-needed={quorum.needed} class={quorum.met ? "fact-good" : "fact-warn"}>
+            {quorum.met ? "✓" : "!"} {t(quorum.met ? "quorum.met" : "quorum.missing", { present: quorum.present, needed: quorum.needed })}
+          </span>
+          <span data-testid="link-meter" data-level={level} class={level === "good" ? "fact-plain" : "fact-warn"}>
+            {t(`link.${level}`)}
+          </span>
+        </p>
+      </div>
+    </header>
+  );
+}
+
+function SoundNotice({ media }: { media: RoomControl | null }) {
+  if (!media) return null;
+  return (
+    <>
+      {silenced.value && (
+        <Button kind="main" testid="tap-to-hear" onClick={() => void startSound()}>
+          {t("room.tap-to-hear")}
+        </Button>
+      )}
+      {media.failed.value !== null && (
+        <>
+          <Problem error={media.failed.value} />
+          <Note kind="warn">{t("room.media-failed")}</Note>
+        </>
+      )}
+      {media.problem.value !== null && <Problem error={media.problem.value} />}
+      {media.state.value === "rebuilding" && <Note>{t("room.rebuilding")}</Note>}
+      {media.offerAudioOnly.value && (
+        <div class="note note-warn">
+          <span class="grow">{t("room.offer-audio-only")}</span>
+          <Button onClick={() => void media.setAudioOnly(true)}>{t("room.audio-only")}</Button>
+          <Button kind="quiet" onClick={() => (media.offerAudioOnly.value = false)}>
+            {t("room.keep-pictures")}
+          </Button>
+        </div>
+      )}
+    </>
+  );
+}
+
+function AgendaPanel({ live, meeting, onPractice }: { live: LiveMeeting; meeting: Meeting; onPractice: () => void }) {
+  const leaving = useAction();
+  const leave = async (): Promise<void> => {
+    await api.command(meeting.id, { command: "leave" });
+    await live.refresh();
+    navigate(`/meetings/${meeting.id}`, true);
+  };
+  return (
+    <>
+      <Agenda meeting={meeting} />
+      {meeting.elections.some((election) => election.state === "draft") && <Practice onPractice={onPractice} />}
+      {meeting.state !== "closed" && (
+        <div class="stack-tight">
+          <p class="muted small">{t("room.leave-hint")}</p>
+          <Problem error={leaving.error.value} />
+          <ConfirmButton kind="danger" testid="end-attendance" title={t("room.leave.title")} text={t("room.leave.text")} yes={t("room.leave.yes")} danger busy={leaving.busy.value} onClick={() => void leaving.run(leave)}>
+            {t("room.leave.yes")}
+          </ConfirmButton>
+        </div>
+      )}
+    </>
+  );
+}
+
+export function Practice({ onPractice }: { onPractice: () => void }) {
+  return (
+    <section class="card">
+      <h2>{t("practice.title")}</h2>
+      <p>{t("practice.text")}</p>
+      <div class="actions">
+        <Button testid="practice-vote" onClick={onPractice}>
+          {t("practice.button")}
+        </Button>
+      </div>
+    </section>
+  );
+}
+
+/** Above the bar, so that the microphone stays in reach; it takes no focus by itself. */
+function VoteDrawer({ meeting, onOpen }: { meeting: Meeting; onOpen: (election: string) => void }) {
+  const open = meeting.elections.find((election) => election.state === "open");
+  if (!open) return null;
+  const inElectorate = meeting.me.credential !== null && meeting.me.checked_in;
+  return (
+    <section class="vote-drawer" data-testid="vote-drawer" data-election={open.election} aria-label={t("vote.drawer")}>
+      <p>
+        <span class="strong">▲ {t("vote.open", { title: open.title })}</span>
+        <span class="small" data-testid="cast-count">
+          {tn("vote.cast", open.cast, { of: open.electorate_size })}
+        </span>
+      </p>
+      {open.voted && <span class="badge badge-good">✓ {t("vote.voted")}</span>}
+      {!open.voted && inElectorate && (
+        <Button kind="main" testid="vote-open" onClick={() => onOpen(open.election)}>
+          {t("vote.button")}
+        </Button>
+      )}
+      {!open.voted && !inElectorate && <span class="small">{t("vote.not-elector")}</span>}
+    </section>
+  );
+}

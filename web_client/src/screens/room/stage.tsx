@@ -1,0 +1,109 @@
+/** The pictures: one large, a few small, everyone else as initials in the list of people. */
+import { signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import type { Meeting } from "../../api/types.ts";
+import type { RemoteTrack } from "../../media/room_media.ts";
+import { t } from "../../i18n/index.ts";
+import type { RoomControl } from "../../state/room.ts";
+
+const WIDE = "(min-width: 60rem)";
+const THUMBS_NARROW = 3;
+const THUMBS_WIDE = 8;
+
+const wide = signal(false);
+if (typeof matchMedia === "function") {
+  const query = matchMedia(WIDE);
+  wide.value = query.matches;
+  query.addEventListener("change", (event) => (wide.value = event.matches));
+}
+
+const nameOf = (meeting: Meeting, member: string): string => meeting.present.find((person) => person.member === member)?.name ?? "";
+
+/** Up to two letters for a seat without a picture. */
+export const initials = (name: string): string =>
+  name
+    .split(/\s+/)
+    .filter(Boolean)
+    .map((part) => [...part][0] ?? "")
+    .filter((_, index, all) => index === 0 || index === all.length - 1)
+    .join("")
+    .toLocaleUpperCase();
+
+/** Who is large: the floor, else who speaks, else the chair. */
+export function mainSpeaker(meeting: Meeting, speakers: readonly string[]): string {
+  const floor = meeting.present.find((person) => person.floor);
+  return floor?.member ?? speakers.at(-1) ?? meeting.present.find((person) => person.roles.includes("chair"))?.member ?? "";
+}
+
+export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl | null }) {
+  const tracks = media?.tracks.value ?? [];
+  const speaking = new Set(media?.speakers.value ?? []);
+  const speaker = mainSpeaker(meeting, media?.speakers.value ?? []);
+  const screen = tracks.find((remote) => remote.source === "screen");
+  const cameras = tracks.filter((remote) => remote.source === "camera");
+  const large = screen ?? cameras.find((remote) => remote.owner === speaker) ?? null;
+  const owner = large?.owner ?? speaker;
+  const own = media?.ownPicture.value ?? null;
+  const thumbs = cameras.filter((remote) => remote !== large).slice(0, wide.value ? THUMBS_WIDE : THUMBS_NARROW);
+  const thumbKey = thumbs.map((remote) => remote.owner).join(" ");
+  useEffect(() => {
+    if (large?.source === "camera") media?.prefer(large.owner, wide.value ? 2 : 1);
+    for (const remote of thumbs) media?.prefer(remote.owner, 0);
+  }, [large?.owner, thumbKey, wide.value]);
+  return (
+    <>
+      <figure class={`speaker ${speaking.has(owner) ? "speaking" : ""}`} data-testid="speaker" data-member={owner}>
+        {large ? <Picture track={large.track} label={pictureLabel(meeting, large)} /> : <Blank name={nameOf(meeting, owner)} audioOnly={media?.audioOnly.value ?? false} />}
+        <figcaption>
+          {screen ? t("stage.screen", { name: nameOf(meeting, owner) }) : nameOf(meeting, owner) || t("stage.nobody")}
+          {speaking.has(owner) && <span class="speaking-word"> · {t("stage.speaks")}</span>}
+        </figcaption>
+      </figure>
+      {(thumbs.length > 0 || own) && (
+        <ul class="thumbs">
+          {thumbs.map((remote) => (
+            <li key={remote.owner} class={`thumb ${speaking.has(remote.owner) ? "speaking" : ""}`} data-testid="tile" data-member={remote.owner}>
+              <Picture track={remote.track} label={pictureLabel(meeting, remote)} />
+              <span class="thumb-name">{nameOf(meeting, remote.owner)}</span>
+            </li>
+          ))}
+          {own && (
+            <li class="thumb" data-testid="self-tile">
+              <Picture track={own} label={t("stage.you")} mirrored />
+              <span class="thumb-name">{t("stage.you")}</span>
+            </li>
+          )}
+        </ul>
+      )}
+    </>
+  );
+}
+
+const pictureLabel = (meeting: Meeting, remote: RemoteTrack): string =>
+  t(remote.source === "screen" ? "stage.screen" : "stage.picture", { name: nameOf(meeting, remote.owner) });
+
+function Picture({ track, label, mirrored = false }: { track: MediaStreamTrack; label: string; mirrored?: boolean }) {
+  const video = useRef<HTMLVideoElement>(null);
+  useEffect(() => {
+    const element = video.current;
+    if (!element) return;
+    element.muted = true;
+    element.srcObject = new MediaStream([track]);
+    element.play().catch(() => undefined); // a hidden page plays as soon as it is shown
+    return () => {
+      element.srcObject = null;
+    };
+  }, [track]);
+  return <video ref={video} class={mirrored ? "mirrored" : undefined} autoplay playsInline muted aria-label={label} />;
+}
+
+function Blank({ name, audioOnly }: { name: string; audioOnly: boolean }) {
+  return (
+    <div class="blank">
+      <span class="blank-initials" aria-hidden="true">
+        {initials(name) || "…"}
+      </span>
+      {audioOnly && <span>{t("stage.audio-only")}</span>}
+    </div>
+  );
+}

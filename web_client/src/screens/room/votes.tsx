@@ -1,0 +1,49 @@
+/** All votes of the meeting: what comes, what runs, what came out. */
+import type { ElectionSummary, Meeting } from "../../api/types.ts";
+import { t, tn } from "../../i18n/index.ts";
+import { isOver } from "../../state/meeting.ts";
+import { ResultCard } from "../result.tsx";
+import { majorityText, optionText } from "../words.ts";
+import { Practice } from "./room.tsx";
+
+export function Votes({ meeting, onPractice }: { meeting: Meeting; onPractice: () => void }) {
+  if (meeting.elections.length === 0) {
+    return (
+      <>
+        <div class="card">
+          <p>{t("votes.empty")}</p>
+        </div>
+        <Practice onPractice={onPractice} />
+      </>
+    );
+  }
+  const running = meeting.elections.filter((election) => !isOver(election));
+  return (
+    <>
+      {running.map((election) => (
+        <Running key={election.election} election={election} />
+      ))}
+      {meeting.elections.filter(isOver).map((election) => (
+        <div key={election.election} data-testid="election" data-election={election.election} data-state={election.state}>
+          <ResultCard election={election} meeting={meeting.id} />
+        </div>
+      ))}
+      <Practice onPractice={onPractice} />
+    </>
+  );
+}
+
+function Running({ election }: { election: ElectionSummary }) {
+  return (
+    <section class="card" data-testid="election" data-election={election.election} data-state={election.state}>
+      <div class="row-between">
+        <h2>{election.title}</h2>
+        <span class={election.state === "open" ? "badge badge-live" : "badge"}>{t(`election.state.${election.state}`)}</span>
+      </div>
+      <p class="pre">{election.text}</p>
+      <p class="muted">{election.options.map((option) => optionText(election.type, option)).join(" · ")}</p>
+      <p class="small">{majorityText(election.type, election.majority)}</p>
+      {election.state !== "draft" && <p>{tn("vote.cast", election.cast, { of: election.electorate_size })}</p>}
+    </section>
+  );
+}

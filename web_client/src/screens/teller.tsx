@@ -1,0 +1,183 @@
+/** The teller's page: make the key, compare the code, check ballots, open the box. It always says what it waits for. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import type { ElectionSummary, Meeting } from "../api/types.ts";
+import { number, t, tn, type Key } from "../i18n/index.ts";
+import type { LiveMeeting } from "../state/live.ts";
+import { isOver } from "../state/meeting.ts";
+import { CountWork, KeyWork } from "../state/teller.ts";
+import type { CeremonyState } from "../trustee/teller.ts";
+import { useAction } from "../ui/action.ts";
+import { Button, Card, Loading, Note, Problem, Progress, Title } from "../ui/parts.tsx";
+import { CosignerTasks } from "./cosigning.tsx";
+import { WithMeeting } from "./with_meeting.tsx";
+
+export function TellerScreen({ id }: { id: string }) {
+  return (
+    <WithMeeting id={id}>
+      {(live, meeting) => (
+        <div class="stack">
+          <p>
+            <a href={`/meetings/${id}`}>← {meeting.title}</a>
+          </p>
+          <Title>{t("teller.title")}</Title>
+          <CosignerTasks live={live} meeting={meeting} />
+          <TellerPanel live={live} meeting={meeting} />
+        </div>
+      )}
+    </WithMeeting>
+  );
+}
+
+/** The same work inside the room. */
+export function TellerPanel({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
+  if (meeting.me.trustee === 0) return <Note>{meeting.roll.frozen ? t("teller.not-one") : t("teller.waits-roll")}</Note>;
+  return (
+    <div class="stack">
+      <KeyCard live={live} meeting={meeting} />
+      {meeting.elections
+        .filter((election) => election.state !== "draft")
+        .toReversed()
+        .map((election) => (
+          <CountCard key={election.election} live={live} election={election} />
+        ))}
+    </div>
+  );
+}
+
+const STEPS: readonly { name: Key; steps: readonly CeremonyState["step"][] }[] = [
+  { name: "teller.step.register", steps: ["register"] },
+  { name: "teller.step.exchange", steps: ["commit", "reveal", "shares"] },
+  { name: "teller.step.compare", steps: ["compare"] },
+  { name: "teller.step.certify", steps: ["certify"] },
+];
+
+function KeyCard({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
+  const work = useSignal<KeyWork | null>(null);
+  const acting = useAction();
+  useEffect(() => {
+    const started = new KeyWork(live, meeting);
+    work.value = started;
+    return () => started.close();
+  }, [meeting.roll.hash]);
+  const state = work.value?.state.value ?? null;
+  if (state === null) {
+    return (
+      <Card title={t("teller.key.title")}>
+        {work.value?.error.value ? <Problem error={work.value.error.value} /> : <Loading />}
+      </Card>
+    );
+  }
+  const names = (indices: readonly number[]): string =>
+    indices.map((index) => meeting.key.trustees.find((trustee) => trustee.index === index)?.name ?? String(index)).join(", ");
+  const mustRegister = state.step === "register" && state.waitingFor.includes(meeting.me.trustee);
+  const others = state.waitingFor.filter((index) => index !== meeting.me.trustee);
+  const at = STEPS.findIndex(({ steps }) => steps.includes(state.step));
+  if (state.step === "done") {
+    return (
+      <section class="card" data-testid="teller" data-step="done">
+        <h2>{t("teller.key.title")}</h2>
+        <Note kind="good" testid="teller-key-ready">
+          {t("teller.key.ready", { code: state.spokenCode ?? "" })}
+        </Note>
+      </section>
+    );
+  }
+  return (
+    <section class="card" data-testid="teller" data-step={state.step}>
+      <h2>{t("teller.key.title")}</h2>
+      <p>{t("teller.key.text")}</p>
+      <ol class="steps">
+        {STEPS.map(({ name }, index) => (
+          <li key={name} data-state={index < at ? "done" : index === at ? "now" : "later"} aria-current={index === at ? "step" : undefined}>
+            <span>{t(name)}</span>
+          </li>
+        ))}
+      </ol>
+      {state.step === "compare" && state.spokenCode && (
+        <div class="stack-tight">
+          <p class="strong">{t("teller.compare.text")}</p>
+          <output class="code-big" data-testid="teller-code" aria-label={[...state.spokenCode].join(" ")}>
+            {state.spokenCode}
+          </output>
+          <p class="muted">{t("teller.compare.differs")}</p>
+        </div>
+      )}
+      <Problem error={acting.error.value ?? work.value?.error.value} />
+      {mustRegister && (
+        <div class="actions">
+          <Button kind="main" testid="teller-make-key" busy={acting.busy.value} onClick={() => void acting.run(async () => work.value?.makeKey())}>
+            {t("teller.key.button")}
+          </Button>
+        </div>
+      )}
+      {state.step === "compare" && (
+        <div class="actions">
+          <Button kind="main" testid="teller-confirm-code" busy={acting.busy.value} onClick={() => void acting.run(async () => work.value?.confirm())}>
+            {t("teller.compare.button")}
+          </Button>
+        </div>
+      )}
+      {!mustRegister && state.step !== "compare" && others.length > 0 && (
+        <p role="status" data-testid="teller-waiting">
+          <span class="spinner" aria-hidden="true" /> {t("teller.waits-for", { names: names(others) })}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function CountCard({ live, election }: { live: LiveMeeting; election: ElectionSummary }) {
+  const work = useSignal<CountWork | null>(null);
+  const opening = useAction();
+  useEffect(() => {
+    const started = new CountWork(live, election.election);
+    work.value = started;
+    return () => started.close();
+  }, [election.election]);
+  useEffect(() => void work.value?.refresh(), [election.state]);
+  const count = work.value;
+  const state = count?.state.value ?? null;
+  const canOpen = election.state === "counting" && !count?.wanted.value;
+  return (
+    <section class="card" data-testid="teller-election" data-election={election.election} data-step={state?.step ?? "watching"}>
+      <h2>{t("teller.count.title", { title: election.title })}</h2>
+      {state && (
+        <div data-testid="teller-verified">
+          <Progress label={tn("teller.count.verified", state.verified)} value={state.verified} of={Math.max(election.cast, state.cast ?? 0)} />
+        </div>
+      )}
+      <Problem error={opening.error.value ?? count?.error.value} />
+      {count?.signed.value || isOver(election) ? (
+        <Note kind="good" testid={count?.signed.value ? "teller-signed" : "teller-over"}>
+          {isOver(election) ? t("teller.count.over") : t("teller.count.signed")}
+        </Note>
+      ) : (
+        <>
+          <p role="status">{waitText(election, count?.wanted.value ?? false)}</p>
+          <div class="actions">
+            <Button kind="main" testid={`teller-count-${election.election}`} disabled={!canOpen} busy={opening.busy.value || (count?.wanted.value ?? false)} onClick={() => void opening.run(async () => count?.open())}>
+              {t("teller.count.button")}
+            </Button>
+          </div>
+        </>
+      )}
+    </section>
+  );
+}
+
+/** One sentence: what happens now, or whose turn it is. */
+function waitText(election: ElectionSummary, wanted: boolean): string {
+  switch (election.state) {
+    case "open":
+      return t("teller.wait.open", { cast: number(election.cast), of: number(election.electorate_size) });
+    case "closing":
+      return t("teller.wait.closing");
+    case "closed":
+      return t("teller.wait.cosigners");
+    case "counting":
+      return wanted ? t("teller.wait.others") : t("teller.wait.you");
+    default:
+      return t("teller.wait.tally");
+  }
+}

@@ -1,0 +1,47 @@
+/** The cosigner's two acts: naming a key for this meeting, and signing a closed box. */
+import { api } from "../api/fetch.ts";
+import type { Meeting } from "../api/types.ts";
+import { WorkerVerifier } from "../ballot/workers.ts";
+import { prepareCosigner } from "../identity/statements.ts";
+import { Cosigner } from "../trustee/cosigner.ts";
+import { manifestOf, readBoard } from "./board.ts";
+import { keystore } from "./keys.ts";
+import { signChallenge } from "./sign.ts";
+
+/** Makes this device's cosigner key; the passkey says whose it is. */
+export async function makeCosignerKey(meeting: Meeting): Promise<void> {
+  const { nonce } = await api.nonce("cosign");
+  const name = meeting.me.cosigner;
+  const draft = await prepareCosigner(await keystore(), { meeting: meeting.id, rollHash: meeting.roll.hash, name, nonce });
+  await api.nameCosigner(meeting.id, { name, key: draft.key, ...(await signChallenge(nonce, draft.challenge)) });
+}
+
+async function cosignerFor(meeting: Meeting, election: string): Promise<Cosigner> {
+  const manifest = await manifestOf(meeting.id, election);
+  return new Cosigner({ keystore: await keystore(), name: meeting.me.cosigner, manifest });
+}
+
+/**
+ * Signs the closing checkpoint over the whole board as this page reads it.
+ * @throws VotingError `voting.not-on-the-board` when this device's own ballot is missing: then nothing is signed.
+ */
+export async function cosignClosing(meeting: Meeting, election: string): Promise<number> {
+  const cosigner = await cosignerFor(meeting, election);
+  const { entries, closing } = await readBoard(meeting.id, election);
+  const line = await cosigner.cosign({ entries, closing, time: Math.floor(Date.now() / 1000) });
+  return (await api.cosign(meeting.id, election, line)).cosignatures;
+}
+
+/** True when the closing checkpoint carries this cosigner's line. */
+export async function hasCosigned(meeting: Meeting, election: string): Promise<boolean> {
+  const { closing } = await api.board(meeting.id, election, 0);
+  return closing.includes(`\n— ${meeting.me.cosigner} `);
+}
+
+/** The chair recomputes the tally from the board and signs it: the result is declared. */
+export async function declareResult(meeting: Meeting, election: string): Promise<void> {
+  const cosigner = await cosignerFor(meeting, election);
+  const [{ core }, { entries, closing }] = await Promise.all([api.tally(meeting.id, election), readBoard(meeting.id, election)]);
+  const sig = await cosigner.signTally({ entries, closing, core: { ...core }, verifier: new WorkerVerifier() });
+  await api.signTally(meeting.id, election, { signer: "chair", trustee: 0, sig });
+}

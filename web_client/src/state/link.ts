@@ -1,0 +1,30 @@
+/** Whether the server was reached lately, and how old what we show is. */
+import { computed, signal } from "@preact/signals";
+import { onReach } from "../api/fetch.ts";
+import type { LinkState } from "../api/socket.ts";
+
+const reached = signal(true);
+const online = signal(true);
+
+/** State of the meeting's live connection; `connected` while there is no meeting on the screen. */
+export const live = signal<LinkState>("connected");
+/** When the data on the screen was last known to be true (seconds). */
+export const asOf = signal(0);
+
+export const offline = computed(() => !online.value || !reached.value || live.value === "lost");
+
+const nowSeconds = (): number => Math.floor(Date.now() / 1000);
+
+export function fresh(): void {
+  asOf.value = nowSeconds();
+}
+
+export function startLink(): void {
+  online.value = navigator.onLine;
+  addEventListener("online", () => (online.value = true));
+  addEventListener("offline", () => (online.value = false));
+  onReach((ok) => {
+    reached.value = ok;
+    if (ok) fresh();
+  });
+}
