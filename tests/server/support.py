@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import socketio
 from aiohttp import web
 
 from folkmoot_config.settings import Settings
@@ -63,6 +65,7 @@ class House:
     strangers: list[Person] = field(default_factory=list)
     meeting: str = ""
     items: list[str] = field(default_factory=list)
+    sockets: list[Socket] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Person:
         """People by first name in small letters, and by their office."""
@@ -140,6 +143,8 @@ class House:
         return [event for event in found if kind in ("", event["type"])]
 
     async def close(self) -> None:
+        for heard in self.sockets:
+            await heard.client.disconnect()
         for person in (*self.people.values(), *self.strangers):
             await person.__aexit__()
 
@@ -148,6 +153,69 @@ async def refusal(person: Person, path: str, body: object = None, method: str = 
     """Send what must be refused; return status and code, or "accepted"."""
     status, answer = await person.raw(method, path, {} if body is None else body)
     return status, json.loads(answer)["error"]["code"] if status != 200 else "accepted"
+
+
+class Socket:
+    """A real Socket.IO client that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.client = socketio.AsyncClient(reconnection=False)
+        self.events: list[dict[str, Any]] = []
+        self.counters: list[dict[str, Any]] = []
+        self.goodbyes: list[dict[str, Any]] = []
+        self.media: list[dict[str, Any]] = []
+        self.gone = False
+        self._changed = asyncio.Event()
+        for name, kept in (
+            ("event", self.events),
+            ("counter", self.counters),
+            ("goodbye", self.goodbyes),
+            ("media", self.media),
+        ):
+            self.client.on(name, self._keeper(kept))
+        self.client.on("disconnect", self._ended)
+
+    def _keeper(self, kept: list[dict[str, Any]]) -> Callable[[dict[str, Any]], None]:
+        def keep(told: dict[str, Any]) -> None:
+            kept.append(told)
+            self._changed.set()
+
+        return keep
+
+    def _ended(self, *_: object) -> None:
+        self.gone = True
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until `condition` holds after something was heard."""
+        async with asyncio.timeout(20):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def call(self, event: str, data: object) -> dict[str, Any]:
+        return dict(await self.client.call(event, data, timeout=20))
+
+    def kinds(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
+
+async def ticket_for(person: Person, meeting: str) -> str:
+    return str((await person.post("/api/socket-ticket", {"meeting": meeting}))["ticket"])
+
+
+async def connect(house: House, name: str, after: int = 0) -> Socket:
+    """Connect one of the people to the house's meeting."""
+    heard = Socket()
+    ticket = await ticket_for(house.people[name], house.meeting)
+    await heard.client.connect(
+        house.origin,
+        headers={"Origin": house.origin},
+        auth={"ticket": ticket, "after": after},
+        transports=["websocket"],
+    )
+    house.sockets.append(heard)
+    return heard
 
 
 async def sign_in(person: Person) -> dict[str, Any]:

@@ -42,6 +42,18 @@ async def begin_sign_in(person: Person) -> tuple[str, bytes]:
     return begun["nonce"], challenges.sign_in(begun["rp_id"], unb64u(begun["nonce"]))
 
 
+async def status_with(house: House, token: str) -> int:
+    """Ask for the session with a copied cookie."""
+    async with aiohttp.ClientSession(cookies={"folkmoot": token}) as thief:
+        answer = await thief.get(f"{house.origin}/api/session")
+        return answer.status
+
+
+def stored_bytes(house: House) -> bytes:
+    """Everything the database has on disk."""
+    return b"".join(path.read_bytes() for path in Path(house.settings.data).glob("folkmoot.db*"))
+
+
 async def test_a_link_enrols_once_and_signs_in(house: House) -> None:
     lan = house.stranger("lan")
     body, begun = await begin_enrol(lan, house, "lan")
@@ -73,9 +85,8 @@ async def test_signing_in_makes_a_new_session_and_ends_the_old(house: House) -> 
     new = lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value
     assert session["member"]["name"] == "Lan Nguyen"
     assert old != new
-    async with aiohttp.ClientSession(cookies={"folkmoot": old}) as thief:
-        async with thief.get(f"{house.origin}/api/session") as answer:
-            assert answer.status == 401
+    assert await status_with(house, old) == 401
+    assert await status_with(house, new) == 200
 
 
 async def test_only_hashes_of_tokens_are_stored(house: House) -> None:
@@ -84,9 +95,7 @@ async def test_only_hashes_of_tokens_are_stored(house: House) -> None:
     rows = await house.context.database.read(lambda tx: list(tx.scalars(select(schema.session.c.token_hash))))
     assert len(rows) == 1
     assert token not in rows
-    raw = (Path(house.settings.data) / "folkmoot.db").read_bytes() + b"".join(
-        path.read_bytes() for path in Path(house.settings.data).glob("folkmoot.db-wal")
-    )
+    raw = stored_bytes(house)
     assert token not in raw
     assert rows[0] in raw  # the control: what is stored is found this way
 
@@ -131,10 +140,9 @@ async def test_sessions_end_when_idle_and_after_twelve_hours(house: House) -> No
 async def test_signing_out_ends_the_session(house: House) -> None:
     await house.enrol("lan")
     token = house.lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value
+    assert await status_with(house, token) == 200
     await house.lan.post("/api/sign-out")
-    async with aiohttp.ClientSession(cookies={"folkmoot": token}) as thief:
-        async with thief.get(f"{house.origin}/api/session") as answer:
-            assert answer.status == 401
+    assert await status_with(house, token) == 401
 
 
 async def test_a_sign_in_cannot_be_replayed_or_come_late(house: House) -> None:

@@ -34,7 +34,10 @@ class Bucket:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One accepted socket of a member in a meeting; `cursor` is the number of the last event it was sent."""
+    """One accepted socket of a member in a meeting; `cursor` is the number of the last event it was sent.
+
+    Leases have a lock of their own: a room whose worker is slow must not cost anyone the attendance.
+    """
 
     sid: str
     eio_sid: str
@@ -48,7 +51,8 @@ class Connection:
     superseded: bool = False
     farewell: tuple[str, str] | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lease_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    room_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     pump: asyncio.Task[None] | None = None
 
     @property

@@ -100,6 +100,7 @@ class Realtime:
         self._media_out: asyncio.Queue[tuple[str, str | None, dict[str, Any]]] = asyncio.Queue(MEDIA_QUEUE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeping = Housekeeping(context, self)
+        self._closed = False
 
     def attach(self, app: web.Application) -> None:
         """Add /socket.io/ to the application."""
@@ -112,7 +113,10 @@ class Realtime:
         await self._housekeeping.start()
 
     async def close(self) -> None:
-        """Say goodbye to everyone and stop."""
+        """Say goodbye to everyone and stop; closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         await self._housekeeping.close()
         await self._publisher.close()
         for connection in list(self._connections.values()):
@@ -344,7 +348,7 @@ class Realtime:
     async def _on_lease(self, sid: str, *data: object) -> Answer:
         async def run(connection: Connection) -> Answer:
             LeaseMessage.model_validate(data[0] if len(data) == 1 else None)
-            async with connection.lock:
+            async with connection.lease_lock:
                 connection.epoch, seq = await self._context.database.write(lambda tx: self._lease(tx, connection))
             return {"epoch": connection.epoch, "seq": seq}
 
@@ -365,7 +369,7 @@ class Realtime:
     async def _on_media(self, sid: str, *data: object) -> Answer:
         async def run(connection: Connection) -> Answer:
             message = MediaMessage.model_validate(data[0] if len(data) == 1 else None)
-            async with connection.lock:
+            async with connection.room_lock:
                 if not connection.in_room:
                     await self._enter_room(connection)
             return await self._context.media.handle(
