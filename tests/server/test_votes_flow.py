@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.server import votes_support as support
+from tests.server.votes_support import Hall
 
 from folkmoot_server.demo import votes
 from folkmoot_voting import board as boards
 from folkmoot_voting import merkle_log
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.verify import verify_bundle
-from tests.server import votes_support as support
-from tests.server.votes_support import Hall
 
 YES, NO, ABSTAIN = 0, 1, 2
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,10 +27,12 @@ from folkmoot_server.storage.database import Database
 from folkmoot_server.web import routes, routes_votes
 from folkmoot_server.web.context import CONTEXT, Context
 from folkmoot_server.web.middleware import MIDDLEWARES
-from folkmoot_voting import board, merkle_log, signing, tally
+from folkmoot_voting import board, challenges, merkle_log, signing, tally
 from folkmoot_voting.ballot import Ballot, decode_answers, make_ballot
-from folkmoot_voting.encoding import JsonObject, b64u
+from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.roll import verify_statement
+from folkmoot_voting.trustee import Trustee
 
 START = 1_790_000_000
 OFFICERS = (
@@ -56,7 +60,7 @@ class Hall:
     """One installation with its people; `open_server` makes it."""
 
     settings: Settings
-    clock: Clock
+    clock: Any
     seed: bytes
     database: Database
     context: Context
@@ -129,10 +133,10 @@ def _application(context: Context) -> web.Application:
 
 @asynccontextmanager
 async def serve(
-    folder: Path, clock: Clock | None = None, seed: bytes | None = None, **changes: Any
+    folder: Path, clock: Callable[[], int] | None = None, seed: bytes | None = None, port: int = 0, **changes: Any
 ) -> AsyncIterator[Hall]:
-    """Run the HTTP interface on a free loopback port over the database in `folder`."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    """Run the HTTP interface on a loopback port (a free one for 0) over the database in `folder`."""
+    listener = socket.create_server(("127.0.0.1", port))
     origin = f"http://localhost:{listener.getsockname()[1]}"
     defaults = {"data": folder, "public_url": origin, "closing_grace_s": 2, "publish_batch_min": 3}
     settings = Settings(**{**defaults, **changes})
@@ -312,3 +316,68 @@ async def hold_vote(hall: Hall, ready: Ready, choices: Sequence[int], **changes:
         await votes.count(ready.tellers[:2], hall.meeting, manifest)
     await votes.declare(ready.cosigners[0], hall.meeting, manifest)
     return manifest
+
+
+def connect(hall: Hall) -> sqlite3.Connection:
+    """A connection of our own to the database file."""
+    return sqlite3.connect(hall.database.path)
+
+
+def rows(hall: Hall) -> dict[str, list[Any]]:
+    """Every row of every table."""
+    with sqlite3.connect(f"file:{hall.database.path}?mode=ro", uri=True) as raw:
+        tables = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: list(raw.execute(f'SELECT * FROM "{table}"')) for table in tables}  # noqa: S608  our own names
+
+
+def fingerprint(hall: Hall) -> dict[str, str]:
+    """A hash of every table but `nonce`."""
+    return {
+        table: hashlib.sha256(repr(sorted(map(repr, content))).encode()).hexdigest()
+        for table, content in rows(hall).items()
+        if table != "nonce"
+    }
+
+
+async def refused(hall: Hall, person: Person, path: str, body: object, method: str = "POST") -> tuple[int, str]:
+    """Send what must be refused, see that nothing at all has changed, return status and code."""
+    before = fingerprint(hall)
+    status, code = await refusal(person, path, body, method)
+    assert status != 200, f"{path} was accepted"
+    assert fingerprint(hall) == before
+    return status, code
+
+
+async def opened(hall: Hall, **changes: Any) -> tuple[Ready, Manifest]:
+    """A meeting with an open election."""
+    ready = await prepare(hall)
+    election = await draft(hall, **changes)
+    return ready, await votes.open_election(hall.chair, hall.meeting, election)
+
+
+async def roll_hash(hall: Hall) -> bytes:
+    """The hash of the meeting's frozen roll."""
+    return verify_statement((await hall.chair.get(hall.path("/roll")))["statement"]).hash
+
+
+async def trustee_statement(person: Person, trustee: Trustee) -> dict[str, Any]:
+    """A trustee's passkey over the keys of a register message."""
+    return await person.signed(
+        "trustee",
+        lambda nonce: challenges.trustee(
+            trustee.meeting, trustee.roll_hash, trustee.index, trustee.sign_key, trustee.box_key, nonce
+        ),
+    )
+
+
+async def act(hall: Hall, person: Person, election: str, verb: str) -> dict[str, Any]:
+    """The body of POST open or close, signed."""
+    action = step_up(f"{verb}-election", hall, election)
+    return {"action": action, "signed": await person.signed("action", lambda nonce: challenges.action(action, nonce))}
+
+
+def flip(text: str, position: int) -> str:
+    """A byte string with one bit changed."""
+    raw = bytearray(unb64u(text))
+    raw[position] ^= 1
+    return b64u(bytes(raw))

@@ -1,0 +1,209 @@
+"""The pure rules of the vote: the election's table, officers, the roll's entries, shuffling."""
+
+from __future__ import annotations
+
+import secrets
+from itertools import permutations, product
+
+import pytest
+
+from folkmoot_server.domain.elections import (
+    EXPIRING,
+    FINISHED,
+    NEXT,
+    RUNNING,
+    Phase,
+    Verb,
+    cosign_quorum,
+    follow,
+    require_options,
+    require_time,
+    shuffled,
+)
+from folkmoot_server.domain.errors import BadInput, Refused, WrongState
+from folkmoot_server.domain.keys import Officer, assign, threshold
+from folkmoot_server.domain.ledger import Notary, entry_bytes, protocol_checked
+from folkmoot_server.domain.rolls import LATE_PASSKEY, Elector, build_entries
+from folkmoot_voting import signing
+from folkmoot_voting.encoding import b64u
+from folkmoot_voting.errors import BallotRejected
+from folkmoot_voting.merkle_log import leaf_hash, verify_note
+
+# Which verbs each phase allows, written down a second time so that a slip in the table shows.
+ALLOWED = {
+    Phase.DRAFT: {Verb.OPEN},
+    Phase.OPEN: {Verb.CAST, Verb.PUBLISH, Verb.CLOSE, Verb.EXPIRE},
+    Phase.CLOSING: {Verb.CAST, Verb.PUBLISH, Verb.SEAL, Verb.EXPIRE},
+    Phase.CLOSED: {Verb.COSIGN, Verb.START_COUNT, Verb.FIND_TOO_FEW, Verb.EXPIRE},
+    Phase.COUNTING: {Verb.COSIGN, Verb.POST_INTENT, Verb.POST_SHARE, Verb.COUNT, Verb.EXPIRE},
+    Phase.COUNTED: {
+        Verb.COSIGN,
+        Verb.POST_INTENT,
+        Verb.POST_SHARE,
+        Verb.SIGN,
+        Verb.DECLARE,
+        Verb.DECLARE_TOO_FEW,
+    },
+    Phase.DECLARED: set(),
+    Phase.TOO_FEW: set(),
+    Phase.VOID: set(),
+}
+
+
+@pytest.mark.parametrize(("phase", "verb"), product(Phase, Verb))
+def test_every_phase_and_verb_moves_as_the_table_says_or_is_refused(phase: Phase, verb: Verb) -> None:
+    if verb in ALLOWED[phase]:
+        assert follow(phase, verb) is NEXT[phase, verb]
+        return
+    with pytest.raises(WrongState) as caught:
+        follow(phase, verb)
+    assert caught.value.code == ("ballot.election-not-open" if verb is Verb.CAST else "election.wrong-state")
+
+
+def test_ballots_are_taken_only_while_open_and_the_box_opens_only_after_the_cosigners() -> None:
+    assert {phase for phase, verb in NEXT if verb is Verb.CAST} == {Phase.OPEN, Phase.CLOSING}
+    assert {phase for phase, verb in NEXT if verb is Verb.START_COUNT} == {Phase.CLOSED}
+    before_counting = {Phase.DRAFT, Phase.OPEN, Phase.CLOSING, Phase.CLOSED}
+    assert not {phase for phase, verb in NEXT if verb in (Verb.POST_INTENT, Verb.POST_SHARE)} & before_counting
+
+
+def test_phases_are_running_finished_void_or_draft() -> None:
+    assert RUNNING | FINISHED | {Phase.DRAFT, Phase.VOID} == set(Phase)
+    assert not RUNNING & FINISHED
+    assert RUNNING - {Phase.COUNTED} == EXPIRING
+
+
+def test_every_running_phase_reaches_an_end() -> None:
+    for start in RUNNING:
+        reached, fresh = {start}, {start}
+        while fresh:
+            fresh = {after for (phase, _), after in NEXT.items() if phase in fresh} - reached
+            reached |= fresh
+        assert reached & FINISHED
+
+
+@pytest.mark.parametrize("cosigners", range(3, 16))
+def test_the_cosign_quorum_is_the_least_safe_one(cosigners: int) -> None:
+    q = cosign_quorum(cosigners)
+    assert 2 * q > cosigners + 2
+    assert not 2 * (q - 1) > cosigners + 2
+
+
+def test_four_of_five_cosign() -> None:
+    assert cosign_quorum(5) == 4
+
+
+def test_the_time_limit_itself_is_still_in_time() -> None:
+    require_time(100, 100)
+    with pytest.raises(WrongState):
+        require_time(100, 101)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("yes-no-abstain", ["no", "yes", "abstain"]),
+        ("yes-no-abstain", ["yes", "no"]),
+        ("one-of-n", ["only"]),
+        ("one-of-n", ["a", "a"]),
+        ("one-of-n", [str(n) for n in range(33)]),
+    ],
+)
+def test_options_that_no_manifest_could_carry_are_refused(kind: str, options: list[str]) -> None:
+    with pytest.raises(BadInput):
+        require_options(kind, options)
+
+
+def test_options_of_both_types_pass() -> None:
+    require_options("yes-no-abstain", ["yes", "no", "abstain"])
+    require_options("one-of-n", [str(n) for n in range(32)])
+
+
+def test_shuffling_loses_nothing_and_reaches_every_order() -> None:
+    seen = {tuple(shuffled("abc", secrets.token_bytes)) for _ in range(500)}
+    assert seen == set(permutations("abc"))  # fails by chance once in 10^38
+
+
+def test_shuffling_follows_the_random_bytes_alone() -> None:
+    assert shuffled(range(9), bytes) == shuffled(range(9), bytes)
+    assert shuffled([], bytes) == []
+
+
+def officer(number: int, *roles: str) -> Officer:
+    return Officer(f"m{number}", f"{number:011d}", frozenset(roles))
+
+
+TELLERS = [officer(n, "teller") for n in (7, 6, 5)]
+
+
+def test_officers_are_chosen_in_the_order_of_their_codes() -> None:
+    people = [officer(2, "secretary"), officer(1, "chair"), *TELLERS, officer(3, "chair")]
+    chosen = assign(people)
+    assert chosen.trustees == ("m5", "m6", "m7")
+    assert chosen.cosigners == {
+        "chair": "m1",
+        "secretary": "m2",
+        "teller-1": "m5",
+        "teller-2": "m6",
+        "teller-3": "m7",
+    }
+
+
+def test_nobody_cosigns_twice() -> None:
+    both = officer(1, "chair", "secretary")
+    with pytest.raises(Refused, match="secretary"):
+        assign([both, *TELLERS])
+    chosen = assign([both, officer(2, "secretary"), officer(3, "chair", "teller"), *TELLERS])
+    assert len(set(chosen.cosigners.values())) == len(chosen.cosigners)
+
+
+def test_fewer_than_three_tellers_are_refused_and_more_than_nine_not_used() -> None:
+    head = [officer(1, "chair"), officer(2, "secretary")]
+    with pytest.raises(Refused) as caught:
+        assign([*head, *TELLERS[:2]])
+    assert caught.value.code == "roll.too-few-tellers"
+    assert len(assign([*head, *(officer(n, "teller") for n in range(10, 25))]).trustees) == 9
+
+
+def test_the_threshold_is_a_majority() -> None:
+    assert [threshold(n) for n in (3, 4, 5, 9)] == [2, 3, 3, 5]
+
+
+def test_roll_entries_are_salted_and_mark_late_passkeys() -> None:
+    electors = [
+        Elector("a", "Ana", (("AAAA", b"key-a", 10),)),
+        Elector("b", "Binh", (("BBBB", b"key-b", 30), ("CCCC", b"key-c", 5))),
+        Elector("c", "No key", ()),
+    ]
+    entries = build_entries(electors, 20, secrets.token_bytes)
+    assert [(entry["member"], entry["exception"]) for entry in entries] == [("a", ""), ("b", LATE_PASSKEY)]
+    assert len({entry["salt"] for entry in entries}) == 2
+    assert [entry["exception"] for entry in build_entries(electors, None, secrets.token_bytes)] == ["", ""]
+
+
+def test_a_roll_of_nobody_is_refused() -> None:
+    with pytest.raises(Refused) as caught:
+        build_entries([Elector("c", "No key", ())], None, secrets.token_bytes)
+    assert caught.value.code == "roll.empty"
+
+
+def test_the_notary_signs_checkpoints_that_verify_and_only_its_own() -> None:
+    notary = Notary(bytes(32), "meet.example.org")
+    note = notary.checkpoint(notary.ledger_origin, [leaf_hash(b"one")])
+    assert verify_note(note.text(), "meet.example.org/ledger", notary.key).checkpoint.size == 1
+    assert notary.board_origin("m", "e") == "meet.example.org/m/e"
+    with pytest.raises(Exception, match="not signed"):
+        verify_note(note.text(), notary.ledger_origin, signing.public_key(b"\x01" * 32))
+
+
+def test_ledger_entries_hold_a_type_a_time_and_a_hash() -> None:
+    digest = bytes(range(32))
+    assert entry_bytes("roll", 5, digest) == f'{{"at":5,"hash":"{b64u(digest)}","type":"roll","v":1}}'.encode()
+    with pytest.raises(ValueError):
+        entry_bytes("member", 5, digest)
+
+
+def test_a_protocol_refusal_keeps_its_code_and_becomes_a_sentence() -> None:
+    with pytest.raises(Refused) as caught, protocol_checked():
+        raise BallotRejected("the ballot is bad")
+    assert (caught.value.code, caught.value.message) == ("voting.ballot-rejected", "The ballot is bad.")
