@@ -1,11 +1,7 @@
-/** Web Worker: builds and signs ballots. */
-import { type Channel, type Methods, serve } from "./rpc.ts";
-import { InlineSealer } from "./sealing.ts";
+/** Web Worker of the booth: holds the credential, checks manifests, builds and signs ballots. */
+import { openKeystore } from "../identity/keystore.ts";
+import { boothMethods } from "./booth_service.ts";
+import { type Channel, serve } from "./rpc.ts";
 import { systemRng } from "./signing.ts";
 
-const sealer = new InlineSealer(systemRng);
-const methods: Methods = {
-  warm: (manifest: Parameters<InlineSealer["warm"]>[0]) => sealer.warm(manifest),
-  seal: (...args: Parameters<InlineSealer["seal"]>) => sealer.seal(...args),
-};
-serve(globalThis as unknown as Channel, methods);
+serve(globalThis as unknown as Channel, boothMethods(openKeystore, systemRng));

@@ -137,9 +137,14 @@ export class Vote {
    * @throws VotingError `voting.ballot-refused` (choose again), `voting.promise`; whatever `send` throws (try again)
    */
   async cast(send: SendBallot): Promise<CastRecord> {
-    const record = this.cast_ ?? (await this.begin());
-    if (record.state !== "sending") return record;
-    const answer = await send(record.ballot);
+    const record = await this.begin();
+    return record.state === "sending" ? this.settle(await send(record.ballot)) : record;
+  }
+
+  /** The server's answer to the ballot that `begin` named. @throws VotingError like `cast` */
+  async settle(answer: CastAnswer): Promise<CastRecord> {
+    const record = this.cast_;
+    ensure(record !== null, "voting.nothing-to-cast", "Nothing was sent from this device.");
     if ("refused" in answer) {
       await this.keystore.forgetCast(this.manifest.id);
       this.cast_ = null;
@@ -150,7 +155,9 @@ export class Vote {
     return this.keep({ ...record, state: "promised", promise: answer.promise });
   }
 
-  private async begin(): Promise<CastRecord> {
+  /** What must be sent: the ballot sealed here, or the one that was kept before. */
+  async begin(): Promise<CastRecord> {
+    if (this.cast_ !== null) return this.cast_;
     const { ballot, manifest } = this;
     ensure(ballot !== null, "voting.nothing-to-cast", "There is no sealed ballot yet.");
     const { meeting, election, title, id } = manifest;

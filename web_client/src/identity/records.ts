@@ -49,6 +49,7 @@ const VERSION = 1;
 /** Keys and cast ballots must be on disk before they are used. */
 const STRICT = { durability: "strict" } as const;
 
+/** Records of this browser profile. */
 export class DatabaseRecords implements RecordStore {
   private readonly db: IDBPDatabase<Schema>;
 
@@ -86,4 +87,10 @@ export class DatabaseRecords implements RecordStore {
   list(prefix: string): Promise<unknown[]> {
     return this.db.getAll("records", IDBKeyRange.bound(prefix, `${prefix}\uffff`));
   }
+}
+
+/** A decision that the keystore keeps, read without loading any cryptography; null when there is none. */
+export async function readDecision(name: string): Promise<string | null> {
+  const found = await (await DatabaseRecords.open()).get(`decision/${name}`);
+  return typeof found === "string" ? found : null;
 }
