@@ -106,6 +106,8 @@ def check_entries(entries: Sequence[JsonObject]) -> None:
     Raises:
         RollInvalid: with the first fault.
     """
+    if not isinstance(entries, list | tuple):
+        raise RollInvalid("roll entries are a list", "voting.roll-malformed")
     last, passkeys = "", set()
     for entry in entries:
         try:

@@ -1,0 +1,259 @@
+"""Ten thousand seeded mutations of each hostile input raise nothing but typed errors."""
+
+from __future__ import annotations
+
+import copy
+import random  # noqa: TID251  # seeded test data, no secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.voting.scenario import RP, Meeting
+from tests.voting.spoiling import GOOD, checked_in, run
+
+from folkmoot_voting import assertion, board, bundle, merkle_log, roll, tally
+from folkmoot_voting.ballot import Ballot, check_ballot
+from folkmoot_voting.encoding import jcs, strict_json, unb64u
+from folkmoot_voting.errors import VotingError
+from folkmoot_voting.keygen import KeyGeneration
+from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.verify import verify_bundle
+
+MUTATIONS = 10_000
+ODD: list[Any] = [
+    None, True, -1, 0, 1, 10, 2**53 - 1, 2**64, 1.5, "", "A", "AA", "A" * 43, "A" * 86, "\ud800", "e\u0301",
+    "\x00", [], [[]], {}, {"type": "ballot"}, "0" * 9000,
+]  # fmt: skip
+
+
+def spoil_bytes(rng: random.Random, raw: bytes) -> bytes:
+    """Flip, cut, insert or repeat a few bytes."""
+    data = bytearray(raw)
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(data) + 1)
+        match rng.randrange(4):
+            case 0 if at < len(data):
+                data[at] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[at : at + rng.randint(1, 40)]
+            case 2:
+                data[at:at] = rng.randbytes(rng.randint(1, 8))
+            case _:
+                data[at:at] = data[max(0, at - 30) : at]
+    return bytes(data)
+
+
+def spoil_value(rng: random.Random, value: Any) -> Any:
+    """Change one place of a JSON value."""
+    root = [copy.deepcopy(value)]
+    parent, key = root, 0
+    while rng.random() < 0.85:
+        inner: Any = parent[key]
+        if isinstance(inner, dict) and inner:
+            parent, key = inner, rng.choice(sorted(inner, key=str))
+        elif isinstance(inner, list) and inner:
+            parent, key = inner, rng.randrange(len(inner))
+        else:
+            break
+    old: Any = parent[key]
+    match rng.randrange(5):
+        case 0 if isinstance(parent, dict):
+            del parent[key]
+        case 1 if isinstance(parent, dict):
+            parent["odd"] = rng.choice(ODD)
+        case 2 if isinstance(parent, list) and parent is not root:
+            parent.insert(key, copy.deepcopy(old))
+        case 3 if isinstance(old, str) and old:
+            at = rng.randrange(len(old))
+            parent[key] = old[:at] + rng.choice("AZaz09-_ .") + old[at + 1 :]
+        case _:
+            parent[key] = rng.choice(ODD)
+    return root[0]
+
+
+def outcomes(call: Callable[[random.Random], Any], count: int = MUTATIONS) -> tuple[int, int]:
+    """Run a call `count` times; return how many passed and how many were refused with a typed error."""
+    rng = random.Random(7)
+    passed = refused = 0
+    for _ in range(count):
+        try:
+            call(rng)
+            passed += 1
+        except VotingError as error:
+            refused += error.code.startswith("voting.") and bool(error.detail)
+    return passed, refused
+
+
+@pytest.fixture(scope="module")
+def meeting() -> Meeting:
+    kept: list[Meeting] = []
+    run(after=kept.append)
+    return kept[0]
+
+
+def test_ballots(meeting: Meeting) -> None:
+    election = meeting.elections[0]
+    raw = jcs(election.ballots[0])
+    keys = {unb64u(one["credential"]) for one in election.ballots}
+
+    def check(rng: random.Random) -> None:
+        spoiled = spoil_bytes(rng, raw)
+        check_ballot(election.manifest, keys, Ballot.from_bytes(spoiled))
+        assert spoiled == raw
+
+    assert outcomes(check)[1] > MUTATIONS * 0.99
+
+
+def test_ballots_as_values(meeting: Meeting) -> None:
+    election = meeting.elections[0]
+    one = election.ballots[0]
+    key = unb64u(one["credential"])
+
+    def check(rng: random.Random) -> None:
+        spoiled = spoil_value(rng, one)
+        check_ballot(election.manifest, {key}, Ballot.from_json(spoiled))
+        assert spoiled == one
+
+    assert outcomes(check)[1] > MUTATIONS * 0.9
+
+
+def test_key_generation_messages(meeting: Meeting) -> None:
+    messages = meeting.keygen.to_json()["messages"]
+    states = [KeyGeneration("meeting-1", meeting.roll.hash, 2, 3)]
+    for message in messages:
+        states.append(states[-1].accept(message))
+
+    def check(rng: random.Random) -> None:
+        number = rng.randrange(len(messages))
+        spoiled = spoil_value(rng, messages[number])
+        states[number].accept(spoiled)
+        assert spoiled == messages[number]
+
+    assert outcomes(check)[1] > MUTATIONS * 0.9
+
+
+def test_whole_key_generations(meeting: Meeting) -> None:
+    good = meeting.keygen.to_json()
+    _, refused = outcomes(lambda rng: KeyGeneration.from_json(spoil_value(rng, good), meeting.roll.hash), 1000)
+    assert refused > 900
+
+
+def test_manifests_rolls_boards_and_tallies(meeting: Meeting) -> None:
+    election = meeting.elections[0]
+    opened, total = election.manifest, election.aggregate
+    calls: list[tuple[Any, Callable[[Any], Any]]] = [
+        (opened.json, Manifest.from_json),
+        (meeting.statement, roll.verify_statement),
+        (meeting.entries, roll.check_entries),
+        (election.entries[-2], lambda entry: tally.check_share(opened, total, _checked(entry))),
+        (election.entries[-3], lambda e: tally.check_intent(opened, bytes(32), total, _checked(e))),
+        (board.make_promise(bytes(32), bytes(32), 1, bytes(32)), lambda p: board.verify_promise(p, bytes(32))),
+        (election.entries[-2]["parts"], lambda parts: tally.check_parts(opened, total, 3, parts)),
+    ]
+    for good, call in calls:
+        passed, refused = outcomes(lambda rng, good=good, call=call: call(spoil_value(rng, good)), 2000)
+        assert refused > passed
+
+
+def _checked(entry: Any) -> Any:
+    board.check_entry(entry)
+    return entry
+
+
+def test_json_notes_and_zips(meeting: Meeting) -> None:
+    election = meeting.elections[0]
+    raw = jcs(election.manifest.json)
+    assert outcomes(lambda rng: strict_json(spoil_bytes(rng, raw)))[1] > MUTATIONS * 0.8
+    text = election.closing
+    note = text.encode()
+    key, origin = election.manifest.server_key, election.manifest.board_origin
+
+    def check(rng: random.Random) -> None:
+        found = merkle_log.verify_note(spoil_bytes(rng, note).decode("utf-8", "surrogateescape"), origin, key)
+        merkle_log.valid_cosigners(found, election.manifest.cosigners)
+
+    passed, refused = outcomes(check)
+    assert refused > passed
+    assert outcomes(lambda rng: bundle.unpack(spoil_bytes(rng, GOOD[1])))[1] > MUTATIONS * 0.5
+
+
+def test_assertions_and_passkeys(meeting: Meeting) -> None:
+    device = meeting.persons[0].authenticator
+    good, key = device.assertion(bytes(32)), device.cose_key
+    assertion.verify_assertion(RP, bytes(32), key, good)
+    passed, refused = outcomes(lambda rng: assertion.verify_assertion(RP, bytes(32), key, spoil_value(rng, good)))
+    assert refused > passed
+    parts = assertion.ASSERTION(good)
+    outcomes(lambda rng: assertion.cose_verifies(spoil_bytes(rng, key), b"m", parts["signature"]))
+    for name in ("client_data_json", "authenticator_data", "signature"):
+        outcomes(lambda rng, name=name: _spoiled_part(rng, good, name, key), 2000)
+
+
+def _spoiled_part(rng: random.Random, good: dict[str, str], name: str, key: bytes) -> None:
+    from folkmoot_voting.encoding import b64u
+
+    spoiled = {**good, name: b64u(spoil_bytes(rng, unb64u(good[name])))}
+    assertion.verify_assertion(RP, bytes(32), key, spoiled)
+    assert spoiled == good
+
+
+def test_bundles_and_annexes() -> None:
+    """Spoiled values in any file: always a verdict, never ok unless nothing changed."""
+    rng = random.Random(11)
+    files, annex = bundle.unpack(GOOD[0]), bundle.unpack(GOOD[1])
+    names = sorted(name for name in files if name.endswith((".json", ".jsonl")))
+    failed = 0
+    for _ in range(600):
+        name = rng.choice([*names, "annex.json"])
+        source = annex if name == "annex.json" else files
+        raw = source[name]
+        changed = _spoiled_file(rng, name, raw)
+        record = {**source, name: changed}
+        pair = (GOOD[0], bundle.pack(record)) if source is annex else (bundle.pack(record), GOOD[1])
+        report = verify_bundle(*pair)
+        if report.verdict == "ok":
+            assert changed == raw or _harmless(name, raw, changed)
+        failed += report.verdict == "failed"
+    assert failed > 500
+
+
+def _harmless(name: str, raw: bytes, changed: bytes) -> bool:
+    """Only a check-in's time is signed by nobody; titles are the server's words."""
+    if name == "annex.json":
+        old, new = strict_json(raw), strict_json(changed)
+        for record in (*old["checkins"], *new["checkins"]):
+            del record["at"]
+        return bool(old == new)
+    if name == "bundle.json":
+        old, new = strict_json(raw), strict_json(changed)
+        del old["meeting"]["title"], new["meeting"]["title"]
+        return bool(old == new)
+    return False
+
+
+def _spoiled_file(rng: random.Random, name: str, raw: bytes) -> bytes:
+    if rng.random() < 0.2:
+        return spoil_bytes(rng, raw)
+    try:
+        if name.endswith(".jsonl"):
+            lines = raw.splitlines()
+            at = rng.randrange(len(lines))
+            lines[at] = jcs(spoil_value(rng, strict_json(lines[at])))
+            return b"".join(line + b"\n" for line in lines)
+        return jcs(spoil_value(rng, strict_json(raw, 2**30)))
+    except VotingError:
+        return spoil_bytes(rng, raw)
+
+
+def test_the_fuzzer_reaches_past_the_first_check() -> None:
+    """A control: mutations of a valid meeting are not all refused for their form."""
+    meeting = checked_in()
+    good = meeting.keygen.to_json()["messages"][0]
+    codes = set()
+    rng = random.Random(3)
+    for _ in range(300):
+        try:
+            KeyGeneration("meeting-1", meeting.roll.hash, 2, 3).accept(spoil_value(rng, good))
+        except VotingError as error:
+            codes.add(error.code)
+    assert {"voting.keygen-malformed", "voting.keygen-unsigned"} <= codes
