@@ -9,8 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_regenerating_gives_the_same_bytes() -> None:
-    written = gen_error_docs.TARGET.read_text()
-    assert written == gen_error_docs.render(), "run: python tools/gen_error_docs.py"
+    up_to_date = gen_error_docs.TARGET.read_text() == gen_error_docs.render()
+    assert up_to_date, "run: python tools/gen_error_docs.py"
 
 
 def test_every_code_of_a_class_is_listed() -> None:
