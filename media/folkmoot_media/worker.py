@@ -78,7 +78,7 @@ class Worker:
         self.epoch = secrets.token_hex(16)
         self._udp = open_udp(settings.listen_ip, settings.udp_port)
         self.udp_port: int = self._udp.getsockname()[1]
-        self._fan = PythonFan(self._udp)
+        self._fan = PythonFan(self._udp.sendto)
         self._rooms = Rooms(
             DtlsIdentity(),
             self._send,

@@ -85,7 +85,7 @@ async def enter(browser: Browser, server: PageServer, seat: str) -> Page:
 async def until(page: Page, predicate: str, argument: object = None, seconds: float = 30.0) -> None:
     """Evaluate an asynchronous predicate until it is true (wait_for_function takes a promise for true)."""
     async with asyncio.timeout(seconds):
-        while await page.evaluate(predicate, argument) is not True:
+        while await page.evaluate(predicate, argument) is not True:  # noqa: ASYNC110 - the page cannot call us
             await asyncio.sleep(0.2)
 
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Callable
 
 from pylibsrtp import Error as SrtpError
 
 from folkmoot_media.forwarding.model import Batch
 from folkmoot_media.forwarding.packets import RTP_HEADER
-from folkmoot_media.transport.endpoint import Endpoint
+from folkmoot_media.transport.endpoint import Address, Endpoint
 
 VERSION_2 = 0x80
 
 
 class PythonFan:
-    """Sends copies one by one through the worker's socket."""
+    """Sends copies one by one through the worker's socket's `sendto`."""
 
     name = "python"
 
-    def __init__(self, udp: socket.socket) -> None:
+    def __init__(self, sendto: Callable[[bytes, Address], object]) -> None:
         self.sent = 0
         self.dropped = 0
-        self._sendto = udp.sendto
+        self._sendto = sendto
 
     def send(self, batch: Batch, now: float) -> None:
         """Send every copy; EAGAIN, a missing key or an unproven path drop it."""

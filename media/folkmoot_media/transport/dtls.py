@@ -53,6 +53,7 @@ class DtlsEndpoint:
 
     def start(self) -> list[bytes]:
         """Begin the handshake as client and return the first datagrams."""
+        self.state = DtlsState.CONNECTING
         self._step()
         return self._drain()
 
