@@ -23,7 +23,7 @@ def bundle_page(folder: Path) -> Path:
     """Bundle the page's script with the web client's own tool chain and return its path."""
     client = ROOT / "web_client"
     target = folder / "page.js"
-    node = house.node(ROOT)
+    node = house.node(ROOT) / "bin" / "node"
     command = [str(node) if node.exists() else "node", str(client / "node_modules/rolldown/bin/cli.mjs")]
     subprocess.run(
         [*command, str(ENTRY), "--file", str(target), "--format", "esm", "--platform", "browser"],
