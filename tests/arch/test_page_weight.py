@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / web_build.DIST
 KILOBYTE = 1000
 # Compressed with gzip, as sent: page, scripts, styles.
-BUDGETS = [("index.html", 60, 10), ("booth.html", 45, 10), ("auditor.html", 45, 10)]
+# The booth was planned at 45; it checks inclusion proofs and pinned keys as well, so its line is 52.
+BUDGETS = [("index.html", 60, 10), ("booth.html", 52, 10), ("auditor.html", 45, 10)]
 LARGEST_DIST = 1000 * KILOBYTE
 
 
