@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.voting import scenario
 
+from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_voting import ballot, board, bundle, challenges, encoding, group, merkle_log, rules, signing, tally
 from folkmoot_voting.assertion import verify_assertion
 from folkmoot_voting.encoding import JsonObject, b64u, h, h512, jcs, lp
@@ -138,9 +139,9 @@ def challenge_vectors(meeting: scenario.Meeting) -> JsonObject:
 
 def _assertions() -> list[JsonObject]:
     rng = scenario.SeededRng("assertions")
-    device = scenario.SoftwareAuthenticator(scenario.RP.origins[0], rng)
+    device = SoftwareAuthenticator(scenario.RP.origins[0], rng)
     device.register(scenario.RP.id, b"user", rng(32))
-    elsewhere = scenario.SoftwareAuthenticator("https://evil.example", scenario.SeededRng("assertions"))
+    elsewhere = SoftwareAuthenticator("https://evil.example", scenario.SeededRng("assertions"))
     elsewhere.register(scenario.RP.id, b"user", rng(32))
     challenge = rng(32)
     good = device.assertion(challenge)

@@ -24,6 +24,7 @@ from folkmoot_voting import (
 from folkmoot_voting.assertion import RelyingParty
 from folkmoot_voting.encoding import JsonObject, b64u
 from folkmoot_voting.manifest import Manifest, Question, Rules, one_of_n, yes_no_abstain
+from folkmoot_voting.tally import Aggregate
 
 RP = RelyingParty("localhost", ("http://localhost:8080",))
 ORGANISATION = ("org-1", "Hội đồng hợp tác xã")
@@ -76,7 +77,7 @@ class Election:
     closing: str
     final: str
     tally: JsonObject
-    aggregate: tally.Aggregate
+    aggregate: Aggregate
 
     def files(self) -> bundle.ElectionFiles:
         return bundle.ElectionFiles(self.entries, self.opening, self.closing, self.final, self.tally)

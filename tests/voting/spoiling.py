@@ -120,9 +120,9 @@ def put(path: str, value: Any) -> Edit:
     def change(files: dict[str, Any], annex: JsonObject) -> None:
         *way, last = path.split("|")
         target: Any = {**files, "annex": annex}
-        for key in way:
-            target = target[int(key) if isinstance(target, list) else key]
-        key = int(last) if isinstance(target, list) else last
+        for step in way:
+            target = target[int(step) if isinstance(target, list) else step]
+        key: Any = int(last) if isinstance(target, list) else last
         if target is not files and len(way) == 0:
             files[str(key)] = value
         else:

@@ -13,7 +13,7 @@ from tests.voting.spoiling import GOOD, checked_in, run
 
 from folkmoot_voting import assertion, board, bundle, merkle_log, roll, tally
 from folkmoot_voting.ballot import Ballot, check_ballot
-from folkmoot_voting.encoding import jcs, strict_json, unb64u
+from folkmoot_voting.encoding import b64u, jcs, strict_json, unb64u
 from folkmoot_voting.errors import VotingError
 from folkmoot_voting.keygen import KeyGeneration
 from folkmoot_voting.manifest import Manifest
@@ -46,7 +46,8 @@ def spoil_bytes(rng: random.Random, raw: bytes) -> bytes:
 def spoil_value(rng: random.Random, value: Any) -> Any:
     """Change one place of a JSON value."""
     root = [copy.deepcopy(value)]
-    parent, key = root, 0
+    parent: Any = root
+    key: Any = 0
     while rng.random() < 0.85:
         inner: Any = parent[key]
         if isinstance(inner, dict) and inner:
@@ -151,8 +152,12 @@ def test_manifests_rolls_boards_and_tallies(meeting: Meeting) -> None:
         (election.entries[-2]["parts"], lambda parts: tally.check_parts(opened, total, 3, parts)),
     ]
     for good, call in calls:
-        passed, refused = outcomes(lambda rng, good=good, call=call: call(spoil_value(rng, good)), 2000)
+        passed, refused = outcomes(_spoiled_call(call, good), 2000)
         assert refused > passed
+
+
+def _spoiled_call(call: Callable[[Any], Any], good: Any) -> Callable[[random.Random], Any]:
+    return lambda rng: call(spoil_value(rng, good))
 
 
 def _checked(entry: Any) -> Any:
@@ -186,15 +191,16 @@ def test_assertions_and_passkeys(meeting: Meeting) -> None:
     parts = assertion.ASSERTION(good)
     outcomes(lambda rng: assertion.cose_verifies(spoil_bytes(rng, key), b"m", parts["signature"]))
     for name in ("client_data_json", "authenticator_data", "signature"):
-        outcomes(lambda rng, name=name: _spoiled_part(rng, good, name, key), 2000)
+        outcomes(_spoiled_part(good, name, key), 2000)
 
 
-def _spoiled_part(rng: random.Random, good: dict[str, str], name: str, key: bytes) -> None:
-    from folkmoot_voting.encoding import b64u
+def _spoiled_part(good: dict[str, str], name: str, key: bytes) -> Callable[[random.Random], None]:
+    def check(rng: random.Random) -> None:
+        spoiled = {**good, name: b64u(spoil_bytes(rng, unb64u(good[name])))}
+        assertion.verify_assertion(RP, bytes(32), key, spoiled)
+        assert spoiled == good
 
-    spoiled = {**good, name: b64u(spoil_bytes(rng, unb64u(good[name])))}
-    assertion.verify_assertion(RP, bytes(32), key, spoiled)
-    assert spoiled == good
+    return check
 
 
 def test_bundles_and_annexes() -> None:

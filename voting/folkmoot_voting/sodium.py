@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import importlib.util
-import pathlib
-from collections.abc import Iterator
+import importlib
+from collections.abc import Callable, Iterator
 
 from .errors import LibsodiumMissing
 
@@ -31,35 +30,48 @@ _NEEDED = (
 )
 
 
-def _candidates() -> Iterator[str]:
-    yield from _NAMES
+def system_library() -> ctypes.CDLL:
+    """Return the operating system's libsodium; raises OSError when there is none."""
     found = ctypes.util.find_library("sodium")
-    if found:
-        yield found
-    spec = importlib.util.find_spec("rbcl")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        yield from (str(path) for path in sorted(pathlib.Path(folder).glob("*sodium*.so*")))
-        yield from (str(path) for path in sorted(pathlib.Path(folder).glob("_sodium*")))
+    for name in (*_NAMES, *([found] if found else [])):
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    raise OSError("no libsodium")
 
 
-def load() -> ctypes.CDLL:
+def bundled_library() -> ctypes.CDLL:
+    """Return the libsodium inside the rbcl package; raises ImportError or OSError when there is none."""
+    library = importlib.import_module("rbcl._sodium")._sodium
+    if not isinstance(library, ctypes.CDLL):
+        raise OSError("rbcl holds no libsodium")
+    return library
+
+
+def load(
+    sources: tuple[Callable[[], ctypes.CDLL], ...] = (system_library, bundled_library),
+) -> ctypes.CDLL:
     """Return the first libsodium that has ristretto255 (1.0.18 or later).
 
     Raises:
         LibsodiumMissing: names the packages that would provide it.
     """
-    for name in _candidates():
-        try:
-            library = ctypes.CDLL(name)
-            for symbol in _NEEDED:
-                getattr(library, symbol)
-        except (OSError, AttributeError):
-            continue
-        if library.sodium_init() >= 0:
+    for library in _open(sources):
+        if all(hasattr(library, symbol) for symbol in _NEEDED) and library.sodium_init() >= 0:
             return library
     raise LibsodiumMissing(
-        "libsodium 1.0.18 or later was not found: install the system package libsodium23 or the Python package rbcl"
+        "libsodium 1.0.18 or later was not found: install the system package libsodium23 "
+        "or the Python package rbcl"
     )
+
+
+def _open(sources: tuple[Callable[[], ctypes.CDLL], ...]) -> Iterator[ctypes.CDLL]:
+    for source in sources:
+        try:
+            yield source()
+        except (OSError, ImportError, AttributeError):
+            continue
 
 
 SODIUM = load()
