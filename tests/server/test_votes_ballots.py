@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -137,3 +138,27 @@ async def test_ballots_are_taken_in_the_grace_and_not_after_it(hall: Hall) -> No
     assert view["closing"]
     assert json.loads(view["entries"][-1])["cast"] == 1
     assert await refused(hall, hall.secretary, path, late) == (409, "ballot.election-not-open")
+
+
+async def test_two_ballots_sent_at_once_count_once(hall: Hall) -> None:
+    _, manifest = await opened(hall)
+    path = hall.election_path(manifest.election, "/ballots")
+    different = [support.seal(hall, hall.chair, manifest, choice) for choice in (YES, NO)]
+    answers = await asyncio.gather(*(support.refusal(hall.chair, path, {"ballot": one}) for one in different))
+    assert sorted(answers) == [(200, "accepted"), (409, "ballot.already-cast")]
+    same = support.seal(hall, hall.secretary, manifest, NO)
+    promises = await asyncio.gather(*(hall.secretary.post(path, {"ballot": same}) for _ in range(4)))
+    assert all(promise == promises[0] for promise in promises)
+    assert [event["body"]["count"] for event in await hall.events("BallotAccepted")] == [1, 2]
+    assert (await hall.view(hall.chair))["elections"][0]["cast"] == 2
+
+
+async def test_an_election_is_found_only_in_its_own_meeting(hall: Hall) -> None:
+    _, manifest = await opened(hall)
+    ballot = support.seal(hall, hall.chair, manifest, YES)
+    await support.convene(hall)
+    for rest, body in (("/ballots", {"ballot": ballot}), ("/cosignatures", {"line": "x"})):
+        answer = await refused(hall, hall.chair, hall.election_path(manifest.election, rest), body)
+        assert answer == (404, "election.unknown")
+    path = f"/api/meetings/none/elections/{manifest.election}/ballots"
+    assert (await refused(hall, hall.chair, path, {"ballot": ballot}))[0] == 404

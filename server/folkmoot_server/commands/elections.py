@@ -70,7 +70,7 @@ def draft_election(tx: Connection, meeting: str, session: SessionInfo, draft: Dr
     advance(facts.state, Act.WRITE_QUESTION)
     require_options(draft.type, draft.options)
     if draft.agenda_item not in {item.id for item in meetings.items(tx, meeting)}:
-        raise NotFound("agenda.unknown-item", "There is no such agenda item.")
+        raise NotFound("agenda.unknown-item", "There is no such agenda item in this meeting.")
     if len(elections.of_meeting(tx, meeting)) >= ELECTIONS_MAX:
         raise BadInput("question.too-many", f"A meeting has at most {ELECTIONS_MAX} elections.")
     election = new_id(rng)

@@ -15,7 +15,7 @@ from folkmoot_voting.tally import tally_hash
 
 def summaries(tx: Connection, meeting: str, member: str) -> list[dict[str, Any]]:
     """Every election of a meeting as ElectionSummary of wire.md, as `member` sees it."""
-    owned = {one.credential for one in rolls.check_ins(tx, meeting) if one.member == member}
+    owned = rolls.credentials(tx, meeting, member)
     return [_summary(tx, stored, owned) for stored in elections.of_meeting(tx, meeting)]
 
 
@@ -61,7 +61,7 @@ def signatures(tx: Connection, stored: StoredElection, counted: dict[str, Any]) 
     }
 
 
-def _summary(tx: Connection, stored: StoredElection, owned: set[str]) -> dict[str, Any]:
+def _summary(tx: Connection, stored: StoredElection, owned: list[str]) -> dict[str, Any]:
     counted = stored.tally
     return {
         "election": stored.id,

@@ -128,6 +128,13 @@ def credential_owner(tx: Connection, meeting: str, credential: str) -> str | Non
     return None if found is None else str(found)
 
 
+def credentials(tx: Connection, meeting: str, member: str) -> list[str]:
+    """The credentials with which a member has checked in, oldest first."""
+    table = schema.annex_check_in
+    query = select(table.c.credential).where(table.c.meeting == meeting, table.c.member == member)
+    return list(tx.scalars(query.order_by(table.c.id)))
+
+
 def newest_credential(tx: Connection, meeting: str, member: str) -> str | None:
     """The credential of the member's newest check-in."""
     table = schema.annex_check_in
