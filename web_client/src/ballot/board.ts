@@ -2,7 +2,7 @@
 import { type ReadBallot, pointBytes, readBallot, requireLengths, requireNative } from "./ballot.ts";
 import { type Bytes, H, type Json, type JsonObject, b64u, crockford, decodeScalar, fromB64u, jcs, parseCanonical, same, u32, u64, utf8 } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
-import { type OpenManifest, openManifest } from "./manifest.ts";
+import { type Elector, type OpenManifest, electorate, openManifest } from "./manifest.ts";
 import { Tree, leafHash } from "./merkle.ts";
 import { requireSignature, verifySignature } from "./signing.ts";
 import { Fields } from "./strict.ts";
@@ -169,11 +169,14 @@ export class Board {
   cast = 0;
   private phase: Phase = "empty";
   private readonly tree = new Tree();
+  private readonly voters: ReadonlySet<string> | null;
   private readonly credentials = new Set<string>();
   private readonly seenPoints = new Set<string>();
 
-  constructor(manifest: OpenManifest) {
+  /** With the list of voters, ballots of others are refused. @throws VotingError `voting.manifest` when it is another list */
+  constructor(manifest: OpenManifest, voters: readonly Elector[] | null = null) {
     this.manifest = manifest;
+    this.voters = voters === null ? null : electorate(manifest, voters);
   }
 
   get size(): number {
@@ -226,6 +229,7 @@ export class Board {
     requireNative(this.manifest, ballot);
     requireLengths(this.manifest, ballot);
     const credential = b64u(ballot.credential);
+    ensure(this.voters?.has(credential) !== false, "voting.ballot-not-elector", "A ballot on the board is not of anybody in the list of voters.");
     ensure(!this.credentials.has(credential), "voting.ballot-already-cast", "One voting key has two ballots on the board.");
     ensure(this.cast < this.manifest.electorateSize, "voting.board-differs", "The board holds more ballots than there are voters.");
     const points = ballot.choices.flatMap(pointBytes).map(b64u);

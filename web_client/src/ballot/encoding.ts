@@ -188,9 +188,7 @@ function assertJson(value: unknown, depth: number): asserts value is Json {
  */
 export function jcs(value: unknown): Bytes {
   assertJson(value, 0);
-  const text = canonicalize(value);
-  ensure(text !== undefined, "voting.encoding", "The value is not JSON.");
-  return encoder.encode(text);
+  return encoder.encode(canonicalize(value) ?? "");
 }
 
 /**
@@ -199,15 +197,15 @@ export function jcs(value: unknown): Bytes {
  */
 export function parseCanonical(bytes: Bytes): Json {
   ensure(bytes.length <= MAX_JSON_BYTES, "voting.encoding", "The JSON is too long.");
+  const text = fromUtf8(bytes);
   let value: unknown;
   try {
-    value = JSON.parse(fromUtf8(bytes));
-  } catch (error) {
-    if (error instanceof VotingError) throw error;
+    value = JSON.parse(text);
+  } catch {
     throw new VotingError("voting.encoding", "The bytes are not JSON.");
   }
-  ensure(same(jcs(value), bytes), "voting.encoding", "The JSON is not in canonical form.");
   assertJson(value, 0);
+  ensure(canonicalize(value) === text, "voting.encoding", "The JSON is not in canonical form.");
   return value;
 }
 

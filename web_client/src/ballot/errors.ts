@@ -14,6 +14,7 @@ export type VotingCode =
   | "voting.ballot-option-proof"
   | "voting.ballot-sum-proof"
   | "voting.ballot-already-cast"
+  | "voting.ballot-not-elector"
   | "voting.ballot-point-repeated"
   | "voting.choice"
   | "voting.note"

@@ -1,6 +1,6 @@
 /** Section 5: the manifest and the electorate, read strictly. */
 import { type Bytes, H, type Json, b64u, fromB64u, jcs, parseCanonical, utf8 } from "./encoding.ts";
-import { VotingError, ensure } from "./errors.ts";
+import { ensure } from "./errors.ts";
 import { type Point, decodePoint } from "./group.ts";
 import { Fields, allDifferent, textItem } from "./strict.ts";
 
@@ -219,13 +219,17 @@ export function electorateHash(list: readonly Elector[]): Bytes {
   return H("fm1/electorate", jcs(list));
 }
 
+/** The credentials (b64u) of the list, when it is the manifest's electorate. @throws VotingError `voting.manifest` */
+export function electorate(manifest: OpenManifest, list: readonly Elector[]): ReadonlySet<string> {
+  const agrees = b64u(electorateHash(list)) === manifest.electorate && list.length === manifest.electorateSize;
+  ensure(agrees, "voting.manifest", "The list of voters is not the one in the manifest.");
+  return new Set(list.map(({ credential }) => credential));
+}
+
 /** Throws unless the list is the manifest's electorate and holds this credential. */
 export function requireElector(manifest: OpenManifest, list: readonly Elector[], credential: Bytes): void {
-  const mine = b64u(credential);
-  if (b64u(electorateHash(list)) !== manifest.electorate || list.length !== manifest.electorateSize) {
-    throw new VotingError("voting.manifest", "The list of voters is not the one in the manifest.");
-  }
-  ensure(list.some((one) => one.credential === mine), "voting.not-in-the-electorate", "This device's voting key is not in the list of voters.");
+  const listed = electorate(manifest, list).has(b64u(credential));
+  ensure(listed, "voting.not-in-the-electorate", "This device's voting key is not in the list of voters.");
 }
 
 /** UTF-8 length, for forms that want to warn before the server does. */

@@ -1,6 +1,6 @@
 /** The page's keys and promises to itself: made once, never replaced, there again after a reload. */
 import { type Bytes, type JsonObject, type Rng, b64u } from "../ballot/encoding.ts";
-import { VotingError, ensure } from "../ballot/errors.ts";
+import { ensure } from "../ballot/errors.ts";
 import { type TrusteeSecrets, makeSecrets } from "../ballot/keygen.ts";
 import { type PortableKey, type SigningKey, portableSigner, seedKey, systemRng } from "../ballot/signing.ts";
 import { DatabaseRecords, MemoryRecords, type RecordStore } from "./records.ts";
@@ -96,22 +96,21 @@ export class Keystore {
   }
 
   private async signingKey(name: string): Promise<PortableKey> {
-    const found = (await this.records.get(name)) ?? (await this.records.putOnce(name, await this.makeKey()));
-    const stored = found as StoredKey;
+    const stored = ((await this.records.get(name)) ?? (await this.keepNewKey(name))) as StoredKey;
     return stored.kind === "webcrypto" ? stored : { kind: "seed", seed: await this.unwrap(stored.wrapped) };
   }
 
-  private async makeKey(): Promise<StoredKey> {
+  private async keepNewKey(name: string): Promise<unknown> {
     try {
-      const pair = await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"]);
-      ensure("privateKey" in pair, "voting.no-secrets", "The browser made no key pair.");
-      const publicKey = new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
-      return { kind: "webcrypto", publicKey, privateKey: pair.privateKey };
+      const { publicKey, privateKey } = (await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"])) as CryptoKeyPair;
+      const raw = new Uint8Array(await crypto.subtle.exportKey("raw", publicKey));
+      return await this.records.putOnce(name, { kind: "webcrypto", publicKey: raw, privateKey } satisfies StoredKey);
     } catch (error) {
-      if (error instanceof VotingError) throw error;
-      // Browsers without Ed25519 in WebCrypto refuse the name: keep a seed under the wrapping key instead.
+      // A browser may not know Ed25519, or not be able to store such a key: then a seed lies under the wrapping key.
+      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
       const seed = this.rng(SECRET_BYTES);
-      return { kind: "seed", publicKey: seedKey(seed).publicKey, wrapped: await this.wrap(seed) };
+      const stored: StoredKey = { kind: "seed", publicKey: seedKey(seed).publicKey, wrapped: await this.wrap(seed) };
+      return this.records.putOnce(name, stored);
     }
   }
 

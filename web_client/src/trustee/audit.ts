@@ -2,7 +2,7 @@
 import { Board, type EntrySource } from "../ballot/board.ts";
 import { type Bytes, type Json, type JsonObject, fromB64u, jcs, parseCanonical, same } from "../ballot/encoding.ts";
 import { VotingError, ensure } from "../ballot/errors.ts";
-import type { OpenManifest } from "../ballot/manifest.ts";
+import type { Elector, OpenManifest } from "../ballot/manifest.ts";
 import { type Note, checkpointHash, countCosignatures, openCheckpoint } from "../ballot/note.ts";
 import { Fields } from "../ballot/strict.ts";
 import { type Aggregate, LEAST_CAST, aggregate, combine, requireValidParts, tallyCore, tallyHash } from "../ballot/tally.ts";
@@ -37,9 +37,9 @@ export class BoardAudit {
   private checked = 0;
   private refusal: VotingError | null = null;
 
-  constructor(manifest: OpenManifest, verifier: BallotVerifier) {
+  constructor(manifest: OpenManifest, verifier: BallotVerifier, voters: readonly Elector[] | null = null) {
     this.manifest = manifest;
-    this.board = new Board(manifest);
+    this.board = new Board(manifest, voters);
     this.verifier = verifier;
     this.sums = new Sums(manifest);
   }

@@ -2,7 +2,7 @@
 import { Board, type EntrySource } from "../ballot/board.ts";
 import { type Bytes, type Json, b64u, same, fromB64u } from "../ballot/encoding.ts";
 import { ensure } from "../ballot/errors.ts";
-import { type OpenManifest, openManifest } from "../ballot/manifest.ts";
+import { type Elector, type OpenManifest, openManifest } from "../ballot/manifest.ts";
 import { cosign } from "../ballot/note.ts";
 import type { SigningKey } from "../ballot/signing.ts";
 import type { BallotVerifier } from "../ballot/verify.ts";
@@ -14,6 +14,8 @@ export interface CosignerOptions {
   /** `chair`, `secretary`, `teller-1` … */
   name: string;
   manifest: Bytes | Json;
+  /** The list of voters; when given, a board with a ballot of anybody else is not signed. */
+  electorate?: readonly Elector[];
 }
 
 export interface CosignRequest {
@@ -37,11 +39,13 @@ export class Cosigner {
   readonly manifest: OpenManifest;
   private readonly keystore: Keystore;
   private readonly name: string;
+  private readonly voters: readonly Elector[] | null;
 
-  constructor({ keystore, name, manifest }: CosignerOptions) {
+  constructor({ keystore, name, manifest, electorate }: CosignerOptions) {
     this.keystore = keystore;
     this.name = name;
     this.manifest = openManifest(manifest);
+    this.voters = electorate ?? null;
   }
 
   private async key(): Promise<SigningKey> {
@@ -57,7 +61,7 @@ export class Cosigner {
    */
   async cosign({ entries, closing, time }: CosignRequest): Promise<string> {
     const key = await this.key();
-    const board = new Board(this.manifest);
+    const board = new Board(this.manifest, this.voters);
     for (const entry of entries) board.add(entry);
     const note = openClosing(board, closing);
     await this.requireOwnBallot(board);
@@ -82,7 +86,7 @@ export class Cosigner {
    */
   async signTally({ entries, closing, core, verifier }: TallyRequest): Promise<string> {
     const key = await this.key();
-    const audit = new BoardAudit(this.manifest, verifier);
+    const audit = new BoardAudit(this.manifest, verifier, this.voters);
     await audit.add(entries);
     const { hash } = audit.tally(core, closing);
     const signed = await this.keystore.decision<string>(`closing/${this.manifest.id}`);

@@ -3,7 +3,7 @@ import { type EntrySource, type Intent, intentMessage, shareMessage } from "../b
 import { type Bytes, type Json, type JsonObject, b64u, decodeScalar } from "../ballot/encoding.ts";
 import { VotingError, ensure } from "../ballot/errors.ts";
 import { signKeyOf } from "../ballot/keygen.ts";
-import { type OpenManifest, openManifest } from "../ballot/manifest.ts";
+import { type Elector, type OpenManifest, openManifest } from "../ballot/manifest.ts";
 import { type Note, checkpointHash } from "../ballot/note.ts";
 import { type SigningKey, seedKey } from "../ballot/signing.ts";
 import { type Aggregate, LEAST_CAST, decryptionParts } from "../ballot/tally.ts";
@@ -28,6 +28,8 @@ export interface CountOptions {
   manifest: Bytes | Json;
   /** When given, the manifest must belong to it. */
   meeting?: string;
+  /** The list of voters; when given, a ballot of anybody else is refused. */
+  electorate?: readonly Elector[];
   port: BoardPort;
   verifier: BallotVerifier;
   /** Seconds since 1970. */
@@ -70,7 +72,7 @@ export class TellerCount {
     this.manifest = openManifest(options.manifest);
     ensure((options.meeting ?? this.manifest.meeting) === this.manifest.meeting, "voting.manifest", "This vote belongs to another meeting.");
     this.scope = { meeting: this.manifest.meeting, roll: this.manifest.roll, trustee: options.trustee };
-    this.audit = new BoardAudit(this.manifest, options.verifier);
+    this.audit = new BoardAudit(this.manifest, options.verifier, options.electorate ?? null);
   }
 
   /** Fetches and checks what is new and does what is due. Rejects only when the port or a worker fails; then call it again. */

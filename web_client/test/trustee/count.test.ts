@@ -202,6 +202,20 @@ test("a second closing with other ballots for the same manifest gets no second s
   assert.equal(second.port.posted.length, 0);
 });
 
+test("with the list of voters, a ballot of anybody else is refused", async () => {
+  const world = await makeWorld();
+  await castAll(world, CHOICES.slice(0, 3));
+  const stranger = await buildBallot(world.manifest, [0], voterKey(77), testRng("stranger"));
+  const electorate = world.voters
+    .map(({ publicKey }) => ({ credential: b64u(publicKey), weight: 1 as const }))
+    .toSorted((a, b) => (a.credential < b.credential ? -1 : 1));
+  const audit = (): BoardAudit => new BoardAudit(world.manifest, new InlineVerifier(testRng("e")), electorate);
+  await audit().add(world.server.entries);
+  await assert.rejects(audit().add([...world.server.entries, { type: "ballot", ballot: stranger }]), code("voting.ballot-not-elector"));
+  assert.throws(() => new BoardAudit(world.manifest, new InlineVerifier(testRng("e")), electorate.slice(1)), code("voting.manifest"));
+  assert.throws(() => new BoardAudit(world.manifest, new InlineVerifier(testRng("e")), electorate.toReversed()), code("voting.manifest"));
+});
+
 test("too few ballots, a passed time limit and a foreign key open nothing", async () => {
   const few = await makeWorld();
   await castAll(few, CHOICES.slice(0, 2));
