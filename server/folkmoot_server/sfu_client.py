@@ -18,6 +18,8 @@ from folkmoot_media.errors import MediaError
 
 logger = logging.getLogger(__name__)
 
+# sun_path holds 108 bytes (unix(7)).
+LONGEST_SOCKET_PATH = 107
 START_TIMEOUT = 15.0
 REQUEST_TIMEOUT = 5.0
 CONNECT_RETRY = 0.05
@@ -113,6 +115,8 @@ class MediaPool:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for index in range(self._settings.worker_count):
             link = WorkerLink(index, directory / f"worker-{index}.sock", directory / f"worker-{index}.epoch")
+            if len(bytes(link.socket_path)) > LONGEST_SOCKET_PATH:
+                raise MediaError("media.worker-not-started", "The path of the media run folder is too long.")
             self._links.append(link)
         try:
             await asyncio.gather(*(self._bring_up(link) for link in self._links))
@@ -159,6 +163,13 @@ class MediaPool:
         if method == "router.close":
             self._forget(router_id)
         return result
+
+    async def stats(self) -> list[dict[str, Any]]:
+        """Return the figures of every worker that answers."""
+        answers = await asyncio.gather(
+            *(self._ask(link, "worker.stats", {}) for link in self._links if link.alive), return_exceptions=True
+        )
+        return [answer for answer in answers if isinstance(answer, dict)]
 
     async def _create_router(self, router_id: str, data: dict[str, Any]) -> dict[str, Any]:
         if router_id in self._placed:

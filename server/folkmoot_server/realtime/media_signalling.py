@@ -166,17 +166,21 @@ class MediaSignalling:
     async def join(self, room_id: str, owner: str) -> None:
         """Let a seat use the room; anything it had open there before is closed (a reconnect starts afresh).
 
-        Raises:
-            MediaError: media.unavailable when no worker can take the room.
+        When no worker can take the room now, it is opened as soon as one can and `room_reset` is notified then.
         """
         room = self._rooms.setdefault(room_id, Room(room_id))
         async with room.lock:
             known = owner in room.members
             room.members.add(owner)
-            if room.router_id is None:
+            if room.router_id is not None:
+                if known:
+                    await self._clear_owner(room, owner)
+                return
+            try:
                 await self._open(room)
-            elif known:
-                await self._clear_owner(room, owner)
+            except MediaError as error:
+                logger.warning("room's media not opened yet: %s", error.code)
+                self._start_rebuild(room)
 
     async def leave(self, room_id: str, owner: str) -> None:
         """Close everything of a seat; the last seat closes the router."""
@@ -200,15 +204,20 @@ class MediaSignalling:
         """Set the floor mode, the chairs' seats and the granted seats in order (the first has the floor)."""
         room = self._rooms.setdefault(room_id, Room(room_id))
         room.mode, room.chairs, room.granted = mode, list(chairs), list(granted)
-        if room.router_id is not None:
-            await self._ask(room, "router.set_floor", **self._floor_of(room))
+        router_id = room.router_id
+        if router_id is not None:
+            # Kept here too, and applied anew when a worker that fails at this is replaced.
+            await self._quietly(router_id, "router.set_floor", {"router_id": router_id, **self._floor_of(room)})
 
     async def mute(self, room_id: str, owner: str, muted: bool) -> None:
         """Silence a seat's microphone at the server, or lift that; the seat is told."""
         room = self._rooms.setdefault(room_id, Room(room_id))
         (room.muted.add if muted else room.muted.discard)(owner)
-        if room.router_id is not None:
-            await self._ask(room, "router.mute_owner", owner=owner, muted=muted)
+        router_id = room.router_id
+        if router_id is not None:
+            await self._quietly(
+                router_id, "router.mute_owner", {"router_id": router_id, "owner": owner, "muted": muted}
+            )
         self._notify(room_id, owner, "muted", {"muted": muted})
 
     async def mute_all(self, room_id: str, except_owners: Sequence[str]) -> None:
@@ -262,7 +271,7 @@ class MediaSignalling:
             await self._quietly(router_id, "router.close", {"router_id": router_id})
 
     async def _quietly(self, router_id: str, method: str, data: dict[str, Any]) -> None:
-        """Ask for something that is already true when the worker is gone."""
+        """Ask for something that needs no answer when the worker is gone."""
         try:
             await self._pool.request(router_id, method, data)
         except MediaError as error:
@@ -325,9 +334,12 @@ class MediaSignalling:
             room = self._by_router.get(router_id)
             if room is not None:
                 self._forget_router(room)
-                task = asyncio.create_task(self._rebuild(room))
-                self._resets.add(task)
-                task.add_done_callback(self._resets.discard)
+                self._start_rebuild(room)
+
+    def _start_rebuild(self, room: Room) -> None:
+        task = asyncio.create_task(self._rebuild(room))
+        self._resets.add(task)
+        task.add_done_callback(self._resets.discard)
 
     async def _rebuild(self, room: Room) -> None:
         for _ in range(RESET_TRIES):
