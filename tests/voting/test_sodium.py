@@ -17,7 +17,7 @@ def missing() -> ctypes.CDLL:
 
 
 def test_without_libsodium_the_packages_are_named() -> None:
-    with pytest.raises(LibsodiumMissing, match="libsodium23.*rbcl") as caught:
+    with pytest.raises(LibsodiumMissing, match=r"libsodium23.*rbcl") as caught:
         sodium.load((missing,))
     assert caught.value.code == "voting.libsodium-missing"
 

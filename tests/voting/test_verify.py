@@ -111,6 +111,13 @@ def test_command_prints_json(folder: pathlib.Path, capsys: pytest.CaptureFixture
     assert len(report["checks"]) == 28
 
 
+def test_command_says_what_was_decided(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([str(folder / "bundle.zip")]) == 0
+    out = capsys.readouterr().out
+    assert "OK: 22 checks passed, 6 not checked" in out
+    assert "Carry?: rejected (yes 2, no 2, abstain 1)" in out
+
+
 def test_command_says_what_failed(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([str(folder / "bad.zip")]) == 1
     out = capsys.readouterr().out

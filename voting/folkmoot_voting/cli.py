@@ -8,7 +8,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from .bundle import MAX_ZIP
+from .bundle import MAX_ZIP, Bundle, read_bundle
 from .verify import Report, verify_bundle
 
 DESCRIPTION = """Check the record of a meeting's secret votes, offline.
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
     else:
         print(_human(report))
+        if report.verdict == "ok":
+            print(_results(read_bundle(bundle)))
     return report.exit_code
 
 
@@ -78,6 +80,25 @@ def _human(report: Report) -> str:
     verdict = {"ok": "OK", "failed": "FAILED", "unreadable": "UNREADABLE"}[report.verdict]
     reason = f" ({report.detail})" if report.detail else ""
     lines.append(f"{verdict}{reason}: {passed} checks passed, {skipped} not checked")
+    return "\n".join(lines)
+
+
+def _results(bundle: Bundle) -> str:
+    """Say what was checked: whose record it is, and each result that the checks confirm."""
+    info = bundle.info
+    lines = [
+        "",
+        f"{info['organisation']['name']}, {info['meeting']['title']}",
+        f"server key {info['server_key']} (compare it with the one your organisation publishes)",
+    ]
+    for name, files in bundle.elections.items():
+        manifest, core = files.board[0]["manifest"], files.tally["core"]
+        lines.append(f"{name}: {manifest['title']}: {core['cast']} ballots")
+        for number, (question, outcome) in enumerate(zip(manifest["questions"], core["outcome"], strict=True)):
+            votes = core["counts"][number] if core["counts"] else []
+            counts = ", ".join(f"{option} {count}" for option, count in zip(question["options"], votes, strict=False))
+            winner = f" {question['options'][outcome['option']]}" if outcome["kind"] == "elected" else ""
+            lines.append(f"  {question['text']}: {outcome['kind']}{winner}" + (f" ({counts})" if counts else ""))
     return "\n".join(lines)
 
 

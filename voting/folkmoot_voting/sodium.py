@@ -61,8 +61,7 @@ def load(
         if all(hasattr(library, symbol) for symbol in _NEEDED) and library.sodium_init() >= 0:
             return library
     raise LibsodiumMissing(
-        "libsodium 1.0.18 or later was not found: install the system package libsodium23 "
-        "or the Python package rbcl"
+        "libsodium 1.0.18 or later was not found: install the system package libsodium23 or the Python package rbcl"
     )
 
 
