@@ -24,8 +24,8 @@ def by(page: Page, testid: str) -> Locator:
 
 
 async def click(person: Person, testid: str) -> None:
-    """Click the element when it is there and enabled."""
-    await by(person.page, testid).first.click(timeout=SLOW_MS)
+    """Click the element when it is there, enabled and not busy with an earlier wish."""
+    await person.page.locator(f'[data-testid="{testid}"]:not([aria-busy="true"])').first.click(timeout=SLOW_MS)
 
 
 async def see(person: Person, testid: str) -> None:
