@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from folkmoot_server.domain.errors import Forbidden
-from folkmoot_server.domain.roles import Action, Role, can, held
+from folkmoot_server.domain.roles import ALLOWED, Action, Role, can, held
 from folkmoot_server.storage import members, units
 
 
@@ -27,6 +27,24 @@ def require(tx: Connection, member: str, action: Action, unit: str, now: int) ->
 def roles_on(tx: Connection, member: str, unit: str, now: int) -> frozenset[Role]:
     """Return the roles that the member holds on `unit` at `now`."""
     return held(members.grants(tx, member), units.lineage(tx, unit), now)
+
+
+def units_for(tx: Connection, member: str, action: Action, now: int) -> frozenset[str]:
+    """Return every unit on which the member may do `action` at `now`."""
+    found: frozenset[str] = frozenset()
+    for grant in members.grants_in_force(tx, [member], now).get(member, []):
+        if grant.role in ALLOWED[action]:
+            found |= units.subtree(tx, grant.unit)
+    return found
+
+
+def readable_units(tx: Connection, member: str, now: int) -> frozenset[str]:
+    """Return every unit whose meetings the member may read (see may_read)."""
+    found = units_for(tx, member, Action.READ_MEETING, now)
+    for grant in members.grants_in_force(tx, [member], now).get(member, []):
+        if grant.role is Role.MEMBER:
+            found |= units.lineage(tx, grant.unit)
+    return found
 
 
 def may_read(tx: Connection, member: str, unit: str, now: int) -> bool:

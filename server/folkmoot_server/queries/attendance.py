@@ -25,7 +25,8 @@ def whole_log(tx: Connection, meeting: str) -> list[StoredEvent]:
 
 
 def _codes(tx: Connection, lines: list[Line]) -> dict[str, str]:
-    return {member: members.get(tx, member).code for member in {line.member for line in lines}}
+    found = members.by_ids(tx, {line.member for line in lines})
+    return {member: one.code for member, one in found.items()}
 
 
 def attendance_view(tx: Connection, meeting_id: str, member: str, now: int) -> dict[str, Any]:

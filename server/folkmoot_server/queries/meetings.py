@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from folkmoot_server.commands import attendance, rights
 from folkmoot_server.domain.meetings import Meeting
+from folkmoot_server.domain.roles import held
 from folkmoot_server.queries import elections, keys, rolls
 from folkmoot_server.queries.access import readable
 from folkmoot_server.queries.members import organisation
@@ -18,7 +19,7 @@ EVENTS_MAX = 500
 
 def meetings_view(tx: Connection, member: str, now: int) -> dict[str, Any]:
     """Return the meetings that the member may read, the latest first."""
-    visible = [unit.id for unit in units.everything(tx) if rights.may_read(tx, member, unit.id, now)]
+    visible = rights.readable_units(tx, member, now)
     return {"meetings": [_summary(tx, meeting) for meeting in meetings.in_units(tx, visible)]}
 
 
@@ -80,18 +81,25 @@ def _quorum(tx: Connection, meeting_id: str) -> dict[str, Any]:
 
 
 def _present(tx: Connection, meeting: Meeting, now: int) -> list[dict[str, Any]]:
+    here = seats.present(tx, meeting.id)
+    ids = [seat.member for seat in here]
+    people, grants, lineage = (
+        members.by_ids(tx, ids),
+        members.grants_in_force(tx, ids, now),
+        units.lineage(tx, meeting.unit),
+    )
     return [
         {
             "member": seat.member,
-            "name": members.get(tx, seat.member).name,
+            "name": people[seat.member].name,
             "site": seat.site,
             "state": "away" if seat.away else "present",
             "hand": seat.hand_at,
             "floor": seat.floor_at > 0,
             "muted": seat.muted,
-            "roles": sorted(rights.roles_on(tx, seat.member, meeting.unit, now)),
+            "roles": sorted(held(grants.get(seat.member, []), lineage, now)),
         }
-        for seat in seats.present(tx, meeting.id)
+        for seat in here
     ]
 
 

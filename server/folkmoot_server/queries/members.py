@@ -79,15 +79,11 @@ def members_view(tx: Connection, session: SessionInfo, now: int) -> dict[str, An
     Raises:
         Forbidden: there is no such unit.
     """
-    visible = [
-        u.id for u in units.everything(tx) if rights.allowed(tx, session.member_id, Action.LIST_MEMBERS, u.id, now)
-    ]
+    visible = rights.units_for(tx, session.member_id, Action.LIST_MEMBERS, now)
     if not visible:
         raise Forbidden("role.missing", "You do not hold a role that allows this.")
     found = members.in_units(tx, visible)
     counts = members.count_passkeys(tx, [member.id for member in found])
-    rows = []
-    for member in found:
-        current = [grant for grant in members.grants(tx, member.id) if now < grant.valid_until]
-        rows.append(member_view(member, current, counts.get(member.id, 0)))
+    grants = members.grants_not_ended(tx, [member.id for member in found], now)
+    rows = [member_view(member, grants.get(member.id, []), counts.get(member.id, 0)) for member in found]
     return {"members": rows}

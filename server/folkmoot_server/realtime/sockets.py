@@ -16,11 +16,12 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 from sqlalchemy import Connection as Tx
 
 from folkmoot_media.errors import MediaError
-from folkmoot_server.commands import attendance
+from folkmoot_server.commands import attendance, rights
 from folkmoot_server.domain.errors import Conflict, FolkmootError, Forbidden, NotSignedIn, TooMany, WrongState
 from folkmoot_server.domain.identity import SESSION_TOUCH_S, SessionInfo
 from folkmoot_server.domain.ids import token_hash
 from folkmoot_server.domain.meetings import ROOM_STATES
+from folkmoot_server.domain.roles import Action
 from folkmoot_server.queries.access import readable
 from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket, Connection
 from folkmoot_server.realtime.housekeeping import Housekeeping
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from folkmoot_server.web.context import Context
 
 log = logging.getLogger("folkmoot.realtime")
+# The library writes a traceback for every hostile packet; anybody could fill the disk with them.
+quiet = logging.getLogger("folkmoot.socketio")
+quiet.setLevel(logging.CRITICAL + 1)
 MESSAGE_MAX: Final = 65_536
 PING_EVERY_S: Final = 10
 PING_ANSWER_S: Final = 20
@@ -45,6 +49,7 @@ COUNTER_EVERY_S: Final = 1.0
 MEDIA_QUEUE_MAX: Final = 20_000
 GOODBYE_S: Final = 1.0
 CONNECTED_TRIES: Final = 400
+REFUSED_S: Final = 0.5
 
 Answer = dict[str, Any]
 
@@ -84,8 +89,8 @@ class Realtime:
             max_http_buffer_size=MESSAGE_MAX,
             ping_interval=PING_EVERY_S,
             ping_timeout=PING_ANSWER_S,
-            logger=False,
-            engineio_logger=False,
+            logger=quiet,
+            engineio_logger=quiet,
         )
         self._sio.on("connect", self._on_connect)
         self._sio.on("disconnect", self._on_disconnect)
@@ -146,18 +151,17 @@ class Realtime:
     # -- coming and going ---------------------------------------------------------------------------------------
 
     async def _on_connect(self, sid: str, _environ: dict[str, Any], auth: object = None) -> None:
+        eio_sid = self._sio.manager.eio_sid_from_sid(sid, "/")
         try:
             wanted = ConnectAuth.model_validate(auth)
+            await self._context.database.read(lambda tx: self._known(tx, wanted))
             session, meeting = await self._context.database.write(lambda tx: self._admit(tx, wanted))
-        except ValidationError as error:
-            raise Refusal("The connection needs a ticket.", {"code": "input.malformed"}) from error
-        except FolkmootError as error:
-            raise Refusal(error.message, {"code": error.code}) from error
-        except StoreClosedError as error:
-            raise Refusal("The server is stopping.", {"code": "server.stopping"}) from error
+        except Exception as error:  # the edge: whatever happens, the client gets an answer and nothing else
+            self._spawn(self.abort(eio_sid, after_s=REFUSED_S))
+            raise self._refusal(error) from error
         connection = Connection(
             sid=sid,
-            eio_sid=self._sio.manager.eio_sid_from_sid(sid, "/"),
+            eio_sid=eio_sid,
             session=session,
             meeting=meeting,
             cursor=wanted.after,
@@ -168,6 +172,23 @@ class Realtime:
         self._connections[sid] = connection
         await self._sio.enter_room(sid, meeting)
         connection.pump = asyncio.create_task(self._pump(connection))
+
+    @staticmethod
+    def _refusal(error: Exception) -> Refusal:
+        if isinstance(error, FolkmootError):
+            return Refusal(error.message, {"code": error.code})
+        if isinstance(error, ValidationError):
+            return Refusal("The connection needs a ticket.", {"code": "input.malformed"})
+        if isinstance(error, StoreClosedError):
+            return Refusal("The server is stopping.", {"code": "server.stopping"})
+        log.error("realtime.accident kind=%s", type(error).__name__)
+        return Refusal("Something went wrong here.", {"code": "server.accident"})
+
+    @staticmethod
+    def _known(tx: Tx, wanted: ConnectAuth) -> None:
+        """Refuse a made-up ticket without bothering the writer."""
+        if not sessions.has_ticket(tx, token_hash(wanted.ticket)):
+            raise NotSignedIn("socket.bad-ticket", "The ticket is unknown, used or too old; ask for another.")
 
     def _admit(self, tx: Tx, wanted: ConnectAuth) -> tuple[SessionInfo, str]:
         now = self._context.now()
@@ -209,8 +230,9 @@ class Realtime:
         await self._on_disconnect(connection.sid)
         self._spawn(self.abort(connection.eio_sid))
 
-    async def abort(self, eio_sid: str) -> None:
-        """End an engine.io session after a moment for what is still to be sent."""
+    async def abort(self, eio_sid: str, after_s: float = 0.0) -> None:
+        """End an engine.io session, after a moment for what is still to be sent."""
+        await asyncio.sleep(after_s)
         engine_socket = self._sio.eio.sockets.get(eio_sid)
         if engine_socket is None:
             return
@@ -381,11 +403,13 @@ class Realtime:
     async def _enter_room(self, connection: Connection) -> None:
         if connection.superseded:
             raise Conflict("media.elsewhere", "You use this room on a newer connection.")
-        await self._context.database.read(lambda tx: self._may_enter(tx, connection))
+        leads = await self._context.database.read(lambda tx: self._may_enter(tx, connection))
         meeting, member = connection.meeting, connection.member
         if meeting not in self._prepared:
             await prepare_room(self._context, meeting)
             self._prepared.add(meeting)
+        elif leads:  # perhaps made chair since the room was prepared
+            await set_floor(self._context, meeting)
         await self._context.media.join(meeting, member)
         before = self._connections.get(self._speaking.get((meeting, member), ""))
         if before is not None and before is not connection:
@@ -395,12 +419,15 @@ class Realtime:
         if connection.sid not in self._connections:  # it went away meanwhile
             await self._leave_room(connection)
 
-    def _may_enter(self, tx: Tx, connection: Connection) -> None:
+    def _may_enter(self, tx: Tx, connection: Connection) -> bool:
+        """Return whether the member leads the meeting; refuse who may not use the room."""
         seat = seats.find(tx, connection.meeting, connection.member)
         if seat is None or not seat.present or seat.removed:
             raise Forbidden("media.not-checked-in", "Only members who have checked in may use the room.")
-        if meetings.get(tx, connection.meeting).state not in ROOM_STATES:
+        meeting = meetings.get(tx, connection.meeting)
+        if meeting.state not in ROOM_STATES:
             raise WrongState("meeting.wrong-state", "The meeting is not in session.")
+        return rights.allowed(tx, connection.member, Action.LEAD_MEETING, meeting.unit, self._context.now())
 
     async def _leave_room(self, connection: Connection) -> None:
         key = (connection.meeting, connection.member)

@@ -128,6 +128,29 @@ def grants(tx: Connection, member: str) -> list[Grant]:
     return [_grant(row) for row in tx.execute(query.order_by(schema.role_grant.c.id))]
 
 
+def grants_in_force(tx: Connection, members: Iterable[str], now: int) -> dict[str, list[Grant]]:
+    """Return the grants in force at `now` of each of `members`; those with none are missing."""
+    found = grants_not_ended(tx, members, now)
+    current = {member: [one for one in held if one.valid_from <= now] for member, held in found.items()}
+    return {member: held for member, held in current.items() if held}
+
+
+def grants_not_ended(tx: Connection, members: Iterable[str], now: int) -> dict[str, list[Grant]]:
+    """Return the grants of each of `members` that hold at `now` or will; those with none are missing."""
+    table = schema.role_grant.c
+    query = select(schema.role_grant).where(table.member.in_(list(members)), table.valid_until > now)
+    found: dict[str, list[Grant]] = {}
+    for row in tx.execute(query.order_by(table.id)):
+        found.setdefault(row.member, []).append(_grant(row))
+    return found
+
+
+def by_ids(tx: Connection, members: Iterable[str]) -> dict[str, Member]:
+    """Return the members with these ids."""
+    query = select(schema.member).where(schema.member.c.id.in_(list(members)))
+    return {row.id: _member(row) for row in tx.execute(query)}
+
+
 def grant(tx: Connection, grant_id: str) -> Grant:
     """Return one grant.
 

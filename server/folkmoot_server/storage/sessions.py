@@ -105,6 +105,12 @@ def add_ticket(tx: Connection, ticket_hash: bytes, ticket: Ticket) -> None:
     )
 
 
+def has_ticket(tx: Connection, ticket_hash: bytes) -> bool:
+    """Say whether a socket ticket is stored."""
+    table = schema.socket_ticket.c
+    return tx.execute(select(table.meeting).where(table.ticket_hash == ticket_hash)).first() is not None
+
+
 def take_ticket(tx: Connection, ticket_hash: bytes) -> Ticket | None:
     """Delete a socket ticket and return what was stored with it."""
     table = schema.socket_ticket

@@ -14,10 +14,10 @@ from folkmoot_server.domain.meetings import FloorMode
 from folkmoot_server.queries import attendance as attendance_queries
 from folkmoot_server.queries import meetings as meeting_queries
 from folkmoot_server.queries.access import readable
+from folkmoot_server.realtime.room import apply_to_room
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import Id, Strict, Text, Time, Zone, query_number, read
-from folkmoot_server.realtime.room import apply_to_room
 
 
 class NewItem(Strict):
