@@ -7,7 +7,8 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from folkmoot_server.commands.publishing import expire, publish_batches, seal_closing, work_is_due
+from folkmoot_server.commands.publishing import Due, carry_out, due_work
+from folkmoot_server.domain.elections import Verb
 from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.storage.database import StoreClosedError
 
@@ -41,19 +42,25 @@ class VoteScheduler:
             self._task = None
 
     async def tick(self) -> None:
-        """Publish what is due by the clock and seal what may be sealed now."""
+        """Take every step that is due now, each in a transaction of its own."""
         context, settings = self._context, self._context.settings
         now = context.now()
-        batch_min = settings.publish_batch_min
-        if not await context.database.read(lambda tx: work_is_due(tx, now, batch_min)):
-            return
-        await context.database.write(lambda tx: expire(tx, now))
-        if now >= self._publish_at:
+        due = await context.database.read(lambda tx: due_work(tx, now, settings.publish_batch_min))
+        publish = now >= self._publish_at
+        if publish and any(step.verb is Verb.PUBLISH for step in due):
             self._publish_at = now + settings.publish_every_s
-            await context.database.write(
-                lambda tx: publish_batches(tx, now, batch_min=batch_min, notary=self._notary, rng=context.rng)
-            )
-        await context.database.write(lambda tx: seal_closing(tx, now, notary=self._notary, rng=context.rng))
+        for step in due:
+            if publish or step.verb is not Verb.PUBLISH:
+                await self._take(step, now)
+
+    async def _take(self, step: Due, now: int) -> None:
+        context = self._context
+        try:
+            await context.database.write(lambda tx: carry_out(tx, step, now, notary=self._notary, rng=context.rng))
+        except StoreClosedError:
+            raise
+        except Exception as error:  # one failing election must not stop the others' clock
+            log.error("votes.step-failed step=%s kind=%s", step.verb.value, type(error).__name__)
 
     async def _run(self) -> None:
         while True:
@@ -61,6 +68,6 @@ class VoteScheduler:
                 await self.tick()
             except StoreClosedError:
                 return
-            except Exception as error:  # the loop's edge: one failing election must not stop the others' clock
+            except Exception as error:  # the loop's edge: a failing read is tried again at the next tick
                 log.error("votes.tick-failed kind=%s", type(error).__name__)
             await asyncio.sleep(TICK_S)

@@ -17,6 +17,17 @@ _COLUMNS = [column for column in schema.election.c if column.name != "electorate
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """When things are due in one election, in seconds UTC."""
+
+    meeting: str
+    election: str
+    state: Phase
+    closes_at: int
+    time_limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredElection:
     """One election as stored; columns that are not filled yet are empty strings or 0."""
 
@@ -104,21 +115,15 @@ def of_meeting(tx: Connection, meeting: str) -> list[StoredElection]:
     return [_election(row) for row in rows]
 
 
-def in_states(tx: Connection, *states: Phase) -> list[StoredElection]:
-    """Every election of the installation that is in one of these states."""
-    rows = tx.execute(select(*_COLUMNS).where(schema.election.c.state.in_([state.value for state in states])))
-    return [_election(row) for row in rows]
-
-
-def clocks(tx: Connection, *states: Phase) -> list[tuple[str, Phase, int, int]]:
-    """(id, state, closes_at, time_limit) of every election in these states, 0 for a time not set."""
+def clocks(tx: Connection, *states: Phase) -> list[Clock]:
+    """The times of every election in these states, 0 for one not set."""
     table = schema.election.c
     rows = tx.execute(
-        select(table.id, table.state, table.closes_at, table.time_limit).where(
+        select(table.meeting, table.id, table.state, table.closes_at, table.time_limit).where(
             table.state.in_([state.value for state in states])
         )
     )
-    return [(row.id, Phase(row.state), row.closes_at or 0, row.time_limit or 0) for row in rows]
+    return [Clock(row.meeting, row.id, Phase(row.state), row.closes_at or 0, row.time_limit or 0) for row in rows]
 
 
 def is_running(tx: Connection, meeting: str) -> bool:

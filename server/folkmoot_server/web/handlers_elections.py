@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ from folkmoot_server.web.votes_bodies import (
 T = TypeVar("T")
 CHECK_THREADS = 2
 CHECKS_MAX = 512
+MEMBER_CHECKS_MAX = 4
 
 
 class CheckPool:
@@ -41,21 +43,22 @@ class CheckPool:
     def __init__(self) -> None:
         """Make the threads lazily."""
         self._threads = ThreadPoolExecutor(CHECK_THREADS, thread_name_prefix="proofs")
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Run `work` in a thread.
+    async def run(self, member: str, work: Callable[[], T]) -> T:
+        """Run `work` for a member in a thread.
 
         Raises:
-            TooMany: more checks wait than the installation allows.
+            TooMany: more checks wait than one member, or all together, may have.
         """
-        if self._waiting >= CHECKS_MAX:
+        if self._waiting[member] >= MEMBER_CHECKS_MAX or self._waiting.total() >= CHECKS_MAX:
             raise TooMany("ballot.busy", "Too many ballots are being checked; send yours again in a moment.")
-        self._waiting += 1
+        self._waiting[member] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            self._waiting -= 1
+            self._waiting[member] -= 1
+            self._waiting += Counter()  # forgets members with nothing waiting
 
     def close(self) -> None:
         """Wait for the work under way."""
@@ -136,7 +139,7 @@ async def cast(request: web.Request) -> web.Response:
     arrival = await context.database.read(lambda tx: ballots.receive(tx, meeting, election, session, body.ballot))
     if arrival.promise is not None:
         return web.json_response({"promise": arrival.promise})
-    accepted = await request.app[POOL].run(lambda: ballots.check(arrival))
+    accepted = await request.app[POOL].run(session.member_id, lambda: ballots.check(arrival))
     promise = await context.database.write(
         lambda tx: ballots.cast(tx, meeting, election, session, accepted, notary=notary(request), now=context.now())
     )
@@ -209,8 +212,8 @@ async def _post_entry(request: web.Request, kind: str) -> web.Response:
 
     box = await context.database.read(load)
     pool = request.app[POOL]
-    total = await pool.run(lambda: counting.aggregate(box))
-    entry = await pool.run(lambda: counting.check_counting_entry(box, total, body.entry))
+    total = await pool.run(session.member_id, lambda: counting.aggregate(box))
+    entry = await pool.run(session.member_id, lambda: counting.check_counting_entry(box, total, body.entry))
     await context.database.write(
         lambda tx: counting.post_entry(
             tx, meeting, election, session, kind, entry, total, notary=notary(request), now=context.now()
