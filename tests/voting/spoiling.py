@@ -290,6 +290,10 @@ def one_share_less(_meeting: Meeting, _opened: Manifest, entries: list[JsonObjec
     return entries[:-1]
 
 
+def second_intent(_meeting: Meeting, _opened: Manifest, entries: list[JsonObject]) -> list[JsonObject]:
+    return [*entries, entries[0]]
+
+
 def second_share(_meeting: Meeting, _opened: Manifest, entries: list[JsonObject]) -> list[JsonObject]:
     return [*entries, entries[1]]
 

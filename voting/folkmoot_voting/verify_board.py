@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from . import ballot, rules, tally
-from .board import BoardState
-from .encoding import b64u, unb64u
+from .board import ORDER
+from .encoding import JsonObject, b64u, unb64u
 from .manifest import electorate_hash, make_electorate
 from .merkle_log import parse_note, prefix_roots, valid_cosigners
 from .verify_context import Context, Election, each_election, require, within
@@ -14,20 +14,23 @@ from .verify_context import Context, Election, each_election, require, within
 
 def check_order(_context: Context, election: Election) -> None:
     """V08."""
-    state, closed_size = BoardState(), 0
+    phase, closed_size = "empty", 0
     for number, entry in enumerate(election.files.board):
-        with within(f"entry {number}"):
-            state = state.accept(entry)
-        if entry["type"] == "closing":
+        kind = entry["type"]
+        require(kind in ORDER[phase], f"entry {number}: {kind} may not follow in an {phase} board")
+        phase = ORDER[phase][kind]
+        if kind == "closing":
             closed_size = number + 1
-    require(state.phase == "done", "the board does not end with a tally")
+    require(phase == "done", "the board does not end with a tally")
+    size = len(election.leaves)
     files = election.files
     wanted = (("opening", files.opening, 1), ("closing", files.closing, closed_size))
-    roots = prefix_roots(election.leaves, (1, closed_size, state.size))
-    for name, text, size in (*wanted, ("final", files.final, state.size)):
+    roots = prefix_roots(election.leaves, (1, closed_size, size))
+    for name, text, wanted_size in (*wanted, ("final", files.final, size)):
         with within(f"{name} checkpoint"):
             head = election.note(text).checkpoint
-            require((head.size, head.root) == (size, roots[size]), "another size or root than the board's")
+            same = (head.size, head.root) == (wanted_size, roots[wanted_size])
+            require(same, "another size or root than the board's")
 
 
 def check_electorate(context: Context, election: Election) -> None:
@@ -106,6 +109,7 @@ def check_intents(_context: Context, election: Election) -> None:
     """V17."""
     intents = election.of_type("intent")
     require(election.cast >= rules.LEAST_CAST or not intents, "an intent although too few were cast")
+    _require_one_each(intents)
     closing = parse_note(election.files.closing).checkpoint.hash()
     for one in intents:
         tally.check_intent(election.manifest, closing, election.aggregate, one)
@@ -117,10 +121,16 @@ def check_intents(_context: Context, election: Election) -> None:
             require(entry["trustee"] in announced, "a share before its trustee's intent")
 
 
+def _require_one_each(entries: list[JsonObject]) -> None:
+    trustees = [entry["trustee"] for entry in entries]
+    require(len(set(trustees)) == len(trustees), "a trustee has two")
+
+
 def check_share_signatures(_context: Context, election: Election) -> None:
     """V18."""
     shares = election.of_type("share")
     require(election.cast >= rules.LEAST_CAST or not shares, "a share although too few were cast")
+    _require_one_each(shares)
     for one in shares:
         tally.check_share_signature(election.manifest, election.aggregate, one)
 
