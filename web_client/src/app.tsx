@@ -10,6 +10,7 @@ import { hasRole, info, session, signOut } from "./state/session.ts";
 import { canStep, stepTextSize } from "./state/settings.ts";
 import { useAction } from "./ui/action.ts";
 import { Announcer, Button, Loading, Note, OfflineBanner, Problem, Select, Title } from "./ui/parts.tsx";
+import { wide } from "./ui/wide.ts";
 
 type Screen = ComponentType<{ id: string; panel: string }>;
 
@@ -111,7 +112,7 @@ class Boundary extends Component<{ children: ComponentChildren }, CrashState> {
   }
 }
 
-export function LanguageSelect() {
+function LanguageSelect() {
   return (
     <Select
       label={t("language")}
@@ -124,8 +125,20 @@ export function LanguageSelect() {
   );
 }
 
-function Header() {
+function SignOut() {
   const leaving = useAction();
+  if (!session.value) return null;
+  return (
+    <>
+      <Button kind="quiet" testid="sign-out" busy={leaving.busy.value} onClick={() => void leaving.run(signOut).then((ok) => ok && navigate("/"))}>
+        {t("sign-out")}
+      </Button>
+      <Problem error={leaving.error.value} />
+    </>
+  );
+}
+
+function Header() {
   const { organisation } = session.value ?? info.value ?? {};
   return (
     <header class="header">
@@ -133,21 +146,16 @@ function Header() {
         <img src="/icon.svg" alt="" />
         <span>{organisation?.name ?? "Folkmoot"}</span>
       </a>
-      <div class="row">
+      <div class="header-tools">
         <LanguageSelect />
-        <Button kind="quiet" testid="text-size-smaller" label={t("text.smaller")} disabled={!canStep(-1)} onClick={() => stepTextSize(-1)}>
+        <Button kind="quiet" testid="text-size-smaller" label={`A− ${t("text.smaller")}`} disabled={!canStep(-1)} onClick={() => stepTextSize(-1)}>
           A−
         </Button>
-        <Button kind="quiet" testid="text-size-larger" label={t("text.larger")} disabled={!canStep(1)} onClick={() => stepTextSize(1)}>
+        <Button kind="quiet" testid="text-size-larger" label={`A+ ${t("text.larger")}`} disabled={!canStep(1)} onClick={() => stepTextSize(1)}>
           A+
         </Button>
-        {session.value && (
-          <Button kind="quiet" testid="sign-out" busy={leaving.busy.value} onClick={() => void leaving.run(signOut).then((ok) => ok && navigate("/"))}>
-            {t("sign-out")}
-          </Button>
-        )}
+        {wide.value && <SignOut />}
       </div>
-      <Problem error={leaving.error.value} />
     </header>
   );
 }
@@ -219,11 +227,14 @@ export function App() {
         <Current />
       </main>
       {!inRoom && (
-        <footer class="footer" data-testid="build">
-          Folkmoot {described?.version} {described?.build}
+        <footer class="footer">
+          {!wide.value && <SignOut />}
+          <span data-testid="build">
+            Folkmoot {described?.version} {described?.build}
+          </span>
         </footer>
       )}
-      {session.value && !inRoom && <Tabs />}
+      {session.value && !inRoom && route.value.name !== "checkIn" && <Tabs />}
       <Announcer />
     </div>
   );

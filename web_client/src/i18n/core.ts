@@ -67,6 +67,11 @@ export function preferredLanguage(): Language {
   return "en";
 }
 
+/** The browser's own variant of a language (en-GB for en), so that dates and numbers look familiar. */
+export function localeOf(language: Language): string {
+  return navigator.languages.find((tag) => tag === language || tag.startsWith(`${language}-`)) ?? language;
+}
+
 export interface I18n<E> {
   readonly language: ReadonlySignal<Language>;
   /** Loads a language and sets it on the page; `remember` keeps it for the next visit. */

@@ -1,5 +1,5 @@
 /** The application's translator and the ways to write numbers, dates and refusals. */
-import { type CatalogueOf, createI18n, formatNumber } from "./core.ts";
+import { type CatalogueOf, createI18n, formatNumber, localeOf } from "./core.ts";
 import type en from "./en.json";
 
 type English = typeof en;
@@ -16,15 +16,16 @@ export type Key = Parameters<typeof t>[0];
 const dates = new Map<string, Intl.DateTimeFormat>();
 
 function dateFormat(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-  const key = `${language.value} ${JSON.stringify(options)}`;
+  const locale = localeOf(language.value);
+  const key = `${locale} ${JSON.stringify(options)}`;
   const found = dates.get(key);
   if (found) return found;
-  const made = new Intl.DateTimeFormat(language.value, options);
+  const made = new Intl.DateTimeFormat(locale, options);
   dates.set(key, made);
   return made;
 }
 
-export const number = (value: number): string => formatNumber(value, language.value);
+export const number = (value: number): string => formatNumber(value, localeOf(language.value));
 
 /** Hours and minutes of a server time, in the reader's zone unless one is given. */
 export function clock(seconds: number, timeZone?: string): string {

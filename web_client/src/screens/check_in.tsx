@@ -79,7 +79,7 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
       </Card>
       <MediaChoice has={has.value} />
       <Problem error={checking.error.value} />
-      <div class="actions">
+      <div class="actions actions-bottom">
         <Button kind="main" testid="check-in-button" busy={checking.busy.value} onClick={() => void checking.run(enter)}>
           {t("check-in.button")}
         </Button>

@@ -10,7 +10,7 @@ import { Button, Note, Problem } from "../ui/parts.tsx";
 
 const load = () => import("../state/cosigner.ts");
 
-export const isCosigner = (meeting: Meeting): boolean => meeting.me.cosigner !== "";
+const isCosigner = (meeting: Meeting): boolean => meeting.me.cosigner !== "";
 const mine = (meeting: Meeting) => meeting.cosigners.find((cosigner) => cosigner.name === meeting.me.cosigner);
 
 /** Names of those whose key or signature is still missing. */
@@ -20,17 +20,38 @@ const missing = (meeting: Meeting): string =>
     .map((cosigner) => t(`cosigner.${cosigner.name.replace(/-\d+$/, "") as "chair"}`))
     .join(", ");
 
+interface Props {
+  live: LiveMeeting;
+  meeting: Meeting;
+}
+
 /** Every task that this meeting has for me as a cosigner. */
-export function CosignerTasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
-  if (!isCosigner(meeting) || !meeting.roll.frozen || meeting.state === "closed") return null;
-  const toClose = meeting.elections.filter((e) => e.state === "closing" || e.state === "closed");
-  const voted = meeting.elections.some((e) => e.state !== "draft");
+export function CosignerTasks(props: Props) {
   return (
     <>
-      {!(mine(meeting)?.ready && voted) && <CosignerKey live={live} meeting={meeting} />}
-      {toClose.map((election) => (
-        <Cosign key={election.election} meeting={meeting} live={live} election={election} />
-      ))}
+      <CosignTasks {...props} />
+      <CosignerKeyTask {...props} />
+    </>
+  );
+}
+
+/** To make the key, until votes have begun. */
+export function CosignerKeyTask({ live, meeting }: Props) {
+  if (!isCosigner(meeting) || !meeting.roll.frozen || meeting.state === "closed") return null;
+  const begun = meeting.elections.some((e) => e.state !== "draft");
+  return mine(meeting)?.ready && begun ? null : <CosignerKey live={live} meeting={meeting} />;
+}
+
+/** To sign each box that has just been closed. */
+export function CosignTasks({ live, meeting }: Props) {
+  if (!isCosigner(meeting)) return null;
+  return (
+    <>
+      {meeting.elections
+        .filter((e) => e.state === "closing" || e.state === "closed")
+        .map((election) => (
+          <Cosign key={election.election} meeting={meeting} live={live} election={election} />
+        ))}
     </>
   );
 }

@@ -67,7 +67,7 @@ export function Enrol() {
       </div>
       <Problem error={reading.error.value ?? making.error.value} />
       {reading.error.value === null && (
-        <div class="actions">
+        <div class="actions actions-bottom">
           <Button kind="main" testid="enrol-button" busy={making.busy.value || reading.busy.value} onClick={() => void making.run(make)}>
             {t("enrol.button")}
           </Button>

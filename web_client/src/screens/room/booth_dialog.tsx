@@ -29,7 +29,7 @@ export function BoothDialog({ address, media, onClose }: { address: string; medi
       <div class="booth-head">
         {media && <MicButton media={media} on={on} muted={muted} />}
         <span class="grow booth-hint">{t("booth.room-goes-on")}</span>
-        <Button testid="booth-close" onClick={() => dialog.current?.close()}>
+        <Button testid="booth-close" label={t("booth.back-long")} onClick={() => dialog.current?.close()}>
           {t("booth.back")}
         </Button>
       </div>

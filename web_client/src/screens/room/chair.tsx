@@ -28,7 +28,7 @@ export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meet
       {meeting.elections
         .filter((election) => election.state !== "draft" && !isOver(election))
         .map((election) => (
-          <RunningVote key={election.election} {...tools} election={election} />
+          <RunningVote key={election.election} election={election} />
         ))}
       <Floor {...tools} />
       <Drafts {...tools} />
@@ -144,7 +144,8 @@ function NextCard({ live, meeting, acting }: Console) {
   );
 }
 
-function RunningVote({ live, meeting, acting, election }: Console & { election: ElectionSummary }) {
+/** The vote that runs or waits for its result; what is to be done about it is the next step above. */
+function RunningVote({ election }: { election: ElectionSummary }) {
   const core = election.result;
   const outcome = core?.outcome[0];
   return (
@@ -156,20 +157,6 @@ function RunningVote({ live, meeting, acting, election }: Console & { election: 
       <div data-testid="cast-count">
         <Progress label={tn("vote.cast", election.cast, { of: election.electorate_size })} value={election.cast} of={election.electorate_size} />
       </div>
-      {election.state === "open" && (
-        <ConfirmButton
-          testid={`close-vote-${election.election}`}
-          kind="danger"
-          danger
-          busy={acting.busy.value}
-          title={t("next.close-vote", { title: election.title })}
-          text={t("next.close-vote.text", { cast: election.cast, of: election.electorate_size })}
-          yes={t("next.close-vote", { title: election.title })}
-          onClick={() => void acting.run(() => closeVote(live, election.election))}
-        >
-          {t("vote.close-now")}
-        </ConfirmButton>
-      )}
       {election.state === "counted" && core && outcome && (
         <>
           <p class="strong">{outcomeText(election, outcome)}</p>
@@ -181,9 +168,6 @@ function RunningVote({ live, meeting, acting, election }: Console & { election: 
             ))}
           </ul>
           <p class="muted">{neededText(election, core)}</p>
-          <Button testid={`declare-result-${election.election}`} busy={acting.busy.value} onClick={() => void acting.run(() => declare(live, meeting, election.election))}>
-            {t("next.declare", { title: election.title })}
-          </Button>
         </>
       )}
     </section>

@@ -12,7 +12,7 @@ import { RoomControl } from "../../state/room.ts";
 import { useAction } from "../../ui/action.ts";
 import { alarm, announce } from "../../ui/announce.ts";
 import { Button, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
-import { CosignerTasks } from "../cosigning.tsx";
+import { CosignerKeyTask, CosignTasks } from "../cosigning.tsx";
 import { Agenda } from "../meeting.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { Bar } from "./bar.tsx";
@@ -104,8 +104,10 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
   useVoteAnnouncement(meeting);
   const media = control.value;
   const base = `/meetings/${meeting.id}/room`;
+  // Beside their own console, chair and tellers find the smaller task below it.
+  const working = panel === "chair" || panel === "teller";
   return (
-    <div class="room" data-testid="room" data-state={meeting.state} data-media={mediaWord(media)}>
+    <div class={`room room-on-${panel}`} data-testid="room" data-state={meeting.state} data-media={mediaWord(media)}>
       <Top meeting={meeting} media={media} />
       <div class="room-stage">
         <Stage meeting={meeting} media={media} />
@@ -120,14 +122,17 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
             </Button>
           ))}
       </nav>
-      <section class="room-panel stack" aria-label={t("panel.nav")}>
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard */}
+      <section class="room-panel stack" aria-label={t("panel.content")} tabIndex={0}>
         {over && <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>}
-        <CosignerTasks live={live} meeting={meeting} />
+        <CosignTasks live={live} meeting={meeting} />
+        {!working && <CosignerKeyTask live={live} meeting={meeting} />}
         {panel === "agenda" && <AgendaPanel live={live} meeting={meeting} onPractice={() => (booth.value = "practice")} />}
         {panel === "people" && <People meeting={meeting} />}
         {panel === "votes" && <Votes meeting={meeting} onPractice={() => (booth.value = "practice")} />}
         {panel === "chair" && <ChairPanel live={live} meeting={meeting} />}
         {panel === "teller" && <TellerPanel live={live} meeting={meeting} />}
+        {working && <CosignerKeyTask live={live} meeting={meeting} />}
       </section>
       <VoteDrawer meeting={meeting} onOpen={(election) => (booth.value = `${meeting.id}/${election}`)} />
       {!over && <Bar live={live} meeting={meeting} media={media} />}
@@ -265,7 +270,7 @@ function VoteDrawer({ meeting, onOpen }: { meeting: Meeting; onOpen: (election: 
   if (!open) return null;
   const inElectorate = meeting.me.credential !== null && meeting.me.checked_in;
   return (
-    <section class="vote-drawer" data-testid="vote-drawer" data-election={open.election} aria-label={t("vote.drawer")}>
+    <section class={`vote-drawer ${open.voted ? "vote-drawer-done" : ""}`} data-testid="vote-drawer" data-election={open.election} aria-label={t("vote.drawer")}>
       <p>
         <span class="strong">▲ {t("vote.open", { title: open.title })}</span>
         <span class="small" data-testid="cast-count">

@@ -1,21 +1,13 @@
 /** The pictures: one large, a few small, everyone else as initials in the list of people. */
-import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import type { Meeting } from "../../api/types.ts";
+import type { Meeting, Person } from "../../api/types.ts";
 import type { RemoteTrack } from "../../media/room_media.ts";
 import { t } from "../../i18n/index.ts";
 import type { RoomControl } from "../../state/room.ts";
+import { wide } from "../../ui/wide.ts";
 
-const WIDE = "(min-width: 60rem)";
-const THUMBS_NARROW = 3;
+const THUMBS_NARROW = 2;
 const THUMBS_WIDE = 8;
-
-const wide = signal(false);
-if (typeof matchMedia === "function") {
-  const query = matchMedia(WIDE);
-  wide.value = query.matches;
-  query.addEventListener("change", (event) => (wide.value = event.matches));
-}
 
 const nameOf = (meeting: Meeting, member: string): string => meeting.present.find((person) => person.member === member)?.name ?? "";
 
@@ -29,10 +21,11 @@ export const initials = (name: string): string =>
     .join("")
     .toLocaleUpperCase();
 
-/** Who is large: the floor, else who speaks, else the chair. */
+/** Who is large: whoever has the floor, else who speaks, else the chair; myself only when there is nobody else. */
 export function mainSpeaker(meeting: Meeting, speakers: readonly string[]): string {
-  const floor = meeting.present.find((person) => person.floor);
-  return floor?.member ?? speakers.at(-1) ?? meeting.present.find((person) => person.roles.includes("chair"))?.member ?? "";
+  const having = (wanted: (person: Person) => boolean): string[] => meeting.present.filter(wanted).map((person) => person.member);
+  const candidates = [...having((person) => person.floor), ...speakers.toReversed(), ...having((person) => person.roles.includes("chair"))];
+  return candidates.find((member) => member !== meeting.me.member) ?? candidates[0] ?? "";
 }
 
 export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl | null }) {
@@ -51,7 +44,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
     for (const remote of thumbs) media?.prefer(remote.owner, 0);
   }, [large?.owner, thumbKey, wide.value]);
   return (
-    <>
+    <div class="pictures">
       <figure class={`speaker ${speaking.has(owner) ? "speaking" : ""}`} data-testid="speaker" data-member={owner}>
         {large ? <Picture track={large.track} label={pictureLabel(meeting, large)} /> : <Blank name={nameOf(meeting, owner)} audioOnly={media?.audioOnly.value ?? false} />}
         <figcaption>
@@ -75,7 +68,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
           )}
         </ul>
       )}
-    </>
+    </div>
   );
 }
 
