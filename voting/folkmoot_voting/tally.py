@@ -89,7 +89,7 @@ def check_parts(manifest: Manifest, total: Aggregate, trustee: int, parts: Any) 
         TallyInvalid: malformed parts or a failing proof.
     """
     if not 1 <= trustee <= manifest.trustees.count:
-        raise TallyInvalid("no such trustee", "voting.share-trustee")
+        raise TallyInvalid("no such trustee", "voting.trustee-unknown")
     try:
         decoded = PARTS(parts)
     except EncodingError as error:
@@ -261,6 +261,6 @@ def _share_challenge(
 def _check_trustee_signature(manifest: Manifest, entry: JsonObject, digest: bytes, what: str) -> None:
     index = entry["trustee"]
     if not 1 <= index <= manifest.trustees.count:
-        raise TallyInvalid("no such trustee", f"voting.{what}-trustee")
+        raise TallyInvalid("no such trustee", "voting.trustee-unknown")
     if not signing.is_valid(manifest.trustees.sign_keys[index - 1], digest, unb64u(entry["sig"])):
-        raise TallyInvalid(f"the {what} of trustee {index} is not signed", f"voting.{what}-unsigned")
+        raise TallyInvalid(f"the {what} of trustee {index} is not signed", "voting.trustee-unsigned")
