@@ -51,16 +51,16 @@ def verify_assertion(rp: RelyingParty, challenge: bytes, cose_key: bytes, assert
     try:
         parts = ASSERTION(assertion)
     except EncodingError as error:
-        raise AssertionInvalid(f"assertion: {error.detail}", "voting.assertion-malformed") from error
+        raise AssertionInvalid(f"assertion: {error.detail}", code="voting.assertion-malformed") from error
     _check_client_data(rp, challenge, parts["client_data_json"])
     data: bytes = parts["authenticator_data"]
     if data[:32] != hashlib.sha256(rp.id.encode()).digest():
-        raise AssertionInvalid("made for another relying party", "voting.assertion-rp")
+        raise AssertionInvalid("made for another relying party", code="voting.assertion-rp")
     if not data[32] & USER_PRESENT or not data[32] & USER_VERIFIED:
-        raise AssertionInvalid("the user was not verified", "voting.assertion-user")
+        raise AssertionInvalid("the user was not verified", code="voting.assertion-user")
     message = data + hashlib.sha256(parts["client_data_json"]).digest()
     if not cose_verifies(cose_key, message, parts["signature"]):
-        raise AssertionInvalid("the passkey's signature does not verify", "voting.assertion-signature")
+        raise AssertionInvalid("the passkey's signature does not verify", code="voting.assertion-signature")
 
 
 def cose_verifies(cose_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -75,30 +75,30 @@ def cose_verifies(cose_key: bytes, message: bytes, signature: bytes) -> bool:
     if isinstance(kind, int) and isinstance(algorithm, int):
         verify = _ALGORITHMS.get((kind, algorithm))
     if verify is None:
-        raise AssertionInvalid("unknown kind of passkey", "voting.assertion-key")
+        raise AssertionInvalid("unknown kind of passkey", code="voting.assertion-key")
     try:
         return verify(key, message, signature)
     except InvalidSignature:
         return False
     except (ValueError, TypeError, OverflowError, KeyError) as error:
-        raise AssertionInvalid("the passkey's public key is malformed", "voting.assertion-key") from error
+        raise AssertionInvalid("the passkey's public key is malformed", code="voting.assertion-key") from error
 
 
 def _check_client_data(rp: RelyingParty, challenge: bytes, raw: bytes) -> None:
     try:
         data = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise AssertionInvalid("client data is not JSON", "voting.assertion-client-data") from error
+        raise AssertionInvalid("client data is not JSON", code="voting.assertion-client-data") from error
     if not isinstance(data, dict):
-        raise AssertionInvalid("client data is not an object", "voting.assertion-client-data")
+        raise AssertionInvalid("client data is not an object", code="voting.assertion-client-data")
     if data.get("type") != "webauthn.get":
-        raise AssertionInvalid("not an assertion's client data", "voting.assertion-client-data")
+        raise AssertionInvalid("not an assertion's client data", code="voting.assertion-client-data")
     if data.get("challenge") != b64u(challenge):
-        raise AssertionInvalid("another challenge was signed", "voting.assertion-challenge")
+        raise AssertionInvalid("another challenge was signed", code="voting.assertion-challenge")
     if _in(data.get("origin"), rp.origins) is False:
-        raise AssertionInvalid("signed on a foreign page", "voting.assertion-origin")
+        raise AssertionInvalid("signed on a foreign page", code="voting.assertion-origin")
     if data.get("crossOrigin", False) is not False or "topOrigin" in data:
-        raise AssertionInvalid("signed inside a frame of another page", "voting.assertion-origin")
+        raise AssertionInvalid("signed inside a frame of another page", code="voting.assertion-origin")
 
 
 def _in(value: Any, allowed: Sequence[str]) -> bool:
@@ -111,13 +111,13 @@ def _refuse(text: str) -> None:
 
 def _decode_key(cose_key: bytes) -> dict[Any, Any]:
     if len(cose_key) > 2048:
-        raise AssertionInvalid("the passkey's public key is too long", "voting.assertion-key")
+        raise AssertionInvalid("the passkey's public key is too long", code="voting.assertion-key")
     try:
         key = cbor2.loads(cose_key)
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
-        raise AssertionInvalid("the passkey's public key is not CBOR", "voting.assertion-key") from error
+        raise AssertionInvalid("the passkey's public key is not CBOR", code="voting.assertion-key") from error
     if not isinstance(key, dict):
-        raise AssertionInvalid("the passkey's public key is not a map", "voting.assertion-key")
+        raise AssertionInvalid("the passkey's public key is not a map", code="voting.assertion-key")
     return key
 
 

@@ -177,7 +177,7 @@ def make_ballot(manifest: Manifest, seed: bytes, choices: Sequence[int], rng: Rn
     if len(choices) != len(manifest.questions) or not all(
         0 <= choice < len(question.options) for choice, question in zip(choices, manifest.questions, strict=True)
     ):
-        raise BallotRejected("one option must be chosen in every question", "voting.choice")
+        raise BallotRejected("one option must be chosen in every question", code="voting.choice")
     credential = signing.public_key(seed)
     drafts = [
         _Draft(manifest.key, [int(index == choice) for index in range(len(question.options))], rng)

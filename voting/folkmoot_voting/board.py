@@ -81,7 +81,7 @@ class BoardState:
         kind = str(entry.get("type"))
         phase = ORDER[self.phase].get(kind)
         if phase is None:
-            raise BoardInvalid(f"{kind} may not follow in an {self.phase} board", "voting.board-order")
+            raise BoardInvalid(f"{kind} may not follow in an {self.phase} board", code="voting.board-order")
         state = replace(self, phase=phase, size=self.size + 1)
         if kind == "ballot":
             return replace(state, ballots=self.ballots + 1)
@@ -93,7 +93,7 @@ class BoardState:
 
     def _once(self, known: frozenset[int], entry: JsonObject) -> frozenset[int]:
         if entry["trustee"] in known:
-            raise BoardInvalid("one intent and one share per trustee", "voting.board-second")
+            raise BoardInvalid("one intent and one share per trustee", code="voting.board-second")
         return known | {entry["trustee"]}
 
 
@@ -105,11 +105,11 @@ def check_entry(entry: Any) -> dict[str, Any]:
     """
     kind = entry.get("type") if isinstance(entry, dict) else None
     if not isinstance(kind, str) or kind not in ENTRIES:
-        raise BoardInvalid("unknown board entry", "voting.board-malformed")
+        raise BoardInvalid("unknown board entry", code="voting.board-malformed")
     try:
         parts: dict[str, Any] = ENTRIES[kind](entry)
     except EncodingError as error:
-        raise BoardInvalid(f"{kind}: {error.detail}", "voting.board-malformed") from error
+        raise BoardInvalid(f"{kind}: {error.detail}", code="voting.board-malformed") from error
     return parts
 
 
@@ -182,7 +182,7 @@ def ledger_entry(kind: str, at: int, digest: bytes) -> JsonObject:
     try:
         LEDGER_ENTRY(entry)
     except EncodingError as error:
-        raise BoardInvalid(f"ledger: {error.detail}", "voting.ledger-malformed") from error
+        raise BoardInvalid(f"ledger: {error.detail}", code="voting.ledger-malformed") from error
     return entry
 
 
@@ -211,7 +211,7 @@ def verify_promise(promise: JsonObject, board_key: bytes) -> None:
     try:
         parts = PROMISE(promise)
     except EncodingError as error:
-        raise BoardInvalid(f"promise: {error.detail}", "voting.promise") from error
+        raise BoardInvalid(f"promise: {error.detail}", code="voting.promise") from error
     digest = h("fm1/promise", parts["manifest"], parts["leaf"], u64(parts["publish_by"]))
     if not signing.is_valid(board_key, digest, parts["sig"]):
-        raise BoardInvalid("the promise is not signed by the board", "voting.promise")
+        raise BoardInvalid("the promise is not signed by the board", code="voting.promise")

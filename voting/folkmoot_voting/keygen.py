@@ -124,7 +124,7 @@ class KeyGeneration:
 
     def __post_init__(self) -> None:
         if not 2 <= self.threshold <= self.count <= 9:
-            raise KeyGenerationError("2 <= threshold <= count <= 9", "voting.keygen-numbers")
+            raise KeyGenerationError("2 <= threshold <= count <= 9", code="voting.keygen-numbers")
 
     @classmethod
     def from_json(cls, data: JsonObject, roll_hash: bytes, *, form_only: bool = False) -> KeyGeneration:
@@ -136,11 +136,11 @@ class KeyGeneration:
         try:
             KEYGEN(data)
         except EncodingError as error:
-            raise KeyGenerationError(error.detail, "voting.keygen-malformed") from error
+            raise KeyGenerationError(error.detail, code="voting.keygen-malformed") from error
         state = cls(data["meeting"], roll_hash, data["threshold"], data["count"])
         wanted = [(kind, index) for kind in ROUNDS for index in range(1, state.count + 1)]
         if [(message["type"], message["trustee"]) for message in data["messages"]] != wanted:
-            raise KeyGenerationError("messages are not complete and in order", "voting.keygen-order")
+            raise KeyGenerationError("messages are not complete and in order", code="voting.keygen-order")
         for message in data["messages"]:
             state = state.accept(message, form_only=form_only)
         return state
@@ -168,21 +168,21 @@ class KeyGeneration:
             parts = message_shape(message)
             signed = message_hash(message)
         except EncodingError as error:
-            raise KeyGenerationError(error.detail, "voting.keygen-malformed") from error
+            raise KeyGenerationError(error.detail, code="voting.keygen-malformed") from error
         kind, index = parts["type"], parts["trustee"]
         position = ROUNDS.index(kind)
         if parts["meeting"] != self.meeting or index > self.count:
-            raise KeyGenerationError("message of another key generation", "voting.keygen-foreign")
+            raise KeyGenerationError("message of another key generation", code="voting.keygen-foreign")
         known = self.received[position].get(index)
         if known is not None:
             if known == message:
                 return self
-            raise KeyGenerationError("a different second message", "voting.keygen-second")
+            raise KeyGenerationError("a different second message", code="voting.keygen-second")
         if self.round != kind:
-            raise KeyGenerationError(f"{kind} is not awaited now", "voting.keygen-order")
+            raise KeyGenerationError(f"{kind} is not awaited now", code="voting.keygen-order")
         sign_key = parts["sign_key"] if kind == "register" else self.sign_key(index)
         if not signing.is_valid(sign_key, signed, parts["sig"]):
-            raise KeyGenerationError(f"{kind} of trustee {index} is not signed", "voting.keygen-unsigned")
+            raise KeyGenerationError(f"{kind} of trustee {index} is not signed", code="voting.keygen-unsigned")
         _FORM[kind](self, parts)
         if not form_only and kind in _POINTS:
             _POINTS[kind](self, parts)
@@ -225,12 +225,12 @@ class KeyGeneration:
             KeyGenerationError: a round is missing or a key is the identity.
         """
         if len(self.received[3]) < self.count:
-            raise KeyGenerationError("shares are missing", "voting.keygen-order")
+            raise KeyGenerationError("shares are missing", code="voting.keygen-order")
         indices = range(1, self.count + 1)
         columns = [group.total(self.points(i)[k] for i in indices) for k in range(self.threshold)]
         keys = tuple(group.evaluate_points(columns, j) for j in indices)
         if group.IDENTITY in (columns[0], *keys):
-            raise KeyGenerationError("a key is the identity", "voting.keygen-points", about_points=True)
+            raise KeyGenerationError("a key is the identity", code="voting.keygen-points", about_points=True)
         sign_keys = tuple(self.sign_key(index) for index in indices)
         return TrusteesKey(self.threshold, self.count, self.transcript, columns[0], keys, sign_keys)
 
@@ -258,10 +258,10 @@ def spoken_code(transcript: bytes) -> str:
 
 def _check_register(state: KeyGeneration, parts: dict[str, Any]) -> None:
     if parts["roll"] != state.roll_hash:
-        raise KeyGenerationError("a trustee names another roll", "voting.keygen-roll")
+        raise KeyGenerationError("a trustee names another roll", code="voting.keygen-roll")
     for other in state.received[0]:
         if parts["sign_key"] == state.sign_key(other) or parts["box_key"] == state.box_key(other):
-            raise KeyGenerationError("two trustees share a key", "voting.keygen-same-key")
+            raise KeyGenerationError("two trustees share a key", code="voting.keygen-same-key")
 
 
 def _accept_form(_state: KeyGeneration, _parts: dict[str, Any]) -> None:
@@ -271,10 +271,10 @@ def _accept_form(_state: KeyGeneration, _parts: dict[str, Any]) -> None:
 def _check_commitment(state: KeyGeneration, parts: dict[str, Any]) -> None:
     index, points = parts["trustee"], parts["points"]
     if len(points) != state.threshold:
-        raise KeyGenerationError("wrong number of points", "voting.keygen-commitment")
+        raise KeyGenerationError("wrong number of points", code="voting.keygen-commitment")
     promised = unb64u(state.received[1][index]["hash"])
     if commitment(state.meeting, index, state.sign_key(index), points) != promised:
-        raise KeyGenerationError("points differ from the commitment", "voting.keygen-commitment")
+        raise KeyGenerationError("points differ from the commitment", code="voting.keygen-commitment")
 
 
 def _check_points(state: KeyGeneration, parts: dict[str, Any]) -> None:
@@ -282,25 +282,25 @@ def _check_points(state: KeyGeneration, parts: dict[str, Any]) -> None:
     r, z = parts["pop"]["r"], parts["pop"]["z"]
     bad_point = not all(group.is_point(point) and point != group.IDENTITY for point in points)
     if bad_point or not group.is_point(r) or not group.is_scalar(z):
-        raise KeyGenerationError("a point or scalar is refused", "voting.keygen-points", about_points=True)
+        raise KeyGenerationError("a point or scalar is refused", code="voting.keygen-points", about_points=True)
     if any(points[0] == state.points(other)[0] for other in state.received[2]):
-        raise KeyGenerationError("two trustees share a point", "voting.keygen-points", about_points=True)
+        raise KeyGenerationError("two trustees share a point", code="voting.keygen-points", about_points=True)
     c = pop_challenge(state.meeting, index, points[0], r)
     if group.mult_base(z) != group.add(r, group.mult(c, points[0])):
-        raise KeyGenerationError("proof of possession fails", "voting.keygen-pop", about_points=True)
+        raise KeyGenerationError("proof of possession fails", code="voting.keygen-pop", about_points=True)
 
 
 def _check_shares(state: KeyGeneration, parts: dict[str, Any]) -> None:
     sizes = [0 if j == parts["trustee"] else BOX_BYTES for j in range(1, state.count + 1)]
     if [len(box) for box in parts["boxes"]] != sizes:
-        raise KeyGenerationError("wrong number or length of boxes", "voting.keygen-boxes")
+        raise KeyGenerationError("wrong number or length of boxes", code="voting.keygen-boxes")
 
 
 def _check_certify(state: KeyGeneration, parts: dict[str, Any]) -> None:
     key = state.public_key()
     claimed = (parts["transcript"], parts["key"], tuple(parts["verification_keys"]))
     if claimed != (key.transcript, key.key, key.verification_keys):
-        raise KeyGenerationError("a trustee certifies another key", "voting.keygen-certify", about_points=True)
+        raise KeyGenerationError("a trustee certifies another key", code="voting.keygen-certify", about_points=True)
 
 
 _Check = Callable[[KeyGeneration, dict[str, Any]], None]

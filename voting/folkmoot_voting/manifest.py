@@ -140,7 +140,7 @@ class Manifest:
             parts = SHAPE(data)
             raw = jcs(data)
         except EncodingError as error:
-            raise ManifestInvalid(f"manifest: {error.detail}", "voting.manifest-malformed") from error
+            raise ManifestInvalid(f"manifest: {error.detail}", code="voting.manifest-malformed") from error
         if len(raw) > MAX_MANIFEST:
             raise _bad("longer than 200 KiB")
         for check in (_check_words, _check_questions, _check_numbers, _check_trustees, _check_cosigners):
@@ -209,10 +209,10 @@ def parse_electorate(electorate: Sequence[JsonObject]) -> frozenset[bytes]:
     try:
         _ELECTORATE(electorate)
     except EncodingError as error:
-        raise ManifestInvalid(f"electorate: {error.detail}", "voting.electorate") from error
+        raise ManifestInvalid(f"electorate: {error.detail}", code="voting.electorate") from error
     names = [one["credential"] for one in electorate]
     if any(left >= right for left, right in pairwise(names)):
-        raise ManifestInvalid("the electorate is not sorted or has duplicates", "voting.electorate")
+        raise ManifestInvalid("the electorate is not sorted or has duplicates", code="voting.electorate")
     return frozenset(unb64u(name) for name in names)
 
 
@@ -248,7 +248,7 @@ def build_manifest(
     if len(electorate) < max(least_electorate, LEAST_ELECTORATE):
         raise ManifestInvalid(
             f"a secret vote needs at least {max(least_electorate, LEAST_ELECTORATE)} electors",
-            "voting.electorate-too-small",
+            code="voting.electorate-too-small",
         )
     parse_electorate(electorate)
     return Manifest.from_json(

@@ -64,7 +64,7 @@ class RollCore:
             parts = CORE(core)
             roll_hash = h("fm1/roll", jcs(core))
         except EncodingError as error:
-            raise RollInvalid(f"roll: {error.detail}", "voting.roll-malformed") from error
+            raise RollInvalid(f"roll: {error.detail}", code="voting.roll-malformed") from error
         return cls(
             json=core,
             hash=roll_hash,
@@ -107,19 +107,19 @@ def check_entries(entries: Sequence[JsonObject]) -> None:
         RollInvalid: with the first fault.
     """
     if not isinstance(entries, list | tuple):
-        raise RollInvalid("roll entries are a list", "voting.roll-malformed")
+        raise RollInvalid("roll entries are a list", code="voting.roll-malformed")
     last, passkeys = "", set()
     for entry in entries:
         try:
             parts = ENTRY(entry)
         except EncodingError as error:
-            raise RollInvalid(f"roll entry: {error.detail}", "voting.roll-malformed") from error
+            raise RollInvalid(f"roll entry: {error.detail}", code="voting.roll-malformed") from error
         if parts["member"] <= last:
-            raise RollInvalid("roll entries are not sorted by member", "voting.roll-order")
+            raise RollInvalid("roll entries are not sorted by member", code="voting.roll-order")
         last = parts["member"]
         for passkey in parts["passkeys"]:
             if passkey["id"] in passkeys:
-                raise RollInvalid("a passkey is listed twice", "voting.roll-passkey-twice")
+                raise RollInvalid("a passkey is listed twice", code="voting.roll-passkey-twice")
             passkeys.add(passkey["id"])
 
 
@@ -183,13 +183,13 @@ def verify_statement(statement: JsonObject) -> RollCore:
     try:
         STATEMENT(statement)
     except EncodingError as error:
-        raise RollInvalid(f"roll statement: {error.detail}", "voting.roll-malformed") from error
+        raise RollInvalid(f"roll statement: {error.detail}", code="voting.roll-malformed") from error
     core = RollCore.from_json(statement["core"])
     challenge = challenges.registrar(core.hash, unb64u(statement["nonce"]))
     try:
         verify_assertion(core.rp, challenge, core.registrar_key, statement["assertion"])
     except AssertionInvalid as error:
-        raise RollInvalid(f"registrar's signature: {error.detail}", "voting.roll-unsigned") from error
+        raise RollInvalid(f"registrar's signature: {error.detail}", code="voting.roll-unsigned") from error
     return core
 
 
@@ -203,4 +203,4 @@ def passkey_of(entry: JsonObject, credential_id: bytes) -> bytes:
     for passkey in entry["passkeys"]:
         if passkey["id"] == wanted:
             return unb64u(passkey["key"])
-    raise RollInvalid("the passkey is not in the member's roll entry", "voting.roll-passkey")
+    raise RollInvalid("the passkey is not in the member's roll entry", code="voting.roll-passkey")

@@ -68,7 +68,7 @@ def partial_decrypt(
         TallyInvalid: the secret is not the one of this trustee's verification key.
     """
     if group.mult_base(secret) != manifest.trustees.verification_keys[trustee - 1]:
-        raise TallyInvalid("this is not the trustee's share of the key", "voting.share-key")
+        raise TallyInvalid("this is not the trustee's share of the key", code="voting.share-key")
     parts: list[list[JsonObject]] = []
     for question, row in enumerate(total.pairs):
         parts.append([])
@@ -89,23 +89,23 @@ def check_parts(manifest: Manifest, total: Aggregate, trustee: int, parts: Any) 
         TallyInvalid: malformed parts or a failing proof.
     """
     if not 1 <= trustee <= manifest.trustees.count:
-        raise TallyInvalid("no such trustee", "voting.trustee-unknown")
+        raise TallyInvalid("no such trustee", code="voting.trustee-unknown")
     try:
         decoded = PARTS(parts)
     except EncodingError as error:
-        raise TallyInvalid(f"share: {error.detail}", "voting.share-malformed") from error
+        raise TallyInvalid(f"share: {error.detail}", code="voting.share-malformed") from error
     if [len(row) for row in decoded] != [len(row) for row in total.pairs]:
-        raise TallyInvalid("a share has a part for every option", "voting.share-malformed")
+        raise TallyInvalid("a share has a part for every option", code="voting.share-malformed")
     key = manifest.trustees.verification_keys[trustee - 1]
     for question, row in enumerate(total.pairs):
         for option, (alpha, _) in enumerate(row):
             d, u, w, z = (decoded[question][option][name] for name in "duwz")
             if not (all(map(group.is_point, (d, u, w))) and group.is_scalar(z)):
-                raise TallyInvalid("a part of a share is not canonical", "voting.share-proof")
+                raise TallyInvalid("a part of a share is not canonical", code="voting.share-proof")
             c = _share_challenge(manifest, total, trustee, question, option, (d, u, w))
             fits_key = group.mult_base(z) == group.add(u, group.mult(c, key))
             if not fits_key or group.mult(z, alpha) != group.add(w, group.mult(c, d)):
-                raise TallyInvalid(f"the share of trustee {trustee} is not proved", "voting.share-proof")
+                raise TallyInvalid(f"the share of trustee {trustee} is not proved", code="voting.share-proof")
 
 
 def check_intent(manifest: Manifest, closing: bytes, total: Aggregate, intent: JsonObject) -> None:
@@ -116,9 +116,9 @@ def check_intent(manifest: Manifest, closing: bytes, total: Aggregate, intent: J
     """
     expected = (b64u(manifest.hash), b64u(closing), b64u(total.hash))
     if (intent["manifest"], intent["closing"], intent["aggregate"]) != expected:
-        raise TallyInvalid("an intent names another ballot box", "voting.intent-foreign")
+        raise TallyInvalid("an intent names another ballot box", code="voting.intent-foreign")
     digest = intent_hash(manifest.hash, closing, total.hash, intent["trustee"])
-    _check_trustee_signature(manifest, intent, digest, "intent")
+    _check_trustee_signature(manifest, intent, digest)
 
 
 def check_share_signature(manifest: Manifest, total: Aggregate, share: JsonObject) -> None:
@@ -128,9 +128,9 @@ def check_share_signature(manifest: Manifest, total: Aggregate, share: JsonObjec
         TallyInvalid: another manifest or aggregate, no such trustee, or not signed.
     """
     if (share["manifest"], share["aggregate"]) != (b64u(manifest.hash), b64u(total.hash)):
-        raise TallyInvalid("a share names another ballot box", "voting.share-foreign")
+        raise TallyInvalid("a share names another ballot box", code="voting.share-foreign")
     digest = share_hash(manifest.hash, total.hash, share["trustee"], share["parts"])
-    _check_trustee_signature(manifest, share, digest, "share")
+    _check_trustee_signature(manifest, share, digest)
 
 
 def check_share(manifest: Manifest, total: Aggregate, share: JsonObject) -> None:
@@ -151,10 +151,10 @@ def combine(manifest: Manifest, total: Aggregate, shares: Mapping[int, Any], cas
     """
     indices = sorted(shares)
     if len(indices) != manifest.trustees.threshold:
-        raise TallyInvalid("exactly the threshold of shares is combined", "voting.tally-shares")
+        raise TallyInvalid("exactly the threshold of shares is combined", code="voting.tally-shares")
     shape = [len(row) for row in total.pairs]
     if any([len(row) for row in shares[index]] != shape for index in indices):
-        raise TallyInvalid("a share has a part for every option", "voting.share-malformed")
+        raise TallyInvalid("a share has a part for every option", code="voting.share-malformed")
     coefficients = group.lagrange_at_zero(indices)
     counts: list[list[int]] = []
     for question, row in enumerate(total.pairs):
@@ -166,10 +166,10 @@ def combine(manifest: Manifest, total: Aggregate, shares: Mapping[int, Any], cas
                 rest = group.sub(rest, group.mult(coefficient, d))
             count = group.small_log(rest, cast)
             if count is None:
-                raise TallyInvalid("the shares do not open the box", "voting.tally-counts")
+                raise TallyInvalid("the shares do not open the box", code="voting.tally-counts")
             counts[-1].append(count)
         if sum(counts[-1]) != cast:
-            raise TallyInvalid("the counts do not sum to the ballots cast", "voting.tally-counts")
+            raise TallyInvalid("the counts do not sum to the ballots cast", code="voting.tally-counts")
     return counts
 
 
@@ -232,15 +232,15 @@ def verify_tally_signatures(manifest: Manifest, tally: JsonObject) -> None:
     signed = [("server", manifest.server_key, signatures["server"])]
     signed.append(("chair", manifest.cosigners["chair"], signatures["chair"]))
     if [one["trustee"] for one in signatures["trustees"]] != tally["core"]["trustees"]:
-        raise TallyInvalid("the trustees of the count sign the tally", "voting.tally-signatures")
+        raise TallyInvalid("the trustees of the count sign the tally", code="voting.tally-signatures")
     for one in signatures["trustees"]:
         if one["trustee"] > manifest.trustees.count:
-            raise TallyInvalid("no such trustee", "voting.tally-signatures")
+            raise TallyInvalid("no such trustee", code="voting.tally-signatures")
         key = manifest.trustees.sign_keys[one["trustee"] - 1]
         signed.append((f"trustee {one['trustee']}", key, one["sig"]))
     for name, key, signature in signed:
         if not signing.is_valid(key, digest, unb64u(signature)):
-            raise TallyInvalid(f"the tally is not signed by the {name}", "voting.tally-signatures")
+            raise TallyInvalid(f"the tally is not signed by the {name}", code="voting.tally-signatures")
 
 
 def _share_challenge(
@@ -258,9 +258,12 @@ def _share_challenge(
     return group.reduce(h512("fm1/decrypt", manifest.hash, total.hash, *place, alpha, d, key, u, w))
 
 
-def _check_trustee_signature(manifest: Manifest, entry: JsonObject, digest: bytes, what: str) -> None:
-    index = entry["trustee"]
+def _check_trustee_signature(manifest: Manifest, entry: JsonObject, digest: bytes) -> None:
+    index, kind = entry["trustee"], entry["type"]
     if not 1 <= index <= manifest.trustees.count:
-        raise TallyInvalid("no such trustee", "voting.trustee-unknown")
+        raise TallyInvalid("no such trustee", code="voting.trustee-unknown")
     if not signing.is_valid(manifest.trustees.sign_keys[index - 1], digest, unb64u(entry["sig"])):
-        raise TallyInvalid(f"the {what} of trustee {index} is not signed", "voting.trustee-unsigned")
+        raise TallyInvalid(
+            f"the {kind} of trustee {index} is not signed",
+            code="voting.intent-unsigned" if kind == "intent" else "voting.share-unsigned",
+        )

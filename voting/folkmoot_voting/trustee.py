@@ -31,7 +31,7 @@ def box_cipher(private: bytes, peer: bytes, meeting: str, sender: int, receiver:
     try:
         shared = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(peer))
     except ValueError as error:
-        raise KeyGenerationError("a box key is of small order", "voting.keygen-boxes") from error
+        raise KeyGenerationError("a box key is of small order", code="voting.keygen-boxes") from error
     info = lp("fm1/dkg-box") + lp(meeting) + lp(u32(sender)) + lp(u32(receiver))
     return AESGCM(HKDF(SHA256(), 32, salt=b"", info=info).derive(shared))
 
@@ -105,7 +105,7 @@ class Trustee:
             KeyGenerationError: it does not.
         """
         if state.round != "shares":
-            raise KeyGenerationError("shares are not awaited now", "voting.keygen-order")
+            raise KeyGenerationError("shares are not awaited now", code="voting.keygen-order")
         boxes = []
         for j in range(1, self.count + 1):
             if j == self.index:
@@ -136,7 +136,7 @@ class Trustee:
         """
         key = state.public_key()
         if group.mult_base(self.secret_share(state)) != key.verification_keys[self.index - 1]:
-            raise KeyGenerationError("own share does not fit", "voting.keygen-bad-share", about_points=True)
+            raise KeyGenerationError("own share does not fit", code="voting.keygen-bad-share", about_points=True)
         return self._message(
             "certify",
             transcript=b64u(key.transcript),
@@ -155,12 +155,12 @@ class Trustee:
             share = cipher.decrypt(bytes(12), box, state.reveals_hash)
         except InvalidTag as error:
             raise KeyGenerationError(
-                f"the box of trustee {sender} does not open", "voting.keygen-bad-share"
+                f"the box of trustee {sender} does not open", code="voting.keygen-bad-share"
             ) from error
         expected = group.evaluate_points(state.points(sender), self.index)
         if not group.is_scalar(share) or group.mult_base(share) != expected:
             raise KeyGenerationError(
-                f"the share of trustee {sender} is wrong", "voting.keygen-bad-share", about_points=True
+                f"the share of trustee {sender} is wrong", code="voting.keygen-bad-share", about_points=True
             )
         return share
 

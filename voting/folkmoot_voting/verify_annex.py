@@ -127,7 +127,7 @@ def _check_checkin(context: Context, one: JsonObject) -> None:
 def _check_passkey(context: Context, statement: JsonObject, challenge: bytes) -> None:
     entry = context.entries_by_member.get(statement["member"])
     if entry is None:
-        raise RollInvalid("the member is not on the roll", "voting.roll-member")
+        raise RollInvalid("the member is not on the roll", code="voting.roll-member")
     key = roll.passkey_of(entry, unb64u(statement["passkey"]))
     verify_assertion(context.roll.rp, challenge, key, statement["assertion"])
 

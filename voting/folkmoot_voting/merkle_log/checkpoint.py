@@ -117,12 +117,12 @@ def verify_note(text: str, origin: str, key: bytes) -> Note:
     """
     note = parse_note(text)
     if note.checkpoint.origin != origin:
-        raise LogInvalid(f"checkpoint of another log than {origin}", "voting.log-origin")
+        raise LogInvalid(f"checkpoint of another log than {origin}", code="voting.log-origin")
     wanted = key_id(origin, SERVER_SIGNATURE, key)
     own = [line for line in note.signatures if line.name == origin and line.key_id == wanted]
     body = note.checkpoint.body()
     if not own or not all(signing.is_valid(key, body, line.payload) for line in own):
-        raise LogInvalid("checkpoint is not signed by the log's key", "voting.log-signature")
+        raise LogInvalid("checkpoint is not signed by the log's key", code="voting.log-signature")
     return note
 
 
@@ -140,10 +140,10 @@ def verify_cosignature(checkpoint: Checkpoint, line: SignatureLine, name: str, k
         LogInvalid: of another name or key, or it does not verify.
     """
     if line.name != name or line.key_id != key_id(name, COSIGNATURE, key) or len(line.payload) != 72:
-        raise LogInvalid(f"not a cosignature by {name}", "voting.log-cosignature")
+        raise LogInvalid(f"not a cosignature by {name}", code="voting.log-cosignature")
     time = int.from_bytes(line.payload[:8], "big")
     if not signing.is_valid(key, _cosigned(checkpoint, time), line.payload[8:]):
-        raise LogInvalid(f"the cosignature of {name} does not verify", "voting.log-cosignature")
+        raise LogInvalid(f"the cosignature of {name} does not verify", code="voting.log-cosignature")
     return time
 
 
@@ -199,4 +199,4 @@ def _base64(text: str, size: int | None = None) -> bytes:
 
 
 def _bad(why: str) -> LogInvalid:
-    return LogInvalid(f"checkpoint: {why}", "voting.log-malformed")
+    return LogInvalid(f"checkpoint: {why}", code="voting.log-malformed")
