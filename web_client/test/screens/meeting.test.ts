@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Meeting, MeetingEvent, Person } from "../../src/api/types.ts";
+import { apply, cosignQuorum, count, neededFor, queue } from "../../src/state/meeting.ts";
+import { nextStep, whyNotOpen } from "../../src/state/next.ts";
+
+const person = (member: string, fields: Partial<Person> = {}): Person => ({
+  member,
+  name: member.toUpperCase(),
+  site: "main",
+  state: "present",
+  hand: null,
+  floor: false,
+  muted: false,
+  roles: ["member"],
+  ...fields,
+});
+
+const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
+  id: "m",
+  title: "Meeting",
+  unit: "u",
+  organisation: "o",
+  state: "opened",
+  starts_at: 1,
+  time_zone: "UTC",
+  opened_at: 2,
+  closed_at: null,
+  agenda: [
+    { id: "a1", title: "One", state: "current" },
+    { id: "a2", title: "Two", state: "waiting" },
+  ],
+  quorum: { num: 1, den: 2, present: 2, roll: 5, needed: 3, met: false },
+  present: [person("ann", { roles: ["chair", "member"] }), person("bob")],
+  floor: { mode: "open" },
+  roll: { frozen: true, hash: "h", size: 5 },
+  key: { state: "ready", trustees: [], code: "" },
+  cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: true })),
+  elections: [
+    {
+      election: "e1",
+      agenda_item: "a1",
+      title: "Vote",
+      type: "yes-no-abstain",
+      text: "?",
+      options: ["yes", "no", "abstain"],
+      majority: { kind: "simple", of: "cast" },
+      state: "draft",
+      electorate_size: 0,
+      cast: 0,
+      voted: false,
+      result: null,
+    },
+  ],
+  me: { member: "ann", roles: ["chair"], checked_in: true, credential: "c", removed: false, trustee: 0, cosigner: "chair" },
+  seq: 10,
+  ...fields,
+});
+
+const event = (seq: number, type: MeetingEvent["type"], body: object): MeetingEvent => ({ seq, type, at: 100, body }) as MeetingEvent;
+
+/** Applies events in order from number 11. */
+function after(start: Meeting, ...events: [MeetingEvent["type"], object][]): Meeting {
+  return events.reduce((now, [type, body], i) => apply(now, event(11 + i, type, body)).meeting, start);
+}
+
+test("an arrival is counted once, also when the member checks in on another device", () => {
+  const now = after(meeting(), ["MemberCheckedIn", { member: "cat", name: "Cat", site: "main" }], ["MemberCheckedIn", { member: "cat", name: "Cat", site: "main" }]);
+  assert.equal(now.quorum.present, 3);
+  assert.equal(now.quorum.met, true);
+  assert.equal(now.seq, 12);
+});
+
+test("a departure takes the member out and the quorum down", () => {
+  const now = after(meeting(), ["MemberDeparted", { member: "bob", reason: "left", until: 99 }]);
+  assert.deepEqual([now.present.map((p) => p.member), now.quorum.present], [["ann"], 1]);
+});
+
+test("my own departure ends my check-in", () => {
+  assert.equal(after(meeting(), ["MemberDeparted", { member: "ann", reason: "lost", until: 99 }]).me.checked_in, false);
+});
+
+test("an old event changes nothing and a gap asks for the snapshot", () => {
+  const start = meeting();
+  assert.deepEqual(apply(start, event(10, "MemberDeparted", { member: "bob", reason: "left" })), { meeting: start, stale: false });
+  assert.deepEqual(apply(start, event(12, "MemberDeparted", { member: "bob", reason: "left" })), { meeting: start, stale: true });
+});
+
+test("an unknown event is passed over and asks for the snapshot", () => {
+  const { meeting: now, stale } = apply(meeting(), event(11, "SomethingNew" as MeetingEvent["type"], {}));
+  assert.deepEqual([now.seq, stale], [11, true]);
+});
+
+test("hands make a queue in the order in which they went up; the floor takes one out", () => {
+  const start = meeting({ present: [person("ann", { hand: 30 }), person("bob", { hand: 20 })] });
+  assert.deepEqual(queue(start).map((p) => p.member), ["bob", "ann"]);
+  assert.deepEqual(queue(after(start, ["FloorGranted", { member: "bob" }])).map((p) => p.member), ["ann"]);
+});
+
+test("muting everyone spares the chair", () => {
+  assert.deepEqual(after(meeting(), ["AllMuted", {}]).present.map((p) => p.muted), [false, true]);
+});
+
+test("starting an item ends the one before it", () => {
+  assert.deepEqual(after(meeting(), ["AgendaItemStarted", { item: "a2" }]).agenda.map((item) => item.state), ["done", "current"]);
+});
+
+test("the count of ballots never runs backwards", () => {
+  const now = after(meeting(), ["BallotAccepted", { election: "e1", count: 3 }]);
+  assert.equal(count(now, "e1", 2).elections[0]?.cast, 3);
+  assert.equal(count(now, "e1", 4).elections[0]?.cast, 4);
+});
+
+test("the snapshot is never changed in place", () => {
+  const start = meeting();
+  const copy = structuredClone(start);
+  after(start, ["MemberDeparted", { member: "bob", reason: "left" }], ["HandRaised", { member: "ann" }], ["AllMuted", {}], ["AgendaItemStarted", { item: "a2" }]);
+  assert.deepEqual(start, copy);
+});
+
+test("the quorum is rounded up", () => {
+  assert.deepEqual([neededFor({ num: 1, den: 2 }, 5), neededFor({ num: 1, den: 2 }, 6), neededFor({ num: 0, den: 1 }, 6)], [3, 3, 0]);
+});
+
+test("cosigners' quorum is the smallest q with q > (w + 2) / 2", () => {
+  for (let w = 3; w <= 15; w++) {
+    const q = cosignQuorum(w);
+    assert.ok(2 * q > w + 2 && 2 * (q - 1) <= w + 2);
+  }
+});
+
+test("the chair's next step follows the meeting", () => {
+  const five = ["ann", "bob", "cat", "dan", "eve"].map((name) => person(name));
+  const ready = meeting({ present: five, quorum: { num: 1, den: 2, present: 5, roll: 5, needed: 3, met: true } });
+  const withElection = (state: Meeting["elections"][number]["state"]): Meeting => ({ ...ready, elections: ready.elections.map((e) => ({ ...e, state })) });
+  const steps = [
+    meeting({ state: "draft" }),
+    meeting({ state: "convened", roll: { frozen: false, hash: "", size: 0 } }),
+    meeting({ state: "checking-in" }),
+    ready,
+    withElection("open"),
+    withElection("closed"),
+    withElection("counting"),
+    withElection("counted"),
+    withElection("declared"),
+    { ...withElection("declared"), agenda: [] },
+    meeting({ state: "closed" }),
+  ].map((m) => nextStep(m));
+  assert.deepEqual(
+    steps.map(({ step, why }) => [step, why]),
+    [
+      ["convene", null],
+      ["begin-check-in", "roll-not-frozen"],
+      ["open", null],
+      ["open-vote", null],
+      ["close-vote", null],
+      ["wait", "waiting-cosigners"],
+      ["wait", "waiting-tellers"],
+      ["declare", null],
+      ["start-item", null],
+      ["close", null],
+      ["done", "over"],
+    ],
+  );
+});
+
+test("a vote waits for the key, then for the cosigners, then for five members", () => {
+  const none = meeting({ key: { state: "running", trustees: [], code: "" } });
+  assert.equal(whyNotOpen(none), "key-not-ready");
+  const few = meeting({ cosigners: meeting().cosigners.map((c, i) => ({ ...c, ready: i < 3 })) });
+  assert.equal(whyNotOpen(few), "cosigners-missing");
+  assert.equal(whyNotOpen(meeting()), "too-few-present");
+});
