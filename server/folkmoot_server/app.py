@@ -36,6 +36,7 @@ from folkmoot_server.web.watchdog import Watchdog
 log = structlog.get_logger()
 BODY_MAX = 256 * 1024
 SHUTDOWN_S = 5.0
+LINGER_S = 1.0  # for the rest of a body that was refused; the library's 10 s would add to our own 10 s
 SOCKET_PATH_MAX = 80  # a Unix socket's path holds 107 bytes, its file name needs the rest
 
 
@@ -172,7 +173,11 @@ async def start(settings: Settings, database: Database) -> Installation:
     holder.append(realtime)
     watchdog = Watchdog()
     runner = web.AppRunner(
-        build_app(context, realtime, watchdog), access_log=None, keepalive_timeout=10, shutdown_timeout=SHUTDOWN_S
+        build_app(context, realtime, watchdog),
+        access_log=None,
+        keepalive_timeout=10,
+        shutdown_timeout=SHUTDOWN_S,
+        lingering_time=LINGER_S,
     )
     installation = Installation(settings, context, runner, settings.port, [database.close])
     try:

@@ -234,9 +234,9 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serve(folder: Path, *, clock: Clock | None = None, **changes: Any) -> AsyncIterator[House]:
+async def serve(folder: Path, *, port: int = 0, media_worker: bool = False, **changes: Any) -> AsyncIterator[House]:
     """Run the application on a free port with the demonstration roster; nobody has enrolled yet."""
-    port, clock = free_port(), clock or Clock()
+    port, clock = port or free_port(), Clock()
     settings = Settings(data=folder, port=port, public_url=f"http://localhost:{port}", **changes)
     database = Database(folder / "folkmoot.db")
     links = await database.write(
@@ -250,8 +250,10 @@ async def serve(folder: Path, *, clock: Clock | None = None, **changes: Any) -> 
             only_if_empty=True,
         )
     )
-    # The pool is never started: asking it for a room is refused, as when every media worker is down.
-    pool = MediaPool(MediaPoolSettings(run_dir=folder / "run"))
+    # A pool that was not started refuses rooms, as when every media worker is down.
+    pool = MediaPool(MediaPoolSettings(run_dir=folder / "run", workers=1))
+    if media_worker:
+        await pool.start()
     holder: list[Realtime] = []
     media = MediaSignalling(pool, lambda *told: holder[0].notify_media(*told))
     context = Context(settings, database, media, secrets.token_bytes(32), clock, secrets.token_bytes)
@@ -262,7 +264,7 @@ async def serve(folder: Path, *, clock: Clock | None = None, **changes: Any) -> 
     routes.add_routes(app)
     routes_votes.add_routes(app)
     realtime.attach(app)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     await realtime.start()
@@ -273,4 +275,6 @@ async def serve(folder: Path, *, clock: Clock | None = None, **changes: Any) -> 
         await house.close()
         await realtime.close()
         await runner.cleanup()
+        await media.close()
+        await pool.close()
         database.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_server.demo.client import Person
 from folkmoot_server.domain.identity import LINK_S, NONCE_S, SESSION_IDLE_S, SESSION_MAX_S
 from folkmoot_server.storage import schema
+from folkmoot_server.web import parsing
 from folkmoot_server.web.limits import ADDRESS_MAX, PASSKEY_FAILURES_MAX, Limiter
 from folkmoot_voting import challenges
 from folkmoot_voting.encoding import b64u, unb64u
@@ -264,6 +266,49 @@ async def test_malformed_bodies_are_refused_with_codes(house: House) -> None:
     for raw, code in cases:
         async with person._http.post(f"{house.origin}/api/enrol/begin", data=raw, headers=headers) as answer:
             assert (answer.status, (await answer.json())["error"]["code"]) == (400, code), raw[:40]
+
+
+async def test_a_stalled_body_is_given_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "BODY_S", 0.2)
+    head = (
+        f"POST /api/enrol/begin HTTP/1.1\r\nHost: localhost\r\nOrigin: {house.origin}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.settings.port)
+    writer.write(head.encode())
+    async with asyncio.timeout(20):
+        answer = await reader.read()  # until the server closes
+    assert b"400 Bad Request" in answer
+    assert b"input.too-slow" in answer
+    writer.close()
+
+
+async def test_a_large_body_without_a_length_is_refused(house: House) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(300):
+            yield b" " * 1024
+
+    headers = {"Origin": house.origin, "Content-Type": "application/json"}
+    async with aiohttp.ClientSession() as browser:
+        answer = await browser.post(f"{house.origin}/api/enrol/begin", data=parts(), headers=headers)
+        assert (answer.status, (await answer.json())["error"]["code"]) == (400, "input.too-large")
+
+
+async def test_a_link_raced_for_enrols_one_passkey(house: House) -> None:
+    racers = [house.stranger(f"racer {number}") for number in range(8)]
+    bodies = [(await begin_enrol(racer, house, "lan"))[0] for racer in racers]
+    results = await asyncio.gather(
+        *(refusal(racer, "/api/enrol/finish", body) for racer, body in zip(racers, bodies, strict=True))
+    )
+    assert sorted(code for _, code in results) == ["accepted", *["enrolment.link-spent"] * 7]
+
+
+async def test_a_sign_in_raced_for_makes_one_session(house: House) -> None:
+    await house.enrol("lan")
+    nonce, challenge = await begin_sign_in(house.lan)
+    body = {"nonce": nonce, "credential": house.lan.authenticator.authenticate(challenge)}
+    results = await asyncio.gather(*(refusal(house.stranger(), "/api/sign-in/finish", body) for _ in range(8)))
+    assert sorted(code for _, code in results) == ["accepted", *["nonce.invalid"] * 7]
 
 
 async def test_api_errors_are_json_and_not_cached(house: House) -> None:

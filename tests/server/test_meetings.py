@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -262,3 +263,12 @@ async def test_events_are_paged_and_resumable(house: House) -> None:
     assert (await house.lan.get(house.path("/events?after=2")))["events"] == []
     for bad in ("-1", "x", "1.5", "9" * 16, ""):
         assert (await refusal(house.lan, house.path(f"/events?after={bad}"), method="GET"))[1] == "input.malformed"
+
+
+async def test_a_command_raced_for_happens_once(house: House) -> None:
+    await house.enrol("lan", "jonas")
+    await house.draft()
+    command = {"command": "convene"}
+    results = await asyncio.gather(*(refusal(house.lan, house.path("/commands"), command) for _ in range(10)))
+    assert sorted(code for _, code in results) == ["accepted", *["meeting.wrong-state"] * 9]
+    assert len(await house.events("MeetingConvened")) == 1

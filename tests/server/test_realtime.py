@@ -13,7 +13,7 @@ import socketio
 from tests.server.support import House, Socket, connect, refusal, serve, ticket_for
 
 from folkmoot_server.domain.identity import TICKET_S
-from folkmoot_server.realtime import housekeeping, sockets
+from folkmoot_server.realtime import housekeeping, room, sockets
 from folkmoot_server.realtime.connections import BURST, REFUSED_MAX, Bucket
 from folkmoot_server.storage import events
 from folkmoot_voting.encoding import b64u
@@ -190,24 +190,55 @@ async def test_losing_the_right_to_read_ends_the_sockets(house: House) -> None:
     assert [told["code"] for told in heard.goodbyes] == ["role.ended"]
 
 
-async def test_media_is_for_members_in_the_room(house: House) -> None:
-    heard = await connect(house, "binh")
-    ask = {"method": "capabilities", "data": {}}
-    assert (await heard.call("media", ask))["error"]["code"] == "media.not-checked-in"
+async def test_media_is_for_members_in_the_room(tmp_path: Path) -> None:
+    async with serve(tmp_path, media_worker=True) as house:
+        await house.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
+        await house.begin()
+        heard = await connect(house, "binh")
+        ask = {"method": "capabilities", "data": {}}
+        assert (await heard.call("media", ask))["error"]["code"] == "media.not-checked-in"
+        await house.check_in("lan", "binh")
+        assert "ok" in await heard.call("media", ask)
+        made = await heard.call("media", {"method": "create_transport", "data": {"direction": "recv"}})
+        assert "ok" in made
+        await house.command("lan", "mute", member=house.binh.member)
+        await heard.until(lambda: {"event": "muted", "data": {"muted": True}} in heard.media)
+        newer = await connect(house, "binh")
+        assert "ok" in await newer.call("media", ask)
+        assert (await heard.call("media", ask))["error"]["code"] == "media.elsewhere"
+        await house.command("binh", "leave")
+        assert (await newer.call("media", ask))["error"]["code"] in ("media.not-in-room", "media.not-checked-in")
+        bad: list[Any] = [
+            {},
+            {"method": "x"},
+            {"method": 1, "data": {}},
+            {"method": "capabilities", "data": []},
+            {**ask, "x": 1},
+        ]
+        for message in bad:
+            assert (await heard.call("media", message))["error"]["code"] == "input.malformed", message
+        await house.check_in("binh")
+        again = await connect(house, "binh")
+        assert (await again.call("media", {"method": "nothing", "data": {}}))["error"][
+            "code"
+        ] == "media.unknown-method"
+        await house.command("lan", "remove", member=house.binh.member)
+        await again.until(lambda: again.gone)
+
+
+async def test_commands_are_answered_while_no_media_worker_runs(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "FOLLOW_S", 0.2)
     await house.check_in("lan", "binh")
-    reached = (await heard.call("media", ask))["error"]["code"]
-    assert reached.startswith("media.")  # it came as far as the workers, of which none is running here
-    assert reached != "media.not-checked-in"
+    heard = await connect(house, "binh")
+    waiting = asyncio.create_task(heard.call("media", {"method": "capabilities", "data": {}}))
+    await house.command("lan", "mute", member=house.binh.member)
+    await house.command("lan", "set-floor-mode", mode="chaired")
+    assert "ok" in await heard.call("lease", {})  # a room that cannot be had costs nobody the attendance
     await house.command("binh", "leave")
-    assert (await heard.call("media", ask))["error"]["code"] == "media.not-checked-in"
-    for bad in (
-        {},
-        {"method": "x"},
-        {"method": 1, "data": {}},
-        {"method": "capabilities", "data": []},
-        {**ask, "x": 1},
-    ):
-        assert (await heard.call("media", bad))["error"]["code"] == "input.malformed"
+    assert not waiting.done()
+    waiting.cancel()
 
 
 async def test_unknown_messages_are_answered_with_a_code(house: House) -> None:
@@ -313,8 +344,19 @@ async def test_a_restart_lets_clients_resume(tmp_path: Path) -> None:
     async with serve(tmp_path) as before:
         await before.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
         await before.begin()
+        await before.check_in("binh")
         heard = await connect(before, "binh")
-        await heard.until(lambda: len(heard.events) == 4)
+        await heard.until(lambda: len(heard.events) == 5)
         await before.realtime.close()
         await heard.until(lambda: heard.gone)
         assert [told["code"] for told in heard.goodbyes] == ["server.stopping"]
+        people, before.people = before.people, {}
+    async with serve(tmp_path, port=before.settings.port) as after:
+        after.people, after.meeting = people, before.meeting  # sessions outlive the restart
+        again = await connect(after, "binh", after=3)
+        await again.until(lambda: len(again.events) == 2)
+        assert [event["seq"] for event in again.events] == [4, 5]
+        assert "ok" in await again.call("lease", {})
+        await after.command("binh", "raise-hand")
+        await again.until(lambda: again.events[-1]["type"] == "HandRaised")
+        assert again.events[-1]["seq"] == 6

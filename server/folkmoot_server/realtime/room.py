@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any, Final
 
@@ -10,28 +11,37 @@ from folkmoot_server.commands import floor
 from folkmoot_server.web.context import Context
 
 log = logging.getLogger("folkmoot.room")
+FOLLOW_S: Final = 3.0
 FLOOR: Final = frozenset({"set-floor-mode", "grant-floor", "withdraw-floor"})
 
 
 async def apply_to_room(context: Context, meeting: str, command: dict[str, Any], actor: str) -> None:
-    """Let the room follow a command that was committed; a room that cannot follow now is filled anew on joining."""
-    name, media = command["command"], context.media
+    """Let the room follow a command that was committed, for at most three seconds.
+
+    The decision stands in the database whatever becomes of it: a room that cannot follow now, because its worker is
+    gone, is filled anew from there when members join again.
+    """
     try:
-        if name in FLOOR:
-            await set_floor(context, meeting)
-        elif name in ("mute", "unmute"):
-            await media.mute(meeting, command["member"], name == "mute")
-        elif name == "mute-all":
-            await media.mute_all(meeting, [actor])
-        elif name == "remove":
-            await media.remove(meeting, command["member"])
-        elif name == "leave":
-            await media.leave(meeting, actor)
-        elif name == "close":
-            await media.close_room(meeting)
-    except MediaError as error:
-        # The decision stands in the database; the room takes it over when its worker is back.
-        log.warning("room.behind command=%s code=%s", name, error.code)
+        async with asyncio.timeout(FOLLOW_S):
+            await _follow(context, meeting, command, actor)
+    except (MediaError, TimeoutError) as error:
+        log.warning("room.behind command=%s kind=%s", command["command"], type(error).__name__)
+
+
+async def _follow(context: Context, meeting: str, command: dict[str, Any], actor: str) -> None:
+    name, media = command["command"], context.media
+    if name in FLOOR:
+        await set_floor(context, meeting)
+    elif name in ("mute", "unmute"):
+        await media.mute(meeting, command["member"], name == "mute")
+    elif name == "mute-all":
+        await media.mute_all(meeting, [actor])
+    elif name == "remove":
+        await media.remove(meeting, command["member"])
+    elif name == "leave":
+        await media.leave(meeting, actor)
+    elif name == "close":
+        await media.close_room(meeting)
 
 
 async def set_floor(context: Context, meeting: str) -> None:

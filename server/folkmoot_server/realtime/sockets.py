@@ -302,6 +302,9 @@ class Realtime:
             self._count(event.meeting, event.body["election"], event.body["count"])
 
     async def _depart(self, meeting: str, member: str) -> None:
+        seat = await self._context.database.read(lambda tx: seats.find(tx, meeting, member))
+        if seat is not None and seat.present:
+            return  # back already
         for connection in list(self._connections.values()):
             if (connection.meeting, connection.member) == (meeting, member):
                 await self._leave_room(connection)
