@@ -12,12 +12,15 @@ import { enrol, readLink } from "./passkeys.ts";
 export function Enrol() {
   const token = useSignal(location.hash.slice(1));
   const begun = useSignal<EnrolBegin | null>(null);
+  // Busy from the first paint on: a tap before the link is read would be lost.
+  const opened = useSignal(false);
   const done = useSignal(false);
   const reading = useAction();
   const making = useAction();
 
   const read = async (): Promise<void> => {
     begun.value = await readLink(token.value);
+    opened.value = true;
   };
   useEffect(() => {
     if (token.value) void reading.run(read);
@@ -68,7 +71,7 @@ export function Enrol() {
       <Problem error={reading.error.value ?? making.error.value} />
       {reading.error.value === null && (
         <div class="actions actions-bottom">
-          <Button kind="main" testid="enrol-button" busy={making.busy.value || reading.busy.value} onClick={() => void making.run(make)}>
+          <Button kind="main" testid="enrol-button" busy={making.busy.value || !opened.value} onClick={() => void making.run(make)}>
             {t("enrol.button")}
           </Button>
         </div>
