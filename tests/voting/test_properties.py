@@ -24,6 +24,7 @@ values = st.recursive(
 
 
 @given(st.binary(max_size=70))
+@settings(deadline=None)
 def test_base64url_goes_there_and_back(data: bytes) -> None:
     text = encoding.b64u(data)
     assert encoding.unb64u(text) == data
@@ -34,11 +35,13 @@ def test_base64url_goes_there_and_back(data: bytes) -> None:
 
 
 @given(st.lists(st.binary(max_size=8), max_size=4), st.lists(st.binary(max_size=8), max_size=4))
+@settings(deadline=None)
 def test_tagged_hashes_tell_fields_apart(left: list[bytes], right: list[bytes]) -> None:
     assert (encoding.h("t", *left) == encoding.h("t", *right)) == (left == right)
 
 
 @given(values)
+@settings(deadline=None)
 def test_canonical_json_is_a_fixed_point(value: object) -> None:
     raw = encoding.jcs(value)
     assert encoding.strict_json(raw) == value
@@ -46,6 +49,7 @@ def test_canonical_json_is_a_fixed_point(value: object) -> None:
 
 
 @given(values)
+@settings(deadline=None)
 def test_other_spellings_of_json_are_refused(value: object) -> None:
     spaced = json.dumps({"value": value}, ensure_ascii=False).encode()
     with pytest.raises(EncodingError):
@@ -53,7 +57,7 @@ def test_other_spellings_of_json_are_refused(value: object) -> None:
 
 
 @given(scalars, scalars, scalars)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_group_laws(a: bytes, b: bytes, c: bytes) -> None:
     left, right = group.mult_base(a), group.mult_base(b)
     assert group.add(left, right) == group.mult_base(group.scalar_add(a, b))
@@ -65,6 +69,7 @@ def test_group_laws(a: bytes, b: bytes, c: bytes) -> None:
 
 
 @given(st.binary(min_size=32, max_size=32))
+@settings(deadline=None)
 def test_identity_results_are_not_errors_and_bad_points_are(data: bytes) -> None:
     assert group.mult(group.ZERO, group.BASE) == group.IDENTITY
     assert group.mult(group.ONE, group.IDENTITY) == group.IDENTITY
@@ -75,6 +80,7 @@ def test_identity_results_are_not_errors_and_bad_points_are(data: bytes) -> None
 
 
 @given(st.binary(max_size=31))
+@settings(deadline=None)
 def test_short_bytes_never_reach_libsodium(data: bytes) -> None:
     for call in (group.add, group.mult, group.scalar_add, group.scalar_mul):
         with pytest.raises(GroupError):
@@ -84,7 +90,7 @@ def test_short_bytes_never_reach_libsodium(data: bytes) -> None:
 
 
 @given(st.lists(scalars, min_size=1, max_size=4), st.permutations([1, 2, 3, 4, 5]))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_any_threshold_of_shares_gives_the_secret(coefficients: list[bytes], order: list[int]) -> None:
     chosen = order[: len(coefficients)]
     points = [group.mult_base(one) for one in coefficients]
@@ -97,6 +103,7 @@ def test_any_threshold_of_shares_gives_the_secret(coefficients: list[bytes], ord
 
 
 @given(st.integers(0, 40))
+@settings(deadline=None)
 def test_small_logarithms(number: int) -> None:
     point = group.mult_base(group.scalar_int(number))
     assert group.small_log(point, 40) == number
@@ -107,6 +114,7 @@ leaf_lists = st.integers(1, 40).map(lambda count: [hashlib.sha256(bytes([index])
 
 
 @given(leaf_lists, st.data())
+@settings(deadline=None)
 def test_inclusion_proofs(leaves: list[bytes], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
     proof, root = merkle_log.inclusion_proof(leaves, index), merkle_log.tree_hash(leaves)
@@ -122,6 +130,7 @@ def test_inclusion_proofs(leaves: list[bytes], data: st.DataObject) -> None:
 
 
 @given(leaf_lists, st.data())
+@settings(deadline=None)
 def test_consistency_proofs(leaves: list[bytes], data: st.DataObject) -> None:
     old, new = data.draw(st.integers(0, len(leaves))), len(leaves)
     roots = merkle_log.prefix_roots(leaves, (old, new))
@@ -136,7 +145,7 @@ def test_consistency_proofs(leaves: list[bytes], data: st.DataObject) -> None:
 
 
 @given(st.integers(0, 10**9), seeds, st.integers(0, 2**62))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_checkpoints_go_there_and_back(size: int, seed: bytes, time: int) -> None:
     head = merkle_log.Checkpoint("example.org/ledger", size, hashlib.sha256(seed).digest())
     line = merkle_log.cosign(head, "chair", seed, time)
