@@ -14,6 +14,7 @@ from tests.server import votes_support as support
 from tests.server.votes_support import Hall
 
 from folkmoot_server.demo import votes
+from folkmoot_server.queries.export import write_meeting
 from folkmoot_voting import board as boards
 from folkmoot_voting import merkle_log
 from folkmoot_voting.encoding import b64u, unb64u
@@ -56,6 +57,7 @@ async def test_a_whole_vote_verifies_with_and_without_the_annex(hall: Hall) -> N
     assert (full.verdict, failed(full)) == ("ok", [])
     assert all(check.ok is True for check in full.checks)
     assert manifest.cosign_quorum == 4
+    assert await hall.read(lambda tx: write_meeting(tx, hall.meeting)) == (bundle, annex)
 
     spoiled = verify_bundle(mutated(bundle, f"elections/{manifest.election}/tally.json", b"[[3,", b"[[4,"), annex)
     assert spoiled.verdict == "failed"

@@ -8,11 +8,9 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy import Connection
 
-from folkmoot_server.commands.rights import may_read
-from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.domain.ledger import Notary
-from folkmoot_server.storage import meetings
+from folkmoot_server.queries.access import readable
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import (
@@ -152,6 +150,5 @@ def require_reader(tx: Connection, meeting: str, request: web.Request) -> str:
         NotFound: no such meeting, or none that the caller may know of.
     """
     member = current(request).member_id
-    if not may_read(tx, member, meetings.get(tx, meeting).unit, request.app[CONTEXT].now()):
-        raise NotFound("meeting.unknown", "There is no such meeting.")
+    readable(tx, meeting, member, request.app[CONTEXT].now())
     return member
