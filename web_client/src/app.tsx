@@ -1,6 +1,5 @@
 /** The shell: header, the screen of the current address, tabs; nothing asks for a session before it is known. */
 import { Component, type ComponentChildren, type ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
 import { LANGUAGES, type Language } from "./i18n/core.ts";
 import { language, t, useLanguage } from "./i18n/index.ts";
 import { type RouteName, navigate, route } from "./router.ts";
@@ -9,61 +8,25 @@ import { SignIn } from "./screens/sign_in.tsx";
 import { hasRole, info, session, signOut } from "./state/session.ts";
 import { canStep, stepTextSize } from "./state/settings.ts";
 import { useAction } from "./ui/action.ts";
-import { Announcer, Button, Loading, Note, OfflineBanner, Problem, Select, Title } from "./ui/parts.tsx";
+import { lazy } from "./ui/lazy.tsx";
+import { Announcer, Button, Loading, OfflineBanner, Problem, Select, Title } from "./ui/parts.tsx";
 import { wide } from "./ui/wide.ts";
 
 type Screen = ComponentType<{ id: string; panel: string }>;
 
-const screens = new Map<string, Screen>();
-
-/** A screen in its own chunk; keeps showing words while the chunk loads and a way on when it cannot. */
-function lazy(name: string, load: () => Promise<Screen>): Screen {
-  return function Lazy(props) {
-    const [failed, setFailed] = useState<unknown>(null);
-    const [ready, setReady] = useState(screens.has(name));
-    useEffect(() => {
-      if (ready) return;
-      load().then(
-        (screen) => {
-          screens.set(name, screen);
-          setReady(true);
-        },
-        (error: unknown) => setFailed(error),
-      );
-    }, []);
-    const Loaded = screens.get(name);
-    if (Loaded) return <Loaded {...props} />;
-    return failed ? <Stuck /> : <Loading />;
-  };
-}
-
-function Stuck() {
-  return (
-    <div class="stack">
-      <Title>{t("stuck.title")}</Title>
-      <Note kind="warn">{t("stuck.text")}</Note>
-      <div class="actions">
-        <Button kind="main" testid="crash-reload" onClick={() => location.reload()}>
-          {t("crash.reload")}
-        </Button>
-      </div>
-    </div>
-  );
-}
-
 const SCREENS: Record<RouteName, Screen> = {
   home: Home,
   signIn: SignIn,
-  enrol: lazy("enrol", async () => (await import("./screens/enrol.tsx")).Enrol),
-  organisation: lazy("organisation", async () => (await import("./screens/organisation.tsx")).OrganisationScreen),
-  receipts: lazy("receipts", async () => (await import("./screens/receipts.tsx")).Receipts),
-  newMeeting: lazy("newMeeting", async () => (await import("./screens/new_meeting.tsx")).NewMeeting),
-  meeting: lazy("meeting", async () => (await import("./screens/meeting.tsx")).MeetingPage),
-  prepare: lazy("prepare", async () => (await import("./screens/prepare.tsx")).Prepare),
-  checkIn: lazy("checkIn", async () => (await import("./screens/check_in.tsx")).CheckIn),
-  room: lazy("room", async () => (await import("./screens/room/room.tsx")).RoomScreen),
-  teller: lazy("teller", async () => (await import("./screens/teller.tsx")).TellerScreen),
-  audit: lazy("audit", async () => (await import("./screens/audit.tsx")).Audit),
+  enrol: lazy(async () => (await import("./screens/enrol.tsx")).Enrol),
+  organisation: lazy(async () => (await import("./screens/organisation.tsx")).OrganisationScreen),
+  receipts: lazy(async () => (await import("./screens/receipts.tsx")).Receipts),
+  newMeeting: lazy(async () => (await import("./screens/new_meeting.tsx")).NewMeeting),
+  meeting: lazy(async () => (await import("./screens/meeting.tsx")).MeetingPage),
+  prepare: lazy(async () => (await import("./screens/prepare.tsx")).Prepare),
+  checkIn: lazy(async () => (await import("./screens/check_in.tsx")).CheckIn),
+  room: lazy(async () => (await import("./screens/room/room.tsx")).RoomScreen),
+  teller: lazy(async () => (await import("./screens/teller.tsx")).TellerScreen),
+  audit: lazy(async () => (await import("./screens/audit.tsx")).Audit),
   unknown: NotFound,
 };
 

@@ -52,6 +52,13 @@ export function onReach(listener: Listener): void {
   listeners.add(listener);
 }
 
+const signedOut = new Set<() => void>();
+
+/** Tells when the server no longer knows the session. */
+export function onSignedOut(listener: () => void): void {
+  signedOut.add(listener);
+}
+
 function report(reached: boolean): void {
   for (const listener of listeners) listener(reached);
 }
@@ -91,7 +98,11 @@ export async function call<T>(method: "GET" | "POST", path: string, body?: objec
   report(true);
   const value = await answerOf(response);
   if (!response.ok) {
-    if (isError(value)) throw new ApiError(value.error.code, value.error.message, response.status);
+    if (isError(value)) {
+      const { code, message } = value.error;
+      if (response.status === 401 && code.startsWith("session.")) for (const listener of signedOut) listener();
+      throw new ApiError(code, message, response.status);
+    }
     throw new ApiError("network.bad-answer", `The server answered ${response.status}.`, response.status);
   }
   // The one place where an answer takes its declared shape; docs/spec/wire.md is the contract.

@@ -3,9 +3,7 @@ import { useSignal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Question } from "../ballot/manifest.ts";
 import { VotingError } from "../ballot/errors.ts";
-import type { PracticeVote } from "../ballot/practice.ts";
-import { Vote } from "../ballot/voter.ts";
-import { WorkerSealer } from "../ballot/workers.ts";
+import { BoothPractice, BoothVote, BoothWorker } from "../ballot/booth.ts";
 import { isInTheBox, openVote, send } from "./cast.ts";
 import { t, tn } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
@@ -40,16 +38,17 @@ function leave(where: Place | typeof PRACTICE | null): void {
 
 export function Booth() {
   const where = place(location.hash);
-  const vote = useSignal<Vote | PracticeVote | null>(null);
+  const vote = useSignal<BoothVote | BoothPractice | null>(null);
   const error = useSignal<unknown>(null);
   const load = async (): Promise<void> => {
     error.value = null;
     try {
       if (where === null) throw new VotingError("voting.manifest", t("bad-address"));
+      const worker = new BoothWorker();
       vote.value =
         where === PRACTICE
-          ? await Vote.practice({ questions: [practiceQuestion()], title: t("practice.title"), sealer: new WorkerSealer() })
-          : await openVote(where.meeting, where.election);
+          ? await worker.practice({ questions: [practiceQuestion()], title: t("practice.title") })
+          : await openVote(worker, where.meeting, where.election);
     } catch (caught) {
       error.value = caught;
     }
@@ -93,7 +92,7 @@ const markOf = (question: Question, index: number): string => (question.type ===
 const toneOf = (question: Question, index: number): string => (question.type === "yes-no-abstain" ? (TONES[index] ?? "") : "");
 
 interface BoothState {
-  vote: Vote | PracticeVote;
+  vote: BoothVote | BoothPractice;
   where: Place | typeof PRACTICE | null;
   step: Signal<Step>;
   delivery: Signal<Delivery>;
@@ -102,22 +101,22 @@ interface BoothState {
   error: Signal<unknown>;
 }
 
-const isCast = (vote: Vote | PracticeVote): boolean => vote.stage !== "choosing" && vote.stage !== "sealed";
+const isCast = (vote: BoothVote | BoothPractice): boolean => vote.stage !== "choosing" && vote.stage !== "sealed";
 
-function firstDelivery(vote: Vote | PracticeVote): Delivery {
+function firstDelivery(vote: BoothVote | BoothPractice): Delivery {
   if (vote.stage === "sending") return "unknown";
   if (vote.stage === "promised") return "received";
   return vote.stage === "included" ? "in-the-box" : "none";
 }
 
-function Steps({ vote, where }: { vote: Vote | PracticeVote; where: Place | typeof PRACTICE | null }) {
+function Steps({ vote, where }: { vote: BoothVote | BoothPractice; where: Place | typeof PRACTICE | null }) {
   const state: BoothState = {
     vote,
     where,
     step: useSignal<Step>(isCast(vote) ? "done" : "choose"),
     delivery: useSignal<Delivery>(firstDelivery(vote)),
     choices: useSignal<readonly number[]>(vote.questions.map(() => -1)),
-    tracker: useSignal(vote instanceof Vote ? (vote.record?.tracker ?? "") : ""),
+    tracker: useSignal(vote instanceof BoothVote ? (vote.record?.tracker ?? "") : ""),
     error: useSignal<unknown>(null),
   };
   const step = state.step.value;
@@ -211,10 +210,14 @@ function Review(state: BoothState) {
     }
   };
   useEffect(() => void seal(), []);
-  const change = (): void => {
-    vote.change();
+  const change = async (): Promise<void> => {
     error.value = null;
-    step.value = "choose";
+    try {
+      await vote.change();
+      step.value = "choose";
+    } catch (caught) {
+      error.value = caught;
+    }
   };
   const cast = async (): Promise<void> => {
     casting.value = true;
@@ -257,7 +260,7 @@ function Review(state: BoothState) {
           </Button>
         )}
         {!casting.value && (
-          <Button testid="booth-change" onClick={change}>
+          <Button testid="booth-change" onClick={() => void change()}>
             {t("review.change")}
           </Button>
         )}
@@ -269,8 +272,8 @@ function Review(state: BoothState) {
 /** One try; false when the ballot was refused and the voter must choose again. */
 async function castOnce({ vote, where, delivery, error }: BoothState): Promise<boolean> {
   error.value = null;
-  if (!(vote instanceof Vote)) {
-    vote.cast();
+  if (!(vote instanceof BoothVote)) {
+    await vote.cast();
     delivery.value = "received";
     return true;
   }
@@ -294,12 +297,12 @@ function Done(state: BoothState) {
     if (retrying.peek()) return;
     retrying.value = true;
     if (!(await castOnce(state))) state.step.value = "choose";
-    if (vote instanceof Vote && vote.record) tracker.value = vote.record.tracker;
+    if (vote instanceof BoothVote && vote.record) tracker.value = vote.record.tracker;
     retrying.value = false;
   };
   useAgain(delivery.value === "unknown", RETRY_FIRST_MS, RETRY_LONGEST_MS, retry);
-  useAgain(delivery.value === "received" && vote instanceof Vote, LOOK_FIRST_MS, LOOK_LONGEST_MS, async () => {
-    if (!(vote instanceof Vote)) return;
+  useAgain(delivery.value === "received" && vote instanceof BoothVote, LOOK_FIRST_MS, LOOK_LONGEST_MS, async () => {
+    if (!(vote instanceof BoothVote)) return;
     try {
       if (await isInTheBox(vote)) delivery.value = "in-the-box";
     } catch (caught) {
@@ -317,7 +320,7 @@ function Done(state: BoothState) {
         </p>
       )}
       <Problem error={error.value} />
-      {where === PRACTICE && vote instanceof Vote === false && <PracticeBox vote={vote} />}
+      {vote instanceof BoothPractice && <PracticeBox vote={vote} />}
       {known && tracker.value && (
         <div class="stack-tight">
           <p>{t("done.code")}</p>
@@ -363,14 +366,14 @@ function useAgain(on: boolean, first: number, longest: number, work: () => Promi
 }
 
 /** The practice box can be opened by the voter alone: its key was made on this page. */
-function PracticeBox({ vote }: { vote: PracticeVote }) {
+function PracticeBox({ vote }: { vote: BoothPractice }) {
   const counts = useSignal<number[] | null>(null);
   const question = vote.questions[0];
   return (
     <div class="stack-tight">
       <p>{t("practice.box")}</p>
       {counts.value === null ? (
-        <Button testid="booth-open-practice" onClick={() => (counts.value = vote.open()[0] ?? [])}>
+        <Button testid="booth-open-practice" onClick={() => void vote.open().then((opened) => (counts.value = opened[0] ?? []))}>
           {t("practice.open")}
         </Button>
       ) : (

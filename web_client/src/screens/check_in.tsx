@@ -3,13 +3,13 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { Meeting, RollEntry } from "../api/types.ts";
-import { t } from "../i18n/index.ts";
+import { codeOf, t } from "../i18n/index.ts";
 import { navigate } from "../router.ts";
 import { checkIn } from "../state/check_in.ts";
 import { mediaChoice } from "../state/drafts.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, Check, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
+import { Button, Card, Check, ConfirmButton, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
 import { MyPasskeys } from "./prepare.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
@@ -37,11 +37,12 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     if (meeting.roll.frozen) api.roll(meeting.id).then((roll) => (mine.value = roll.mine), () => undefined);
     void devices().then((found) => (has.value = found));
   }, []);
-  const enter = async (): Promise<void> => {
-    await checkIn(meeting.id);
+  const enter = async (acceptNewKey = false): Promise<void> => {
+    await checkIn(meeting.id, acceptNewKey);
     await live.refresh();
     navigate(`/meetings/${meeting.id}/room`, true);
   };
+  const newKey = checking.error.value !== null && codeOf(checking.error.value) === "voting.server-key-changed";
   if (meeting.me.checked_in) {
     return (
       <div class="stack" data-testid="check-in-done">
@@ -78,9 +79,18 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
         </details>
       </Card>
       <MediaChoice has={has.value} />
-      <Problem error={checking.error.value} />
+      {newKey ? (
+        <div class="stack-tight" data-testid="server-key-changed">
+          <Note kind="warn">{t("check-in.new-key")}</Note>
+          <ConfirmButton kind="danger" danger testid="accept-new-key" busy={checking.busy.value} title={t("check-in.new-key.title")} text={t("check-in.new-key.text")} yes={t("check-in.new-key.yes")} onClick={() => void checking.run(() => enter(true))}>
+            {t("check-in.new-key.yes")}
+          </ConfirmButton>
+        </div>
+      ) : (
+        <Problem error={checking.error.value} />
+      )}
       <div class="actions actions-bottom">
-        <Button kind="main" testid="check-in-button" busy={checking.busy.value} onClick={() => void checking.run(enter)}>
+        <Button kind="main" testid="check-in-button" busy={checking.busy.value} onClick={() => void checking.run(() => enter())}>
           {t("check-in.button")}
         </Button>
       </div>

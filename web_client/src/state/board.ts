@@ -1,14 +1,20 @@
 /** Reads an election's manifest and board, and this device's ballots on it. */
 import { ApiError, api } from "../api/fetch.ts";
 import { type Bytes, jcs, utf8 } from "../ballot/encoding.ts";
-import { openManifest } from "../ballot/manifest.ts";
+import { type Elector, openManifest } from "../ballot/manifest.ts";
 import { requireIncluded } from "../ballot/voter.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { keystore } from "./keys.ts";
 
-/** The manifest as the bytes that everything is bound to. */
-export async function manifestOf(meeting: string, election: string): Promise<Bytes> {
-  return jcs((await api.manifest(meeting, election)).manifest);
+export interface Opened {
+  /** The manifest as the bytes that everything is bound to. */
+  manifest: Bytes;
+  electorate: readonly Elector[];
+}
+
+export async function openedElection(meeting: string, election: string): Promise<Opened> {
+  const { manifest, electorate } = await api.manifest(meeting, election);
+  return { manifest: jcs(manifest), electorate };
 }
 
 export interface WholeBoard {
@@ -47,7 +53,7 @@ export const whereabouts = (record: CastRecord): Whereabouts => (record.state ==
  * @throws VotingError `voting.not-on-the-board`, `voting.manifest`, ApiError
  */
 export async function checkBallot(record: CastRecord): Promise<CastRecord> {
-  const manifest = openManifest(await manifestOf(record.meeting, record.election));
+  const manifest = openManifest((await openedElection(record.meeting, record.election)).manifest);
   if (manifest.id !== record.manifest) throw new ApiError("receipt.other-manifest", "The server shows another vote than the one you voted in.", 0);
   let proof: Awaited<ReturnType<typeof api.inclusion>>;
   try {

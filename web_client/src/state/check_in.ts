@@ -1,30 +1,33 @@
 /** Check-in: the passkey signs this meeting's voting credential. */
 import { api } from "../api/fetch.ts";
-import { b64u, H, jcs } from "../ballot/encoding.ts";
 import { ensure } from "../ballot/errors.ts";
 import { parseNote } from "../ballot/note.ts";
+import { readRoll } from "../ballot/roll.ts";
 import type { Keystore } from "../identity/keystore.ts";
 import { heldLedgerSize, prepareCheckin } from "../identity/statements.ts";
 import { keystore } from "./keys.ts";
 import { pins } from "./pins.ts";
 import { signChallenge } from "./sign.ts";
 
-/** Checks what the server says about roll and ledger, asks for the passkey and sends the statement. */
-export async function checkIn(meeting: string): Promise<void> {
+/**
+ * Checks what the server says about roll and ledger, asks for the passkey and sends the statement.
+ * @throws VotingError `voting.server-key-changed`: ask the person, then `acceptNewKey`; `voting.ledger`: stop
+ */
+export async function checkIn(meeting: string, acceptNewKey = false): Promise<void> {
   const store = await keystore();
   const begun = await api.checkInBegin(meeting);
   const origin = `${begun.roll.core.rp.id}/ledger`;
   const { size } = parseNote(begun.checkpoint).checkpoint;
-  const held = await heldLedgerSize(store, origin);
+  const held = await heldLedgerSize(store, origin, begun.checkpoint);
   const ledger = await api.ledger(held, size);
   // Computed here from the roll that the member is shown, never taken from the server.
-  const rollHash = b64u(H("fm1/roll", jcs(begun.roll.core)));
+  const rollHash = readRoll({ ...begun.roll.core }).id;
   const draft = await prepareCheckin(store, {
     meeting,
     rollHash,
     nonce: begun.nonce,
     site: begun.site,
-    ledger: { origin, key: ledger.key, checkpoint: begun.checkpoint, proof: ledger.proof },
+    ledger: { origin, key: ledger.key, checkpoint: begun.checkpoint, proof: ledger.proof, acceptNewKey },
   });
   const signed = await signChallenge(begun.nonce, draft.challenge, begun.mine.passkeys.map((passkey) => passkey.id));
   await pin(store, meeting, rollHash, ledger.key);

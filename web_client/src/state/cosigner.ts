@@ -4,7 +4,7 @@ import type { Meeting } from "../api/types.ts";
 import { WorkerVerifier } from "../ballot/workers.ts";
 import { prepareCosigner } from "../identity/statements.ts";
 import { Cosigner } from "../trustee/cosigner.ts";
-import { manifestOf, readBoard } from "./board.ts";
+import { openedElection, readBoard } from "./board.ts";
 import { keystore } from "./keys.ts";
 import { signChallenge } from "./sign.ts";
 
@@ -17,8 +17,7 @@ export async function makeCosignerKey(meeting: Meeting): Promise<void> {
 }
 
 async function cosignerFor(meeting: Meeting, election: string): Promise<Cosigner> {
-  const manifest = await manifestOf(meeting.id, election);
-  return new Cosigner({ keystore: await keystore(), name: meeting.me.cosigner, manifest });
+  return new Cosigner({ keystore: await keystore(), name: meeting.me.cosigner, ...(await openedElection(meeting.id, election)) });
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Who is signed in, and what this server is. */
 import { signal } from "@preact/signals";
-import { ApiError, api } from "../api/fetch.ts";
+import { ApiError, api, onSignedOut } from "../api/fetch.ts";
 import type { Info, Role, Session } from "../api/types.ts";
 import { forget, recall, remember } from "./cache.ts";
 
@@ -22,6 +22,11 @@ export async function loadSession(): Promise<void> {
   }
   await known.catch(() => undefined);
 }
+
+onSignedOut(() => {
+  // The address stays, so that signing in leads back to where the member was.
+  if (session.peek()) session.value = null;
+});
 
 /** The server's description; fetched when it is not known yet. */
 export async function serverInfo(): Promise<Info> {

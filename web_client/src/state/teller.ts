@@ -4,7 +4,7 @@ import { api } from "../api/fetch.ts";
 import type { ElectionSummary, Meeting } from "../api/types.ts";
 import { WorkerVerifier } from "../ballot/workers.ts";
 import { type CeremonyState, type CountState, TellerCeremony, TellerCount } from "../trustee/teller.ts";
-import { manifestOf, readBoard } from "./board.ts";
+import { openedElection, readBoard } from "./board.ts";
 import { keystore } from "./keys.ts";
 import type { LiveMeeting } from "./live.ts";
 import { signChallenge } from "./sign.ts";
@@ -170,7 +170,7 @@ export class CountWork {
       keystore: await keystore(),
       meeting,
       trustee: this.#live.meeting.peek()?.me.trustee ?? 0,
-      manifest: await manifestOf(meeting, election),
+      ...(await openedElection(meeting, election)),
       port: {
         entries: async (from) => (await readBoard(meeting, election, from)).entries,
         closing: async () => (await api.board(meeting, election, 0)).closing || null,

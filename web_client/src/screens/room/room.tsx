@@ -11,19 +11,22 @@ import { isOver } from "../../state/meeting.ts";
 import { RoomControl } from "../../state/room.ts";
 import { useAction } from "../../ui/action.ts";
 import { alarm, announce } from "../../ui/announce.ts";
+import { lazy } from "../../ui/lazy.tsx";
 import { Button, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
 import { CosignerKeyTask, CosignTasks } from "../cosigning.tsx";
 import { Agenda } from "../meeting.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { Bar } from "./bar.tsx";
 import { BoothDialog } from "./booth_dialog.tsx";
-import { ChairPanel } from "./chair.tsx";
-import { TellerPanel } from "../teller.tsx";
 import { People } from "./people.tsx";
 import { silenced, startSound } from "./sink.ts";
 import { Stage } from "./stage.tsx";
 import { Votes } from "./votes.tsx";
 import "./room.css";
+
+// Only chair and tellers load what signs and counts.
+const ChairPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./chair.tsx")).ChairPanel);
+const TellerPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../teller.tsx")).TellerPanel);
 
 export function RoomScreen({ id, panel }: { id: string; panel: string }) {
   return (

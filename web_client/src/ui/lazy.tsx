@@ -1,0 +1,40 @@
+/** A component in its own chunk: words while it loads, a way on when it cannot. */
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { t } from "../i18n/index.ts";
+import { Button, Loading, Note } from "./parts.tsx";
+
+/** Loads once; `load` is asked again only after the page was loaded anew. */
+export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
+  let loaded: ComponentType<P> | null = null;
+  return function Lazy(props: P) {
+    const [failed, setFailed] = useState(false);
+    const [, setReady] = useState(loaded !== null);
+    useEffect(() => {
+      if (loaded) return;
+      load().then(
+        (component) => {
+          loaded = component;
+          setReady(true);
+        },
+        () => setFailed(true),
+      );
+    }, []);
+    const Loaded = loaded;
+    if (Loaded) return <Loaded {...props} />;
+    return failed ? <Stuck /> : <Loading />;
+  };
+}
+
+function Stuck() {
+  return (
+    <div class="stack">
+      <Note kind="warn">{t("stuck.text")}</Note>
+      <div class="actions">
+        <Button kind="main" testid="crash-reload" onClick={() => location.reload()}>
+          {t("crash.reload")}
+        </Button>
+      </div>
+    </div>
+  );
+}
