@@ -209,7 +209,7 @@ def test_bundles_and_annexes() -> None:
     files, annex = bundle.unpack(GOOD[0]), bundle.unpack(GOOD[1])
     names = sorted(name for name in files if name.endswith((".json", ".jsonl")))
     failed = 0
-    for _ in range(600):
+    for _ in range(400):
         name = rng.choice([*names, "annex.json"])
         source = annex if name == "annex.json" else files
         raw = source[name]
@@ -220,7 +220,7 @@ def test_bundles_and_annexes() -> None:
         if report.verdict == "ok":
             assert changed == raw or _harmless(name, raw, changed)
         failed += report.verdict == "failed"
-    assert failed > 500
+    assert failed > 330
 
 
 def _harmless(name: str, raw: bytes, changed: bytes) -> bool:
