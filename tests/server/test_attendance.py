@@ -222,6 +222,7 @@ def test_the_fold_ignores_what_is_not_attendance_and_cites_what_is() -> None:
         Line("a", "A", "main", 12, None, "", [7]),
     ]
     assert fold(log) == fold(log)
+    assert all(fold(log[:cut] + log[cut + 1 :]) != fold(log) for cut in (1, 4, 5, 6))  # the control
 
 
 moves = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["in", "out", "back"]), st.integers(0, 5)))

@@ -1,0 +1,166 @@
+"""Random comings and goings against the real tables: the event log, the intervals and the quorum agree."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import Connection, create_engine, select
+
+from folkmoot_server.commands import attendance, floor
+from folkmoot_server.domain.attendance import fold
+from folkmoot_server.domain.errors import FolkmootError
+from folkmoot_server.domain.members import Member, Unit
+from folkmoot_server.domain.roles import Grant, Role
+from folkmoot_server.queries.attendance import whole_log
+from folkmoot_server.storage import members, schema, units
+
+PEOPLE = ("chair", "ana", "binh", "greta")
+ROLL = 4
+AWAY_S, LOST_S = 45, 120
+person = st.sampled_from(PEOPLE)
+
+
+def build(tx: Connection) -> None:
+    """One unit, four members, a meeting in check-in with a frozen roll of four."""
+    units.add(tx, Unit("u", None, "Unit"))
+    for number, name in enumerate(PEOPLE):
+        members.add(tx, Member(name, str(number), name, "u", name.encode(), 0, None))
+    members.add_grant(tx, Grant("g", "chair", Role.CHAIR, "u", 0, 10**9), "test")
+    tx.execute(
+        schema.meeting.insert().values(
+            id="m",
+            unit="u",
+            title="M",
+            state="checking-in",
+            starts_at=0,
+            time_zone="UTC",
+            quorum_num=1,
+            quorum_den=2,
+            floor_mode="open",
+        )
+    )
+    core = json.dumps({"size": ROLL})
+    tx.execute(schema.roll.insert().values(meeting="m", core=core, roll_hash=b"", statement="{}", registrar=None))
+
+
+class Hall(RuleBasedStateMachine):
+    """Members arrive, leave, fall silent, come back, are removed and readmitted, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        engine = create_engine("sqlite://")
+        self.tx = engine.connect()
+        schema.metadata.create_all(self.tx)
+        build(self.tx)
+        self.now = 1000
+        self.epochs: dict[str, int] = {}
+
+    def attempt(self, run: Callable[[], Any]) -> Any:
+        """Run a command in a savepoint; a refusal must leave everything as it was."""
+        before = self.state()
+        with contextlib.suppress(FolkmootError), self.tx.begin_nested():
+            return run()
+        assert self.state() == before
+        return None
+
+    def state(self) -> list[Any]:
+        tables = (schema.seat, schema.attendance_interval, schema.event, schema.meeting)
+        return [[tuple(row) for row in self.tx.execute(select(table))] for table in tables]
+
+    @initialize(seconds=st.integers(0, 5))
+    def begin(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule(seconds=st.integers(1, 100))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule(who=person)
+    def arrive(self, who: str) -> None:
+        self.attempt(lambda: attendance.arrive(self.tx, "m", who, "main", self.now))
+
+    @rule(who=person)
+    def leave(self, who: str) -> None:
+        self.attempt(lambda: attendance.leave(self.tx, "m", who, self.now))
+
+    @rule(who=person)
+    def connect(self, who: str) -> None:
+        epoch = self.attempt(lambda: attendance.take_lease(self.tx, "m", who, self.now))
+        if epoch is not None:
+            assert epoch == self.epochs.get(who, 0) + 1
+            self.epochs[who] = epoch
+
+    @rule(who=person, behind=st.integers(0, 1))
+    def renew(self, who: str, behind: int) -> None:
+        epoch = self.epochs.get(who, 0) - behind
+        self.attempt(lambda: attendance.renew(self.tx, "m", who, epoch, self.now))
+
+    @rule()
+    def expire(self) -> None:
+        attendance.expire_leases(self.tx, self.now, AWAY_S, LOST_S, 0)
+
+    @rule(who=person)
+    def remove(self, who: str) -> None:
+        self.attempt(lambda: floor.remove(self.tx, "m", "chair", who, self.now))
+
+    @rule(who=person)
+    def readmit(self, who: str) -> None:
+        self.attempt(lambda: floor.readmit(self.tx, "m", "chair", who, self.now))
+
+    @rule(who=person, change=st.sampled_from([floor.grant_floor, floor.withdraw_floor, floor.mute]))
+    def lead(self, who: str, change: Callable[..., int]) -> None:
+        self.attempt(lambda: change(self.tx, "m", "chair", who, self.now))
+
+    @invariant()
+    def the_log_tells_the_intervals(self) -> None:
+        table = schema.attendance_interval
+        rows = self.tx.execute(select(table).order_by(table.c.id))
+        stored = [(row.member, row.from_at, row.until_at) for row in rows]
+        told = [(line.member, line.from_at, line.until_at) for line in fold(whole_log(self.tx, "m"))]
+        assert stored == told
+
+    @invariant()
+    def intervals_of_a_member_never_overlap(self) -> None:
+        last: dict[str, int | None] = {}
+        for line in fold(whole_log(self.tx, "m")):
+            if line.member in last:
+                ended = last[line.member]
+                assert ended is not None
+                assert ended <= line.from_at
+            assert line.until_at is None or line.until_at >= line.from_at
+            last[line.member] = line.until_at
+
+    @invariant()
+    def presence_seats_and_quorum_agree(self) -> None:
+        here = attendance.presence(self.tx, "m")
+        open_lines = sorted(line.member for line in fold(whole_log(self.tx, "m")) if line.until_at is None)
+        assert here == open_lines
+        changes = [event.type for event in whole_log(self.tx, "m") if event.type in ("QuorumReached", "QuorumLost")]
+        assert changes == ["QuorumReached", "QuorumLost"] * (len(changes) // 2) + ["QuorumReached"] * (
+            len(changes) % 2
+        )
+        assert (len(here) * 2 >= ROLL) == (len(changes) % 2 == 1)
+
+    @invariant()
+    def who_is_gone_holds_nothing(self) -> None:
+        for seat in self.tx.execute(select(schema.seat)):
+            if seat.departed:
+                assert (seat.hand_at, seat.floor, seat.away) == (None, 0, 0)
+
+    @invariant()
+    def numbers_have_no_gap(self) -> None:
+        log = whole_log(self.tx, "m")
+        assert [event.seq for event in log] == list(range(1, len(log) + 1))
+
+    def teardown(self) -> None:
+        self.tx.close()
+
+
+Hall.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestHall = Hall.TestCase
