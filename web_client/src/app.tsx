@@ -1,5 +1,5 @@
 /** The shell: header, the screen of the current address, tabs; nothing asks for a session before it is known. */
-import { Component, type ComponentChildren, type ComponentType } from "preact";
+import { Component, type ComponentChildren } from "preact";
 import { LANGUAGES, type Language } from "./i18n/core.ts";
 import { language, t, useLanguage } from "./i18n/index.ts";
 import { type RouteName, navigate, route } from "./router.ts";
@@ -8,25 +8,25 @@ import { SignIn } from "./screens/sign_in.tsx";
 import { hasRole, info, session, signOut } from "./state/session.ts";
 import { canStep, stepTextSize } from "./state/settings.ts";
 import { useAction } from "./ui/action.ts";
-import { lazy } from "./ui/lazy.tsx";
+import { lazy, type View } from "./ui/lazy.tsx";
 import { Announcer, Button, Loading, OfflineBanner, Problem, Select, Title } from "./ui/parts.tsx";
 import { wide } from "./ui/wide.ts";
 
-type Screen = ComponentType<{ id: string; panel: string }>;
+type Screen = View<{ id: string; panel: string }>;
 
 const SCREENS: Record<RouteName, Screen> = {
   home: Home,
   signIn: SignIn,
-  enrol: lazy(async () => (await import("./screens/enrol.tsx")).Enrol),
-  organisation: lazy(async () => (await import("./screens/organisation.tsx")).OrganisationScreen),
-  receipts: lazy(async () => (await import("./screens/receipts.tsx")).Receipts),
-  newMeeting: lazy(async () => (await import("./screens/new_meeting.tsx")).NewMeeting),
-  meeting: lazy(async () => (await import("./screens/meeting.tsx")).MeetingPage),
-  prepare: lazy(async () => (await import("./screens/prepare.tsx")).Prepare),
-  checkIn: lazy(async () => (await import("./screens/check_in.tsx")).CheckIn),
-  room: lazy(async () => (await import("./screens/room/room.tsx")).RoomScreen),
-  teller: lazy(async () => (await import("./screens/teller.tsx")).TellerScreen),
-  audit: lazy(async () => (await import("./screens/audit.tsx")).Audit),
+  enrol: lazy<{ id: string; panel: string }>(async () => (await import("./screens/enrol.tsx")).Enrol),
+  organisation: lazy<{ id: string; panel: string }>(async () => (await import("./screens/organisation.tsx")).OrganisationScreen),
+  receipts: lazy<{ id: string; panel: string }>(async () => (await import("./screens/receipts.tsx")).Receipts),
+  newMeeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/new_meeting.tsx")).NewMeeting),
+  meeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/meeting.tsx")).MeetingPage),
+  prepare: lazy<{ id: string; panel: string }>(async () => (await import("./screens/prepare.tsx")).Prepare),
+  checkIn: lazy<{ id: string; panel: string }>(async () => (await import("./screens/check_in.tsx")).CheckIn),
+  room: lazy<{ id: string; panel: string }>(async () => (await import("./screens/room/room.tsx")).RoomScreen),
+  teller: lazy<{ id: string; panel: string }>(async () => (await import("./screens/teller.tsx")).TellerScreen),
+  audit: lazy<{ id: string; panel: string }>(async () => (await import("./screens/audit.tsx")).Audit),
   unknown: NotFound,
 };
 

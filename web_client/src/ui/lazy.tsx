@@ -1,12 +1,15 @@
 /** A component in its own chunk: words while it loads, a way on when it cannot. */
-import type { ComponentType } from "preact";
+import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { t } from "../i18n/index.ts";
 import { Button, Loading, Note } from "./parts.tsx";
 
+/** A component that is a function. */
+export type View<P> = (props: P) => VNode;
+
 /** Loads once; `load` is asked again only after the page was loaded anew. */
-export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
-  let loaded: ComponentType<P> | null = null;
+export function lazy<P extends object>(load: () => Promise<View<P>>): View<P> {
+  let loaded: View<P> | null = null;
   return function Lazy(props: P) {
     const [failed, setFailed] = useState(false);
     const [, setReady] = useState(loaded !== null);
