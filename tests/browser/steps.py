@@ -14,7 +14,7 @@ from tests.browser.support import PHONE, Person, until
 
 DESKTOP = (1280, 800)
 
-SLOW_MS = 30_000
+SLOW_MS = 60_000
 NewPerson = Callable[..., Awaitable[Person]]
 
 
@@ -145,7 +145,11 @@ async def make_key(assembly: Assembly) -> None:
     """The three tellers make the key, compare the code aloud and confirm it; all officers name cosigner keys."""
     for teller in assembly.tellers:
         await click(teller, "panel-teller")
-        await click(teller, "teller-make-key")
+        make = by(teller.page, "teller-make-key")
+        begun = by(teller.page, "teller-waiting")
+        await expect(make.or_(begun).first).to_be_visible(timeout=SLOW_MS)
+        if await make.count():
+            await click(teller, "teller-make-key")
     codes = []
     for teller in assembly.tellers:
         await see(teller, "teller-code")
@@ -186,10 +190,12 @@ async def vote(person: Person, option: int, *, before_cast: Callable[[], Awaitab
     return tracker
 
 
-async def cosign(people: Sequence[Person]) -> None:
+async def cosign(assembly: Assembly, people: Sequence[Person]) -> None:
     """Each signs the closing checkpoint."""
     for person in people:
         await click(person, "cosign-button")
+    for person in people:
+        await expect(by(person.page, "cosign-button")).to_have_count(0, timeout=SLOW_MS)
 
 
 async def open_box(assembly: Assembly, tellers: Sequence[Person]) -> None:
@@ -208,14 +214,19 @@ async def open_box(assembly: Assembly, tellers: Sequence[Person]) -> None:
 
 
 async def sees_and_hears(person: Person, *, deadline_s: float = 40) -> None:
-    """Wait until new pictures are decoded and new sound has energy on this page."""
-    before = await person.media()
+    """Wait until, within a second, new pictures are decoded and new sound has energy on this page.
 
-    async def more() -> bool:
+    Counters start anew with each rebuilt connection, so two samples are compared, never an old total.
+    """
+    last = await person.media()
+
+    async def rising() -> bool:
+        nonlocal last
         now = await person.media()
-        return now.frames_decoded > before.frames_decoded + 10 and now.audio_energy > before.audio_energy
+        before, last = last, now
+        return now.frames_decoded > before.frames_decoded + 3 and now.audio_energy > before.audio_energy
 
-    await until(more, f"{person.name} sees pictures and hears sound", deadline_s=deadline_s)
+    await until(rising, f"{person.name} sees pictures and hears sound", deadline_s=deadline_s, every_s=1.0)
 
 
 async def download(person: Person, testid: str, folder: Path) -> Path:

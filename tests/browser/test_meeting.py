@@ -32,7 +32,7 @@ async def test_a_meeting_from_enrolment_to_the_verified_bundle(
         await steps.vote(person, choice)
     await steps.next_step(assembly, "close-vote")
     present = [assembly.chair, assembly.secretary, *assembly.tellers[:2]]
-    await steps.cosign(present)
+    await steps.cosign(assembly, present)
     await steps.open_box(assembly, assembly.tellers[:2])
     await steps.next_step(assembly, "declare")
     for person in assembly.voters:
