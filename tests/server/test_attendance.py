@@ -336,6 +336,8 @@ async def test_muting(house: House) -> None:
     assert await muted() == {"Ana", "Paul"}
     await house.command("lan", "unmute", member=house.paul.member)
     assert await muted() == {"Ana"}
+    await house.command("lan", "grant-floor", member=house.ana.member)
+    assert await muted() == set()
 
 
 async def test_removal_bars_the_way_back_until_readmission(house: House) -> None:

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from tests.server.support import START, House, refusal, serve
 
 from folkmoot_server.demo import votes
 from folkmoot_server.domain import agenda
 from folkmoot_server.domain.agenda import Item, ItemState
+from folkmoot_server.domain.elections import Phase
 from folkmoot_server.domain.errors import NotFound, WrongState
 from folkmoot_server.domain.meetings import NEXT, Act, State, advance
 from folkmoot_server.domain.quorum import Quorum
+from folkmoot_server.storage import schema
 
 
 @pytest.fixture
@@ -272,3 +275,29 @@ async def test_a_command_raced_for_happens_once(house: House) -> None:
     results = await asyncio.gather(*(refusal(house.lan, house.path("/commands"), command) for _ in range(10)))
     assert sorted(code for _, code in results) == ["accepted", *["meeting.wrong-state"] * 9]
     assert len(await house.events("MeetingConvened")) == 1
+
+
+async def test_a_meeting_does_not_close_over_a_running_election(house: House) -> None:
+    await house.enrol()
+    await house.begin()
+    await house.command("lan", "open")
+    question = {
+        "agenda_item": house.items[0],
+        "title": "Budget",
+        "type": "yes-no-abstain",
+        "text": "Shall the budget be adopted?",
+        "options": ["yes", "no", "abstain"],
+        "majority": {"kind": "simple", "of": "cast"},
+    }
+    election = (await house.jonas.post(house.path("/questions"), question))["election"]
+
+    async def put(phase: Phase) -> None:
+        change = update(schema.election).where(schema.election.c.id == election).values(state=phase.value)
+        await house.context.database.write(lambda tx: tx.execute(change) and None)
+
+    for phase in (Phase.OPEN, Phase.CLOSING, Phase.CLOSED, Phase.COUNTING, Phase.COUNTED):
+        await put(phase)
+        assert await house.refused("lan", "close") == "meeting.election-running", phase
+    assert (await house.view("lan"))["state"] == "opened"
+    await put(Phase.DRAFT)
+    await house.command("lan", "close")  # the control: a question that was never put hinders nobody

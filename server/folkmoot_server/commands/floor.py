@@ -86,13 +86,14 @@ def lower_hand(tx: Connection, meeting_id: str, member: str, now: int) -> int:
 
 
 def grant_floor(tx: Connection, meeting_id: str, actor: str, member: str, now: int) -> int:
-    """Give a member the floor, which takes the hand down; return the last event's seq.
+    """Give a member the floor, which takes the hand down and lifts a mute; return the last event's seq.
 
     Raises:
         NotFound, Forbidden, WrongState: no such meeting, no right, not in session, or the member is not there.
     """
     _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
-    return _change(tx, meeting_id, member, Change.GRANT, now)
+    _change(tx, meeting_id, member, Change.GRANT, now)
+    return unmute(tx, meeting_id, actor, member, now)
 
 
 def withdraw_floor(tx: Connection, meeting_id: str, actor: str, member: str, now: int) -> int:

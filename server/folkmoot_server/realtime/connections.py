@@ -49,6 +49,7 @@ class Connection:
     epoch: int | None = None
     in_room: bool = False
     superseded: bool = False
+    superseded_lease: bool = False
     farewell: tuple[str, str] | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     lease_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
@@ -100,6 +100,14 @@ class ProducerEntry:
     transport_id: str
 
 
+class ConsumerEntry(NamedTuple):
+    """Whose consumer it is and what it hangs on."""
+
+    owner: str
+    transport_id: str
+    producer_id: str
+
+
 @dataclass(slots=True, eq=False)
 class Room:
     """What signalling knows of one room; emptied and filled anew when its worker dies."""
@@ -115,7 +123,7 @@ class Room:
     slots: list[dict[str, Any]] = field(default_factory=list)
     transports: dict[str, tuple[str, str]] = field(default_factory=dict)
     producers: dict[str, ProducerEntry] = field(default_factory=dict)
-    consumers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    consumers: dict[str, ConsumerEntry] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -293,12 +301,15 @@ class MediaSignalling:
         for entry in [held for held in room.producers.values() if held.owner == owner]:
             self._drop_producer(room, entry)
         room.transports = {key: held for key, held in room.transports.items() if held[0] != owner}
-        room.consumers = {key: held for key, held in room.consumers.items() if held[0] != owner}
+        room.consumers = {key: held for key, held in room.consumers.items() if held.owner != owner}
         if router_id is not None:
             await self._quietly(router_id, "router.remove_owner", {"router_id": router_id, "owner": owner})
 
     def _drop_producer(self, room: Room, entry: ProducerEntry) -> None:
         if room.producers.pop(entry.producer_id, None) is not None:
+            gone = [key for key, held in room.consumers.items() if held.producer_id == entry.producer_id]
+            for consumer_id in gone:
+                del room.consumers[consumer_id]
             told = {"producer_id": entry.producer_id, "owner": entry.owner, "source": entry.source}
             self._notify(room.room_id, None, "producer_closed", told)
 
@@ -320,14 +331,14 @@ class MediaSignalling:
         elif event == "transport_closed":
             transport_id = str(data["transport_id"])
             held = room.transports.pop(transport_id, None)
-            room.consumers = {key: kept for key, kept in room.consumers.items() if kept[1] != transport_id}
+            room.consumers = {key: kept for key, kept in room.consumers.items() if kept.transport_id != transport_id}
             if held is not None:
                 told = {"transport_id": transport_id, "reason": data["reason"]}
                 self._notify(room.room_id, held[0], "transport_closed", told)
         elif event == "layers_changed":
             consumer = room.consumers.get(str(data["consumer_id"]))
             if consumer is not None:
-                self._notify(room.room_id, consumer[0], "layers_changed", data)
+                self._notify(room.room_id, consumer.owner, "layers_changed", data)
 
     def _on_worker_death(self, router_ids: list[str]) -> None:
         for router_id in router_ids:
@@ -396,9 +407,9 @@ class MediaSignalling:
     @staticmethod
     def _own_consumer(room: Room, owner: str, consumer_id: str) -> str:
         held = room.consumers.get(consumer_id)
-        if held is None or held[0] != owner:
+        if held is None or held.owner != owner:
             raise MediaError("media.not-yours", "This consumer is not one of this seat's.")
-        return held[1]
+        return held.transport_id
 
     async def _capabilities(self, room: Room, owner: str, _data: Empty) -> dict[str, Any]:
         if room.router_id is None:
@@ -489,7 +500,7 @@ class MediaSignalling:
             paused=True,
         )
         if data.transport_id in room.transports:
-            room.consumers[answer["id"]] = (owner, data.transport_id)
+            room.consumers[answer["id"]] = ConsumerEntry(owner, data.transport_id, data.producer_id)
         return answer
 
     async def _on_consumer(

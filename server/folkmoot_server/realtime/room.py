@@ -31,6 +31,8 @@ async def apply_to_room(context: Context, meeting: str, command: dict[str, Any],
 async def _follow(context: Context, meeting: str, command: dict[str, Any], actor: str) -> None:
     name, media = command["command"], context.media
     if name in FLOOR:
+        if name == "grant-floor":
+            await media.mute(meeting, command["member"], False)
         await set_floor(context, meeting)
     elif name in ("mute", "unmute"):
         await media.mute(meeting, command["member"], name == "mute")

@@ -374,10 +374,22 @@ class Realtime:
         async def run(connection: Connection) -> Answer:
             LeaseMessage.model_validate(data[0] if len(data) == 1 else None)
             async with connection.lease_lock:
+                self._free_lease(connection)
                 connection.epoch, seq = await self._context.database.write(lambda tx: self._lease(tx, connection))
             return {"epoch": connection.epoch, "seq": seq}
 
         return await self._answer(sid, run)
+
+    def _free_lease(self, connection: Connection) -> None:
+        """Let an older connection take a new lease when no newer one of the member is left (a closed second tab)."""
+        epoch = connection.epoch
+        newer = any(
+            other.epoch is not None and epoch is not None and other.epoch > epoch
+            for other in self._connections.values()
+            if (other.member, other.meeting) == (connection.member, connection.meeting)
+        )
+        if connection.superseded_lease and not newer:
+            connection.epoch, connection.superseded_lease = None, False
 
     def _lease(self, tx: Tx, connection: Connection) -> tuple[int, int]:
         now = self._context.now()
@@ -385,7 +397,11 @@ class Realtime:
         if epoch is None:
             epoch = attendance.take_lease(tx, connection.meeting, session.member_id, now)
         else:
-            attendance.renew(tx, connection.meeting, session.member_id, epoch, now)
+            try:
+                attendance.renew(tx, connection.meeting, session.member_id, epoch, now)
+            except Conflict:
+                connection.superseded_lease = True
+                raise
         if now - connection.touched_at >= SESSION_TOUCH_S:  # being in a meeting keeps the session alive
             sessions.touch(tx, [session.session_hash], now)
             connection.touched_at = now
@@ -404,7 +420,7 @@ class Realtime:
         return await self._answer(sid, run)
 
     async def _enter_room(self, connection: Connection) -> None:
-        if connection.superseded:
+        if connection.superseded and (connection.meeting, connection.member) in self._speaking:
             raise Conflict("media.elsewhere", "You use this room on a newer connection.")
         leads = await self._context.database.read(lambda tx: self._may_enter(tx, connection))
         meeting, member = connection.meeting, connection.member
@@ -418,7 +434,7 @@ class Realtime:
         if before is not None and before is not connection:
             before.in_room, before.superseded = False, True
         self._speaking[(meeting, member)] = connection.sid
-        connection.in_room = True
+        connection.in_room, connection.superseded = True, False
         if connection.sid not in self._connections:  # it went away meanwhile
             await self._leave_room(connection)
 
