@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from folkmoot_media.errors import MediaError
 from folkmoot_media.fan.interface import Fan
+from folkmoot_media.forwarding import feedback
 from folkmoot_media.forwarding.floor import FloorMode
 from folkmoot_media.forwarding.model import Leg
 from folkmoot_media.forwarding.router import Router
@@ -133,6 +134,8 @@ class Rooms:
         """The handshake of a transport has finished."""
         attached = self.transports.get(endpoint.id)
         if attached is not None:
+            if endpoint.round_trip is not None:
+                attached.leg.round_trip = feedback.clamp_round_trip(endpoint.round_trip)
             attached.router.set_ready(attached.leg, now)
             self.flush(attached.router, now)
 

@@ -316,7 +316,7 @@ class MediaPool:
         """Start a replacement; a worker that lost its connection but still runs is ended first."""
         if link.process is not None:
             await self._kill(link)
-        elif link.pid:
+        elif link.pid and _is_worker(link.pid):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(link.pid, signal.SIGKILL)
         pause = RESTART_PAUSE
@@ -358,3 +358,11 @@ class MediaPool:
             raise MediaError("media.timeout", "The media worker did not answer in time.") from error
         finally:
             link.waiting.pop(number, None)
+
+
+def _is_worker(pid: int) -> bool:
+    """Say whether a process that is not our child is a media worker: its number may have been given away."""
+    try:
+        return b"folkmoot_media" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
+from tests.media.lossy_relay import LossyRelay
 from tools import house
 
 from folkmoot_media.errors import MediaError
@@ -47,6 +48,7 @@ class PageServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
         self.url = ""
+        self.relay: LossyRelay | None = None
 
     async def start(self) -> None:
         await self.pool.start()
@@ -60,7 +62,21 @@ class PageServer:
         await site.start()
         self.url = f"http://localhost:{self._runner.addresses[0][1]}/"
 
+    async def lose(self, percent: int) -> LossyRelay:
+        """Send every transport made from now on through a relay that loses media on the way down."""
+        transports = await self._worker_port()
+        self.relay = LossyRelay(transports, percent)
+        return self.relay
+
+    async def _worker_port(self) -> int:
+        await self.signalling.join("probe", "probe")
+        info = await self.signalling.handle("probe", "probe", "create_transport", {"direction": "recv"})
+        await self.signalling.close_room("probe")
+        return int(info["iceCandidates"][0]["port"])
+
     async def stop(self) -> None:
+        if self.relay is not None:
+            self.relay.close()
         for socket in list(self._sockets.values()):
             await socket.close()
         for task in self._tasks:
@@ -97,6 +113,9 @@ class PageServer:
         answer: dict[str, Any] = {"id": asked["id"]}
         try:
             answer["ok"] = await self.signalling.handle(ROOM, seat, asked["method"], asked["data"])
+            if self.relay is not None:
+                for candidate in answer["ok"].get("iceCandidates", ()):
+                    candidate["port"] = self.relay.port
         except MediaError as error:
             answer["error"] = {"code": error.code, "message": error.message}
         if not socket.closed:

@@ -176,3 +176,20 @@ async def test_a_refused_camera_is_a_typed_error_and_the_room_goes_on(
     assert code == "media.permission-denied"
     assert await page.evaluate("folkmoot.room.state") == "connected"
     assert not await page.evaluate("folkmoot.room.isPublishing('camera')")
+
+
+async def test_packets_lost_on_the_way_down_are_sent_again(browser: Browser, server: PageServer) -> None:
+    relay = await server.lose(10)
+    anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
+    await publish(anna, 640, 360)
+    await until(
+        listener,
+        """async () => {
+          const video = (await folkmoot.room.stats()).inbound.find((entry) => entry.kind === 'video');
+          return video !== undefined && video.packetsRepaired >= 10 && video.framesDecoded >= 40;
+        }""",
+        seconds=60.0,
+    )
+    assert relay.dropped > 10
+    (worker,) = await server.pool.stats()
+    assert worker["counters"]["resent"] >= 10

@@ -14,6 +14,7 @@ AUDIO_CLOCK = 48000
 MAXIMUM_COMPOUND = 1100
 SMALLEST_RTT = 0.002
 LARGEST_RTT = 5.0
+SMOOTHING = 0.25
 
 
 def report_to_publisher(leg: Leg, bitrate: int, now: float, outbox: Outbox) -> None:
@@ -40,6 +41,9 @@ def ask_again(leg: Leg, now: float, outbox: Outbox) -> None:
         if producer.spec.kind != "video" or producer.silent:
             continue
         for layer in producer.layers:
+            if layer.reception.repair_time is not None:
+                take_round_trip(leg, layer.reception.repair_time)
+                layer.reception.repair_time = None
             if layer.reception.missing and layer.ssrc >= 0:
                 due = layer.reception.due_nacks(now, max(0.05, 1.2 * leg.round_trip))
                 if due:
@@ -93,6 +97,15 @@ def note_round_trip(leg: Leg, block: rtcp.ReportBlock, wall_ntp: int) -> None:
     if not block.last_sender_report:
         return
     ticks = ((wall_ntp >> 16 & 0xFFFFFFFF) - block.last_sender_report - block.delay_since_last) & 0xFFFFFFFF
-    seconds = ticks / 65536
-    if seconds < LARGEST_RTT:
-        leg.round_trip += (max(SMALLEST_RTT, seconds) - leg.round_trip) * 0.25
+    take_round_trip(leg, ticks / 65536)
+
+
+def take_round_trip(leg: Leg, seconds: float) -> None:
+    """Let one measurement move the leg's smoothed round trip; an impossible one is ignored."""
+    if 0 <= seconds < LARGEST_RTT:
+        leg.round_trip += (clamp_round_trip(seconds) - leg.round_trip) * SMOOTHING
+
+
+def clamp_round_trip(seconds: float) -> float:
+    """Return a round trip that timers may be made from."""
+    return min(LARGEST_RTT, max(SMALLEST_RTT, seconds))

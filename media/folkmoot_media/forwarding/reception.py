@@ -14,6 +14,7 @@ HISTORY_SIZE = 512
 MAXIMUM_NACK_TRIES = 3
 MAXIMUM_MISSING = 128
 REORDER_WAIT = 0.02
+GIVE_UP_AFTER = 1.0
 
 
 class StoredPacket(NamedTuple):
@@ -53,6 +54,15 @@ class ClockReference:
     short_ntp: int
 
 
+@dataclass(slots=True)
+class Missing:
+    """A packet that did not arrive: noticed or last asked for at `since`."""
+
+    since: float
+    tries: int = 0
+    first_asked: float = 0.0
+
+
 class Reception:
     """Statistics and numbering of one received stream.
 
@@ -76,6 +86,7 @@ class Reception:
         "missing",
         "octets",
         "received",
+        "repair_time",
         "skipped_total",
     )
 
@@ -90,7 +101,8 @@ class Reception:
         self.last_position = -1
         self.last_timestamp = 0
         self.clock: ClockReference | None = None
-        self.missing: dict[int, tuple[int, float]] = {}
+        self.missing: dict[int, Missing] = {}
+        self.repair_time: float | None = None
         self.skipped_total = 0
         self._skipped: deque[int] = deque(maxlen=64)
         self._transit = 0.0
@@ -111,7 +123,9 @@ class Reception:
             self.highest = number
             self.last_timestamp = timestamp
         elif self.missing:
-            self.missing.pop(number, None)
+            repaired = self.missing.pop(number, None)
+            if repaired is not None and repaired.tries:
+                self.repair_time = now - repaired.first_asked
         self.received += 1
         self.octets += size
         self.heard = now
@@ -131,7 +145,7 @@ class Reception:
         gap = number - self.highest - 1
         if 0 < gap <= MAXIMUM_MISSING:
             for lost in range(self.highest + 1, number):
-                self.missing[lost] = (0, now)
+                self.missing[lost] = Missing(now)
             while len(self.missing) > MAXIMUM_MISSING:
                 del self.missing[next(iter(self.missing))]
 
@@ -178,15 +192,16 @@ class Reception:
     def due_nacks(self, now: float, retry_after: float) -> list[int]:
         """Return 16-bit numbers to ask for again, each at most three times and not before `retry_after` s."""
         due: list[int] = []
-        for number, (tries, since) in list(self.missing.items()):
-            if tries >= MAXIMUM_NACK_TRIES:
-                if now - since > 1.0:
+        for number, lost in list(self.missing.items()):
+            if lost.tries >= MAXIMUM_NACK_TRIES:
+                if now - lost.since > GIVE_UP_AFTER:
                     del self.missing[number]
-                continue
-            if now - since >= (retry_after if tries else REORDER_WAIT):
-                self.missing[number] = (tries + 1, now)
+            elif now - lost.since >= (retry_after if lost.tries else REORDER_WAIT):
+                lost.first_asked = lost.first_asked if lost.tries else now
+                lost.tries += 1
+                lost.since = now
                 due.append(number & 0xFFFF)
-        return sorted(due)
+        return due
 
 
 @dataclass(slots=True)

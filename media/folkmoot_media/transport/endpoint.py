@@ -76,6 +76,7 @@ class Endpoint:
         self.restricted = False
         self.created = now
         self.last_check: float | None = None
+        self.round_trip: float | None = None
         self.packet_budget = TokenBucket(PACKETS_PER_SECOND, PACKETS_PER_SECOND)
         self.counters = {"unprotect_failed": 0, "over_budget": 0, "withheld": 0}
         self._send = send
@@ -83,6 +84,7 @@ class Endpoint:
         self._pending: list[bytes] = []
         self._handshake_path: Path | None = None
         self._handshake_moved = False
+        self._flight_sent = 0.0
         self._receive: Session | None = None
         self._clock = now
 
@@ -130,7 +132,13 @@ class Endpoint:
         """Take a DTLS datagram from a checked path; return True when the handshake has just finished."""
         self._clock = now
         before = self.dtls.state
+        if self._flight_sent and before is DtlsState.CONNECTING:
+            # The time from our flight to its answer: the first, and for a publisher the best, round trip known.
+            self.round_trip = now - self._flight_sent
+            self._flight_sent = 0.0
         answers = self.dtls.receive(datagram)
+        if answers and self.round_trip is None:
+            self._flight_sent = now
         if before is not DtlsState.CONNECTED:
             self._handshake_moved |= self._handshake_path not in (None, path)
             self._handshake_path = path

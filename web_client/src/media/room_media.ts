@@ -7,7 +7,7 @@
  */
 import { Device, type types } from "mediasoup-client";
 import { capture, RoomMediaError, type Source } from "./capture.ts";
-import { ask, asProducer, field, type MediaLink, type ProducerInfo, type SlotInfo } from "./protocol.ts";
+import { type Answers, ask, asProducer, field, type MediaLink, type ProducerInfo, type SlotInfo } from "./protocol.ts";
 import { figures, type RoomFigures } from "./statistics.ts";
 
 export { RoomMediaError, type RoomMediaErrorCode, type Source } from "./capture.ts";
@@ -47,6 +47,11 @@ interface Watched {
   readonly consumer: types.Consumer;
 }
 
+const GO_ON_WITHOUT = new Set<unknown>([
+  "media.no-such-producer",
+  "media.too-many-consumers",
+  "media.cannot-consume",
+]);
 const FIRST_RETRY_MS = 300;
 const LONGEST_RETRY_MS = 3_000;
 /** Browsers drop simulcast layers of small pictures, the largest first; so a small camera gets fewer layers. */
@@ -205,6 +210,16 @@ export class RoomMedia {
     }
   }
 
+  /** Stops or goes on receiving one picture, for instance while it is not on the screen. */
+  async setWatched(owner: string, source: Source, watched: boolean): Promise<void> {
+    for (const { remote, consumer } of this.#watched.values()) {
+      if (remote.owner !== owner || remote.source !== source || consumer.paused !== watched) continue;
+      if (watched) consumer.resume();
+      else consumer.pause();
+      await this.#tell(watched ? "resume_consumer" : "pause_consumer", { consumer_id: consumer.id });
+    }
+  }
+
   /** For tests and the quality display. */
   stats(): Promise<RoomFigures> {
     return figures(this.#send, this.#receive);
@@ -355,8 +370,11 @@ export class RoomMedia {
     try {
       consumer = await this.#consume(id, id);
     } catch (error) {
-      // Closed between the announcement and our request; anything else must rebuild.
-      if (field(error, "code") === "media.no-such-producer") return;
+      // Closed meanwhile, too many at once, or a codec this browser lacks: the room goes on without this picture.
+      if (GO_ON_WITHOUT.has(field(error, "code"))) {
+        this.#asked.delete(id);
+        return;
+      }
       throw error;
     }
     if (consumer === null || generation !== this.#generation) return;
@@ -487,7 +505,7 @@ export class RoomMedia {
   }
 
   /** For requests whose failure changes nothing here: the next rebuild puts it right. */
-  async #tell(method: "close_producer" | "pause_producer" | "resume_producer" | "set_preferred_layers", data: object) {
+  async #tell(method: keyof Answers, data: object): Promise<void> {
     try {
       await ask(this.#options, method, data);
     } catch (error) {

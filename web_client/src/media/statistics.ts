@@ -6,6 +6,7 @@ export interface InboundFigures {
   readonly trackId: string;
   readonly packetsReceived: number;
   readonly packetsLost: number;
+  readonly packetsRepaired: number;
   readonly framesDecoded: number;
   readonly frameWidth: number;
   readonly keyFramesDecoded: number;
@@ -56,6 +57,7 @@ export async function figures(send: types.Transport | null, receive: types.Trans
         trackId: text(entry, "trackIdentifier"),
         packetsReceived: number(entry, "packetsReceived"),
         packetsLost: number(entry, "packetsLost"),
+        packetsRepaired: number(entry, "retransmittedPacketsReceived"),
         framesDecoded: number(entry, "framesDecoded"),
         frameWidth: number(entry, "frameWidth"),
         keyFramesDecoded: number(entry, "keyFramesDecoded"),
