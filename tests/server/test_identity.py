@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import queue
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,17 @@ async def test_an_accident_tells_no_details(house: House, caplog: pytest.LogCapt
     assert secret.encode() not in answer
     assert "RuntimeError" in caplog.text
     assert secret not in caplog.text
+
+
+async def test_a_full_writer_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_job: object) -> None:
+        raise queue.Full
+
+    person = house.stranger()
+    monkeypatch.setattr(house.context.database._jobs, "put_nowait", full)
+    assert await refusal(person, "/api/sign-in/begin") == (503, "server.busy")
+    monkeypatch.undo()
+    assert (await refusal(person, "/api/sign-in/begin"))[0] == 200
 
 
 async def test_nonces_are_bound_to_session_and_purpose(house: House) -> None:

@@ -27,10 +27,6 @@ class Purpose(StrEnum):
     ACTION = "action"
 
 
-ASKABLE: Final = (Purpose.ROLL, Purpose.CHECK_IN, Purpose.TRUSTEE, Purpose.COSIGN, Purpose.ACTION)
-"""Purposes for which a signed-in member may ask a nonce."""
-
-
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
     """A live session; `session_hash` is the SHA-256 of its token, times are seconds UTC."""

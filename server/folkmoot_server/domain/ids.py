@@ -13,7 +13,6 @@ from folkmoot_server.domain.errors import BadInput
 
 Rng = Callable[[int], bytes]
 
-ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CODE_DIGITS: Final = 9
 _CODE: Final = re.compile(r"[0-9]{11}")
 

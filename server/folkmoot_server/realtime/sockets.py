@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import queue
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -360,6 +361,8 @@ class Realtime:
             return _error(error.code, error.message)
         except StoreClosedError:
             return _error("server.stopping", "The server is stopping; try again soon.")
+        except queue.Full:
+            return _error("server.busy", "The server is busy; try again in a moment.")
         except Exception as error:  # the edge: a bug must not end the connection, nor tell its details
             log.error("realtime.accident kind=%s", type(error).__name__)
             return _error("server.accident", "Something went wrong here.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import secrets
 import traceback
 from collections.abc import Awaitable, Callable
@@ -92,6 +93,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = answer(error.status, f"http.{reason}", f"{error.reason}.")
     except StoreClosedError:
         response = answer(503, "server.stopping", "The server is stopping; try again soon.")
+    except queue.Full:
+        response = answer(503, "server.busy", "The server is busy; try again in a moment.")
     except Exception as error:  # the edge: a bug must not end the connection, nor tell its details
         number = secrets.token_hex(6)
         # The error's own text may hold values from the request, so only its kind and place are written.
