@@ -188,9 +188,11 @@ function Choose({ vote, where, step, choices, error }: BoothState) {
         <Button main submit testid="booth-review">
           {t("choose.button")}
         </Button>
-        <Button testid="booth-back" onClick={() => leave(where)}>
-          {t("back")}
-        </Button>
+        {!inFrame() && (
+          <Button testid="booth-back" onClick={() => leave(where)}>
+            {t("back")}
+          </Button>
+        )}
       </div>
     </form>
   );

@@ -1,4 +1,7 @@
 /** The meeting's page: where it stands, what it asks of me, agenda and results. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
 import { clock, dayAndTime, t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
@@ -32,6 +35,7 @@ export function MeetingPage({ id }: { id: string }) {
 
 /** The one main action of this page. */
 function Entry({ meeting }: { meeting: Meeting }) {
+  const onRoll = useOnRoll(meeting);
   const base = `/meetings/${meeting.id}`;
   if (meeting.me.removed) return <Note kind="warn">{t("meeting.removed")}</Note>;
   if (meeting.state === "closed") return <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>;
@@ -44,8 +48,8 @@ function Entry({ meeting }: { meeting: Meeting }) {
       </div>
     );
   }
-  const votes = meeting.me.roles.includes("member");
-  if ((meeting.state === "checking-in" || meeting.state === "opened") && votes) {
+  if (!onRoll) return <Note testid="not-on-roll">{t("meeting.not-on-roll")}</Note>;
+  if (meeting.state === "checking-in" || meeting.state === "opened") {
     return (
       <div class="actions">
         <LinkButton kind="main" href={`${base}/check-in`} testid="go-check-in">
@@ -54,7 +58,20 @@ function Entry({ meeting }: { meeting: Meeting }) {
       </div>
     );
   }
-  return votes ? <Note>{t("meeting.wait")}</Note> : null;
+  return <Note>{t("meeting.wait")}</Note>;
+}
+
+/** Whether the frozen roll lists me; members are told so before it is frozen. */
+function useOnRoll(meeting: Meeting): boolean {
+  const listed = useSignal(true);
+  useEffect(() => {
+    if (!meeting.roll.frozen) return;
+    api.roll(meeting.id).then(
+      (roll) => (listed.value = roll.mine !== null),
+      () => undefined, // then the check-in itself says so
+    );
+  }, [meeting.roll.frozen]);
+  return listed.value;
 }
 
 function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {

@@ -4,7 +4,7 @@
  * A frame and not a page of its own, because leaving the room's page would end its sound, and a new tab is easily lost
  * on a phone. The frame keeps its own document, its own strict content policy and its own small code; it has no media
  * code and shares nothing with the room but this device's keystore. The microphone button stays in reach above it.
- * docs/adr tells the whole reasoning. The booth also works alone at its address, with a link back.
+ * The booth also works alone at its address, with a link back.
  */
 import { useEffect, useRef } from "preact/hooks";
 import { t } from "../../i18n/index.ts";

@@ -128,7 +128,6 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard */}
       <section class="room-panel stack" aria-label={t("panel.content")} tabIndex={0}>
         {over && <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>}
-        <CosignTasks live={live} meeting={meeting} />
         {!working && <CosignerKeyTask live={live} meeting={meeting} />}
         {panel === "agenda" && <AgendaPanel live={live} meeting={meeting} onPractice={() => (booth.value = "practice")} />}
         {panel === "people" && <People meeting={meeting} />}
@@ -137,6 +136,9 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
         {panel === "teller" && <TellerPanel live={live} meeting={meeting} />}
         {working && <CosignerKeyTask live={live} meeting={meeting} />}
       </section>
+      <div class="room-duty" aria-live="polite">
+        <CosignTasks live={live} meeting={meeting} />
+      </div>
       <VoteDrawer meeting={meeting} onOpen={(election) => (booth.value = `${meeting.id}/${election}`)} />
       {!over && <Bar live={live} meeting={meeting} media={media} />}
       {booth.value && (
