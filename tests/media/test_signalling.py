@@ -214,3 +214,12 @@ async def test_a_room_joined_while_no_worker_runs_opens_by_itself(hall: Hall) ->
             await asyncio.sleep(0.01)
     await hall.signalling.join("second", "bela")
     assert (await hall.ask("bela", "capabilities", room="second"))["owner"] == "bela"
+
+
+async def test_a_seat_that_asks_without_end_is_stopped_and_others_are_not(hall: Hall) -> None:
+    for owner in ("anna", "mallory"):
+        await hall.signalling.join("hall", owner)
+    for _ in range(400):
+        await hall.ask("mallory", "list")
+    assert await hall.refuse("mallory", "list") == "media.too-many-requests"
+    await hall.ask("anna", "list")

@@ -371,3 +371,31 @@ def test_the_cheap_look_at_the_user_name_agrees_with_the_parser(network: Network
     client = network.open("r", "anna", "send", 1)
     assert stun_lite.local_fragment(client.active.binding_request()) == client.active._remote[0]
     assert stun_lite.local_fragment(b"\0\1\0\0!\x12\xa4B" + bytes(12)) is None
+
+
+def test_checks_are_limited_per_transport_and_a_known_path_keeps_its_consent(network: Network) -> None:
+    client = network.join("r", "anna", "send", 1)
+    request = client.active.binding_request()
+    wrong = Client(network, client.id, "thief", STRANGER)
+    wrong.active.set_remote(client.active._remote[0], "guess" * 6)
+    for port in range(2000):
+        source = (f"10.7.{port >> 8}.{port & 255}", 1)
+        network.rooms.mux.datagram(wrong.active.binding_request(), source, network.now)
+    # The transport's own first check was the hundredth.
+    assert network.rooms.mux.counters["stun_refused"] == 99
+    answered = len(network.sent)
+    network.rooms.mux.datagram(request, client.address, network.now)
+    assert len(network.sent) == answered + 1
+    for _ in range(500):
+        network.rooms.mux.datagram(request, client.address, network.now)
+    assert len(network.sent) <= answered + 100
+
+
+def test_control_packets_have_a_budget_of_their_own(network: Network) -> None:
+    anna, cleo, _ = camera_room(network)
+    for _ in range(1000):
+        anna.active.send_rtcp(rtcp.build_receiver_report(1, ()))
+    network.run()
+    assert endpoint_of(network, anna).counters["over_budget"] >= 700
+    send_frames(network, anna, 1, first=4)
+    assert len(cleo.rtp) == 1

@@ -26,6 +26,8 @@ PROBING_RATE = 1000.0
 MAXIMUM_CHALLENGES = 16
 CHALLENGE_MASK = 0x3FF
 PACKETS_PER_SECOND = 6000
+CONTROL_PER_SECOND = 200
+CHECKS_PER_SECOND = 50
 SENDER_REPORT_TYPE = 200
 _LONG = Struct("!L")
 
@@ -78,6 +80,11 @@ class Endpoint:
         self.last_check: float | None = None
         self.round_trip: float | None = None
         self.packet_budget = TokenBucket(PACKETS_PER_SECOND, PACKETS_PER_SECOND)
+        self.control_budget = TokenBucket(CONTROL_PER_SECOND, CONTROL_PER_SECOND)
+        # Checks from new addresses have a bucket of their own: whoever knows only the username fragment must not
+        # be able to use up the consent checks of the path in use.
+        self.known_checks = TokenBucket(CHECKS_PER_SECOND, 2 * CHECKS_PER_SECOND)
+        self.new_checks = TokenBucket(CHECKS_PER_SECOND, 2 * CHECKS_PER_SECOND)
         self.counters = {"unprotect_failed": 0, "over_budget": 0, "withheld": 0}
         self._send = send
         self._rng = rng
@@ -191,7 +198,7 @@ class Endpoint:
         session = self._receive
         if session is None:
             return None
-        if not self.packet_budget.take(1.0, now):
+        if not (self.control_budget if control else self.packet_budget).take(1.0, now):
             self.counters["over_budget"] += 1
             return None
         try:

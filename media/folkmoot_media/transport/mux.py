@@ -17,7 +17,6 @@ from folkmoot_media.transport.endpoint import Address, Credentials, Endpoint, Pa
 from folkmoot_media.transport.limits import SourceLimiter
 
 CONSENT_TIMEOUT = 30.0
-CONNECT_TIMEOUT = 30.0
 UNUSED_TIMEOUT = 600.0
 ADDRESS_STALE_AFTER = 10.0
 FAILURES_PER_SECOND = 50.0
@@ -134,6 +133,8 @@ class Mux:
             return
         endpoint, path = held
         path.received += len(data)
+        if not endpoint.packet_budget.take(1.0, now):
+            return
         finished = endpoint.receive_dtls(data, path, now)
         endpoint.flush_pending(path)
         if finished:
@@ -156,6 +157,10 @@ class Mux:
         endpoint = self._by_fragment.get(fragment) if fragment is not None else None
         check = None
         if endpoint is not None:
+            budget = endpoint.known_checks if source in endpoint.paths else endpoint.new_checks
+            if not budget.take(1.0, now):
+                self.counters["stun_limited"] += 1
+                return
             password = next(own.password for own in endpoint.credentials if own.fragment == fragment)
             check = stun_lite.check_request(data, password, (host, port))
         if endpoint is None or check is None:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from folkmoot_media.errors import MediaError
 from folkmoot_media.methods import DtlsParameters, Id
 from folkmoot_media.rtp_parameters import Kind, RtpCapabilities, RtpParameters, Source, Strict
+from folkmoot_media.transport.limits import TokenBucket
 from folkmoot_server.sfu_client import MediaPool
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,9 @@ Notify = Callable[[str, str | None, str, dict[str, Any]], None]
 RESET_RETRY = 0.5
 RESET_TRIES = 40
 MAXIMUM_TRANSPORTS = 6
+# A page that joins asks two questions per picture it will show, all at once.
+REQUESTS_PER_SECOND = 50.0
+REQUEST_BURST = 400.0
 
 
 class Empty(Strict):
@@ -124,6 +128,7 @@ class Room:
     transports: dict[str, tuple[str, str]] = field(default_factory=dict)
     producers: dict[str, ProducerEntry] = field(default_factory=dict)
     consumers: dict[str, ConsumerEntry] = field(default_factory=dict)
+    budgets: dict[str, TokenBucket] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -197,6 +202,7 @@ class MediaSignalling:
             return
         async with room.lock:
             room.members.discard(owner)
+            room.budgets.pop(owner, None)
             if room.router_id is not None:
                 await self._clear_owner(room, owner)
             if not room.members:
@@ -373,12 +379,15 @@ class MediaSignalling:
         """Carry out one request of a seat; a refused request changes nothing.
 
         Raises:
-            MediaError: media.unknown-method, media.bad-request, media.not-in-room, media.not-yours,
-                media.room-resetting, or the worker's own.
+            MediaError: media.not-in-room, media.too-many-requests, media.unknown-method, media.bad-request,
+                media.not-yours, media.room-resetting, or the worker's own.
         """
         room = self._rooms.get(room_id)
         if room is None or owner not in room.members:
             raise MediaError("media.not-in-room", "This seat is not in the room.")
+        budget = room.budgets.setdefault(owner, TokenBucket(REQUESTS_PER_SECOND, REQUEST_BURST))
+        if not budget.take(1.0, asyncio.get_running_loop().time()):
+            raise MediaError("media.too-many-requests", "This seat asks for too much at once.")
         entry = self._methods.get(method)
         if entry is None:
             raise MediaError("media.unknown-method", "There is no such media method.")
