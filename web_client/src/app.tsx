@@ -180,7 +180,7 @@ export function App() {
   const inRoom = route.value.name === "room" && Boolean(session.value);
   const described = info.value;
   return (
-    <div class="app" data-testid="app" data-screen={route.value.name}>
+    <div class={inRoom ? "app app-room" : "app"} data-testid="app" data-screen={route.value.name}>
       <a class="skip-link" href="#main" data-testid="skip-link">
         {t("skip")}
       </a>

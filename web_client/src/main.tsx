@@ -3,6 +3,7 @@ import "./ui/base.css";
 import "./ui/shell.css";
 import { render } from "preact";
 import { App } from "./app.tsx";
+import { api } from "./api/fetch.ts";
 import { preferredLanguage } from "./i18n/core.ts";
 import { useLanguage } from "./i18n/index.ts";
 import { startRouter } from "./router.ts";
@@ -13,7 +14,7 @@ import { allowOwnWorkersOnly } from "./ui/trusted.ts";
 
 allowOwnWorkersOnly();
 startSettings();
-startLink();
+startLink(api.info);
 startRouter();
 const known = loadSession();
 await useLanguage(preferredLanguage());

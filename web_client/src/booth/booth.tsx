@@ -43,7 +43,7 @@ export function Booth() {
   const load = async (): Promise<void> => {
     error.value = null;
     try {
-      if (where === null) throw new VotingError("voting.manifest", t("bad-address"));
+      if (where === null) throw Object.assign(new Error("The address names no vote."), { code: "booth.address" });
       const worker = new BoothWorker();
       vote.value =
         where === PRACTICE

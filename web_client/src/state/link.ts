@@ -19,9 +19,19 @@ export function fresh(): void {
   asOf.value = nowSeconds();
 }
 
-export function startLink(): void {
+const PROBE_MS = 5_000;
+
+/** Watches the network; while the server is out of reach, `probe` asks for it again and again. */
+export function startLink(probe: () => Promise<unknown>): void {
+  const ask = (): void => void probe().catch(() => undefined);
   online.value = navigator.onLine;
-  addEventListener("online", () => (online.value = true));
+  addEventListener("online", () => {
+    online.value = true;
+    ask();
+  });
+  setInterval(() => {
+    if (!reached.peek()) ask();
+  }, PROBE_MS);
   addEventListener("offline", () => (online.value = false));
   onReach((ok) => {
     reached.value = ok;

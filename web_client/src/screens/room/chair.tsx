@@ -30,9 +30,13 @@ export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meet
         .map((election) => (
           <RunningVote key={election.election} election={election} />
         ))}
-      <Floor {...tools} />
-      <Drafts {...tools} />
-      <Participants {...tools} />
+      {meeting.state !== "closed" && (
+        <>
+          <Floor {...tools} />
+          <Drafts {...tools} />
+          <Participants {...tools} />
+        </>
+      )}
       <Log live={live} meeting={meeting} />
     </>
   );

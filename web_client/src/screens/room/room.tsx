@@ -110,12 +110,14 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
   // Beside their own console, chair and tellers find the smaller task below it.
   const working = panel === "chair" || panel === "teller";
   return (
-    <div class={`room room-on-${panel}`} data-testid="room" data-state={meeting.state} data-media={mediaWord(media)}>
+    <div class={`room room-on-${panel} ${over ? "room-over" : ""}`} data-testid="room" data-state={meeting.state} data-media={mediaWord(media)}>
       <Top meeting={meeting} media={media} />
-      <div class="room-stage">
-        <Stage meeting={meeting} media={media} />
-        <SoundNotice media={media} />
-      </div>
+      {!over && (
+        <div class="room-stage">
+          <Stage meeting={meeting} media={media} />
+          <SoundNotice media={media} />
+        </div>
+      )}
       <nav class="room-tabs" aria-label={t("panel.nav")}>
         {panels(meeting)
           .filter((info) => info.shown)
@@ -188,7 +190,7 @@ function Top({ meeting, media }: { meeting: Meeting; media: RoomControl | null }
       </a>
       <div class="room-title">
         <Title>{item ? t("room.item", { n: at + 1, of: meeting.agenda.length, title: item.title }) : meeting.title}</Title>
-        <p class="room-facts">
+        <p class="room-facts" hidden={meeting.state === "closed"}>
           <span data-testid="quorum" data-met={String(quorum.met)} data-present={quorum.present} data-needed={quorum.needed} class={quorum.met ? "fact-good" : "fact-warn"}>
             {quorum.met ? "✓" : "!"} {t(quorum.met ? "quorum.met" : "quorum.missing", { present: quorum.present, needed: quorum.needed })}
           </span>
@@ -241,7 +243,7 @@ function AgendaPanel({ live, meeting, onPractice }: { live: LiveMeeting; meeting
   return (
     <>
       <Agenda meeting={meeting} />
-      {meeting.elections.some((election) => election.state === "draft") && <Practice onPractice={onPractice} />}
+      {meeting.state !== "closed" && meeting.elections.some((election) => election.state === "draft") && <Practice onPractice={onPractice} />}
       {meeting.state !== "closed" && (
         <div class="stack-tight">
           <p class="muted small">{t("room.leave-hint")}</p>

@@ -34,7 +34,8 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
   const speaker = mainSpeaker(meeting, media?.speakers.value ?? []);
   const screen = tracks.find((remote) => remote.source === "screen");
   const cameras = tracks.filter((remote) => remote.source === "camera");
-  const large = screen ?? cameras.find((remote) => remote.owner === speaker) ?? null;
+  const alone = speaker === meeting.me.member || speaker === "";
+  const large = screen ?? cameras.find((remote) => remote.owner === speaker) ?? (alone ? cameras[0] : null) ?? null;
   const owner = large?.owner ?? speaker;
   const own = media?.ownPicture.value ?? null;
   const thumbs = cameras.filter((remote) => remote !== large).slice(0, wide.value ? THUMBS_WIDE : THUMBS_NARROW);

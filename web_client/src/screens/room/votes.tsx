@@ -28,7 +28,7 @@ export function Votes({ meeting, onPractice }: { meeting: Meeting; onPractice: (
           <ResultCard election={election} meeting={meeting.id} />
         </div>
       ))}
-      <Practice onPractice={onPractice} />
+      {meeting.state !== "closed" && <Practice onPractice={onPractice} />}
     </>
   );
 }
