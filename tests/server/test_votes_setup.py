@@ -121,6 +121,22 @@ async def test_a_check_in_binds_member_meeting_credential_site_checkpoint_and_no
     assert await refused(hall, hall.secretary, path, taken) == (409, "check-in.credential-known")
 
 
+async def test_a_member_who_left_checks_in_again_with_the_credential_of_the_same_device(hall: Hall) -> None:
+    await support.convene(hall)
+    await votes.freeze_roll(hall.secretary, hall.meeting)
+    await hall.chair.post(hall.path("/commands"), {"command": "begin-check-in"})
+    path = hall.path("/check-in/finish")
+    first, second = await check_in_body(hall, hall.chair), await check_in_body(hall, hall.chair)
+    for body in (first, second):
+        await hall.chair.post(path, body)
+    assert (await hall.chair.get(hall.path()))["me"]["credential"] == second["credential"]
+    await hall.chair.post(hall.path("/commands"), {"command": "leave"})
+    again = await check_in_body(hall, hall.chair, credential=unb64u(first["credential"]))
+    await hall.chair.post(path, again)
+    me = (await hall.chair.get(hall.path()))["me"]
+    assert (me["checked_in"], me["credential"]) == (True, first["credential"])
+
+
 async def test_a_check_in_needs_a_checkpoint_of_this_ledger_that_is_not_too_old(hall: Hall) -> None:
     await support.convene(hall)
     await votes.freeze_roll(hall.secretary, hall.meeting)

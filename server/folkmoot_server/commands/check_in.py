@@ -46,13 +46,13 @@ def finish_check_in(
     """Accept a check-in, open the attendance interval and return the number of its event.
 
     `request` has the fields of wire.md. The statement goes into the annex; a later check-in of the same
-    member replaces the credential for elections opened afterwards.
+    member replaces the credential for elections opened afterwards, also when it is one of theirs from before.
 
     Raises:
         Forbidden: the member is not on the roll.
         WrongState: check-in has not begun or the meeting is over.
         Refused: nonce, site, checkpoint, passkey or assertion does not fit.
-        Conflict: the credential was used for another check-in.
+        Conflict: another member has checked in with the credential.
     """
     entry = _own_entry(tx, meeting, session)
     if request["site"] != SITE:
@@ -67,8 +67,13 @@ def finish_check_in(
             meeting, roll.hash, SITE, unb64u(request["credential"]), request["checkpoint"], nonce
         )
         verify_assertion(roll.rp, challenge, key, request["assertion"])
-    if rolls.credential_owner(tx, meeting, request["credential"]) is not None:
-        raise Conflict("check-in.credential-known", "This credential has checked in before; make a new one.")
+    owner = rolls.credential_owner(tx, meeting, request["credential"])
+    if owner == session.member_id:
+        # Back on the same device after leaving: the annex keeps the first statement, one per credential.
+        rolls.renew_check_in(tx, meeting, request["credential"])
+        return arrive(tx, meeting, session.member_id, SITE, now)
+    if owner is not None:
+        raise Conflict("check-in.credential-known", "Another member has checked in with this credential.")
     fields = ("credential", "site", "checkpoint", "nonce", "passkey", "assertion")
     statement = {"member": session.member_id, "at": now, **{name: request[name] for name in fields}}
     rolls.add_check_in(tx, meeting, session.member_id, request["credential"], statement)

@@ -112,6 +112,15 @@ def add_check_in(tx: Connection, meeting: str, member: str, credential: str, sta
     )
 
 
+def renew_check_in(tx: Connection, meeting: str, credential: str) -> None:
+    """Make a stored check-in the newest of its member; its statement stays as it was."""
+    table = schema.annex_check_in
+    here = (table.c.meeting == meeting, table.c.credential == credential)
+    member, statement = tx.execute(select(table.c.member, table.c.statement).where(*here)).one()
+    tx.execute(table.delete().where(*here))
+    tx.execute(table.insert().values(meeting=meeting, member=member, credential=credential, statement=statement))
+
+
 def check_ins(tx: Connection, meeting: str) -> list[CheckIn]:
     """Every check-in of a meeting, oldest first."""
     table = schema.annex_check_in
