@@ -6,7 +6,7 @@ import type { Meeting, RollEntry } from "../api/types.ts";
 import { codeOf, t } from "../i18n/index.ts";
 import { navigate } from "../router.ts";
 import { checkIn } from "../state/check_in.ts";
-import { mediaChoice } from "../state/drafts.ts";
+import { keepMediaChoice, mediaChoice } from "../state/drafts.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, Card, Check, ConfirmButton, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
@@ -111,6 +111,7 @@ async function devices(): Promise<{ microphone: boolean; camera: boolean }> {
 }
 
 function MediaChoice({ has }: { has: { microphone: boolean; camera: boolean } }) {
+  useEffect(keepMediaChoice, []);
   const choice = mediaChoice.value;
   return (
     <fieldset class="card">

@@ -1,11 +1,12 @@
 /** The meeting's page: where it stands, what it asks of me, agenda and results. */
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
 import { clock, dayAndTime, t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { isOver } from "../state/meeting.ts";
+import { announce } from "../ui/announce.ts";
 import { Card, LinkButton, Note, Title } from "../ui/parts.tsx";
 import { CosignerTasks } from "./cosigning.tsx";
 import { ResultCard } from "./result.tsx";
@@ -16,6 +17,7 @@ export function MeetingPage({ id }: { id: string }) {
     <WithMeeting id={id}>
       {(live, meeting) => (
         <div class="stack" data-testid="meeting" data-state={meeting.state}>
+          <StateAnnouncement meeting={meeting} />
           <Title>{meeting.title}</Title>
           <div class="row">
             <span class={meeting.state === "opened" || meeting.state === "checking-in" ? "badge badge-live" : "badge"} data-testid="meeting-state">
@@ -31,6 +33,16 @@ export function MeetingPage({ id }: { id: string }) {
       )}
     </WithMeeting>
   );
+}
+
+/** Says aloud when the meeting moves on while this page is open. */
+function StateAnnouncement({ meeting }: { meeting: Meeting }) {
+  const known = useRef(meeting.state);
+  useEffect(() => {
+    if (known.current !== meeting.state) announce(t(`meeting.state.${meeting.state}`));
+    known.current = meeting.state;
+  }, [meeting.state]);
+  return null;
 }
 
 /** The one main action of this page. */

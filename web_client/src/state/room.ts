@@ -1,7 +1,7 @@
 /** The room's media as signals: what I send, whom I see and hear, how good the link is. */
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import type { RemoteTrack, RoomFigures, RoomMedia, RoomMediaState, Source } from "../media/room_media.ts";
-import type { MediaChoice } from "./drafts.ts";
+import { keepMediaChoice, type MediaChoice, mediaChoice } from "./drafts.ts";
 import type { LiveMeeting } from "./live.ts";
 import { live as linkState } from "./link.ts";
 
@@ -51,6 +51,7 @@ export class RoomControl {
   #figures: RoomFigures | null = null;
   #poor = 0;
   #unsubscribe: (() => void) | null = null;
+  #forget: () => void = () => undefined;
 
   constructor(live: LiveMeeting) {
     this.#live = live;
@@ -79,13 +80,29 @@ export class RoomControl {
       await media.join();
       if (choice.microphone) await this.send("microphone");
       if (choice.camera) await this.send("camera");
+      this.#follow();
     } catch (error) {
       this.failed.value = error;
     }
   }
 
+  /** From here on a reload finds the switches as they were. */
+  #follow(): void {
+    if (this.#closed) return;
+    const stop = [
+      effect(() => {
+        mediaChoice.value = { microphone: this.microphone.value !== "off", camera: this.camera.value !== "off" };
+      }),
+      keepMediaChoice(),
+    ];
+    this.#forget = () => {
+      for (const each of stop) each();
+    };
+  }
+
   leave(): void {
     this.#closed = true;
+    this.#forget();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#unsubscribe?.();
     this.#media?.leave();

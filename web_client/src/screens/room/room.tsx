@@ -5,7 +5,7 @@ import { api } from "../../api/fetch.ts";
 import type { Meeting } from "../../api/types.ts";
 import { clock, t, tn, type Key } from "../../i18n/index.ts";
 import { navigate } from "../../router.ts";
-import { mediaChoice } from "../../state/drafts.ts";
+import { enteringChoice } from "../../state/drafts.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { isOver } from "../../state/meeting.ts";
 import { RoomControl } from "../../state/room.ts";
@@ -101,7 +101,7 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
     if (over) return;
     const room = new RoomControl(live);
     control.value = room;
-    void room.join(mediaChoice.peek()).then(startSound);
+    void room.join(enteringChoice()).then(startSound);
     return () => room.leave();
   }, [over]);
   useVoteAnnouncement(meeting);
