@@ -8,7 +8,7 @@ import type { LiveMeeting } from "../../state/live.ts";
 import { isOver, queue } from "../../state/meeting.ts";
 import { type Next, nextStep, whyNotOpen } from "../../state/next.ts";
 import { signAction } from "../../state/sign.ts";
-import { useAction, type Action } from "../../ui/action.ts";
+import { type Action, useAction, useQueue } from "../../ui/action.ts";
 import { Button, Card, Confirm, ConfirmButton, Note, Problem, Progress } from "../../ui/parts.tsx";
 import { neededText, optionText, outcomeText } from "../words.ts";
 import { PersonLine } from "./people.tsx";
@@ -20,11 +20,13 @@ interface Console {
 }
 
 export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
-  const acting = useAction();
-  const tools: Console = { live, meeting, acting };
+  const steps = useAction();
+  const acts = useQueue();
+  const tools: Console = { live, meeting, acting: acts };
   return (
     <>
-      <NextCard {...tools} />
+      <NextCard live={live} meeting={meeting} acting={steps} />
+      <Problem error={acts.error.value} />
       {meeting.elections
         .filter((election) => election.state !== "draft" && !isOver(election))
         .map((election) => (
@@ -33,7 +35,7 @@ export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meet
       {meeting.state !== "closed" && (
         <>
           <Floor {...tools} />
-          <Drafts {...tools} />
+          <Drafts live={live} meeting={meeting} acting={steps} />
           <Participants {...tools} />
         </>
       )}
@@ -189,7 +191,7 @@ function Floor({ live, meeting, acting }: Console) {
         <legend class="visually-hidden">{t("floor.mode")}</legend>
         <div class="row">
           {(["open", "chaired"] as const).map((mode) => (
-            <Button key={mode} testid={`floor-mode-${mode}`} pressed={meeting.floor.mode === mode} busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "set-floor-mode", mode }))}>
+            <Button key={mode} testid={`floor-mode-${mode}`} pressed={meeting.floor.mode === mode} onClick={() => void acting.run(() => command(live, { command: "set-floor-mode", mode }))}>
               {t(`floor.mode.${mode}`)}
             </Button>
           ))}
@@ -199,7 +201,7 @@ function Floor({ live, meeting, acting }: Console) {
       {floor.map((person) => (
         <div key={person.member} class="row-between">
           <span>▶ {t("floor.has", { name: person.name })}</span>
-          <Button testid={`withdraw-${person.member}`} busy={acting.busy.value} onClick={() => takeBack(person.member)}>
+          <Button testid={`withdraw-${person.member}`} onClick={() => takeBack(person.member)}>
             {t("floor.thank")}
           </Button>
         </div>
@@ -213,7 +215,7 @@ function Floor({ live, meeting, acting }: Console) {
               <span>
                 {index + 1}. {person.name} <span class="muted small">{t("queue.since", { time: clock(person.hand ?? 0) })}</span>
               </span>
-              <Button testid={`grant-${person.member}`} busy={acting.busy.value} onClick={() => give(person.member)}>
+              <Button testid={`grant-${person.member}`} onClick={() => give(person.member)}>
                 {t("floor.give")}
               </Button>
             </li>
@@ -275,7 +277,7 @@ function Participants({ live, meeting, acting }: Console) {
     });
   return (
     <Card title={tn("people.present", meeting.present.length)}>
-      <Button testid="mute-all" busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "mute-all" }))}>
+      <Button testid="mute-all" onClick={() => void acting.run(() => command(live, { command: "mute-all" }))}>
         {t("chair.mute-all")}
       </Button>
       <ul class="list">
@@ -284,18 +286,18 @@ function Participants({ live, meeting, acting }: Console) {
             <PersonLine person={person} you={false} />
             <div class="row">
               {!person.floor && (
-                <Button testid={person.hand === null ? `grant-${person.member}` : `grant-again-${person.member}`} busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "grant-floor", member: person.member }))}>
+                <Button testid={person.hand === null ? `grant-${person.member}` : `grant-again-${person.member}`} onClick={() => void acting.run(() => command(live, { command: "grant-floor", member: person.member }))}>
                   {t("floor.give")}
                 </Button>
               )}
-              <Button testid={`mute-${person.member}`} disabled={person.muted} busy={acting.busy.value} onClick={() => void acting.run(() => command(live, { command: "mute", member: person.member }))}>
+              <Button testid={`mute-${person.member}`} disabled={person.muted} onClick={() => void acting.run(() => command(live, { command: "mute", member: person.member }))}>
                 {t("chair.mute")}
               </Button>
               <ConfirmButton
                 testid={`remove-${person.member}`}
                 kind="danger"
                 danger
-                busy={acting.busy.value}
+               
                 title={t("chair.remove.title", { name: person.name })}
                 text={t("chair.remove.text")}
                 yes={t("chair.remove.yes")}
@@ -314,7 +316,7 @@ function Participants({ live, meeting, acting }: Console) {
             <Button
               key={member}
               testid={`readmit-${member}`}
-              busy={acting.busy.value}
+             
               onClick={() =>
                 void acting.run(async () => {
                   await command(live, { command: "readmit", member });
