@@ -5,6 +5,7 @@ import { language, t, useLanguage } from "./i18n/index.ts";
 import { type RouteName, navigate, route } from "./router.ts";
 import { Home } from "./screens/home.tsx";
 import { SignIn } from "./screens/sign_in.tsx";
+import { forget } from "./state/cache.ts";
 import { hasRole, info, session, signOut } from "./state/session.ts";
 import { canStep, stepTextSize } from "./state/settings.ts";
 import { useAction } from "./ui/action.ts";
@@ -49,6 +50,8 @@ class Boundary extends Component<{ children: ComponentChildren }, CrashState> {
   override state: CrashState = { error: null };
 
   override componentDidCatch(error: unknown): void {
+    // What was kept from an earlier version of this page may be what it cannot read.
+    forget();
     this.setState({ error });
   }
 

@@ -14,7 +14,10 @@ export interface LiveHandlers {
   onCounter(election: string, cast: number): void;
   onMedia(event: string, data: unknown): void;
   onState(state: LinkState): void;
-  onGoodbye(code: string, message: string): void;
+  /** The server ended the connection on purpose; it may be asked for again unless the code says otherwise. */
+  onGoodbye(code: string): void;
+  /** The server does not know the number of our last event: its data is not what we hold. */
+  onUnknownNumber(): void;
 }
 
 const LEASE_MS = 10_000;
@@ -118,7 +121,7 @@ export class LiveSocket {
   }
 
   #listen(socket: Socket): void {
-    const { onEvent, onCounter, onMedia, onState, onGoodbye } = this.#handlers;
+    const { onEvent, onCounter, onMedia, onState, onGoodbye, onUnknownNumber } = this.#handlers;
     this.#socket = socket;
     socket.on("connect", () => {
       this.#wait = FIRST_WAIT_MS;
@@ -133,11 +136,16 @@ export class LiveSocket {
       onState("lost");
       this.#again();
     };
-    socket.on("connect_error", lost);
+    socket.on("connect_error", (error: Error & { data?: { code?: string } }) => {
+      const code = error.data?.code ?? "";
+      if (code === "socket.unknown-number") onUnknownNumber();
+      lost();
+      if (code === "meeting.removed") onGoodbye(code);
+    });
     socket.on("disconnect", lost);
     socket.on("event", (event: MeetingEvent) => onEvent(event));
     socket.on("counter", (body: { election: string; cast: number }) => onCounter(body.election, body.cast));
     socket.on("media", (body: { event: string; data: unknown }) => onMedia(body.event, body.data));
-    socket.on("goodbye", (body: { code: string; message: string }) => onGoodbye(body.code, body.message));
+    socket.on("goodbye", (body: { code: string }) => onGoodbye(body.code));
   }
 }

@@ -9,6 +9,9 @@ import { apply, count } from "./meeting.ts";
 
 const REFETCH_DELAY_MS = 120;
 const LOG_LENGTH = 200;
+const OUTSIDE_MS = 5_000;
+/** Farewells after which asking again is of no use. */
+const ENDED: ReadonlySet<string> = new Set(["session.ended", "role.ended", "socket.too-many", "meeting.closed"]);
 
 type EventListener = (event: MeetingEvent) => void;
 type MediaListener = (event: string, data: unknown) => void;
@@ -19,13 +22,14 @@ export class LiveMeeting {
   readonly meeting = signal<Meeting | null>(null);
   readonly log = signal<MeetingEvent[]>([]);
   readonly error = signal<unknown>(null);
-  /** Set when the server ended the connection on purpose. */
-  readonly goodbye = signal<string>("");
   readonly socket: LiveSocket;
   readonly #events = new Set<EventListener>();
   readonly #media = new Set<MediaListener>();
   readonly #hurry = (): void => this.socket.hurry();
   #refetch: ReturnType<typeof setTimeout> | null = null;
+  #outside: ReturnType<typeof setInterval> | null = null;
+  /** What we hold comes from other data than the server's; its snapshot counts whatever its number. */
+  #foreign = false;
   #closed = false;
   #loading: Promise<void> | null = null;
   #again = false;
@@ -49,8 +53,16 @@ export class LiveMeeting {
         if (state === "connected") this.reload();
       },
       onGoodbye: (code) => {
-        this.goodbye.value = code;
-        if (/session|removed|closed/.test(code)) this.socket.close();
+        if (code === "meeting.removed") this.#wait();
+        else if (ENDED.has(code)) {
+          this.socket.close();
+          live.value = "refused";
+        }
+        this.reload();
+      },
+      onUnknownNumber: () => {
+        this.#foreign = true;
+        this.reload();
       },
     });
   }
@@ -70,6 +82,7 @@ export class LiveMeeting {
     removeEventListener("online", this.#hurry);
     document.removeEventListener("visibilitychange", this.#hurry);
     if (this.#refetch !== null) clearTimeout(this.#refetch);
+    this.#stopWaiting();
     this.socket.close();
     live.value = "connected";
   }
@@ -82,6 +95,23 @@ export class LiveMeeting {
   onMedia(listener: MediaListener): () => void {
     this.#media.add(listener);
     return () => this.#media.delete(listener);
+  }
+
+  /** Out of the meeting: looks now and then whether the chair has let the member back in. */
+  #wait(): void {
+    this.socket.close();
+    this.#outside ??= setInterval(() => {
+      void this.refresh().then(() => {
+        if (this.#closed || this.meeting.peek()?.me.removed !== false) return;
+        this.#stopWaiting();
+        this.socket.open();
+      });
+    }, OUTSIDE_MS);
+  }
+
+  #stopWaiting(): void {
+    if (this.#outside !== null) clearInterval(this.#outside);
+    this.#outside = null;
   }
 
   /** Fetches the snapshot now; calls meanwhile share one more fetch. */
@@ -112,8 +142,10 @@ export class LiveMeeting {
         const snapshot = await api.meeting(this.id);
         if (this.#closed) return;
         // A snapshot asked for before the newest event came is older than what we show.
-        if (snapshot.seq >= (this.meeting.value?.seq ?? 0) || this.error.value !== null) this.meeting.value = snapshot;
+        const known = this.meeting.value?.seq ?? 0;
+        if (snapshot.seq >= known || this.#foreign || this.error.value !== null) this.meeting.value = snapshot;
         else this.#again = true;
+        this.#foreign = false;
         remember(`meeting.${this.id}`, snapshot);
         this.error.value = null;
         fresh();

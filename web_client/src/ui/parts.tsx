@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { clock, errorText, t } from "../i18n/index.ts";
-import { asOf, offline } from "../state/link.ts";
+import { asOf, live, offline } from "../state/link.ts";
 import type { Action } from "./action.ts";
 import { polite, urgent } from "./announce.ts";
 
@@ -300,6 +300,13 @@ export function Loading({ what }: { what?: string }) {
 
 /** Says since when the screen may be out of date; nothing while the server answers. */
 export function OfflineBanner() {
+  if (live.value === "refused") {
+    return (
+      <p class="banner banner-warn" role="status" data-testid="offline-banner">
+        {t("live.ended")}
+      </p>
+    );
+  }
   if (!offline.value) return null;
   return (
     <p class="banner banner-warn" role="status" data-testid="offline-banner">
