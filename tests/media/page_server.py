@@ -1,6 +1,7 @@
 """A small web server around the real MediaPool and MediaSignalling, for browser tests of media alone."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -119,12 +120,17 @@ class PageServer:
         except MediaError as error:
             answer["error"] = {"code": error.code, "message": error.message}
         if not socket.closed:
-            await socket.send_json(answer)
+            await self._tell(socket, answer)
+
+    @staticmethod
+    async def _tell(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
+        with contextlib.suppress(ConnectionError):
+            await socket.send_json(message)
 
     def _notify(self, _room: str, owner: str | None, event: str, data: dict[str, Any]) -> None:
         self.events.append((owner, event, data))
         for seat, socket in self._sockets.items():
             if owner in (None, seat) and socket.prepared and not socket.closed:
-                task = asyncio.create_task(socket.send_json({"event": event, "data": data}))
+                task = asyncio.create_task(self._tell(socket, {"event": event, "data": data}))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

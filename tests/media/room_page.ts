@@ -64,6 +64,7 @@ const room = new RoomMedia({
     videos.delete(`${owner}/${source}`);
   },
   onSpeaker: (slot, owner) => log.push(`speaker ${slot} ${owner ?? "-"}`),
+  onSource: (owner, source, state) => log.push(`source ${owner} ${source} ${state}`),
   onMuted: (muted) => log.push(`muted ${muted}`),
   onState: (state) => log.push(`state ${state}`),
 });

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 from tests.media.page_server import ROOM, PageServer, bundle_page
 from tools import house
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -32,6 +32,8 @@ async (wanted) => {
   return videos.length >= wanted && voices.length >= wanted;
 }
 """
+ANNA_IN_SLOT_1 = "folkmoot.log.findLast((line) => line.startsWith('speaker 1')) === 'speaker 1 anna'"
+NOBODY_IN_SLOT_1 = "folkmoot.log.findLast((line) => line.startsWith('speaker 1')) === 'speaker 1 -'"
 WIDTHS = """
 async () => {
   const { inbound } = await folkmoot.room.stats();
@@ -45,7 +47,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundle_page(tmp_path_factory.mktemp("page"))
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def server(script: Path, tmp_path: Path) -> AsyncIterator[PageServer]:
     running = PageServer(script, tmp_path / "run")
     await running.start()
@@ -53,28 +55,33 @@ async def server(script: Path, tmp_path: Path) -> AsyncIterator[PageServer]:
     await running.stop()
 
 
-async def launch(*extra: str) -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def driver() -> AsyncIterator[Playwright]:
+    async with async_playwright() as running:
+        yield running
+
+
+async def launch(driver: Playwright, *extra: str) -> Browser:
     chromium = house.find_chromium()
     assert chromium is not None, "these tests need Chromium"
-    async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=chromium, args=[*FLAGS, *extra])
-        yield browser
-        await browser.close()
+    return await driver.chromium.launch(executable_path=chromium, args=[*FLAGS, *extra])
 
 
-@pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async for running in launch(ALLOW_DEVICES):
-        yield running
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium(driver: Playwright) -> AsyncIterator[Browser]:
+    running = await launch(driver, ALLOW_DEVICES)
+    yield running
+    await running.close()
 
 
-@pytest_asyncio.fixture
-async def browser_without_devices() -> AsyncIterator[Browser]:
-    async for running in launch("--deny-permission-prompts"):
-        yield running
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    context = await chromium.new_context()
+    yield context
+    await context.close()
 
 
-async def enter(browser: Browser, server: PageServer, seat: str) -> Page:
+async def enter(browser: BrowserContext, server: PageServer, seat: str) -> Page:
     page = await browser.new_page()
     await page.goto(f"{server.url}?seat={seat}")
     await page.click("button")
@@ -95,7 +102,7 @@ async def publish(page: Page, width: int, height: int) -> None:
     await page.evaluate("(size) => folkmoot.room.publishCamera(size)", size)
 
 
-async def test_two_publishers_and_a_listener(browser: Browser, server: PageServer) -> None:
+async def test_two_publishers_and_a_listener(browser: BrowserContext, server: PageServer) -> None:
     anna, bela, listener = [await enter(browser, server, seat) for seat in ("anna", "bela", "cleo")]
     await publish(anna, 960, 540)
     await publish(bela, 640, 360)
@@ -124,7 +131,7 @@ async def test_two_publishers_and_a_listener(browser: Browser, server: PageServe
     assert sum(lost) == 0, "an unbroken sequence looks like no loss at all"
 
 
-async def test_media_comes_back_when_the_worker_is_killed(browser: Browser, server: PageServer) -> None:
+async def test_media_comes_back_when_the_worker_is_killed(browser: BrowserContext, server: PageServer) -> None:
     anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
     await publish(anna, 640, 360)
     await until(listener, FRAMES_FROM_ALL, 1)
@@ -143,42 +150,43 @@ async def test_media_comes_back_when_the_worker_is_killed(browser: Browser, serv
 
 
 async def test_the_chairs_mute_silences_a_voice_and_lifting_it_brings_it_back(
-    browser: Browser, server: PageServer
+    browser: BrowserContext, server: PageServer
 ) -> None:
     anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
     await anna.evaluate("folkmoot.room.publishMicrophone()")
     await listener.wait_for_function("folkmoot.log.includes('speaker 1 anna')", timeout=20_000)
     await server.signalling.mute(ROOM, "anna", True)
-    await listener.wait_for_function("folkmoot.log.at(-1) === 'speaker 1 -'", timeout=10_000)
+    await listener.wait_for_function(NOBODY_IN_SLOT_1, timeout=10_000)
     await anna.wait_for_function("folkmoot.log.includes('muted true')", timeout=10_000)
     await server.signalling.mute(ROOM, "anna", False)
-    await listener.wait_for_function("folkmoot.log.at(-1) === 'speaker 1 anna'", timeout=10_000)
+    await listener.wait_for_function(ANNA_IN_SLOT_1, timeout=10_000)
 
 
-async def test_muting_oneself_sends_nothing(browser: Browser, server: PageServer) -> None:
+async def test_muting_oneself_sends_nothing(browser: BrowserContext, server: PageServer) -> None:
     anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
     await anna.evaluate("folkmoot.room.publishMicrophone()")
     await listener.wait_for_function("folkmoot.log.includes('speaker 1 anna')", timeout=20_000)
     await anna.evaluate("folkmoot.room.setMuted(true)")
-    await listener.wait_for_function("folkmoot.log.at(-1) === 'speaker 1 -'", timeout=10_000)
+    await listener.wait_for_function(NOBODY_IN_SLOT_1, timeout=10_000)
     sent = "async () => (await folkmoot.room.stats()).outbound[0].packetsSent"
     first = await anna.evaluate(sent)
+    assert "source anna microphone paused" in await listener.evaluate("folkmoot.log")
     await anna.evaluate("folkmoot.room.setMuted(false)")
     await until(anna, f"async (n) => await ({sent})() > n + 10", first)
-    await listener.wait_for_function("folkmoot.log.at(-1) === 'speaker 1 anna'", timeout=10_000)
+    await listener.wait_for_function(ANNA_IN_SLOT_1, timeout=10_000)
 
 
-async def test_a_refused_camera_is_a_typed_error_and_the_room_goes_on(
-    browser_without_devices: Browser, server: PageServer
-) -> None:
-    page = await enter(browser_without_devices, server, "anna")
+async def test_a_refused_camera_is_a_typed_error_and_the_room_goes_on(driver: Playwright, server: PageServer) -> None:
+    refusing = await launch(driver, "--deny-permission-prompts")
+    page = await enter(await refusing.new_context(), server, "anna")
     code = await page.evaluate("folkmoot.room.publishCamera().then(() => 'sent', (error) => error.code)")
     assert code == "media.permission-denied"
     assert await page.evaluate("folkmoot.room.state") == "connected"
     assert not await page.evaluate("folkmoot.room.isPublishing('camera')")
+    await refusing.close()
 
 
-async def test_packets_lost_on_the_way_down_are_sent_again(browser: Browser, server: PageServer) -> None:
+async def test_packets_lost_on_the_way_down_are_sent_again(browser: BrowserContext, server: PageServer) -> None:
     relay = await server.lose(10)
     anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
     await publish(anna, 640, 360)
@@ -193,3 +201,28 @@ async def test_packets_lost_on_the_way_down_are_sent_again(browser: Browser, ser
     assert relay.dropped > 10
     (worker,) = await server.pool.stats()
     assert worker["counters"]["resent"] >= 10
+
+
+async def test_a_shared_screen_is_seen_and_its_end_too(browser: BrowserContext, server: PageServer) -> None:
+    anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
+    await anna.evaluate("folkmoot.room.publishScreen()")
+    frames = "async () => (await folkmoot.room.stats()).inbound.some((entry) => entry.framesDecoded > 2)"
+    await until(listener, frames)
+    assert await listener.evaluate("folkmoot.videos()") == ["anna/screen"]
+    await anna.evaluate("folkmoot.room.stop('screen')")
+    await until(listener, "() => folkmoot.videos().length === 0")
+    assert (await listener.evaluate("folkmoot.log"))[-1] == "source anna screen off"
+
+
+async def test_a_page_that_builds_anew_sends_and_sees_everything_again(
+    browser: BrowserContext, server: PageServer
+) -> None:
+    anna, listener = await enter(browser, server, "anna"), await enter(browser, server, "cleo")
+    await publish(anna, 640, 360)
+    await until(listener, FRAMES_FROM_ALL, 1)
+    for page in (anna, listener, anna):
+        await page.evaluate("folkmoot.room.rebuild()")
+        await until(listener, FRAMES_FROM_ALL, 1)
+    assert await listener.evaluate("folkmoot.videos()") == ["anna/camera"]
+    (worker,) = await server.pool.stats()
+    assert worker["transports"] == 3

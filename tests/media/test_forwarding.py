@@ -419,6 +419,29 @@ def test_streams_are_learned_from_mid_and_rid_only() -> None:
     assert set(camera.leg.streams) == {0x1000, 0x1001}
 
 
+def test_a_layer_begun_anew_under_another_ssrc_goes_on_without_a_hole() -> None:
+    room = Room()
+    camera = Camera(room, ("r0",))
+    camera.frame()
+    watch(room, camera, "cleo")
+    camera.frame(key=True)
+    camera.frame()
+    room.now += 1
+    for number in range(3):
+        fresh = rtp(
+            ssrc=0x7777,
+            sequence=30_000 + number,
+            timestamp=5 + 3000 * number,
+            payload_type=96,
+            payload=vp8(key=number == 0, picture=9000 + number, tl0=number),
+            extensions={MID_ID: b"1", RID_ID: b"r0"},
+        )
+        room.receive(camera.leg, fresh)
+    assert set(camera.leg.streams) == {0x7777}
+    assert len(room.sent["cleo"]) == 5
+    assert_unbroken(room.sent["cleo"])
+
+
 def test_an_owner_sends_each_source_once() -> None:
     room = Room()
     camera = Camera(room)

@@ -143,7 +143,7 @@ async def test_producers_are_announced_listed_and_withdrawn(hall: Hall) -> None:
     for owner in ("anna", "bela"):
         await hall.signalling.join("hall", owner)
     _, producer = await hall.camera("anna")
-    entry = {"producer_id": producer, "owner": "anna", "kind": "video", "source": "camera"}
+    entry = {"producer_id": producer, "owner": "anna", "kind": "video", "source": "camera", "paused": False}
     assert ("hall", None, "new_producer", entry) in hall.told
     listed = await hall.ask("bela", "list")
     assert listed["producers"] == [entry]
@@ -152,6 +152,28 @@ async def test_producers_are_announced_listed_and_withdrawn(hall: Hall) -> None:
     withdrawn = {"producer_id": producer, "owner": "anna", "source": "camera"}
     assert hall.told.count(("hall", None, "producer_closed", withdrawn)) == 1
     assert (await hall.ask("bela", "list"))["producers"] == []
+
+
+async def test_everybody_is_told_of_a_pause_once(hall: Hall) -> None:
+    for owner in ("anna", "bela"):
+        await hall.signalling.join("hall", owner)
+    _, producer = await hall.camera("anna")
+    for method in ("pause_producer", "pause_producer", "resume_producer"):
+        await hall.ask("anna", method, producer_id=producer)
+    paused = [data["paused"] for _, owner, event, data in hall.told if event == "producer_paused" and owner is None]
+    assert paused == [True, False]
+
+
+async def test_a_new_transport_takes_the_place_of_the_seats_old_one(hall: Hall) -> None:
+    for owner in ("anna", "bela"):
+        await hall.signalling.join("hall", owner)
+        await hall.camera(owner)
+    for _ in range(20):
+        _, producer = await hall.camera("anna")
+        await hall.ask("anna", "create_transport", direction="recv")
+    assert (await hall.pool.stats())[0]["transports"] == 3
+    listed = (await hall.ask("bela", "list"))["producers"]
+    assert [entry["producer_id"] for entry in listed if entry["owner"] == "anna"] == [producer]
 
 
 async def test_a_seat_that_joins_again_starts_afresh(hall: Hall) -> None:

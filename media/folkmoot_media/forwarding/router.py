@@ -25,7 +25,7 @@ from folkmoot_media.forwarding.model import (
     VideoConsumer,
 )
 from folkmoot_media.forwarding.packets import RtpPacket, parse_rtp, read_extensions
-from folkmoot_media.forwarding.reception import Reception
+from folkmoot_media.forwarding.reception import History, Reception
 
 MAXIMUM_LEGS_PER_OWNER = 6
 MAXIMUM_CONSUMERS_PER_LEG = 64
@@ -278,7 +278,7 @@ class Router:
         self.counters["received"] += 1
         layer = leg.streams.get(packet.ssrc)
         if layer is None:
-            layer = leg.repairs.get(packet.ssrc) or self._identify(leg, packet)
+            layer = leg.repairs.get(packet.ssrc) or self._identify(leg, packet, now)
             if layer is None:
                 self.counters["unknown_stream"] += 1
                 return
@@ -324,7 +324,7 @@ class Router:
             payload=packet.payload[2:],
         )
 
-    def _identify(self, leg: Leg, packet: RtpPacket) -> Layer | None:
+    def _identify(self, leg: Leg, packet: RtpPacket, now: float) -> Layer | None:
         """Find the layer of an unknown SSRC by MID and RID (RFC 8843 section 9.2, RFC 8852)."""
         if leg.unknown_budget <= 0 or not packet.extensions:
             return None
@@ -338,12 +338,25 @@ class Router:
             for layer, encoding in zip(producer.layers, spec.encodings, strict=True):
                 name = encoding.rid.encode() if encoding.rid is not None else None
                 if packet.payload_type == spec.codec.payload_type and rid == name:
+                    if layer.ssrc >= 0:
+                        self._restart(layer, now)
                     self._learn(leg, layer, packet.ssrc)
                     return layer
                 if packet.payload_type == spec.codec.rtx and repaired == name:
                     self._learn_repair(leg, layer, packet.ssrc)
                     return layer
         return None
+
+    def _restart(self, layer: Layer, now: float) -> None:
+        """The publisher has begun the layer anew under another SSRC: its numbers have nothing to do with the old."""
+        for consumer in list(layer.active):
+            video.release(consumer)
+        layer.reception = Reception(layer.producer.spec.codec.clock_rate)
+        layer.history = History()
+        for consumer in layer.producer.consumers.values():
+            self._refresh(consumer, now)
+        for slot in self.slots:
+            slot.fresh = slot.fresh or slot.source is layer
 
     @staticmethod
     def _learn(leg: Leg, layer: Layer, ssrc: int) -> None:

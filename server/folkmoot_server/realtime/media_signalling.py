@@ -27,7 +27,6 @@ FloorModeName = Literal["open", "chaired"]
 Notify = Callable[[str, str | None, str, dict[str, Any]], None]
 RESET_RETRY = 0.5
 RESET_TRIES = 40
-MAXIMUM_TRANSPORTS = 6
 # A page that joins asks two questions per picture it will show, all at once.
 REQUESTS_PER_SECOND = 50.0
 REQUEST_BURST = 400.0
@@ -102,6 +101,7 @@ class ProducerEntry:
     kind: str
     source: str
     transport_id: str
+    paused: bool
 
 
 class ConsumerEntry(NamedTuple):
@@ -426,14 +426,25 @@ class MediaSignalling:
         return {"rtpCapabilities": room.capabilities, "muted": owner in room.muted, "owner": owner}
 
     async def _create_transport(self, room: Room, owner: str, data: CreateTransport) -> dict[str, Any]:
-        if sum(1 for held in room.transports.values() if held[0] == owner) >= MAXIMUM_TRANSPORTS:
-            raise MediaError("media.too-many-transports", "This seat has too many transports open.")
         router_id = room.router_id
+        await self._replace_transports(room, owner, data.direction)
         answer = await self._ask(room, "router.create_transport", owner=owner, direction=data.direction)
         if room.router_id != router_id or owner not in room.members:
             raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
         room.transports[answer["id"]] = (owner, data.direction)
         return answer
+
+    async def _replace_transports(self, room: Room, owner: str, direction: str) -> None:
+        """A seat has one transport each way: a page that builds anew must not wait until its old one expires."""
+        router_id = room.router_id
+        old = [key for key, held in room.transports.items() if held == (owner, direction)]
+        for transport_id in old:
+            del room.transports[transport_id]
+            for entry in [held for held in room.producers.values() if held.transport_id == transport_id]:
+                self._drop_producer(room, entry)
+            room.consumers = {key: held for key, held in room.consumers.items() if held.transport_id != transport_id}
+            if router_id is not None:
+                await self._quietly(router_id, "transport.close", {"transport_id": transport_id})
 
     async def _connect_transport(self, room: Room, owner: str, data: ConnectTransport) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)
@@ -459,7 +470,7 @@ class MediaSignalling:
         )
         if data.transport_id not in room.transports:
             raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
-        entry = ProducerEntry(answer["id"], owner, data.kind, data.source, data.transport_id)
+        entry = ProducerEntry(answer["id"], owner, data.kind, data.source, data.transport_id, data.paused)
         room.producers[entry.producer_id] = entry
         self._notify(room.room_id, None, "new_producer", self._describe(entry))
         return answer
@@ -471,15 +482,23 @@ class MediaSignalling:
             "owner": entry.owner,
             "kind": entry.kind,
             "source": entry.source,
+            "paused": entry.paused,
         }
 
+    async def _set_paused(self, room: Room, owner: str, producer_id: str, paused: bool) -> dict[str, Any]:
+        entry = self._own_producer(room, owner, producer_id)
+        method = "producer.pause" if paused else "producer.resume"
+        answer = await self._ask(room, method, producer_id=producer_id)
+        if entry.paused is not paused and producer_id in room.producers:
+            entry.paused = paused
+            self._notify(room.room_id, None, "producer_paused", self._describe(entry))
+        return answer
+
     async def _pause_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
-        self._own_producer(room, owner, data.producer_id)
-        return await self._ask(room, "producer.pause", producer_id=data.producer_id)
+        return await self._set_paused(room, owner, data.producer_id, True)
 
     async def _resume_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
-        self._own_producer(room, owner, data.producer_id)
-        return await self._ask(room, "producer.resume", producer_id=data.producer_id)
+        return await self._set_paused(room, owner, data.producer_id, False)
 
     async def _close_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
         entry = self._own_producer(room, owner, data.producer_id)

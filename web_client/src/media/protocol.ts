@@ -7,6 +7,7 @@ export interface ProducerInfo {
   readonly owner: string;
   readonly kind: "audio" | "video";
   readonly source: Source;
+  readonly paused: boolean;
 }
 
 export interface SlotInfo {
@@ -67,13 +68,17 @@ export function field(data: unknown, name: string): unknown {
   return typeof data === "object" && data !== null ? (data as Record<string, unknown>)[name] : undefined;
 }
 
+export function asSource(value: unknown): Source | null {
+  return value === "microphone" || value === "camera" || value === "screen" ? value : null;
+}
+
 export function asProducer(data: unknown): ProducerInfo | null {
   const id = field(data, "producer_id");
   const owner = field(data, "owner");
   const kind = field(data, "kind");
-  const source = field(data, "source");
+  const source = asSource(field(data, "source"));
   if (typeof id !== "string" || typeof owner !== "string") return null;
   if (kind !== "audio" && kind !== "video") return null;
-  if (source !== "microphone" && source !== "camera" && source !== "screen") return null;
-  return { producer_id: id, owner, kind, source };
+  if (source === null) return null;
+  return { producer_id: id, owner, kind, source, paused: field(data, "paused") === true };
 }

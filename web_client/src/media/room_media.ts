@@ -7,7 +7,7 @@
  */
 import { Device, type types } from "mediasoup-client";
 import { capture, RoomMediaError, type Source } from "./capture.ts";
-import { type Answers, ask, asProducer, field, type MediaLink, type ProducerInfo, type SlotInfo } from "./protocol.ts";
+import { type Answers, ask, asProducer, asSource, field, type MediaLink, type ProducerInfo, type SlotInfo } from "./protocol.ts";
 import { figures, type RoomFigures } from "./statistics.ts";
 
 export { RoomMediaError, type RoomMediaErrorCode, type Source } from "./capture.ts";
@@ -29,6 +29,8 @@ export interface RoomMediaOptions extends MediaLink {
   onTrackEnded?(remote: RemoteTrack): void;
   /** A slot carries another voice; `owner` null means nobody. */
   onSpeaker?(slot: number, owner: string | null): void;
+  /** Another seat sends a source, does not send it any more, or has paused it. */
+  onSource?(owner: string, source: Source, state: "on" | "paused" | "off"): void;
   /** The chair has muted this seat at the server, or lifted it. */
   onMuted?(muted: boolean): void;
   /** A source of this seat ended by itself: unplugged, or sharing stopped in the browser's own bar. */
@@ -287,6 +289,7 @@ export class RoomMedia {
     }
     this.#receive = receive;
     const { producers, slots } = await ask(this.#options, "list", {});
+    for (const producer of producers) this.#tellSource(producer);
     await Promise.all([
       Promise.all(slots.map((slot) => this.#hear(slot, generation))).then(() => this.#playVoices(generation)),
       ...producers.map((producer) => this.#watch(producer, generation)),
@@ -396,12 +399,23 @@ export class RoomMedia {
       case "new_producer": {
         const producer = asProducer(data);
         const generation = this.#generation;
-        if (producer !== null) this.#watch(producer, generation).catch(() => this.rebuild());
+        if (producer === null) return;
+        this.#tellSource(producer);
+        this.#watch(producer, generation).catch(() => this.rebuild());
         return;
       }
-      case "producer_closed":
-        this.#unwatch(field(data, "producer_id"));
+      case "producer_paused": {
+        const producer = asProducer(data);
+        if (producer !== null) this.#tellSource(producer);
         return;
+      }
+      case "producer_closed": {
+        this.#unwatch(field(data, "producer_id"));
+        const owner = field(data, "owner");
+        const source = asSource(field(data, "source"));
+        if (typeof owner === "string" && source !== null) this.#options.onSource?.(owner, source, "off");
+        return;
+      }
       case "slot_speaker": {
         const slot = field(data, "slot");
         const owner = field(data, "owner");
@@ -421,6 +435,10 @@ export class RoomMedia {
         return;
       default:
     }
+  }
+
+  #tellSource(producer: ProducerInfo): void {
+    this.#options.onSource?.(producer.owner, producer.source, producer.paused ? "paused" : "on");
   }
 
   #unwatch(id: unknown): void {
