@@ -23,6 +23,7 @@ from folkmoot_server.demo.script import run_demo
 from folkmoot_server.demo.seed import seed_demo
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.queries.export import write_meeting
+from folkmoot_server.storage.database import read_snapshot
 
 EXIT_USAGE = 2
 
@@ -220,14 +221,7 @@ def _export(options: argparse.Namespace) -> int:
     if not (settings.data / "folkmoot.db").exists():
         raise app.StartError("start.no-data", f"{settings.data} holds no organisation.")
 
-    async def read() -> tuple[bytes, bytes]:
-        database = app.open_database(settings)
-        try:
-            return await database.read(lambda tx: write_meeting(tx, options.meeting))
-        finally:
-            database.close()
-
-    bundle, annex = asyncio.run(read())
+    bundle, annex = read_snapshot(settings.data / "folkmoot.db", lambda tx: write_meeting(tx, options.meeting))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "bundle.zip").write_bytes(bundle)
     (options.out / "annex.zip").write_bytes(annex)

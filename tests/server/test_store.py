@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from folkmoot_server.domain.errors import Conflict, NotFound
 from folkmoot_server.storage import events, schema
-from folkmoot_server.storage.database import Database, StoreClosedError
+from folkmoot_server.storage.database import Database, StoreBusyError, StoreClosedError, read_snapshot
 
 
 @pytest.fixture
@@ -91,6 +91,20 @@ async def test_closed_means_closed(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(StoreClosedError):
         await store.write(put("late"))
+
+
+async def test_a_second_server_on_the_same_data_is_refused(database: Database) -> None:
+    with pytest.raises(StoreBusyError, match="another Folkmoot server"):
+        Database(database.path)
+    database.close()
+    Database(database.path).close()
+
+
+async def test_a_snapshot_is_read_beside_a_running_server(database: Database) -> None:
+    await database.write(put("a"))
+    assert read_snapshot(database.path, names) == {"a"}
+    with pytest.raises(OperationalError):
+        read_snapshot(database.path, put("sneaky"))
 
 
 async def test_events_count_per_meeting_without_gaps(database: Database) -> None:

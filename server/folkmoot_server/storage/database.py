@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import queue
 import sqlite3
 import threading
@@ -39,6 +41,29 @@ class StoreClosedError(RuntimeError):
     """The store was closed, or its writer died; the outcome of a pending write is unknown."""
 
 
+class StoreBusyError(OSError):
+    """Another process serves this database; two writers would corrupt it."""
+
+
+def _lock(path: Path) -> int:
+    """Hold `path`.lock until the process ends or the descriptor is closed."""
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreBusyError(0, "another Folkmoot server runs on this data folder", str(path.parent)) from None
+    return descriptor
+
+
+def read_snapshot(path: Path, run: Callable[[Connection], T]) -> T:
+    """Run `run` on a read-only connection to an existing database, also beside a running server."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    _configure(engine, read_only=True)
+    with engine.connect() as connection:
+        return run(connection)
+
+
 def _configure(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(raw: sqlite3.Connection, _record: object) -> None:
@@ -58,8 +83,13 @@ class Database:
     """SQLite behind one writer thread (group commit) and a few readers."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the database at `path`; the folder must exist."""
+        """Open or create the database at `path`; the folder must exist.
+
+        Raises:
+            StoreBusyError: another process has it open.
+        """
         self.path = path
+        self._lock = _lock(path)
         url = f"sqlite:///{path}"
         self._write_engine = create_engine(url, poolclass=NullPool)
         self._read_engine = create_engine(url, poolclass=QueuePool, pool_size=READERS)
@@ -115,6 +145,7 @@ class Database:
         self._readers.shutdown()
         self._read_engine.dispose()
         self._write_engine.dispose()
+        os.close(self._lock)
 
     def _writer(self) -> None:
         running = True
