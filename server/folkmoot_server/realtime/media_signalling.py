@@ -10,126 +10,38 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from folkmoot_media.errors import MediaError
-from folkmoot_media.methods import DtlsParameters, Id
-from folkmoot_media.rtp_parameters import Kind, RtpCapabilities, RtpParameters, Source, Strict
+from folkmoot_media.rtp_parameters import Strict
 from folkmoot_media.transport.limits import TokenBucket
+from folkmoot_server.realtime.media_rooms import (
+    ConnectTransport,
+    Consume,
+    ConsumerEntry,
+    ConsumerRef,
+    CreateTransport,
+    Empty,
+    FloorModeName,
+    PreferredLayers,
+    Produce,
+    ProducerEntry,
+    ProducerRef,
+    Room,
+    TransportRef,
+)
 from folkmoot_server.sfu_client import MediaPool
 
 logger = logging.getLogger(__name__)
 
-FloorModeName = Literal["open", "chaired"]
 Notify = Callable[[str, str | None, str, dict[str, Any]], None]
 RESET_RETRY = 0.5
 RESET_TRIES = 40
 # A page that joins asks two questions per picture it will show, all at once.
 REQUESTS_PER_SECOND = 50.0
 REQUEST_BURST = 400.0
-
-
-class Empty(Strict):
-    """capabilities, list."""
-
-
-class CreateTransport(Strict):
-    """create_transport."""
-
-    direction: Literal["send", "recv"]
-
-
-class ConnectTransport(Strict):
-    """connect_transport."""
-
-    transport_id: Id
-    dtlsParameters: DtlsParameters  # noqa: N815 - the wire's spelling
-
-
-class TransportRef(Strict):
-    """restart_ice."""
-
-    transport_id: Id
-
-
-class Produce(Strict):
-    """produce."""
-
-    transport_id: Id
-    kind: Kind
-    rtpParameters: RtpParameters  # noqa: N815
-    source: Source
-    paused: bool = False
-
-
-class ProducerRef(Strict):
-    """pause_producer, resume_producer, close_producer."""
-
-    producer_id: Id
-
-
-class Consume(Strict):
-    """consume."""
-
-    transport_id: Id
-    producer_id: Id
-    rtpCapabilities: RtpCapabilities  # noqa: N815
-
-
-class ConsumerRef(Strict):
-    """resume_consumer, pause_consumer, close_consumer."""
-
-    consumer_id: Id
-
-
-class PreferredLayers(Strict):
-    """set_preferred_layers."""
-
-    consumer_id: Id
-    layer: Annotated[int, Field(ge=0, le=7)]
-
-
-@dataclass(slots=True)
-class ProducerEntry:
-    """A producer that clients may be told of."""
-
-    producer_id: str
-    owner: str
-    kind: str
-    source: str
-    transport_id: str
-    paused: bool
-
-
-class ConsumerEntry(NamedTuple):
-    """Whose consumer it is and what it hangs on."""
-
-    owner: str
-    transport_id: str
-    producer_id: str
-
-
-@dataclass(slots=True, eq=False)
-class Room:
-    """What signalling knows of one room; emptied and filled anew when its worker dies."""
-
-    room_id: str
-    mode: FloorModeName = "open"
-    chairs: list[str] = field(default_factory=list)
-    granted: list[str] = field(default_factory=list)
-    muted: set[str] = field(default_factory=set)
-    members: set[str] = field(default_factory=set)
-    router_id: str | None = None
-    capabilities: dict[str, Any] = field(default_factory=dict)
-    slots: list[dict[str, Any]] = field(default_factory=list)
-    transports: dict[str, tuple[str, str]] = field(default_factory=dict)
-    producers: dict[str, ProducerEntry] = field(default_factory=dict)
-    consumers: dict[str, ConsumerEntry] = field(default_factory=dict)
-    budgets: dict[str, TokenBucket] = field(default_factory=dict)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 Handler = Callable[[Room, str, Any], Coroutine[Any, Any, dict[str, Any]]]

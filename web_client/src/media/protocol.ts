@@ -82,3 +82,12 @@ export function asProducer(data: unknown): ProducerInfo | null {
   if (source === null) return null;
   return { producer_id: id, owner, kind, source, paused: field(data, "paused") === true };
 }
+
+/** Carries a promise over to the callbacks that the library wants. */
+export async function settle<T>(work: Promise<T>, done: (value: T) => void, failed: (error: Error) => void): Promise<void> {
+  try {
+    done(await work);
+  } catch (error) {
+    failed(error instanceof Error ? error : new Error(String(error)));
+  }
+}

@@ -7,8 +7,10 @@
  */
 import { Device, type types } from "mediasoup-client";
 import { capture, RoomMediaError, type Source } from "./capture.ts";
-import { type Answers, ask, asProducer, asSource, field, type MediaLink, type ProducerInfo, type SlotInfo } from "./protocol.ts";
+import { type Answers, ask, asProducer, asSource, field, type MediaLink, type ProducerInfo, settle, type SlotInfo } from "./protocol.ts";
+import { sendingOptions } from "./sending.ts";
 import { figures, type RoomFigures } from "./statistics.ts";
+import { VoiceSink } from "./voice_sink.ts";
 
 export { RoomMediaError, type RoomMediaErrorCode, type Source } from "./capture.ts";
 export type { MediaLink } from "./protocol.ts";
@@ -56,36 +58,6 @@ const GO_ON_WITHOUT = new Set<unknown>([
 ]);
 const FIRST_RETRY_MS = 300;
 const LONGEST_RETRY_MS = 3_000;
-/** Browsers drop simulcast layers of small pictures, the largest first; so a small camera gets fewer layers. */
-const THREE_LAYERS_FROM = 960;
-const TWO_LAYERS_FROM = 480;
-const SIMULCAST: types.RtpEncodingParameters[] = [
-  { scaleResolutionDownBy: 4, maxBitrate: 120_000 },
-  { scaleResolutionDownBy: 2, maxBitrate: 400_000 },
-  { scaleResolutionDownBy: 1, maxBitrate: 1_200_000 },
-];
-const SCREEN: types.RtpEncodingParameters[] = [{ maxBitrate: 1_500_000 }];
-const VOICE: types.ProducerCodecOptions = { opusDtx: true, opusFec: true, opusStereo: false };
-
-function encodingsFor(source: Source, track: MediaStreamTrack): types.RtpEncodingParameters[] | undefined {
-  if (source === "microphone") return undefined;
-  if (source === "screen") return SCREEN.map((encoding) => ({ ...encoding }));
-  const { width = 0, height = 0 } = track.getSettings();
-  const longer = Math.max(width, height);
-  const skipped = longer >= THREE_LAYERS_FROM ? 0 : longer >= TWO_LAYERS_FROM ? 1 : 2;
-  const kept = SIMULCAST.slice(skipped);
-  // Bitrates go with the size on the wire, scales with the camera's own size.
-  return kept.map((encoding, index) => ({ ...encoding, scaleResolutionDownBy: 2 ** (kept.length - 1 - index) }));
-}
-
-/** Carries a promise over to the callbacks that the library wants. */
-async function settle<T>(work: Promise<T>, done: (value: T) => void, failed: (error: Error) => void): Promise<void> {
-  try {
-    done(await work);
-  } catch (error) {
-    failed(error instanceof Error ? error : new Error(String(error)));
-  }
-}
 
 export class RoomMedia {
   readonly #options: RoomMediaOptions;
@@ -93,7 +65,7 @@ export class RoomMedia {
   readonly #watched = new Map<string, Watched>();
   readonly #asked = new Set<string>();
   readonly #preferred = new Map<string, number>();
-  #sink: HTMLAudioElement | null = null;
+  #sink: VoiceSink | null = null;
   #voices: MediaStreamTrack[] = [];
   #device: Device | null = null;
   #send: types.Transport | null = null;
@@ -116,15 +88,7 @@ export class RoomMedia {
   /** Call this in the tap on Join: it makes the audio element, which only a tap may start. */
   async join(): Promise<void> {
     if (this.#state === "left") throw new RoomMediaError("media.not-joined", "This room has been left.");
-    if (this.#sink === null) {
-      const sink = document.createElement("audio");
-      sink.autoplay = true;
-      sink.hidden = true;
-      document.body.append(sink);
-      this.#sink = sink;
-      document.addEventListener("pointerdown", this.#startSink);
-    }
-    this.#startSink();
+    this.#sink ??= new VoiceSink();
     this.#unsubscribe ??= this.#options.onEvent((event, data) => this.#take(event, data));
     await this.rebuild();
   }
@@ -148,7 +112,6 @@ export class RoomMedia {
     this.#tearDown();
     for (const held of this.#local.values()) held.track.stop();
     this.#local.clear();
-    document.removeEventListener("pointerdown", this.#startSink);
     this.#sink?.remove();
     this.#sink = null;
   }
@@ -227,14 +190,6 @@ export class RoomMedia {
     return figures(this.#send, this.#receive);
   }
 
-  /** Refused only where there was no tap yet; then the first tap anywhere starts the voices. */
-  readonly #startSink = (): void => {
-    this.#sink?.play().then(
-      () => document.removeEventListener("pointerdown", this.#startSink),
-      () => undefined,
-    );
-  };
-
   // -- building -------------------------------------------------------------------------------------------------
 
   async #keepBuilding(): Promise<void> {
@@ -291,7 +246,9 @@ export class RoomMedia {
     const { producers, slots } = await ask(this.#options, "list", {});
     for (const producer of producers) this.#tellSource(producer);
     await Promise.all([
-      Promise.all(slots.map((slot) => this.#hear(slot, generation))).then(() => this.#playVoices(generation)),
+      Promise.all(slots.map((slot) => this.#hear(slot, generation))).then(() => {
+        if (generation === this.#generation) this.#sink?.play(this.#voices);
+      }),
       ...producers.map((producer) => this.#watch(producer, generation)),
     ]);
     for (const source of this.#local.keys()) {
@@ -356,13 +313,6 @@ export class RoomMedia {
     if (consumer === null || generation !== this.#generation) return;
     this.#voices.push(consumer.track);
     this.#options.onSpeaker?.(slot.slot, slot.owner);
-  }
-
-  /** Chromium starts an element only with a stream that has its tracks when it is attached. */
-  #playVoices(generation: number): void {
-    if (this.#sink === null || generation !== this.#generation) return;
-    this.#sink.srcObject = new MediaStream(this.#voices);
-    this.#startSink();
   }
 
   async #watch(producer: ProducerInfo, generation: number): Promise<void> {
@@ -499,15 +449,13 @@ export class RoomMedia {
       }
       this.#send = send;
     }
-    const encodings = encodingsFor(source, held.track);
     const producer = await send.produce({
       track: held.track,
       stopTracks: false,
       zeroRtpOnPause: true,
       disableTrackOnPause: true,
       appData: { source, paused: held.paused },
-      ...(source === "microphone" ? { codecOptions: VOICE } : {}),
-      ...(encodings === undefined ? {} : { encodings }),
+      ...sendingOptions(source, held.track),
     });
     if (generation !== this.#generation) {
       producer.close();
