@@ -38,6 +38,8 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
   const large = screen ?? cameras.find((remote) => remote.owner === speaker) ?? (alone ? cameras[0] : null) ?? null;
   const owner = large?.owner ?? speaker;
   const own = media?.ownPicture.value ?? null;
+  // Nobody else to look at: the own picture takes the large place.
+  const ownLarge = alone && large === null ? own : null;
   const thumbs = cameras.filter((remote) => remote !== large).slice(0, wide.value ? THUMBS_WIDE : THUMBS_NARROW);
   const thumbKey = thumbs.map((remote) => remote.owner).join(" ");
   useEffect(() => {
@@ -47,13 +49,15 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
   return (
     <div class="pictures">
       <figure class={`speaker ${speaking.has(owner) ? "speaking" : ""}`} data-testid="speaker" data-member={owner}>
-        {large ? <Picture track={large.track} label={pictureLabel(meeting, large)} /> : <Blank name={nameOf(meeting, owner)} audioOnly={media?.audioOnly.value ?? false} />}
+        {large && <Picture track={large.track} label={pictureLabel(meeting, large)} />}
+        {ownLarge && <Picture track={ownLarge} label={t("stage.you")} mirrored />}
+        {!large && !ownLarge && <Blank name={nameOf(meeting, owner)} audioOnly={media?.audioOnly.value ?? false} />}
         <figcaption>
           {screen ? t("stage.screen", { name: nameOf(meeting, owner) }) : nameOf(meeting, owner) || t("stage.nobody")}
           {speaking.has(owner) && <span class="speaking-word"> · {t("stage.speaks")}</span>}
         </figcaption>
       </figure>
-      {(thumbs.length > 0 || own) && (
+      {(thumbs.length > 0 || (own && !ownLarge)) && (
         <ul class="thumbs">
           {thumbs.map((remote) => (
             <li key={remote.owner} class={`thumb ${speaking.has(remote.owner) ? "speaking" : ""}`} data-testid="tile" data-member={remote.owner}>
@@ -61,7 +65,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
               <span class="thumb-name">{nameOf(meeting, remote.owner)}</span>
             </li>
           ))}
-          {own && (
+          {own && !ownLarge && (
             <li class="thumb" data-testid="self-tile">
               <Picture track={own} label={t("stage.you")} mirrored />
               <span class="thumb-name">{t("stage.you")}</span>
