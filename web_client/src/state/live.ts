@@ -8,7 +8,8 @@ import { fresh, live } from "./link.ts";
 import { apply, count } from "./meeting.ts";
 
 const REFETCH_DELAY_MS = 120;
-const LOG_LENGTH = 200;
+/** As many events as the server gives at a time. */
+const LOG_LENGTH = 500;
 const OUTSIDE_MS = 5_000;
 /** Farewells after which asking again is of no use. */
 const ENDED: ReadonlySet<string> = new Set(["session.ended", "role.ended", "socket.too-many", "meeting.closed"]);

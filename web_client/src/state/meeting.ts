@@ -162,4 +162,16 @@ export const queue = (meeting: Meeting): Person[] =>
 /** How many cosignatures close a box with `w` cosigners of whom two may lie. */
 export const cosignQuorum = (w: number): number => Math.floor((w + 2) / 2) + 1;
 
+/** Who was removed and not let in again, as the log tells; with the names under which they checked in. */
+export function removedMembers(log: readonly MeetingEvent[]): { member: string; name: string }[] {
+  const names = new Map<string, string>();
+  const out = new Set<string>();
+  for (const event of log) {
+    if (event.type === "MemberCheckedIn") names.set(event.body.member, event.body.name);
+    else if (event.type === "MemberRemoved") out.add(event.body.member);
+    else if (event.type === "MemberReadmitted") out.delete(event.body.member);
+  }
+  return [...out].map((member) => ({ member, name: names.get(member) ?? member }));
+}
+
 export const isOver = (election: ElectionSummary): boolean => election.state === "declared" || election.state === "too-few";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Meeting, MeetingEvent, Person } from "../../src/api/types.ts";
-import { apply, cosignQuorum, count, neededFor, queue } from "../../src/state/meeting.ts";
+import { apply, cosignQuorum, count, neededFor, queue, removedMembers } from "../../src/state/meeting.ts";
 import { nextStep, whyNotOpen } from "../../src/state/next.ts";
 
 const person = (member: string, fields: Partial<Person> = {}): Person => ({
@@ -170,4 +170,14 @@ test("a vote waits for the key, then for the cosigners, then for five members", 
   const few = meeting({ cosigners: meeting().cosigners.map((c, i) => ({ ...c, ready: i < 3 })) });
   assert.equal(whyNotOpen(few), "cosigners-missing");
   assert.equal(whyNotOpen(meeting()), "too-few-present");
+});
+
+test("the log tells who was removed and not let in again", () => {
+  const log = [
+    event(1, "MemberCheckedIn", { member: "bob", name: "Bob", site: "main" }),
+    event(2, "MemberRemoved", { member: "bob" }),
+    event(3, "MemberRemoved", { member: "cat" }),
+    event(4, "MemberReadmitted", { member: "cat" }),
+  ];
+  assert.deepEqual(removedMembers(log), [{ member: "bob", name: "Bob" }]);
 });

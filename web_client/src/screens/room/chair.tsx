@@ -5,7 +5,7 @@ import { api } from "../../api/fetch.ts";
 import type { Command, ElectionSummary, Meeting, MeetingEvent } from "../../api/types.ts";
 import { clock, lookup, number, t, tn } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
-import { isOver, queue } from "../../state/meeting.ts";
+import { isOver, queue, removedMembers } from "../../state/meeting.ts";
 import { type Next, nextStep, whyNotOpen } from "../../state/next.ts";
 import { signAction } from "../../state/sign.ts";
 import { type Action, useAction, useQueue } from "../../ui/action.ts";
@@ -268,13 +268,8 @@ function Drafts({ live, meeting, acting }: Console) {
 }
 
 function Participants({ live, meeting, acting }: Console) {
-  const removed = useSignal<{ member: string; name: string }[]>([]);
+  const removed = removedMembers(live.log.value);
   const others = meeting.present.filter((person) => person.member !== meeting.me.member);
-  const remove = (member: string, name: string): void =>
-    void acting.run(async () => {
-      await command(live, { command: "remove", member });
-      removed.value = [...removed.value, { member, name }];
-    });
   return (
     <Card title={tn("people.present", meeting.present.length)}>
       <Button testid="mute-all" onClick={() => void acting.run(() => command(live, { command: "mute-all" }))}>
@@ -301,7 +296,7 @@ function Participants({ live, meeting, acting }: Console) {
                 title={t("chair.remove.title", { name: person.name })}
                 text={t("chair.remove.text")}
                 yes={t("chair.remove.yes")}
-                onClick={() => remove(person.member, person.name)}
+                onClick={() => void acting.run(() => command(live, { command: "remove", member: person.member }))}
               >
                 {t("chair.remove")}
               </ConfirmButton>
@@ -309,20 +304,15 @@ function Participants({ live, meeting, acting }: Console) {
           </li>
         ))}
       </ul>
-      {removed.value.length > 0 && (
+      {removed.length > 0 && (
         <div class="stack-tight">
           <h3>{t("chair.removed")}</h3>
-          {removed.value.map(({ member, name }) => (
+          {removed.map(({ member, name }) => (
             <Button
               key={member}
               testid={`readmit-${member}`}
              
-              onClick={() =>
-                void acting.run(async () => {
-                  await command(live, { command: "readmit", member });
-                  removed.value = removed.value.filter((known) => known.member !== member);
-                })
-              }
+              onClick={() => void acting.run(() => command(live, { command: "readmit", member }))}
             >
               {t("chair.readmit", { name })}
             </Button>
