@@ -58,7 +58,7 @@ test("the votes that are said to be needed are the fewest that the rule accepts"
 });
 
 const figures = (packetsReceived: number, packetsLost: number): RoomFigures => ({
-  inbound: [{ kind: "audio", trackId: "", packetsReceived, packetsLost, framesDecoded: 0, frameWidth: 0, keyFramesDecoded: 0, audioEnergy: 0 }],
+  inbound: [{ kind: "audio", trackId: "", packetsReceived, packetsLost, packetsRepaired: 0, framesDecoded: 0, frameWidth: 0, keyFramesDecoded: 0, audioEnergy: 0 }],
   outbound: [],
   srtpCipher: "",
 });
