@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import signal
+import sys
 from pathlib import Path
 
 from folkmoot_media.worker import ORPHAN_LIFETIME, Worker, WorkerSettings
+
+EXIT_PORT_IN_USE = 98
 
 
 def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:
@@ -36,7 +40,12 @@ async def serve(settings: WorkerSettings) -> None:
 def main() -> None:
     """Start the worker."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s media %(levelname)s %(message)s")
-    asyncio.run(serve(parse_arguments()))
+    try:
+        asyncio.run(serve(parse_arguments()))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(EXIT_PORT_IN_USE)
+        raise
 
 
 if __name__ == "__main__":

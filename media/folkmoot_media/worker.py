@@ -262,6 +262,7 @@ class Worker:
             server = await asyncio.start_unix_server(self._accept, str(path))
         finally:
             os.umask(before)
+        own_socket = path.stat().st_ino
         loop = asyncio.get_running_loop()
         loop.add_reader(self._udp.fileno(), self._on_readable)
         gc.freeze()
@@ -279,7 +280,9 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*self._serving, return_exceptions=True)
             self._udp.close()
-            path.unlink(missing_ok=True)
+            # A later worker may have put its own socket here.
+            if path.exists() and path.stat().st_ino == own_socket:
+                path.unlink(missing_ok=True)
 
 
 def _same_user(writer: asyncio.StreamWriter) -> bool:

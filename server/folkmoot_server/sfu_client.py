@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from folkmoot_media import control
+from folkmoot_media.__main__ import EXIT_PORT_IN_USE
 from folkmoot_media.errors import MediaError
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class MediaPool:
         """Start or adopt every worker.
 
         Raises:
-            MediaError: media.worker-not-started.
+            MediaError: media.worker-not-started, media.port-in-use.
         """
         directory = self._settings.run_dir
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -136,6 +137,8 @@ class MediaPool:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for link in self._links:  # one that was being started just now
+            await self._kill(link)
 
     @staticmethod
     async def _end_process(link: WorkerLink) -> None:
@@ -251,6 +254,11 @@ class MediaPool:
             else:
                 return
         await self._kill(link)
+        if link.process.returncode == EXIT_PORT_IN_USE:
+            raise MediaError(
+                "media.port-in-use",
+                f"UDP port {port} is in use, perhaps by a worker of a server that was killed; it ends within a minute.",
+            )
         raise MediaError("media.worker-not-started", "A media worker could not be started.")
 
     @staticmethod

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -404,3 +405,13 @@ async def test_a_path_too_long_for_a_socket_is_refused_clearly(tmp_path: Path) -
     pool = MediaPool(MediaPoolSettings(tmp_path / ("x" * 100), workers=1))
     with pytest.raises(MediaError, match="too long"):
         await pool.start()
+
+
+async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        pool = MediaPool(MediaPoolSettings(tmp_path / "run", udp_port=port, workers=1))
+        with pytest.raises(MediaError, match=str(port)) as refusal:
+            await pool.start()
+    assert refusal.value.code == "media.port-in-use"

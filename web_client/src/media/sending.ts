@@ -19,8 +19,8 @@ export function sendingOptions(source: Source, track: MediaStreamTrack): types.P
   if (source === "screen") return { encodings: SCREEN.map((encoding) => ({ ...encoding })) };
   const { width = 0, height = 0 } = track.getSettings();
   const longer = Math.max(width, height);
-  const skipped = longer >= THREE_LAYERS_FROM ? 0 : longer >= TWO_LAYERS_FROM ? 1 : 2;
-  const kept = SIMULCAST.slice(skipped);
+  const count = longer >= THREE_LAYERS_FROM ? 3 : longer >= TWO_LAYERS_FROM ? 2 : 1;
+  const kept = SIMULCAST.slice(0, count);
   // Bitrates go with the size on the wire, scales with the camera's own size.
   const last = kept.length - 1;
   return { encodings: kept.map((encoding, index) => ({ ...encoding, scaleResolutionDownBy: 2 ** (last - index) })) };
