@@ -232,20 +232,7 @@ function Review(state: BoothState) {
   return (
     <div class="stack">
       <StepTitle>{t("review.title")}</StepTitle>
-      {vote.questions.map((question, q) => {
-        const index = choices.value[q] ?? -1;
-        return (
-          <div key={q} class="stack-tight">
-            {vote.questions.length > 1 && <p class="pre muted">{question.text}</p>}
-            <p class={`chosen tone-${toneOf(question, index)}`} data-testid={`booth-chosen-${q}`}>
-              <span class="option-mark" aria-hidden="true">
-                {markOf(question, index)}
-              </span>
-              <span>{optionText(question.type, question.options[index] ?? "")}</span>
-            </p>
-          </div>
-        );
-      })}
+      <Chosen questions={vote.questions} choices={choices.value} />
       <p>{t("review.secret")}</p>
       <p role="status" class="muted">
         {sealed.value ? `✓ ${t("review.sealed")}` : error.value === null ? t("review.sealing") : ""}
@@ -268,6 +255,27 @@ function Review(state: BoothState) {
         )}
       </div>
     </div>
+  );
+}
+
+function Chosen({ questions, choices }: { questions: readonly Question[]; choices: readonly number[] }) {
+  return (
+    <>
+      {questions.map((question, q) => {
+        const index = choices[q] ?? -1;
+        return (
+          <div key={q} class="stack-tight">
+            {questions.length > 1 && <p class="pre muted">{question.text}</p>}
+            <p class={`chosen tone-${toneOf(question, index)}`} data-testid={`booth-chosen-${q}`}>
+              <span class="option-mark" aria-hidden="true">
+                {markOf(question, index)}
+              </span>
+              <span>{optionText(question.type, question.options[index] ?? "")}</span>
+            </p>
+          </div>
+        );
+      })}
+    </>
   );
 }
 

@@ -72,7 +72,6 @@ function KeyCard({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     indices.map((index) => meeting.key.trustees.find((trustee) => trustee.index === index)?.name ?? String(index)).join(", ");
   const mustRegister = state.step === "register" && state.waitingFor.includes(meeting.me.trustee);
   const others = state.waitingFor.filter((index) => index !== meeting.me.trustee);
-  const at = STEPS.findIndex(({ steps }) => steps.includes(state.step));
   if (state.step === "done") {
     return (
       <section class="card" data-testid="teller" data-step="done">
@@ -87,22 +86,7 @@ function KeyCard({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     <section class="card" data-testid="teller" data-step={state.step}>
       <h2>{t("teller.key.title")}</h2>
       <p>{t("teller.key.text")}</p>
-      <ol class="steps">
-        {STEPS.map(({ name }, index) => (
-          <li key={name} data-state={index < at ? "done" : index === at ? "now" : "later"} aria-current={index === at ? "step" : undefined}>
-            <span>{t(name)}</span>
-          </li>
-        ))}
-      </ol>
-      {state.step === "compare" && state.spokenCode && (
-        <div class="stack-tight">
-          <p class="strong">{t("teller.compare.text")}</p>
-          <output class="code-big" data-testid="teller-code" aria-label={[...state.spokenCode].join(" ")}>
-            {state.spokenCode}
-          </output>
-          <p class="muted">{t("teller.compare.differs")}</p>
-        </div>
-      )}
+      <KeySteps state={state} />
       <Problem error={acting.error.value ?? work.value?.error.value} />
       {mustRegister && (
         <div class="actions">
@@ -124,6 +108,31 @@ function KeyCard({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
         </p>
       )}
     </section>
+  );
+}
+
+/** Where the ceremony stands, and the code to compare when it is time. */
+function KeySteps({ state }: { state: CeremonyState }) {
+  const at = STEPS.findIndex(({ steps }) => steps.includes(state.step));
+  return (
+    <>
+      <ol class="steps">
+        {STEPS.map(({ name }, index) => (
+          <li key={name} data-state={index < at ? "done" : index === at ? "now" : "later"} aria-current={index === at ? "step" : undefined}>
+            <span>{t(name)}</span>
+          </li>
+        ))}
+      </ol>
+      {state.step === "compare" && state.spokenCode && (
+        <div class="stack-tight">
+          <p class="strong">{t("teller.compare.text")}</p>
+          <output class="code-big" data-testid="teller-code" aria-label={[...state.spokenCode].join(" ")}>
+            {state.spokenCode}
+          </output>
+          <p class="muted">{t("teller.compare.differs")}</p>
+        </div>
+      )}
+    </>
   );
 }
 

@@ -13,9 +13,11 @@ export function Title({ children, testid }: { children: ComponentChildren; testi
   useEffect(() => {
     heading.current?.focus({ preventScroll: true });
     scrollTo(0, 0);
-    document.title = `${heading.current?.textContent ?? ""} · Folkmoot`;
     document.documentElement.dataset["ready"] = "";
   }, []);
+  useEffect(() => {
+    document.title = `${heading.current?.textContent ?? ""} · Folkmoot`;
+  });
   return (
     <h1 ref={heading} tabIndex={-1} data-testid={testid}>
       {children}

@@ -19,6 +19,7 @@ import { WithMeeting } from "../with_meeting.tsx";
 import { Bar } from "./bar.tsx";
 import { BoothDialog } from "./booth_dialog.tsx";
 import { People } from "./people.tsx";
+import { Practice } from "./practice.tsx";
 import { silenced, startSound } from "./sink.ts";
 import { Stage } from "./stage.tsx";
 import { Votes } from "./votes.tsx";
@@ -254,20 +255,6 @@ function AgendaPanel({ live, meeting, onPractice }: { live: LiveMeeting; meeting
         </div>
       )}
     </>
-  );
-}
-
-export function Practice({ onPractice }: { onPractice: () => void }) {
-  return (
-    <section class="card">
-      <h2>{t("practice.title")}</h2>
-      <p>{t("practice.text")}</p>
-      <div class="actions">
-        <Button testid="practice-vote" onClick={onPractice}>
-          {t("practice.button")}
-        </Button>
-      </div>
-    </section>
   );
 }
 

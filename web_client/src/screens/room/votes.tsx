@@ -4,7 +4,7 @@ import { t, tn } from "../../i18n/index.ts";
 import { isOver } from "../../state/meeting.ts";
 import { ResultCard } from "../result.tsx";
 import { majorityText, optionText } from "../words.ts";
-import { Practice } from "./room.tsx";
+import { Practice } from "./practice.tsx";
 
 export function Votes({ meeting, onPractice }: { meeting: Meeting; onPractice: () => void }) {
   if (meeting.elections.length === 0) {
