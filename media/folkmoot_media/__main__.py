@@ -10,9 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
+from folkmoot_media.control import EXIT_PORT_IN_USE
 from folkmoot_media.worker import ORPHAN_LIFETIME, Worker, WorkerSettings
-
-EXIT_PORT_IN_USE = 98
 
 
 def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:

@@ -16,7 +16,8 @@ from folkmoot_media.rtp_parameters import Strict
 
 LARGEST_MESSAGE = 256 * 1024
 LENGTH_SIZE = 4
-PROTOCOL_VERSION = 1
+# How a worker's process ends when its UDP port is taken.
+EXIT_PORT_IN_USE = 98
 
 Epoch = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Code = Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z0-9-]+)+$", max_length=64)]

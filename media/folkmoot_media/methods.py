@@ -17,6 +17,8 @@ from folkmoot_media.rooms import Attached, Rooms
 from folkmoot_media.rtp_parameters import (
     AUDIO_PAYLOAD_TYPE,
     ROUTER_CAPABILITIES,
+    DtlsParameters,
+    Id,
     Kind,
     RtpCapabilities,
     RtpParameters,
@@ -28,7 +30,6 @@ from folkmoot_media.rtp_parameters import (
 )
 from folkmoot_media.transport.aiortc_adapter import SUPPORTED_DIGESTS, Fingerprint
 
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 Owners = Annotated[list[Id], Field(max_length=64)]
 
 
@@ -85,20 +86,6 @@ class TransportRef(Strict):
     """transport.restart_ice, transport.close."""
 
     transport_id: Id
-
-
-class FingerprintModel(Strict):
-    """A certificate digest."""
-
-    algorithm: Annotated[str, Field(max_length=16)]
-    value: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){19,63}$")]
-
-
-class DtlsParameters(Strict):
-    """The client's side of DTLS."""
-
-    role: Literal["auto", "client", "server"] = "auto"
-    fingerprints: Annotated[list[FingerprintModel], Field(min_length=1, max_length=8)]
 
 
 class Connect(Strict):

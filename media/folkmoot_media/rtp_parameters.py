@@ -16,6 +16,7 @@ SEND_TIME_URI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 MAXIMUM_ENCODINGS = 3
 
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 Kind = Literal["audio", "video"]
 Source = Literal["microphone", "camera", "screen"]
 Ssrc = Annotated[int, Field(ge=1, le=0xFFFFFFFF)]
@@ -30,6 +31,20 @@ class Strict(BaseModel):
     """A message part in which unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class FingerprintModel(Strict):
+    """A certificate digest."""
+
+    algorithm: Annotated[str, Field(max_length=16)]
+    value: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){19,63}$")]
+
+
+class DtlsParameters(Strict):
+    """The client's side of DTLS."""
+
+    role: Literal["auto", "client", "server"] = "auto"
+    fingerprints: Annotated[list[FingerprintModel], Field(min_length=1, max_length=8)]
 
 
 class RtcpFeedback(Strict):

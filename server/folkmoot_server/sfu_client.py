@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from folkmoot_media import control
-from folkmoot_media.__main__ import EXIT_PORT_IN_USE
 from folkmoot_media.errors import MediaError
 
 logger = logging.getLogger(__name__)
@@ -254,10 +253,10 @@ class MediaPool:
             else:
                 return
         await self._kill(link)
-        if link.process.returncode == EXIT_PORT_IN_USE:
+        if link.process.returncode == control.EXIT_PORT_IN_USE:
             raise MediaError(
                 "media.port-in-use",
-                f"UDP port {port} is in use, perhaps by a worker of a server that was killed; it ends within a minute.",
+                f"UDP port {port} is in use, perhaps by a worker of a killed server; that one ends within a minute.",
             )
         raise MediaError("media.worker-not-started", "A media worker could not be started.")
 

@@ -8,8 +8,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from folkmoot_media.methods import DtlsParameters, Id
-from folkmoot_media.rtp_parameters import Kind, RtpCapabilities, RtpParameters, Source, Strict
+from folkmoot_media.rtp_parameters import (
+    DtlsParameters,
+    Id,
+    Kind,
+    RtpCapabilities,
+    RtpParameters,
+    Source,
+    Strict,
+)
 from folkmoot_media.transport.limits import TokenBucket
 
 FloorModeName = Literal["open", "chaired"]
