@@ -147,7 +147,8 @@ function CountCard({ live, election }: { live: LiveMeeting; election: ElectionSu
   useEffect(() => void work.value?.refresh(), [election.state]);
   const count = work.value;
   const state = count?.state.value ?? null;
-  const canOpen = election.state === "counting" && !count?.wanted.value;
+  const wanted = count?.wanted.value ?? false;
+  const tooFew = election.result?.outcome[0]?.kind === "too-few";
   return (
     <section class="card" data-testid="teller-election" data-election={election.election} data-step={state?.step ?? "watching"}>
       <h2>{t("teller.count.title", { title: election.title })}</h2>
@@ -157,15 +158,17 @@ function CountCard({ live, election }: { live: LiveMeeting; election: ElectionSu
         </div>
       )}
       <Problem error={opening.error.value ?? count?.error.value} />
-      {count?.signed.value || isOver(election) ? (
+      {tooFew ? (
+        <Note testid="teller-too-few">{t("outcome.too-few")}</Note>
+      ) : count?.signed.value || isOver(election) ? (
         <Note kind="good" testid={count?.signed.value ? "teller-signed" : "teller-over"}>
           {isOver(election) ? t("teller.count.over") : t("teller.count.signed")}
         </Note>
       ) : (
         <>
-          <p role="status">{waitText(election, count?.wanted.value ?? false)}</p>
+          <p role="status">{waitText(election, wanted)}</p>
           <div class="actions">
-            <Button kind="main" testid={`teller-count-${election.election}`} disabled={!canOpen} busy={opening.busy.value || (count?.wanted.value ?? false)} onClick={() => void opening.run(async () => count?.open())}>
+            <Button kind="main" testid={`teller-count-${election.election}`} disabled={election.state !== "counting" || wanted} busy={opening.busy.value || wanted} onClick={() => void opening.run(async () => count?.open())}>
               {t("teller.count.button")}
             </Button>
           </div>
@@ -187,6 +190,6 @@ function waitText(election: ElectionSummary, wanted: boolean): string {
     case "counting":
       return wanted ? t("teller.wait.others") : t("teller.wait.you");
     default:
-      return t("teller.wait.tally");
+      return t(wanted ? "teller.wait.tally" : "teller.wait.not-needed");
   }
 }
