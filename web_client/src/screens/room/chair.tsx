@@ -11,7 +11,7 @@ import { signAction } from "../../state/sign.ts";
 import { type Action, useAction, useQueue } from "../../ui/action.ts";
 import { Button, Card, Confirm, ConfirmButton, Note, Problem, Progress } from "../../ui/parts.tsx";
 import { neededText, optionText, outcomeText } from "../words.ts";
-import { PersonLine } from "./people.tsx";
+import { PeopleList, PersonLine } from "./people.tsx";
 
 interface Console {
   live: LiveMeeting;
@@ -275,9 +275,10 @@ function Participants({ live, meeting, acting }: Console) {
       <Button testid="mute-all" onClick={() => void acting.run(() => command(live, { command: "mute-all" }))}>
         {t("chair.mute-all")}
       </Button>
-      <ul class="list">
-        {others.map((person) => (
-          <li key={person.member} class="stack-tight" data-testid="person" data-member={person.member} data-state={person.state} data-muted={String(person.muted)} data-floor={String(person.floor)} data-hand={String(person.hand !== null)}>
+      <PeopleList
+        people={others}
+        line={(person) => (
+          <>
             <PersonLine person={person} you={false} />
             <div class="row">
               {!person.floor && (
@@ -301,9 +302,9 @@ function Participants({ live, meeting, acting }: Console) {
                 {t("chair.remove")}
               </ConfirmButton>
             </div>
-          </li>
-        ))}
-      </ul>
+          </>
+        )}
+      />
       {removed.length > 0 && (
         <div class="stack-tight">
           <h3>{t("chair.removed")}</h3>

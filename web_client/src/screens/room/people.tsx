@@ -1,31 +1,52 @@
 /** Who is here and who asked to speak. */
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import type { Meeting, Person } from "../../api/types.ts";
 import { t, tn } from "../../i18n/index.ts";
 import { queue } from "../../state/meeting.ts";
+import { Button, Field } from "../../ui/parts.tsx";
 
 const SHOWN_AT_ONCE = 50;
+/** From this many on a list can be searched. */
+const SEARCHED_FROM = 15;
+
+/** People by name, some at a time, searchable when they are many. */
+export function PeopleList({ people, line }: { people: readonly Person[]; line: (person: Person) => ComponentChildren }) {
+  const shown = useSignal(SHOWN_AT_ONCE);
+  const wanted = useSignal("");
+  const text = wanted.value.trim().toLocaleLowerCase();
+  const found = people.filter((person) => person.name.toLocaleLowerCase().includes(text)).toSorted((a, b) => a.name.localeCompare(b.name));
+  return (
+    <>
+      {people.length >= SEARCHED_FROM && <Field label={t("people.find")} value={wanted.value} onInput={(value) => (wanted.value = value)} testid="people-find" />}
+      <ul class="list">
+        {found.slice(0, shown.value).map((person) => (
+          <li
+            key={person.member}
+            class="stack-tight"
+            data-testid="person"
+            data-member={person.member}
+            data-state={person.state}
+            data-muted={String(person.muted)}
+            data-floor={String(person.floor)}
+            data-hand={String(person.hand !== null)}
+          >
+            {line(person)}
+          </li>
+        ))}
+      </ul>
+      {found.length > shown.value && <Button onClick={() => (shown.value += SHOWN_AT_ONCE)}>{t("show-more")}</Button>}
+    </>
+  );
+}
 
 export function People({ meeting }: { meeting: Meeting }) {
-  const shown = useSignal(SHOWN_AT_ONCE);
-  const people = meeting.present.toSorted((a, b) => a.name.localeCompare(b.name));
   return (
     <>
       <Queue meeting={meeting} />
       <section class="card">
         <h2>{tn("people.present", meeting.present.length)}</h2>
-        <ul class="list">
-          {people.slice(0, shown.value).map((person) => (
-            <li key={person.member} data-testid="person" data-member={person.member} data-state={person.state} data-muted={String(person.muted)} data-floor={String(person.floor)} data-hand={String(person.hand !== null)}>
-              <PersonLine person={person} you={person.member === meeting.me.member} />
-            </li>
-          ))}
-        </ul>
-        {people.length > shown.value && (
-          <button type="button" class="button button-plain" onClick={() => (shown.value += SHOWN_AT_ONCE)}>
-            {t("show-more")}
-          </button>
-        )}
+        <PeopleList people={meeting.present} line={(person) => <PersonLine person={person} you={person.member === meeting.me.member} />} />
       </section>
     </>
   );
