@@ -293,7 +293,6 @@ function Participants({ live, meeting, acting }: Console) {
                 testid={`remove-${person.member}`}
                 kind="danger"
                 danger
-               
                 title={t("chair.remove.title", { name: person.name })}
                 text={t("chair.remove.text")}
                 yes={t("chair.remove.yes")}
@@ -312,7 +311,6 @@ function Participants({ live, meeting, acting }: Console) {
             <Button
               key={member}
               testid={`readmit-${member}`}
-             
               onClick={() => void acting.run(() => command(live, { command: "readmit", member }))}
             >
               {t("chair.readmit", { name })}
