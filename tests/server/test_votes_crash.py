@@ -72,16 +72,17 @@ async def running(tmp_path: Path) -> AsyncIterator[tuple[Hall, Server]]:
     server = Server(tmp_path, port)
     settings = Settings(data=tmp_path, public_url=f"http://localhost:{port}", **SETTINGS)
     database = Database(tmp_path / "folkmoot.db")
+    links = await support.found(database, int(time.time()))
+    database.close()  # only one process may have it
     hall = Hall(settings, lambda: int(time.time()), b"", database, None, None)  # type: ignore[arg-type]  the child has them
     await server.start()
     try:
-        await support.enrol_everybody(hall)
+        await support.enrol(hall, links)
         yield hall, server
     finally:
         for person in hall.people:
             await person.__aexit__(None, None, None)
         await server.kill()
-        database.close()
 
 
 async def try_to_cast(hall: Hall, index: int, path: str, ballot: JsonObject) -> JsonObject | None:

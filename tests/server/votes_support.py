@@ -17,7 +17,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from folkmoot_config.settings import Settings
-from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation
+from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation
 from folkmoot_server.commands.scheduling import VoteScheduler
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
@@ -159,17 +159,28 @@ async def serve(
         database.close()
 
 
-async def enrol_everybody(hall: Hall, people: Sequence[NewPerson] = OFFICERS + OTHERS) -> None:
-    """Found the organisation and enrol a software passkey for everyone."""
-    links = await hall.database.write(
+async def found(
+    database: Database, now: int, people: Sequence[NewPerson] = OFFICERS + OTHERS
+) -> list[EnrolmentLink]:
+    """Found the organisation; return a link for everyone."""
+    return await database.write(
         lambda tx: bootstrap_organisation(
-            tx, name="Valley Cooperative", units=(), people=people, now=hall.clock(), rng=secrets.token_bytes
+            tx, name="Valley Cooperative", units=(), people=people, now=now, rng=secrets.token_bytes
         )
     )
+
+
+async def enrol(hall: Hall, links: Sequence[EnrolmentLink]) -> None:
+    """Enrol a software passkey for everyone."""
     for link in links:
         person = Person(hall.settings.public_url, link.name)
         hall.people.append(person)
         await person.enrol(f"{hall.settings.public_url}/enrol#{link.token}")
+
+
+async def enrol_everybody(hall: Hall, people: Sequence[NewPerson] = OFFICERS + OTHERS) -> None:
+    """Found the organisation and enrol everyone."""
+    await enrol(hall, await found(hall.database, hall.clock(), people))
 
 
 async def convene(hall: Hall) -> None:
