@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FrameLocator, Locator, Page, expect
 from tests.browser.serving import Server
 from tests.browser.support import PHONE, Person, until
 
@@ -175,11 +175,22 @@ async def next_step(assembly: Assembly, step: str) -> None:
         await confirm.first.click()
 
 
-async def vote(person: Person, option: int, *, before_cast: Callable[[], Awaitable[None]] | None = None) -> str:
-    """Vote in the booth; return the tracker."""
+def booth_of(person: Person) -> FrameLocator:
+    """The booth's page inside the room."""
+    return person.page.frame_locator('[data-testid="booth-frame"]')
+
+
+async def choose(person: Person, option: int) -> Locator:
+    """Open the booth and choose; return the chosen option."""
     await click(person, "vote-open")
-    booth = person.page.frame_locator('[data-testid="booth-frame"]')
-    await booth.get_by_test_id(f"booth-option-{option}").click(timeout=SLOW_MS)
+    chosen = booth_of(person).get_by_test_id(f"booth-option-{option}")
+    await chosen.click(timeout=SLOW_MS)
+    return chosen
+
+
+async def review_and_cast(person: Person, *, before_cast: Callable[[], Awaitable[None]] | None = None) -> str:
+    """Review what is chosen, cast it, go back to the room; return the tracker."""
+    booth = booth_of(person)
     await booth.get_by_test_id("booth-review").click()
     if before_cast is not None:
         await before_cast()
@@ -188,6 +199,12 @@ async def vote(person: Person, option: int, *, before_cast: Callable[[], Awaitab
     tracker = (await booth.get_by_test_id("tracker").inner_text()).strip()
     await click(person, "booth-close")
     return tracker
+
+
+async def vote(person: Person, option: int, *, before_cast: Callable[[], Awaitable[None]] | None = None) -> str:
+    """Vote in the booth; return the tracker."""
+    await choose(person, option)
+    return await review_and_cast(person, before_cast=before_cast)
 
 
 async def cosign(assembly: Assembly, people: Sequence[Person]) -> None:

@@ -4,7 +4,7 @@ On the way: hands, floor, mute and removal; a one-of-n vote, by keyboard alone f
 another; result, receipts and the auditor's page.
 """
 
-from playwright.async_api import FrameLocator, expect
+from playwright.async_api import expect
 from tests.browser import steps, support
 from tests.browser.conftest import NewPerson
 from tests.browser.serving import Server
@@ -104,13 +104,24 @@ async def _hands_and_floor(assembly: steps.Assembly) -> None:
     await steps.see(member, "room")
 
 
-def _booth(person: Person) -> FrameLocator:
-    return person.page.frame_locator('[data-testid="booth-frame"]')
+async def _practise(person: Person) -> None:
+    """Try the booth with a key of the page's own; the box shows the one ballot."""
+    await steps.click(person, "panel-agenda")
+    await steps.click(person, "practice-vote")
+    booth = steps.booth_of(person)
+    await booth.get_by_test_id("booth-option-0").click(timeout=steps.SLOW_MS)
+    await booth.get_by_test_id("booth-review").click()
+    await booth.get_by_test_id("booth-cast").click(timeout=steps.SLOW_MS)
+    await booth.get_by_test_id("booth-open-practice").click(timeout=steps.SLOW_MS)
+    counted = booth.get_by_test_id("practice-counts").locator("li")
+    await expect(counted.first).to_have_attribute("data-count", "1", timeout=steps.SLOW_MS)
+    await look(person, "booth-practice")
+    await steps.click(person, "booth-close")
 
 
 async def _vote_by_keyboard(person: Person) -> None:
     """Choose the second option, review and cast without a pointer."""
-    page, booth = person.page, _booth(person)
+    page, booth = person.page, steps.booth_of(person)
     await steps.by(page, "vote-open").first.focus()
     await page.keyboard.press("Enter")
     await expect(booth.get_by_test_id("booth-option-1")).to_be_visible(timeout=steps.SLOW_MS)
@@ -151,6 +162,7 @@ async def test_screens_of_a_meeting_and_a_vote_by_keyboard(demo_server: Server, 
             await expect(person.page.locator("html")).to_have_attribute("lang", "vi", timeout=steps.SLOW_MS)
         await steps.check_in(assembly, person, media=number == 0)
     await look(voters[-1], "room-agenda")
+    await _practise(assembly.people["member-1"])
     await _hands_and_floor(assembly)
     await steps.click(assembly.tellers[0], "panel-teller")
     await look(assembly.tellers[0], "room-teller")
