@@ -185,6 +185,8 @@ async def test_screens_of_a_meeting_and_a_vote_by_keyboard(demo_server: Server, 
     member = assembly.people["member-1"]
     await steps.click(member, "panel-votes")
     await steps.see(member, "result-outcome")
+    await steps.click(member, "check-counted")
+    await steps.attribute(member, "counted", "data-status", "in-the-box")
     await look(member, "room-result")
     await member.page.goto(f"{demo_server.url}/receipts")
     await steps.see(member, "receipt-tracker")
