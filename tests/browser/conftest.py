@@ -12,6 +12,8 @@ from tests.browser import serving, support
 
 _HERE = Path(__file__).parent
 _FAILURES = support.ROOT / "test-results" / "failures"
+WHOLE_MEETING_S = 420
+"""A meeting of seven browsers takes under a minute on a quiet machine and minutes on a busy one."""
 _FAILED = pytest.StashKey[bool]()
 
 _Report = Generator[None, pytest.TestReport, pytest.TestReport]
@@ -24,6 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(WHOLE_MEETING_S))
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
