@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from folkmoot_config.settings import Settings
 from folkmoot_server import app
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except FolkmootError as error:
         print(f"folkmoot: {error.message}", file=sys.stderr)
+        return 1
+    except DBAPIError as error:
+        print(f"folkmoot: the database in the data folder cannot be used: {error.orig}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"folkmoot: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)

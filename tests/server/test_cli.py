@@ -66,3 +66,25 @@ def test_reset_spares_a_folder_that_is_not_ours(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "nothing was deleted" in done.stderr
     assert precious.read_text() == "words"
+
+
+def test_a_damaged_database_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "folkmoot.db").write_bytes(b"this is not a database" * 1000)
+    done = run("serve", "--port", "0", folder=tmp_path)
+    assert done.returncode == 1
+    assert "the database in the data folder cannot be used: file is not a database" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_disk_without_room_is_told_in_one_line(tmp_path: Path) -> None:
+    """No file may grow beyond 8 KiB, which SQLite meets as on a full disk."""
+    words = [FOLKMOOT, "init", "--name", "Club", "--secretary", "Ada", "--chair", "Bo"]
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))"
+    limited = f"import os, resource, sys; {limit}; os.execv(sys.argv[1], sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *map(str, words)], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "cannot be used" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -5,16 +5,23 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, event, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from folkmoot_server.domain.errors import Conflict, NotFound
 from folkmoot_server.storage import events, schema
-from folkmoot_server.storage.database import Database, StoreBusyError, StoreClosedError, read_snapshot
+from folkmoot_server.storage.database import (
+    Database,
+    StoreBusyError,
+    StoreClosedError,
+    StoreFailedError,
+    read_snapshot,
+)
 
 
 @pytest.fixture
@@ -73,6 +80,66 @@ async def test_a_failed_commit_is_told_to_everyone_in_the_group(database: Databa
     assert all(isinstance(result, OperationalError) for result in results)
     assert await database.read(names) == set()
     assert await database.write(put("c")) == "c"
+
+
+async def grouped(database: Database, *jobs: object) -> list[object]:
+    """Run jobs as one group: the writer is held until all of them are queued."""
+    held, gate = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold(_tx: Connection) -> None:
+        loop.call_soon_threadsafe(held.set)
+        gate.wait(10)
+
+    first = asyncio.create_task(database.write(hold))
+    await held.wait()
+    tasks = [asyncio.create_task(database.write(job)) for job in jobs]  # type: ignore[arg-type]  # jobs of any result
+    await asyncio.sleep(0)
+    gate.set()
+    await first
+    return list(await asyncio.gather(*tasks, return_exceptions=True))
+
+
+def fill(tx: Connection) -> None:
+    """Let the file grow no further, as on a full disk, and write more than fits."""
+    pages = tx.execute(text("PRAGMA page_count")).scalar_one()
+    tx.execute(text(f"PRAGMA max_page_count={pages}"))
+    tx.execute(schema.setting.insert().values(name="large", value="x" * 2_000_000))
+
+
+async def test_a_full_disk_never_acknowledges_what_is_not_stored(database: Database) -> None:
+    results = await grouped(database, put("a"), fill, put("b"))
+    acknowledged = {result for result in results if isinstance(result, str)}
+    stored = await database.read(names)
+    assert isinstance(results[1], StoreFailedError)
+    assert acknowledged <= stored
+    assert await database.write(put("c")) == "c"  # space is back
+    assert await database.read(names) == acknowledged | {"c"}
+
+
+async def test_a_file_that_cannot_be_opened_for_a_while_is_told_and_recovers(database: Database) -> None:
+    def broken(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    def fail(_connection: Connection) -> None:
+        raise OperationalError("COMMIT", None, sqlite3.OperationalError("disk I/O error"))
+
+    event.listen(database._write_engine, "commit", fail)
+    event.listen(database._write_engine, "do_connect", broken)
+    for name in ("a", "b", "c"):  # the first fails in its commit, the others when the file is opened anew
+        with pytest.raises((OperationalError, sqlite3.OperationalError)):
+            await asyncio.wait_for(database.write(put(name)), 10)
+    event.remove(database._write_engine, "commit", fail)
+    event.remove(database._write_engine, "do_connect", broken)
+    assert await asyncio.wait_for(database.write(put("d")), 10) == "d"
+    assert await database.read(names) == {"d"}
+
+
+async def test_errors_of_the_database_do_not_tell_what_was_stored(database: Database) -> None:
+    await database.write(put("a", "secret-value"))
+    with pytest.raises(IntegrityError) as caught:
+        await database.write(put("a", "secret-value"))
+    assert "secret-value" not in str(caught.value)
 
 
 async def test_readers_cannot_write(database: Database) -> None:

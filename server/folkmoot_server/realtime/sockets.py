@@ -15,6 +15,7 @@ from aiohttp import web
 from pydantic import Field, ValidationError
 from socketio.exceptions import ConnectionRefusedError as Refusal
 from sqlalchemy import Connection as Tx
+from sqlalchemy.exc import OperationalError
 
 from folkmoot_media.errors import MediaError
 from folkmoot_server.commands import attendance, rights
@@ -29,7 +30,7 @@ from folkmoot_server.realtime.housekeeping import Housekeeping
 from folkmoot_server.realtime.publisher import Publisher
 from folkmoot_server.realtime.room import prepare_room, set_floor
 from folkmoot_server.storage import meetings, seats, sessions
-from folkmoot_server.storage.database import StoreClosedError
+from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
 from folkmoot_server.storage.events import StoredEvent
 from folkmoot_server.web.parsing import Bytes32, Strict
 
@@ -363,6 +364,9 @@ class Realtime:
             return _error("server.stopping", "The server is stopping; try again soon.")
         except queue.Full:
             return _error("server.busy", "The server is busy; try again in a moment.")
+        except (StoreFailedError, OperationalError) as error:
+            log.error("realtime.storage-failed kind=%s", type(error).__name__)
+            return _error("server.storage", "The server cannot store anything now; perhaps its disk is full.")
         except Exception as error:  # the edge: a bug must not end the connection, nor tell its details
             log.error("realtime.accident kind=%s", type(error).__name__)
             return _error("server.accident", "Something went wrong here.")

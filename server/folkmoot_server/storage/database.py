@@ -41,6 +41,10 @@ class StoreClosedError(RuntimeError):
     """The store was closed, or its writer died; the outcome of a pending write is unknown."""
 
 
+class StoreFailedError(RuntimeError):
+    """The database could not store a group of writes, as on a full disk; nothing of it is there."""
+
+
 class StoreBusyError(OSError):
     """Another process serves this database; two writers would corrupt it."""
 
@@ -58,7 +62,7 @@ def _lock(path: Path) -> int:
 
 def read_snapshot(path: Path, run: Callable[[Connection], T]) -> T:
     """Run `run` on a read-only connection to an existing database, also beside a running server."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, hide_parameters=True)
     _configure(engine, read_only=True)
     with engine.connect() as connection:
         return run(connection)
@@ -79,6 +83,17 @@ def _configure(engine: Engine, *, read_only: bool) -> None:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
+def _require_transaction(connection: Connection, cause: Exception | None = None) -> None:
+    raw: Any = connection.connection.dbapi_connection
+    if raw is None or not raw.in_transaction:
+        raise StoreFailedError from cause
+
+
+def _answer(group: list[_Job], error: Exception) -> None:
+    for job in group:
+        job.done(None, error)
+
+
 class Database:
     """SQLite behind one writer thread (group commit) and a few readers."""
 
@@ -91,8 +106,8 @@ class Database:
         self.path = path
         self._lock = _lock(path)
         url = f"sqlite:///{path}"
-        self._write_engine = create_engine(url, poolclass=NullPool)
-        self._read_engine = create_engine(url, poolclass=QueuePool, pool_size=READERS)
+        self._write_engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+        self._read_engine = create_engine(url, poolclass=QueuePool, pool_size=READERS, hide_parameters=True)
         _configure(self._write_engine, read_only=False)
         _configure(self._read_engine, read_only=True)
         with self._write_engine.begin() as connection:
@@ -148,15 +163,23 @@ class Database:
         os.close(self._lock)
 
     def _writer(self) -> None:
+        connection: Connection | None = None
         running = True
         while running:
-            with self._write_engine.connect() as connection:
-                healthy = True
-                while running and healthy:
-                    group, running = self._next_group()
-                    healthy = not group or self._commit_group(connection, group)
-                if not healthy:
-                    connection.invalidate()  # its state is unknown; opening the file anew is the recovery
+            group, running = self._next_group()
+            if not group:
+                continue
+            try:
+                connection = connection or self._write_engine.connect()
+            except Exception as error:  # a full or broken disk: these are refused, the next ones try again
+                _answer(group, error)
+                continue
+            if not self._commit_group(connection, group):
+                connection.invalidate()  # its state is unknown; opening the file anew is the recovery
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
 
     def _next_group(self) -> tuple[list[_Job], bool]:
         """Wait for a job, take what else is queued; the flag is False when the store is closing."""
@@ -182,7 +205,11 @@ class Database:
                         with connection.begin_nested():
                             outcomes.append((job, job.run(connection), None))
                     except Exception as error:  # the job's own refusal: its savepoint is rolled back, others go on
+                        # SQLite may answer a full disk by rolling the whole transaction back; a COMMIT would then
+                        # succeed and store nothing of the jobs before.
+                        _require_transaction(connection, error)
                         outcomes.append((job, None, error))
+                _require_transaction(connection)
         except Exception as error:  # the commit itself failed: nobody in the group may be told it succeeded
             committed = False
             outcomes = [(job, None, error) for job in group]

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from sqlalchemy.exc import OperationalError
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.domain.errors import BadInput, FolkmootError, Forbidden, NotSignedIn
 from folkmoot_server.domain.identity import SESSION_MAX_S, SESSION_TOUCH_S, SessionInfo
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.storage import sessions
-from folkmoot_server.storage.database import StoreClosedError
+from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.errors import answer, describe
 from folkmoot_voting.errors import VotingError
@@ -95,6 +96,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = answer(503, "server.stopping", "The server is stopping; try again soon.")
     except queue.Full:
         response = answer(503, "server.busy", "The server is busy; try again in a moment.")
+    except (StoreFailedError, OperationalError) as error:
+        log.error("web.storage-failed kind=%s reason=%s", type(error).__name__, getattr(error, "orig", ""))
+        response = answer(503, "server.storage", "The server cannot store anything now; perhaps its disk is full.")
     except Exception as error:  # the edge: a bug must not end the connection, nor tell its details
         number = secrets.token_hex(6)
         # The error's own text may hold values from the request, so only its kind and place are written.
