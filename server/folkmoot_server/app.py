@@ -20,10 +20,10 @@ from aiohttp import web
 from sqlalchemy import Connection, select
 
 from folkmoot_config.settings import Settings
-from folkmoot_server.commands.scheduling import VoteScheduler
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.sockets import Realtime
+from folkmoot_server.realtime.vote_clock import VoteScheduler
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 from folkmoot_server.storage import schema
 from folkmoot_server.storage.database import Database
@@ -36,6 +36,8 @@ from folkmoot_server.web.watchdog import Watchdog
 log = structlog.get_logger()
 BODY_MAX = 256 * 1024
 SHUTDOWN_S = 5.0
+HANDSHAKE_S = 10.0
+BACKLOG = 512
 LINGER_S = 1.0  # for the rest of a body that was refused; the library's 10 s would add to our own 10 s
 SOCKET_PATH_MAX = 80  # a Unix socket's path holds 107 bytes, its file name needs the rest
 
@@ -192,15 +194,33 @@ async def start(settings: Settings, database: Database) -> Installation:
         installation._closers.append(scheduler.close)
         watchdog.start(runner)
         installation._closers.append(watchdog.close)
-        site = web.TCPSite(
-            runner, settings.host, settings.port, ssl_context=tls_context(settings), reuse_address=True
-        )
-        await site.start()
+        listener = await _listen(settings, runner)
+        installation._closers.append(listener.close)
     except BaseException:
         await installation.stop()
         raise
-    installation.port = runner.addresses[0][1]
+    installation.port = listener.sockets[0].getsockname()[1]
     return installation
+
+
+async def _listen(settings: Settings, runner: web.AppRunner) -> asyncio.Server:
+    """Open the port; aiohttp's own sites leave a client that does not finish the TLS handshake for a minute."""
+    context = tls_context(settings)
+    return await asyncio.get_running_loop().create_server(
+        lambda: _protocol(runner),
+        settings.host,
+        settings.port,
+        ssl=context,
+        ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+        backlog=BACKLOG,
+        reuse_address=True,
+    )
+
+
+def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
+    if runner.server is None:
+        raise RuntimeError("the runner is not set up")
+    return runner.server()
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

@@ -18,10 +18,10 @@ from sqlalchemy import Connection
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation
-from folkmoot_server.commands.scheduling import VoteScheduler
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
 from folkmoot_server.realtime.media_signalling import MediaSignalling
+from folkmoot_server.realtime.vote_clock import VoteScheduler
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 from folkmoot_server.storage.database import Database
 from folkmoot_server.web import routes, routes_votes

@@ -1,1 +1,1 @@
-"""Socket.IO handlers and the event publisher."""
+"""Socket.IO handlers, the event publisher, and the clocks that send what is due."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -12,14 +9,13 @@ from sqlalchemy import Connection as Tx
 
 from folkmoot_server.commands import attendance, rights
 from folkmoot_server.realtime.connections import Connection
+from folkmoot_server.realtime.ticking import Ticking
 from folkmoot_server.storage import meetings, sessions
-from folkmoot_server.storage.database import StoreClosedError
 
 if TYPE_CHECKING:
     from folkmoot_server.realtime.sockets import Realtime
     from folkmoot_server.web.context import Context
 
-log = logging.getLogger("folkmoot.housekeeping")
 TICK_S: Final = 1.0
 SESSIONS_EVERY: Final = 2  # ticks
 RIGHTS_EVERY: Final = 60
@@ -27,38 +23,20 @@ SWEEP_EVERY: Final = 60
 CONNECT_S: Final = 10.0
 
 
-class Housekeeping:
+class Housekeeping(Ticking):
     """Runs `tick` once a second; all state that matters is in the database."""
 
     def __init__(self, context: Context, realtime: Realtime) -> None:
+        super().__init__("housekeeping", TICK_S)
         self._context, self._realtime = context, realtime
         self._watching_since = 0
         self._silent_since: dict[str, float] = {}
         self._ticks = 0
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin ticking; leases run from now on."""
         self._watching_since = self._context.now()
-        self._task = asyncio.create_task(self._run(), name="housekeeping")
-
-    async def close(self) -> None:
-        """Stop after the step under way."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.tick()
-            except StoreClosedError:
-                return
-            except Exception as error:  # the edge of a loop that must go on
-                log.error("housekeeping.accident kind=%s", type(error).__name__)
-            await asyncio.sleep(TICK_S)
+        await super().start()
 
     async def tick(self) -> None:
         """Do what is due now."""

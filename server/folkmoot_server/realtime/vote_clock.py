@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from folkmoot_server.commands.publishing import Due, carry_out, due_work
 from folkmoot_server.domain.elections import Verb
 from folkmoot_server.domain.ledger import Notary
+from folkmoot_server.realtime.ticking import Ticking
 from folkmoot_server.storage.database import StoreClosedError
 
 if TYPE_CHECKING:
@@ -19,27 +18,15 @@ log = logging.getLogger("folkmoot.votes")
 TICK_S = 0.5
 
 
-class VoteScheduler:
+class VoteScheduler(Ticking):
     """Runs `tick` every half second; all state is in the database, so a restart only delays what is due."""
 
     def __init__(self, context: Context) -> None:
         """Work on the context's database with its clock and randomness."""
+        super().__init__("vote-scheduler", TICK_S)
         self._context = context
         self._notary = Notary(context.server_key, context.settings.rp_id)
         self._publish_at = 0
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin ticking."""
-        self._task = asyncio.create_task(self._run(), name="vote-scheduler")
-
-    async def close(self) -> None:
-        """Stop after the step under way; nothing is lost."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     async def tick(self) -> None:
         """Take every step that is due now, each in a transaction of its own."""
@@ -61,13 +48,3 @@ class VoteScheduler:
             raise
         except Exception as error:  # one failing election must not stop the others' clock
             log.error("votes.step-failed step=%s kind=%s", step.verb.value, type(error).__name__)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.tick()
-            except StoreClosedError:
-                return
-            except Exception as error:  # the loop's edge: a failing read is tried again at the next tick
-                log.error("votes.tick-failed kind=%s", type(error).__name__)
-            await asyncio.sleep(TICK_S)
