@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("server/folkmoot_server", "media/folkmoot_media", "voting/folkmoot_voting", "config/folkmoot_config")
+PURE = ("server/folkmoot_server/domain", "voting/folkmoot_voting", "media/folkmoot_media/forwarding")
 # Which import names the distributions of the ``verify`` extra bring.
 _IMPORT_NAMES = {"cryptography": "cryptography", "cbor2": "cbor2", "rfc8785": "rfc8785", "cffi": "cffi"}
 
@@ -43,20 +44,62 @@ def test_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("module", "planted"),
-    [
-        ("voting/folkmoot_voting/__init__.py", "import asyncio\n"),
-        ("media/folkmoot_media/__init__.py", "import folkmoot_voting\n"),
-        ("server/folkmoot_server/domain/__init__.py", "import time\n"),
-    ],
-)
-def test_control_a_planted_import_breaks_a_contract(copy: Path, module: str, planted: str) -> None:
+# For each contract, by the beginning of its name: a line that breaks it, and the module that it is added to.
+BREACHES = [
+    ("packages are layered", "media/folkmoot_media/__init__.py", "import folkmoot_voting"),
+    ("packages are layered", "voting/folkmoot_voting/rules.py", "import folkmoot_server.domain.ids"),
+    ("the server is layered", "server/folkmoot_server/commands/floor.py", "import folkmoot_server.web.errors"),
+    ("the server is layered", "server/folkmoot_server/commands/floor.py", "import folkmoot_server.queries.board"),
+    ("the server is layered", "server/folkmoot_server/storage/board.py", "import folkmoot_server.commands.rights"),
+    ("the server is layered", "server/folkmoot_server/domain/roles.py", "import folkmoot_server.storage.schema"),
+    ("the server is layered", "server/folkmoot_server/newcomer.py", '"""A module without a place."""'),
+    ("the media worker is layered", "media/folkmoot_media/transport/mux.py", "import folkmoot_media.rooms"),
+    ("pure cores import", "voting/folkmoot_voting/rules.py", "import asyncio"),
+    ("pure cores import", "voting/folkmoot_voting/ballot.py", "import secrets"),
+    ("pure cores import", "server/folkmoot_server/domain/__init__.py", "import time"),
+    ("pure cores import", "media/folkmoot_media/forwarding/router.py", "import random"),
+    ("use cases know", "server/folkmoot_server/commands/floor.py", "import aiohttp"),
+    ("use cases know", "server/folkmoot_server/queries/board.py", "import folkmoot_config.settings"),
+    ("media transport and fan-out", "media/folkmoot_media/fan/python_backend.py", "import socket"),
+    ("of the media worker", "server/folkmoot_server/sfu_client.py", "import folkmoot_media.worker"),
+    ("aiortc is known", "media/folkmoot_media/transport/dtls.py", "import aiortc"),
+]
+
+
+@pytest.mark.parametrize(("contract", "module", "planted"), BREACHES)
+def test_control_a_planted_import_breaks_its_contract(copy: Path, contract: str, module: str, planted: str) -> None:
     with (copy / module).open("a") as file:
-        file.write("\n" + planted)
+        file.write(f"\n{planted}\n")
     done = lint(copy)
     assert done.returncode != 0
-    assert "BROKEN" in done.stdout
+    broken = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
+    assert [line for line in broken if line.startswith(contract)], done.stdout
+
+
+def test_control_every_contract_has_a_breach() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    without = [one["name"] for one in contracts if not any(one["name"].startswith(row[0]) for row in BREACHES)]
+    assert without == []
+
+
+def clock_reads(source: str) -> list[str]:
+    """Return calls that read a clock, a file or the system's randomness, which no import betrays."""
+    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    names = [func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls]
+    return [
+        name for name in names if name in {"now", "utcnow", "today", "open", "urandom", "uuid4", "print", "input"}
+    ]
+
+
+def test_pure_cores_read_no_clock_and_no_file() -> None:
+    found = {
+        str(path.relative_to(ROOT)): reads
+        for core in PURE
+        for path in (ROOT / core).rglob("*.py")
+        if (reads := clock_reads(path.read_text()))
+    }
+    assert found.pop("voting/folkmoot_voting/cli.py", None) is not None  # the control: the tool that reads and prints
+    assert found == {}
 
 
 def test_the_verifier_needs_only_what_its_extra_names() -> None:
