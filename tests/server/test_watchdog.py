@@ -9,6 +9,8 @@ from aiohttp import web
 from folkmoot_server.web.watchdog import Watchdog
 
 IDLE_S = 0.4
+SLOWEST = 2_000_000.0
+LARGE = 16_000_000  # more than the kernel's buffers hold
 HALF_HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 
 
@@ -19,7 +21,11 @@ async def _serve(watchdog: Watchdog | None) -> tuple[web.AppRunner, int]:
         await asyncio.sleep(IDLE_S * 4)
         return web.Response(text="done")
 
+    async def large(_request: web.Request) -> web.Response:
+        return web.Response(body=bytes(LARGE))
+
     app.router.add_get("/slow", slow)
+    app.router.add_get("/large", large)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -30,7 +36,7 @@ async def _serve(watchdog: Watchdog | None) -> tuple[web.AppRunner, int]:
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[int]:
-    watchdog = Watchdog(IDLE_S)
+    watchdog = Watchdog(IDLE_S, SLOWEST)
     runner, port = await _serve(watchdog)
     yield port
     await watchdog.close()
@@ -69,3 +75,35 @@ async def test_a_running_request_is_left_alone(guarded: int) -> None:
     assert b"200 OK" in answer
     assert answer.endswith(b"done")
     writer.close()
+
+
+async def _ask_large(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return reader, writer
+
+
+async def test_who_takes_a_large_answer_slowly_gets_all_of_it(guarded: int) -> None:
+    """It takes several times the idle time, at a rate that is allowed."""
+    reader, writer = await _ask_large(guarded)
+    got = 0
+    while part := await asyncio.wait_for(reader.read(LARGE // 20), 10):
+        got += len(part)
+        await asyncio.sleep(len(part) / LARGE * IDLE_S * 8)
+    assert got > LARGE
+    writer.close()
+
+
+async def test_who_does_not_take_an_answer_is_closed() -> None:
+    watchdog = Watchdog(IDLE_S, slowest=LARGE)
+    runner, port = await _serve(watchdog)
+    watchdog.start(runner)
+    reader, writer = await _ask_large(port)
+    async with asyncio.timeout(10):
+        while not watchdog.closed:
+            await asyncio.sleep(0.05)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await reader.readexactly(LARGE)
+    writer.close()
+    await watchdog.close()
+    await runner.cleanup()

@@ -1,8 +1,9 @@
-"""Closes connections that send nothing, or only half a request head.
+"""Closes connections that send nothing, send only half a request head, or do not take their answer.
 
-aiohttp has no limit of its own for either. A connection is busy while a handler runs for it (a WebSocket
-stays busy as long as it is open); any other connection may be silent for `IDLE_S`. Stalled bodies are the
-business of the body reader, which has its own deadline.
+aiohttp has no limit of its own for any of these. A connection is busy while a handler runs for it (a WebSocket
+stays busy as long as it is open) and, for a time that grows with the answer, while its answer is being sent; any
+other connection may be silent for `IDLE_S`. Stalled bodies are the business of the body reader, which has its own
+deadline.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from aiohttp.typedefs import Handler
 
 IDLE_S = 10.0
 STEP_S = 1.0
+SLOWEST = 4096.0  # bytes per second at which an answer must be taken: a page's script over a very poor line
 
 
 class Watchdog:
     """Owns the table of busy connections and the task that closes the idle ones."""
 
-    def __init__(self, idle_s: float = IDLE_S) -> None:
-        """Allow each connection `idle_s` seconds without a running handler."""
-        self._idle_s = idle_s
+    def __init__(self, idle_s: float = IDLE_S, slowest: float = SLOWEST) -> None:
+        """Allow each connection `idle_s` seconds without a running handler, answers `slowest` bytes per second."""
+        self._idle_s, self._slowest = idle_s, slowest
         self._busy: dict[object, int] = {}
+        self._sending: dict[object, tuple[float, web.StreamResponse]] = {}
         self._idle_since: dict[object, float] = {}
         self._task: asyncio.Task[None] | None = None
         self.closed = 0
@@ -33,7 +36,10 @@ class Watchdog:
             protocol = request.protocol
             self._busy[protocol] = self._busy.get(protocol, 0) + 1
             try:
-                return await handler(request)
+                response = await handler(request)
+                if not response.prepared:
+                    await self._send(protocol, request, response)
+                return response
             finally:
                 self._busy[protocol] -= 1
                 if not self._busy[protocol]:
@@ -41,6 +47,16 @@ class Watchdog:
                 self._idle_since.pop(protocol, None)
 
         self.middleware = middleware
+
+    async def _send(self, protocol: object, request: web.Request, response: web.StreamResponse) -> None:
+        """Send the answer here, where its time is measured, and not after the last middleware as usual."""
+        self._sending[protocol] = (asyncio.get_running_loop().time(), response)
+        try:
+            with contextlib.suppress(ConnectionError):  # the client is gone, which the caller will notice
+                await response.prepare(request)
+                await response.write_eof()
+        finally:
+            del self._sending[protocol]
 
     def start(self, runner: web.AppRunner) -> None:
         """Watch the connections of `runner` until `close`."""
@@ -64,10 +80,16 @@ class Watchdog:
             connections = list(server.connections)
             self._idle_since = {one: self._idle_since[one] for one in connections if one in self._idle_since}
             for protocol in connections:
-                if protocol in self._busy:
-                    continue
-                since = self._idle_since.setdefault(protocol, now)
                 transport = protocol.transport
-                if now - since >= self._idle_s and transport is not None:
+                if self._left(protocol, now) <= 0 and transport is not None:
                     transport.abort()
                     self.closed += 1
+
+    def _left(self, protocol: object, now: float) -> float:
+        """Return how many seconds the connection has left."""
+        if protocol in self._sending:
+            since, response = self._sending[protocol]
+            return since + self._idle_s + (response.content_length or 0) / self._slowest - now
+        if protocol in self._busy:
+            return self._idle_s
+        return self._idle_since.setdefault(protocol, now) + self._idle_s - now
