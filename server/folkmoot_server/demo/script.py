@@ -143,7 +143,7 @@ async def _hold(meeting: Meeting, tellers: int, out: Path, bar: Progress) -> int
     bar("closing, cosigning and opening the box")
     await votes.close_election(meeting.chair, meeting.id, meeting.election)
     await votes.cosign(cosigners, meeting.id, manifest)
-    await votes.count(trustees[:-1], meeting.id, manifest)
+    await votes.count(trustees[: manifest.trustees.threshold], meeting.id, manifest)
     core = await votes.declare(cosigners[0], meeting.id, manifest)
     await meeting.chair.post(meeting.path("/commands"), {"command": "close"})
     bar("downloading bundle and annex")

@@ -102,7 +102,7 @@ class Realtime:
         self._connections: dict[str, Connection] = {}
         self._speaking: dict[tuple[str, str], str] = {}  # who uses the room: (meeting, member) -> sid
         self._prepared: set[str] = set()
-        self._counts: dict[tuple[str, str], tuple[float, int]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
         self._publisher = Publisher(context.database, self._react)
         self._media_out: asyncio.Queue[tuple[str, str | None, dict[str, Any]]] = asyncio.Queue(MEDIA_QUEUE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -315,24 +315,23 @@ class Realtime:
                 await set_floor(self._context, meeting)
 
     def _count(self, meeting: str, election: str, cast: int) -> None:
+        """Keep the newest count; a key in the table means that a sender runs for it."""
         key = (meeting, election)
-        due_at, _ = self._counts.get(key, (0.0, 0))
-        waiting = due_at > time.monotonic()
-        self._counts[key] = (due_at if waiting else time.monotonic() + COUNTER_EVERY_S, cast)
-        if not waiting:
-            self._spawn(self._send_count(meeting, election, cast))
+        running = key in self._counts
+        self._counts[key] = cast
+        if not running:
+            self._spawn(self._send_count(meeting, election))
 
-    async def _send_count(self, meeting: str, election: str, cast: int) -> None:
+    async def _send_count(self, meeting: str, election: str) -> None:
         key = (meeting, election)
-        while True:
-            await self._sio.emit("counter", {"election": election, "cast": cast}, room=meeting)
-            await asyncio.sleep(COUNTER_EVERY_S)
-            newest = self._counts[key][1]
-            if newest == cast:
-                del self._counts[key]
-                return
-            cast = newest
-            self._counts[key] = (time.monotonic() + COUNTER_EVERY_S, cast)
+        sent = -1
+        try:
+            while self._counts[key] != sent:
+                sent = self._counts[key]
+                await self._sio.emit("counter", {"election": election, "cast": sent}, room=meeting)
+                await asyncio.sleep(COUNTER_EVERY_S)
+        finally:
+            del self._counts[key]
 
     async def _send_media(self) -> None:
         while True:
