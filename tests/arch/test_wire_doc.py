@@ -1,0 +1,102 @@
+"""``docs/spec/wire.md`` names every route, event, command and goodbye of the code, and no other."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from aiohttp import web
+
+from folkmoot_server.web import routes, routes_votes
+from folkmoot_server.web.handlers_meetings import About, Plain, SetFloorMode, StartItem
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = ROOT / "server" / "folkmoot_server"
+WIRE = (ROOT / "docs" / "spec" / "wire.md").read_text()
+_ELECTION = "/api/meetings/{m}/elections"
+_EVENT = re.compile(r"(?:[A-Z][a-z]+){2,}")
+
+
+def plain(path: str) -> str:
+    """Return a path without its query and without the names of its parameters."""
+    return re.sub(r"\{\w+\}", "{}", path.partition("?")[0])
+
+
+def routes_of_the_document(text: str) -> set[tuple[str, str]]:
+    """Return method and path of each request in the first column of a table, or at the beginning of a line."""
+    cells = re.findall(r"^(?:\| (.*?) \||`(GET /\w+)` needs)", text, re.MULTILINE)
+    found = set()
+    for cell in map("".join, cells):
+        for request in cell.split(" · "):
+            match = re.fullmatch(r"(?:(GET|POST) )?(\S*/\S+)", request.replace("…", _ELECTION))
+            if match:
+                found.add((match[1] or cell.partition(" ")[0], plain(match[2])))
+    return found
+
+
+def routes_of_the_code() -> set[tuple[str, str]]:
+    """Return method and path of every route below /api, from the router itself, and of the health check."""
+    app = web.Application()
+    routes.add_routes(app)
+    routes_votes.add_routes(app)
+    found = {(route.method, plain(route.resource.canonical)) for route in app.router.routes() if route.resource}
+    literal = re.findall(r'router\.add_(get|post)\("(/[a-z]+)"', (SERVER / "app.py").read_text())
+    return {one for one in found if one[0] != "HEAD"} | {(method.upper(), path) for method, path in literal}
+
+
+def constants(folder: Path) -> Iterator[str]:
+    """Yield every string that the code under a folder spells out, the scripted meeting left out."""
+    for path in folder.rglob("*.py"):
+        if "demo" not in path.parts:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node.value
+
+
+def event_types(texts: Iterator[str]) -> set[str]:
+    """Return what has the shape of an event's type, such as ``MeetingOpened``."""
+    return {text for text in texts if _EVENT.fullmatch(text)}
+
+
+def part(beginning: str, end: str) -> str:
+    """Return a part of the document."""
+    return WIRE.split(beginning, 1)[1].split(end, 1)[0]
+
+
+def test_every_route_is_written_down_and_every_written_one_exists() -> None:
+    assert len(routes_of_the_code()) > 40
+    assert routes_of_the_document(WIRE) == routes_of_the_code()
+
+
+def test_every_event_is_written_down_and_every_written_one_exists() -> None:
+    written = set(re.findall(r"(\w+)\{", part("Types and bodies:", "\n## ")))
+    assert len(written) > 30
+    assert written == event_types(constants(SERVER))
+
+
+def test_every_meeting_command_is_written_down() -> None:
+    written = set(re.findall(r"`([a-z-]+)`", part("Commands (who): ", "\n")))
+    models = (Plain, About, StartItem, SetFloorMode)
+    assert written == {name for model in models for name in get_args(model.model_fields["command"].annotation)}
+
+
+def test_every_goodbye_is_written_down() -> None:
+    written = set(re.findall(r"`([a-z.-]+)`", part("Reasons to say goodbye: ", "\n")))
+    said = set()
+    for path in (SERVER / "realtime").glob("*.py"):
+        said |= set(re.findall(r'(?:dismiss\([^"]*|farewell = \(?)"([a-z]+\.[a-z-]+)"', path.read_text()))
+    assert len(said) > 4
+    assert said <= written
+
+
+def test_control_a_missing_row_and_a_new_event_are_noticed() -> None:
+    text = "| POST /api/units | x |\n| POST …/{e}/intents · …/{e}/shares | y |\n| GET /api/ledger?from=N&to=M | z |\n"
+    election = plain(_ELECTION + "/{e}")
+    assert routes_of_the_document(text) == {
+        ("POST", "/api/units"),
+        ("POST", f"{election}/intents"),
+        ("POST", f"{election}/shares"),
+        ("GET", "/api/ledger"),
+    }
+    assert event_types(iter(["MeetingMoved", "POST", "Meeting", "a MeetingMoved"])) == {"MeetingMoved"}
