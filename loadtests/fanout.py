@@ -286,7 +286,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, default=1, help="the median is reported; rounds that lose 2 %% or more do not count"
     )
-    parser.add_argument("--peer", choices=["none", "janus", "janus-tuned"], default="none")
     parser.add_argument("--json", type=Path, help="write the result of every round here")
     return parser.parse_args(arguments)
 
@@ -294,9 +293,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Measure and print one line per round and the median."""
     options = parse()
-    if options.peer != "none":
-        print(f"--peer {options.peer}: comparison with Janus is not built yet; run with --peer none", file=sys.stderr)
-        return 2
     rounds = [asyncio.run(measure(options)) for _ in range(options.rounds)]
     for found in rounds:
         print(
