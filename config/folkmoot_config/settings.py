@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     public_url: str = "http://localhost:8080"
     cert: Path | None = None
     key: Path | None = None
+    trust_proxy: bool = False
     announce_ip: str = "127.0.0.1"
     media_listen_ip: str = "127.0.0.1"
     media_port: Port = 0

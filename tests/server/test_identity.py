@@ -11,15 +11,18 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 from sqlalchemy import select
-from tests.server.support import House, refusal, serve, sign_in
+from tests.server.support import START, House, refusal, serve, sign_in
 
+from folkmoot_server.commands import identity
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_server.demo.client import Person
 from folkmoot_server.domain.identity import LINK_S, NONCE_S, SESSION_IDLE_S, SESSION_MAX_S
-from folkmoot_server.storage import schema
-from folkmoot_server.web import parsing
-from folkmoot_server.web.limits import ADDRESS_MAX, PASSKEY_FAILURES_MAX, Limiter
+from folkmoot_server.storage import schema, sessions
+from folkmoot_server.web import limits, parsing
+from folkmoot_server.web.limits import ADDRESS_MAX, PASSKEY_FAILURES_MAX, Limiter, client_address
 from folkmoot_voting import challenges
 from folkmoot_voting.encoding import b64u, unb64u
 
@@ -380,6 +383,64 @@ async def test_failed_sign_ins_of_one_passkey_are_limited(house: House) -> None:
     await sign_in(house.ana)  # others behind the same address are not hindered
     house.clock.at += 300
     await sign_in(house.lan)
+
+
+async def test_nobody_can_lock_an_officer_out_from_elsewhere(tmp_path: Path) -> None:
+    """Ids of passkeys are not secret: failures count for the address that they come from."""
+    async with serve(tmp_path, trust_proxy=True) as house:
+        await house.enrol("lan")
+        far = {"X-Forwarded-For": "127.0.0.1, 198.51.100.7"}
+        for _ in range(PASSKEY_FAILURES_MAX + 1):
+            nonce, challenge = await begin_sign_in(house.lan)
+            credential = house.lan.authenticator.authenticate(challenge, crossOrigin=True)
+            async with aiohttp.ClientSession(headers={"Origin": house.origin, **far}) as stranger:
+                body = {"nonce": nonce, "credential": credential}
+                status = (await stranger.post(f"{house.origin}/api/sign-in/finish", json=body)).status
+        assert status == 429
+        await sign_in(house.lan)
+
+
+def test_only_a_proxy_on_this_machine_is_believed() -> None:
+    def address(remote: str, trust: bool, *forwarded: str) -> str:
+        headers = CIMultiDict([("X-Forwarded-For", one) for one in forwarded])
+        request = make_mocked_request("GET", "/", headers=headers)
+        return client_address(request.clone(remote=remote), trust)
+
+    assert address("127.0.0.1", True, "203.0.113.9, 198.51.100.7") == "198.51.100.7"
+    assert address("::1", True, "203.0.113.9", "2001:db8::1") == "2001:db8::1"
+    assert address("127.0.0.1", False, "198.51.100.7") == "127.0.0.1"
+    assert address("192.0.2.1", True, "198.51.100.7") == "192.0.2.1"
+    assert address("127.0.0.1", True, "not an address") == "127.0.0.1"
+    assert address("127.0.0.1", True) == "127.0.0.1"
+
+
+async def test_strangers_cannot_use_up_the_sign_ins(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "SIGN_IN_NONCES_MAX", 3)
+    await house.enrol("lan")
+    old, challenge = await begin_sign_in(house.lan)
+    credential = house.lan.authenticator.authenticate(challenge)
+    house.clock.at += 1
+    for _ in range(10):
+        assert (await refusal(house.stranger(), "/api/sign-in/begin"))[0] == 200
+    await sign_in(house.lan)
+    assert await house.context.database.read(lambda tx: sessions.count_nonces(tx, "sign-in", b"", START)) <= 3
+    assert await refusal(house.lan, "/api/sign-in/finish", {"nonce": old, "credential": credential}) == (
+        422,
+        "nonce.invalid",
+    )
+
+
+async def test_a_member_cannot_flood_the_installation(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBER_MAX", 40)
+    await house.enrol("lan", "jonas", "ana")
+    await house.draft()
+    codes = {(await refusal(house.ana, "/api/socket-ticket", {"meeting": house.meeting}))[1] for _ in range(50)}
+    assert codes == {"accepted", "socket.too-many-tickets", "request.too-many"}
+    assert await refusal(house.ana, "/api/nonce", {"purpose": "action"}) == (429, "request.too-many")
+    assert (await refusal(house.jonas, "/api/nonce", {"purpose": "action"}))[0] == 200
+    await house.ana.get("/api/session")  # reading goes on
+    house.clock.at += 300
+    assert (await refusal(house.ana, "/api/nonce", {"purpose": "action"}))[0] == 200
 
 
 def test_a_hall_behind_one_address_gets_in_and_a_flood_does_not() -> None:

@@ -283,3 +283,22 @@ async def test_electors_are_members_of_the_unit_and_of_those_below(house: House)
     assert found["Upper village"] == {"Binh"}
     assert found["Lower village"] == {"Greta"}
     assert found["Valley Cooperative"] == {person.name.split()[0] for person in PEOPLE}
+
+
+async def test_a_lower_units_secretary_cannot_enrol_as_an_officer_of_a_higher_unit(house: House) -> None:
+    """Greta belongs to the lower village and has no passkey; Binh becomes secretary there and wants her link."""
+    await house.enrol("lan", "jonas", "binh")
+    root = await root_of(house, house.jonas)
+    people = {one["name"].split()[0]: one for one in (await house.jonas.get("/api/members"))["members"]}
+    village = people["Greta"]["unit"]
+    year = START + YEAR
+    wanted = {"member": people["Binh"]["id"], "role": "secretary", "unit": village, "until": year}
+    assert (await grant(house.jonas, wanted))[0] == 200
+    path = f"/api/members/{people['Greta']['id']}/enrolment-link"
+    before = (await house.binh.post(path, {}))["enrolment_url"]  # the control: she holds nothing higher yet
+    chair = {"member": people["Greta"]["id"], "role": "chair", "unit": root, "until": year}
+    assert (await grant(house.lan, chair))[0] == 200
+    assert await refusal(house.binh, path) == (403, "role.missing")
+    token = {"token": before.split("#")[1]}
+    assert await refusal(house.stranger(), "/api/enrol/begin", token) == (404, "enrolment.unknown-link")
+    assert (await refusal(house.jonas, path))[0] == 200

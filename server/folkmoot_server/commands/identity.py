@@ -34,6 +34,7 @@ from folkmoot_voting import challenges
 
 SIGN_IN_NONCES_MAX = 20_000
 SESSION_NONCES_MAX = 50
+SESSION_TICKETS_MAX = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +191,9 @@ def finish_enrolment(
 def begin_sign_in(tx: Connection, *, now: int, rng: Rng) -> bytes:
     """Return a nonce for a sign-in.
 
-    Raises:
-        TooMany: more sign-ins are under way than the installation allows.
+    With too many out, the oldest gives way: strangers who begin sign-ins without end must not keep members out.
     """
+    sessions.make_place(tx, Purpose.SIGN_IN, b"", now, SIGN_IN_NONCES_MAX)
     return new_nonce(tx, Purpose.SIGN_IN, b"", now=now, rng=rng, limit=SIGN_IN_NONCES_MAX)
 
 
@@ -242,7 +243,13 @@ def _present(member: Member, now: int) -> Member:
 
 
 def new_ticket(tx: Connection, session: SessionInfo, meeting: str, *, now: int, rng: Rng) -> bytes:
-    """Store a socket ticket for one connection within a minute and return its token; the caller checked rights."""
+    """Store a socket ticket for one connection within a minute and return its token; the caller checked rights.
+
+    Raises:
+        TooMany: the session has `SESSION_TICKETS_MAX` unused ones.
+    """
+    if sessions.count_tickets(tx, session.session_hash, now) >= SESSION_TICKETS_MAX:
+        raise TooMany("socket.too-many-tickets", "Too many unused tickets are out; wait a minute.")
     token = rng(32)
     sessions.add_ticket(tx, token_hash(token), sessions.Ticket(session.session_hash, meeting, now + TICKET_S))
     return token

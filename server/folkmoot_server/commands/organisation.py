@@ -159,11 +159,15 @@ def new_link(tx: Connection, session: SessionInfo, member_id: str, *, now: int, 
 
     Raises:
         NotFound: there is no such member.
-        Forbidden: the actor is neither secretary nor registrar of the member's unit.
+        Forbidden: the actor is neither secretary nor registrar of the member's unit and of every unit where the
+            member holds a role.
         Conflict: the member has a passkey.
     """
     member = members.get(tx, member_id)
     rights.require(tx, session.member_id, Action.MANAGE_MEMBERS, member.unit, now)
+    # Whoever enrols with the link holds every office of the member, also those above the member's own unit.
+    for grant in members.grants_not_ended(tx, [member.id], now).get(member.id, []):
+        rights.require(tx, session.member_id, Action.MANAGE_MEMBERS, grant.unit, now)
     if members.passkeys(tx, member.id):
         raise Conflict("enrolment.has-passkey", "This member has a passkey already.")
     if not member.belongs(now):
@@ -195,7 +199,7 @@ def grant_role(
         Refused: the signature does not fit.
         Conflict: the member holds this role there as long or longer.
     """
-    members.get(tx, wanted.member)
+    holder = members.get(tx, wanted.member)
     units.get(tx, wanted.unit)
     action: dict[str, object] = {
         "type": "grant-role",
@@ -227,6 +231,8 @@ def grant_role(
         "signature": b64u(signed.assertion.signature),
     }
     members.add_grant(tx, wanted, session.member_id, json.dumps(evidence, sort_keys=True))
+    if not members.passkeys(tx, holder.id) and wanted.unit not in units.subtree(tx, holder.unit):
+        members.drop_links(tx, holder.id)  # made by officers of a lower unit, who must not enrol as this one
     return wanted
 
 

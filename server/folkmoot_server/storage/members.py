@@ -235,9 +235,16 @@ def use_passkey(tx: Connection, passkey_id: str, sign_count: int, backed_up: boo
 
 def add_link(tx: Connection, link: Link) -> None:
     """Insert an enrolment link; earlier unused ones of the member stop working."""
+    drop_links(tx, link.member)
+    tx.execute(
+        schema.enrolment.insert().values(token_hash=link.token_hash, member=link.member, expires_at=link.expires_at)
+    )
+
+
+def drop_links(tx: Connection, member: str) -> None:
+    """Delete a member's unused enrolment links."""
     table = schema.enrolment
-    tx.execute(table.delete().where(table.c.member == link.member, table.c.used_at.is_(None)))
-    tx.execute(table.insert().values(token_hash=link.token_hash, member=link.member, expires_at=link.expires_at))
+    tx.execute(table.delete().where(table.c.member == member, table.c.used_at.is_(None)))
 
 
 def link(tx: Connection, token_hash: bytes) -> Link | None:

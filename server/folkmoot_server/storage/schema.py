@@ -99,6 +99,7 @@ nonce = Table(
     Column("purpose", String, nullable=False),
     Column("binding", LargeBinary, nullable=False),
     Column("expires_at", Integer, nullable=False),
+    Index("nonce_purpose", "purpose", "binding", "expires_at"),
 )
 socket_ticket = Table(
     "socket_ticket",

@@ -87,6 +87,28 @@ def count_nonces(tx: Connection, purpose: str, binding: bytes, now: int) -> int:
     return tx.execute(query).scalar_one()
 
 
+def make_place(tx: Connection, purpose: str, binding: bytes, now: int, limit: int) -> None:
+    """Delete the oldest unused nonces of a purpose and binding until there are fewer than `limit`."""
+    surplus = count_nonces(tx, purpose, binding, now) - limit + 1
+    if surplus <= 0:
+        return
+    table = schema.nonce
+    oldest = (
+        select(table.c.nonce)
+        .where(table.c.purpose == purpose, table.c.binding == binding)
+        .order_by(table.c.expires_at)
+        .limit(surplus)
+    )
+    tx.execute(table.delete().where(table.c.nonce.in_(oldest)))
+
+
+def count_tickets(tx: Connection, session_hash: bytes, now: int) -> int:
+    """Return how many unused socket tickets a session has."""
+    table = schema.socket_ticket.c
+    query = select(func.count()).where(table.session == session_hash, table.expires_at > now)
+    return tx.execute(query).scalar_one()
+
+
 def take_nonce(tx: Connection, nonce: bytes) -> Nonce | None:
     """Delete a nonce and return what was stored with it."""
     table = schema.nonce

@@ -17,12 +17,11 @@ from folkmoot_server.queries import members as member_queries
 from folkmoot_server.queries.access import readable
 from folkmoot_server.storage import seats, sessions
 from folkmoot_server.web.context import CONTEXT, Context
-from folkmoot_server.web.limits import SignInLimits
+from folkmoot_server.web.limits import LIMITS, client_address
 from folkmoot_server.web.middleware import clear_cookie, current, presented, set_cookie
 from folkmoot_server.web.parsing import Bytes, Bytes32, Empty, Id, PasskeyId, Strict, read, relying_party
 from folkmoot_server.webauthn_policy import ALGORITHMS, Registration
 
-LIMITS: Final[web.AppKey[SignInLimits]] = web.AppKey("sign-in-limits", SignInLimits)
 VERSION: Final = importlib.metadata.version("folkmoot")
 BUILD: Final = f"python {platform.python_version()}"
 SESSION_NONCES_MAX: Final = 50
@@ -114,7 +113,7 @@ def _handle(value: object) -> bytes:
 
 
 def _address(request: web.Request) -> str:
-    return request.remote or "unknown"
+    return client_address(request, request.app[CONTEXT].settings.trust_proxy)
 
 
 async def info(request: web.Request) -> web.Response:
@@ -201,7 +200,9 @@ async def sign_in_finish(request: web.Request) -> web.Response:
     response = body.credential.response
     assertion = Assertion(response.authenticatorData, response.clientDataJSON, response.signature)
     answer = identity.SignIn(body.credential.id, assertion, response.userHandle)
-    limits.failures.check(answer.passkey, context.now())
+    # Ids of officers' passkeys are public: without the address anybody could lock their owners out.
+    attempt = f"{_address(request)} {answer.passkey}"
+    limits.failures.check(attempt, context.now())
     old = presented(request)
     try:
         token, session = await context.database.write(
@@ -210,7 +211,7 @@ async def sign_in_finish(request: web.Request) -> web.Response:
             )
         )
     except Refused:
-        limits.failures.add(answer.passkey, context.now())
+        limits.failures.add(attempt, context.now())
         raise
     return await _signed_in(context, token, session)
 

@@ -1,15 +1,20 @@
-"""How often one address or one passkey may try to sign in; counters live in memory and are bounded."""
+"""How often one address, passkey or member may ask; counters live in memory and are bounded."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from ipaddress import ip_address
 from typing import Final
+
+from aiohttp import web
 
 from folkmoot_server.domain.errors import TooMany
 
 # A hall of 1,000 members behind one address signs in within five minutes, with as many failures again.
 ADDRESS_MAX: Final = 4000
 PASSKEY_FAILURES_MAX: Final = 20
+# Ten a second for five minutes: far more than a busy chair, far less than what fills a disk with raised hands.
+MEMBER_MAX: Final = 3000
 WINDOW_S: Final = 300
 KEYS_MAX: Final = 100_000
 
@@ -50,6 +55,7 @@ class SignInLimits:
     def __init__(self) -> None:
         self.addresses = Limiter(ADDRESS_MAX)
         self.failures = Limiter(PASSKEY_FAILURES_MAX)
+        self.members = Limiter(MEMBER_MAX)
 
     def count_address(self, address: str, now: int) -> None:
         """Note an attempt from an address.
@@ -59,3 +65,39 @@ class SignInLimits:
         """
         self.addresses.check(address, now)
         self.addresses.add(address, now)
+
+    def count_member(self, member: str, now: int) -> None:
+        """Note a request of a member that may change something.
+
+        Raises:
+            TooMany: the member made too many.
+        """
+        if self.members.count(member, now) >= MEMBER_MAX:
+            raise TooMany("request.too-many", "You have sent too many requests; wait five minutes.")
+        self.members.add(member, now)
+
+
+LIMITS: Final[web.AppKey[SignInLimits]] = web.AppKey("sign-in-limits", SignInLimits)
+
+
+def client_address(request: web.Request, trust_proxy: bool) -> str:
+    """Return the address that a request came from.
+
+    With `trust_proxy` a reverse proxy on this machine is believed: it appends the client's address to
+    X-Forwarded-For, so the last one is its own word and any before it are the client's.
+    """
+    remote = request.remote or "unknown"
+    if not trust_proxy or not _is_loopback(remote):
+        return remote
+    last = ",".join(request.headers.getall("X-Forwarded-For", [])).rsplit(",", 1)[-1].strip()
+    try:
+        return str(ip_address(last))
+    except ValueError:
+        return remote
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        return ip_address(text).is_loopback
+    except ValueError:
+        return False

@@ -20,6 +20,7 @@ from folkmoot_server.storage import sessions
 from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.errors import answer, describe
+from folkmoot_server.web.limits import LIMITS
 from folkmoot_voting.errors import VotingError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -131,10 +132,12 @@ async def same_origin(request: web.Request, handler: Handler) -> web.StreamRespo
 
 @web.middleware
 async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find the live session of an API request; being used keeps it alive."""
+    """Find the live session of an API request; being used keeps it alive, too many requests are refused."""
     if request.path.startswith(API):
         found = await _find(request)
         if found is not None:
+            if request.method not in SAFE:
+                request.app[LIMITS].count_member(found.member_id, request.app[CONTEXT].now())
             request[SESSION] = found
     return await handler(request)
 

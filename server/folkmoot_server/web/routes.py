@@ -5,8 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from folkmoot_server.web import handlers_identity, handlers_meetings, handlers_organisation
-from folkmoot_server.web.handlers_identity import LIMITS
-from folkmoot_server.web.limits import SignInLimits
+from folkmoot_server.web.limits import LIMITS, SignInLimits
 
 
 def add_routes(app: web.Application) -> None:
