@@ -2,10 +2,12 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("server/folkmoot_server", "media/folkmoot_media", "voting/folkmoot_voting", "config/folkmoot_config")
 PURE = ("server/folkmoot_server/domain", "voting/folkmoot_voting", "media/folkmoot_media/forwarding")
+# Why they are named: docs/adr/0006.
+NOT_IMPORTED_YET = {"alembic", "av", "pyotp", "redis"}
 # Which import names the distributions of the ``verify`` extra bring.
 _IMPORT_NAMES = {"cryptography": "cryptography", "cbor2": "cbor2", "rfc8785": "rfc8785", "cffi": "cffi"}
 
@@ -102,14 +106,33 @@ def test_pure_cores_read_no_clock_and_no_file() -> None:
     assert found == {}
 
 
-def test_the_verifier_needs_only_what_its_extra_names() -> None:
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["verify"]
-    allowed = {_IMPORT_NAMES[line.partition(">")[0].partition("=")[0]] for line in wanted} | {"folkmoot_voting"}
+def imported(folder: Path) -> set[str]:
+    """Return the top-level names that the code under a folder imports, the standard library left out."""
     used = set()
-    for path in (ROOT / "voting").rglob("*.py"):
+    for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 used |= {name.name.partition(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
                 used.add(node.module.partition(".")[0])
-    assert used - set(sys.stdlib_module_names) - allowed == set()
+    return used - set(sys.stdlib_module_names)
+
+
+def named(requirements: list[str]) -> set[str]:
+    """Return the distributions that a list of requirements names."""
+    return {re.split(r"[=<>;\[ ]", line)[0].lower() for line in requirements}
+
+
+def test_the_verifier_needs_only_what_its_extra_names() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["verify"]
+    allowed = {_IMPORT_NAMES[name] for name in named(wanted)} | {"folkmoot_voting"}
+    assert imported(ROOT / "voting") - allowed == set()
+
+
+def test_what_is_imported_is_named_and_what_is_named_is_imported() -> None:
+    dependencies = named(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    distributions = packages_distributions()
+    ours = {Path(name).name for name in PACKAGES}
+    used = {distributions[name][0].lower() for path in PACKAGES for name in imported(ROOT / path) - ours}
+    assert used - dependencies == set()
+    assert dependencies - used == NOT_IMPORTED_YET
