@@ -23,7 +23,6 @@ _is_valid = SODIUM.crypto_core_ristretto255_is_valid_point
 _scalar_add = SODIUM.crypto_core_ristretto255_scalar_add
 _scalar_sub = SODIUM.crypto_core_ristretto255_scalar_sub
 _scalar_mul = SODIUM.crypto_core_ristretto255_scalar_mul
-_scalar_invert = SODIUM.crypto_core_ristretto255_scalar_invert
 _scalar_reduce = SODIUM.crypto_core_ristretto255_scalar_reduce
 
 
@@ -32,33 +31,9 @@ def is_point(data: bytes) -> bool:
     return len(data) == 32 and bool(_is_valid(data))
 
 
-def require_point(data: bytes, *, identity: bool = False) -> bytes:
-    """Return the bytes when they are a canonical point.
-
-    Raises:
-        GroupError: not canonical, or the identity while `identity` is False.
-    """
-    if not is_point(data):
-        raise GroupError("not a canonical ristretto255 point")
-    if not identity and data == IDENTITY:
-        raise GroupError("the identity is refused here")
-    return data
-
-
 def is_scalar(data: bytes) -> bool:
     """Say whether the bytes are a scalar below the group order."""
     return len(data) == 32 and int.from_bytes(data, "little") < ORDER
-
-
-def require_scalar(data: bytes) -> bytes:
-    """Return the bytes when they are a canonical scalar.
-
-    Raises:
-        GroupError: wrong length or not below the order.
-    """
-    if not is_scalar(data):
-        raise GroupError("not a canonical scalar")
-    return data
 
 
 def mult(scalar: bytes, point: bytes) -> bytes:
@@ -146,18 +121,6 @@ def scalar_mul(left: bytes, right: bytes) -> bytes:
     """Return left * right mod the order."""
     out = ctypes.create_string_buffer(32)
     _scalar_mul(out, _exact(left), _exact(right))
-    return out.raw
-
-
-def scalar_invert(scalar: bytes) -> bytes:
-    """Return 1 / scalar mod the order.
-
-    Raises:
-        GroupError: the scalar is zero.
-    """
-    out = ctypes.create_string_buffer(32)
-    if _scalar_invert(out, _exact(scalar)) != 0:
-        raise GroupError("zero has no inverse")
     return out.raw
 
 

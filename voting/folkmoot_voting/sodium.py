@@ -22,7 +22,6 @@ _NEEDED = (
     "crypto_core_ristretto255_scalar_add",
     "crypto_core_ristretto255_scalar_sub",
     "crypto_core_ristretto255_scalar_mul",
-    "crypto_core_ristretto255_scalar_invert",
     "crypto_core_ristretto255_scalar_reduce",
     "crypto_sign_seed_keypair",
     "crypto_sign_detached",

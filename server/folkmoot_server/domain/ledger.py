@@ -9,11 +9,9 @@ from typing import Final
 
 from folkmoot_server.domain.errors import Refused
 from folkmoot_voting import signing
-from folkmoot_voting.encoding import b64u, jcs
 from folkmoot_voting.errors import VotingError
 from folkmoot_voting.merkle_log import Checkpoint, Note, sign_checkpoint, tree_hash
 
-TYPES: Final = ("roll", "key", "opened", "closed", "tally")
 CHECKPOINT_AGE_MAX_S: Final = 600
 
 
@@ -45,13 +43,6 @@ class Notary:
     def sign(self, digest: bytes) -> bytes:
         """Sign one of the 32-byte tagged hashes of voting.md."""
         return signing.sign(self.seed, digest)
-
-
-def entry_bytes(kind: str, at: int, digest: bytes) -> bytes:
-    """Return the leaf data of a ledger entry: a type, a time and a hash, no personal data."""
-    if kind not in TYPES:
-        raise ValueError(kind)
-    return jcs({"v": 1, "type": kind, "at": at, "hash": b64u(digest)})
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from folkmoot_server.domain.errors import NotFound
-from folkmoot_server.domain.ledger import Notary, entry_bytes
+from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.storage import schema
+from folkmoot_voting.board import ledger_entry
+from folkmoot_voting.encoding import jcs
 from folkmoot_voting.merkle_log import leaf_hash
 
 
@@ -28,7 +30,7 @@ def append(
 ) -> str:
     """Append a leaf and return the new signed checkpoint; exactly once because the transaction is."""
     leaves = hashes(tx)
-    data = entry_bytes(kind, now, digest)
+    data = jcs(ledger_entry(kind, now, digest))
     tx.execute(
         schema.ledger_leaf.insert().values(
             index=len(leaves),
