@@ -157,6 +157,7 @@ class Person:
         return await self.call("media", {"method": method, "data": data})
 
     async def _keep_lease(self) -> None:
-        while True:
-            await asyncio.sleep(LEASE_EVERY_S)
-            await self.call("lease", {})
+        with contextlib.suppress(DemoError):  # refused once the meeting is closed: nothing is left to renew
+            while True:
+                await asyncio.sleep(LEASE_EVERY_S)
+                await self.call("lease", {})

@@ -81,7 +81,9 @@ DEMO_PEOPLE = (
 
 def people(members: int, tellers: int, rng: Random) -> tuple[NewPerson, ...]:
     """Chair, secretary (also registrar), tellers and members; the last member is the auditor too."""
-    names = [f"{first} {last}" for last in LAST for first in FIRST]
+    pool = [f"{first} {last}" for last in LAST for first in FIRST]
+    rounds = -(-members // len(pool))
+    names = pool + [f"{name} {number}" for number in range(2, rounds + 1) for name in pool]
     rng.shuffle(names)
     roster = [_person(names[0], "chair"), _person(names[1], "secretary", "registrar")]
     roster += [_person(name, "teller") for name in names[2 : 2 + tellers]]
