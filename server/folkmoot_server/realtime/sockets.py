@@ -27,6 +27,7 @@ from folkmoot_server.domain.roles import Action
 from folkmoot_server.queries.access import readable
 from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket, Connection
 from folkmoot_server.realtime.housekeeping import Housekeeping
+from folkmoot_server.realtime.packets import SmallPacket
 from folkmoot_server.realtime.publisher import Publisher
 from folkmoot_server.realtime.room import prepare_room, set_floor
 from folkmoot_server.storage import meetings, seats, sessions
@@ -52,6 +53,7 @@ MEDIA_QUEUE_MAX: Final = 20_000
 GOODBYE_S: Final = 1.0
 CONNECTED_TRIES: Final = 400
 REFUSED_S: Final = 0.5
+TOO_SLOW: Final = ("socket.too-slow", "The connection is too slow; please resume.")
 
 Answer = dict[str, Any]
 
@@ -89,6 +91,7 @@ class Realtime:
             transports=["websocket"],
             cors_allowed_origins=list(context.settings.origins),
             max_http_buffer_size=MESSAGE_MAX,
+            serializer=SmallPacket,
             ping_interval=PING_EVERY_S,
             ping_timeout=PING_ANSWER_S,
             logger=quiet,
@@ -264,9 +267,7 @@ class Realtime:
                 page = await self._publisher.after(connection.meeting, connection.cursor)
                 for event in page:
                     if not await self._room_to_send(connection):
-                        await self.dismiss(
-                            connection, "socket.too-slow", "The connection is too slow; please resume."
-                        )
+                        await self.dismiss(connection, *TOO_SLOW)
                         return
                     await self._sio.emit("event", event, to=connection.sid)
                     connection.cursor = event["seq"]
@@ -278,12 +279,16 @@ class Realtime:
         except StoreClosedError:
             return
 
+    def _unread(self, connection: Connection) -> int:
+        """Return how many messages wait until the client reads."""
+        engine_socket = self._sio.eio.sockets.get(connection.eio_sid)
+        return 0 if engine_socket is None else int(engine_socket.queue.qsize())
+
     async def _room_to_send(self, connection: Connection) -> bool:
         """Wait while a slow client's queue is full; return False when it stays so."""
         deadline = time.monotonic() + SLOW_S
         while True:
-            engine_socket = self._sio.eio.sockets.get(connection.eio_sid)
-            if engine_socket is None or engine_socket.queue.qsize() < QUEUE_MAX:
+            if self._unread(connection) < QUEUE_MAX:
                 return True
             if time.monotonic() > deadline:
                 return False
@@ -337,8 +342,13 @@ class Realtime:
         while True:
             room, owner, message = await self._media_out.get()
             for (meeting, member), sid in list(self._speaking.items()):
-                if meeting == room and owner in (None, member):
+                connection = self._connections.get(sid)
+                if meeting != room or owner not in (None, member) or connection is None:
+                    continue
+                if self._unread(connection) < 2 * QUEUE_MAX:
                     await self._sio.emit("media", message, to=sid)
+                else:  # a page that misses one of these shows a wrong room: it begins anew
+                    self._spawn(self.dismiss(connection, *TOO_SLOW))
 
     # -- in: leases and media -----------------------------------------------------------------------------------
 
@@ -352,6 +362,9 @@ class Realtime:
                 if connection.bucket.refused > REFUSED_MAX:
                     self._spawn(self.dismiss(connection, "socket.too-fast", "Too many messages."))
                 raise TooMany("socket.too-fast", "Too many messages; slow down.")
+            if self._unread(connection) >= QUEUE_MAX:  # asks and never reads the answers
+                self._spawn(self.dismiss(connection, *TOO_SLOW))
+                raise TooMany(*TOO_SLOW)
             return {"ok": await run(connection)}
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
