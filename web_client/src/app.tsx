@@ -179,6 +179,14 @@ function Screened({ name, id, panel }: { name: RouteName; id: string; panel: str
   );
 }
 
+const DIGEST_SHOWN = 8;
+
+/** The beginning of the digest that pins this page's script, to compare with what others see. */
+function pageDigest(): string {
+  const pinned = document.querySelector<HTMLScriptElement>("script[integrity]")?.integrity ?? "";
+  return pinned.replace(/^sha384-/, "").slice(0, DIGEST_SHOWN);
+}
+
 export function App() {
   const inRoom = route.value.name === "room" && Boolean(session.value);
   const described = info.value;
@@ -196,7 +204,7 @@ export function App() {
         <footer class="footer">
           {!wide.value && <SignOut />}
           <span data-testid="build">
-            Folkmoot {described?.version} {described?.build}
+            {t("build", { version: described?.version ?? "", page: pageDigest() })}
           </span>
         </footer>
       )}

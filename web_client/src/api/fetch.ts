@@ -83,20 +83,23 @@ async function answerOf(response: Response): Promise<unknown> {
  */
 export async function call<T>(method: "GET" | "POST", path: string, body?: object): Promise<T> {
   let response: Response;
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), TIMEOUT_MS);
   try {
     response = await fetch(path, {
       method,
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: deadline.signal,
       ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
     });
   } catch {
+    clearTimeout(timer);
     report(false);
     throw new ApiError("network.unreachable", "The server cannot be reached.", 0);
   }
   report(true);
-  const value = await answerOf(response);
+  const value = await answerOf(response).finally(() => clearTimeout(timer));
   if (!response.ok) {
     if (isError(value)) {
       const { code, message } = value.error;

@@ -131,7 +131,7 @@ export interface Majority {
   of: MajorityBase;
 }
 
-export type ElectionState = "draft" | "open" | "closing" | "closed" | "counting" | "counted" | "declared" | "too-few";
+export type ElectionState = "draft" | "open" | "closing" | "closed" | "counting" | "counted" | "declared" | "too-few" | "void";
 
 export interface Outcome {
   kind: "carried" | "rejected" | "no-quorum" | "too-few" | "elected" | "none";
@@ -299,7 +299,7 @@ export type EventBody =
   | { type: "KeyMessagePosted"; body: { round: string; trustee: number } }
   | { type: "KeyGenerated"; body: { key: string; code: string } }
   | { type: "CosignerNamed"; body: { name: string } }
-  | { type: "ElectionDrafted" | "TallyComputed"; body: { election: string } }
+  | { type: "ElectionDrafted" | "TallyComputed" | "ElectionVoided"; body: { election: string } }
   | { type: "ElectionOpened"; body: { election: string; manifest: string; present: number } }
   | { type: "BallotAccepted"; body: { election: string; count: number } }
   | { type: "BoardPublished"; body: { election: string; size: number } }
@@ -315,4 +315,4 @@ export type Command =
   | { command: "convene" | "begin-check-in" | "open" | "close" | "raise-hand" | "lower-hand" | "mute-all" | "leave" }
   | { command: "start-item"; item: string }
   | { command: "set-floor-mode"; mode: FloorMode }
-  | { command: "grant-floor" | "withdraw-floor" | "mute" | "remove" | "readmit"; member: string };
+  | { command: "grant-floor" | "withdraw-floor" | "mute" | "unmute" | "remove" | "readmit"; member: string };

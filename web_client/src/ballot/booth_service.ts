@@ -8,7 +8,8 @@ import type { Methods } from "./rpc.ts";
 import { InlineSealer } from "./sealing.ts";
 import { type CastAnswer, type InclusionJson, type Sealed, Vote, type VoteOptions, type VoteStage } from "./voter.ts";
 
-export type OpenRequest = Pick<VoteOptions, "manifest" | "expect" | "electorate">;
+/** A vote, and the member whose keys on this device cast it. */
+export type OpenRequest = Pick<VoteOptions, "manifest" | "expect" | "electorate"> & { member: string };
 export type PracticeRequest = { questions: readonly Question[]; title: string };
 
 /** What a page shows of a vote; structured-cloneable. */
@@ -28,10 +29,9 @@ export interface SealedView {
 }
 
 /** The methods that `booth.ts` calls. */
-export function boothMethods(openKeystore: () => Promise<Keystore>, rng: Rng): Methods {
+export function boothMethods(openKeystore: (member: string) => Promise<Keystore>, rng: Rng): Methods {
   const votes = new Map<number, Vote | PracticeVote>();
   const sealer = new InlineSealer(rng);
-  let keystore: Promise<Keystore> | null = null;
 
   const view = (handle: number, vote: Vote | PracticeVote): VoteView => ({
     handle, stage: vote.stage, title: vote.title, questions: vote.questions, manifestHash: vote.manifest.id,
@@ -60,10 +60,7 @@ export function boothMethods(openKeystore: () => Promise<Keystore>, rng: Rng): M
     return vote;
   };
   return {
-    open: async (request: OpenRequest) => {
-      keystore ??= openKeystore();
-      return keep(await Vote.open({ ...request, keystore: await keystore, sealer }));
-    },
+    open: async ({ member, ...request }: OpenRequest) => keep(await Vote.open({ ...request, keystore: await openKeystore(member), sealer })),
     practice: async (request: PracticeRequest) => keep(PracticeVote.make({ ...request, sealer, rng })),
     prepare: async (handle: number, choices: readonly number[]): Promise<SealedView> => {
       const vote = any(handle);

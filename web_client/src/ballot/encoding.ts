@@ -18,6 +18,14 @@ const MAX_JSON_BYTES = 256 * 1024;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** True when the text has no half of a surrogate pair. */
+export const isWellFormed = (text: string): boolean => !/\p{Surrogate}/u.test(text);
+
+// `canonicalize` asks strings themselves; the oldest browsers served do not know the question yet.
+(String.prototype as unknown as { isWellFormed?: () => boolean }).isWellFormed ??= function (this: string) {
+  return isWellFormed(this);
+};
+
 export const utf8 = (text: string): Bytes => encoder.encode(text);
 
 export function fromUtf8(bytes: Bytes): string {
@@ -169,7 +177,7 @@ function assertJson(value: unknown, depth: number): asserts value is Json {
   if (typeof value === "number") {
     ensure(Number.isSafeInteger(value), "voting.encoding", "JSON numbers are integers up to 2^53 - 1.");
   } else if (typeof value === "string") {
-    ensure(value.isWellFormed() && value.normalize("NFC") === value, "voting.encoding", "JSON strings are NFC text.");
+    ensure(isWellFormed(value) && value.normalize("NFC") === value, "voting.encoding", "JSON strings are NFC text.");
   } else if (Array.isArray(value)) {
     ensure(depth < MAX_DEPTH, "voting.encoding", "The JSON is nested too deeply.");
     for (const item of value) assertJson(item, depth + 1);

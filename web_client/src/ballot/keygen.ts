@@ -103,7 +103,7 @@ export class Keygen {
       return ROUNDS.findIndex((round) => round === type);
     };
     for (const message of messages) ensure(typeof message === "object" && message !== null, "voting.keygen", "A message is not an object.");
-    for (const message of messages.toSorted((a, b) => rank(a) - rank(b))) keygen.add(message as Json);
+    for (const message of [...messages].sort((a, b) => rank(a) - rank(b))) keygen.add(message as Json);
     return keygen;
   }
 

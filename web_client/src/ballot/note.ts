@@ -1,6 +1,6 @@
 /** Section 6: C2SP checkpoints in signed notes, server signatures and timestamped cosignatures. */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { type Bytes, b64, concat, fromB64, same, u64, utf8 } from "./encoding.ts";
+import { type Bytes, b64, concat, fromB64, isWellFormed, same, u64, utf8 } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
 import { type SigningKey, verifySignature } from "./signing.ts";
 
@@ -50,7 +50,7 @@ function parseLine(line: string): NoteLine {
  * @throws VotingError `voting.note` for any other form, `voting.encoding` for base64 that is not canonical.
  */
 export function parseNote(text: string): Note {
-  ensure(text.isWellFormed() && utf8(text).length <= MAX_NOTE_BYTES, "voting.note", "The note is too long.");
+  ensure(isWellFormed(text) && utf8(text).length <= MAX_NOTE_BYTES, "voting.note", "The note is too long.");
   const [origin, size, root, blank, ...rest] = text.split("\n");
   ensure(
     origin !== undefined && NAME.test(origin) && size !== undefined && SIZE.test(size) && root !== undefined && blank === "" && rest.pop() === "",

@@ -75,7 +75,7 @@ export class WorkerVerifier implements BallotVerifier {
 
 function merge(manifest: OpenManifest, results: readonly { start: number; result: BatchResult }[]): BatchResult {
   const total = new Sums(manifest);
-  for (const { start, result } of results.toSorted((a, b) => a.start - b.start)) {
+  for (const { start, result } of [...results].sort((a, b) => a.start - b.start)) {
     if (result.refused !== null) return { sums: [], refused: { ...result.refused, index: start + result.refused.index } };
     total.add(result.sums);
   }

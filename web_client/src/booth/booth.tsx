@@ -166,7 +166,7 @@ function Choose({ vote, where, step, choices, error }: BoothState) {
                 checked={choices.value[q] === index}
                 data-testid={q === 0 ? `booth-option-${index}` : `booth-option-${q}-${index}`}
                 onChange={() => {
-                  choices.value = choices.value.with(q, index);
+                  choices.value = choices.value.map((chosen, at) => (at === q ? index : chosen));
                   missing.value = false;
                 }}
               />

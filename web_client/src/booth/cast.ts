@@ -12,15 +12,12 @@ const NOT_ABOUT_THE_BALLOT = new Set([401, 403, 408, 413, 421, 425, 429]);
 
 /** Opens the vote on this device, against what the device saw at check-in. @throws VotingError, ApiError */
 export async function openVote(worker: BoothWorker, meeting: string, election: string): Promise<BoothVote> {
-  const [{ manifest, electorate }, rollHash, serverKey] = await Promise.all([
-    api.manifest(meeting, election),
-    readDecision(pins.roll(meeting)),
-    readDecision(pins.server(meeting)),
-  ]);
+  const [{ manifest, electorate }, { member: { id: member } }] = await Promise.all([api.manifest(meeting, election), api.session()]);
+  const [rollHash, serverKey] = await Promise.all([readDecision(member, pins.roll(meeting)), readDecision(member, pins.server(meeting))]);
   if (rollHash === null || serverKey === null) {
     throw new VotingError("voting.not-in-the-electorate", "This device has not checked in to the meeting.");
   }
-  return worker.open({ manifest: manifest as Json, electorate, expect: { meeting, rollHash, serverKey } });
+  return worker.open({ member, manifest: manifest as Json, electorate, expect: { meeting, rollHash, serverKey } });
 }
 
 /** Sends one ballot; throws when it is not known whether it arrived. */

@@ -32,6 +32,9 @@ export function clock(seconds: number, timeZone?: string): string {
   return dateFormat({ hour: "2-digit", minute: "2-digit", ...(timeZone ? { timeZone } : {}) }).format(seconds * 1000);
 }
 
+/** A server time's day in the reader's zone. */
+export const day = (seconds: number): string => dateFormat({ dateStyle: "medium" }).format(seconds * 1000);
+
 /** Day and time in the meeting's own zone, with the zone's name. */
 export function dayAndTime(seconds: number, timeZone: string): string {
   const options: Intl.DateTimeFormatOptions = {

@@ -218,11 +218,11 @@ export class Keystore {
   }
 }
 
-/** The keystore of this browser profile. */
-export async function openKeystore(): Promise<Keystore> {
+/** One member's keystore in this browser profile. */
+export async function openKeystore(member: string): Promise<Keystore> {
   // Best effort: a browser that says no may still clear unused sites' data when the disk is full.
   await navigator.storage?.persist?.().catch(() => false);
-  return new Keystore(await DatabaseRecords.open(), systemRng);
+  return new Keystore(await DatabaseRecords.open(member), systemRng);
 }
 
 /** A keystore that forgets everything with the page. */

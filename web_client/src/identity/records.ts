@@ -35,7 +35,7 @@ export class MemoryRecords implements RecordStore {
   }
 
   list(prefix: string): Promise<unknown[]> {
-    const keys = [...this.values.keys()].filter((key) => key.startsWith(prefix)).toSorted();
+    const keys = [...this.values.keys()].filter((key) => key.startsWith(prefix)).sort();
     return Promise.resolve(keys.map((key) => this.values.get(key)));
   }
 }
@@ -44,12 +44,13 @@ interface Schema extends DBSchema {
   records: { key: string; value: unknown };
 }
 
-const NAME = "folkmoot";
+/** One database for each member who uses this browser profile: nobody finds or spoils another's keys. */
+const nameFor = (member: string): string => `folkmoot.${member}`;
 const VERSION = 1;
 /** Keys and cast ballots must be on disk before they are used. */
 const STRICT = { durability: "strict" } as const;
 
-/** Records of this browser profile. */
+/** One member's records in this browser profile. */
 export class DatabaseRecords implements RecordStore {
   private readonly db: IDBPDatabase<Schema>;
 
@@ -57,8 +58,8 @@ export class DatabaseRecords implements RecordStore {
     this.db = db;
   }
 
-  static async open(): Promise<DatabaseRecords> {
-    const db = await openDB<Schema>(NAME, VERSION, { upgrade: (fresh) => void fresh.createObjectStore("records") });
+  static async open(member: string): Promise<DatabaseRecords> {
+    const db = await openDB<Schema>(nameFor(member), VERSION, { upgrade: (fresh) => void fresh.createObjectStore("records") });
     return new DatabaseRecords(db);
   }
 
@@ -90,7 +91,7 @@ export class DatabaseRecords implements RecordStore {
 }
 
 /** A decision that the keystore keeps, read without loading any cryptography; null when there is none. */
-export async function readDecision(name: string): Promise<string | null> {
-  const found = await (await DatabaseRecords.open()).get(`decision/${name}`);
+export async function readDecision(member: string, name: string): Promise<string | null> {
+  const found = await (await DatabaseRecords.open(member)).get(`decision/${name}`);
   return typeof found === "string" ? found : null;
 }

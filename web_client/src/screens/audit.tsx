@@ -2,7 +2,7 @@
 import { files } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
 import { t } from "../i18n/index.ts";
-import { isOver } from "../state/meeting.ts";
+import { hasResult } from "../state/meeting.ts";
 import { Card, Copy, LinkButton, Note, Title } from "../ui/parts.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
@@ -29,7 +29,7 @@ function Downloads({ meeting }: { meeting: Meeting }) {
   const { roles } = meeting.me;
   const auditor = roles.includes("auditor");
   const attendance = auditor || roles.includes("secretary") || roles.includes("chair");
-  const ready = meeting.elections.some(isOver);
+  const ready = meeting.elections.some(hasResult);
   const command = auditor ? VERIFY_ANNEX : VERIFY;
   return (
     <>

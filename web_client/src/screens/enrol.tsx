@@ -1,6 +1,6 @@
 /** Enrolment from a one-time link: says what a passkey is and makes one. */
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { EnrolBegin } from "../api/types.ts";
 import { t } from "../i18n/index.ts";
 import { navigate } from "../router.ts";
@@ -12,21 +12,22 @@ import { enrol, readLink } from "./passkeys.ts";
 export function Enrol() {
   const token = useSignal(location.hash.slice(1));
   const begun = useSignal<EnrolBegin | null>(null);
-  // Busy from the first paint on: a tap before the link is read would be lost.
-  const opened = useSignal(false);
   const done = useSignal(false);
   const reading = useAction();
   const making = useAction();
 
   const read = async (): Promise<void> => {
     begun.value = await readLink(token.value);
-    opened.value = true;
   };
+  const first = useRef<Promise<unknown>>(Promise.resolve());
   useEffect(() => {
-    if (token.value) void reading.run(read);
+    if (token.value) first.current = reading.run(read);
   }, []);
 
   const make = async (): Promise<void> => {
+    // A tap before the link is read waits for it.
+    await first.current;
+    if (reading.error.peek() !== null) return;
     // A nonce is good for one try; a second try asks for a new one.
     const use = begun.value ?? (await readLink(token.value));
     begun.value = null;
@@ -71,7 +72,7 @@ export function Enrol() {
       <Problem error={reading.error.value ?? making.error.value} />
       {reading.error.value === null && (
         <div class="actions actions-bottom">
-          <Button kind="main" testid="enrol-button" busy={making.busy.value || !opened.value} onClick={() => void making.run(make)}>
+          <Button kind="main" testid="enrol-button" busy={making.busy.value} onClick={() => void making.run(make)}>
             {t("enrol.button")}
           </Button>
         </div>

@@ -2,15 +2,20 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
-import type { MeetingCard } from "../api/types.ts";
+import type { Meeting, MeetingCard } from "../api/types.ts";
 import { dayAndTime, t } from "../i18n/index.ts";
 import { recall, remember } from "../state/cache.ts";
+import { isRunning } from "../state/meeting.ts";
 import { hasRole, session } from "../state/session.ts";
+import { type Duty, duties, pageOf } from "../state/tasks.ts";
 import { useAction } from "../ui/action.ts";
 import { LinkButton, Loading, Problem, Title } from "../ui/parts.tsx";
+import { TurnLine } from "./turn.tsx";
 
 const REFRESH_MS = 15_000;
 const CACHED = "meetings";
+/** Meetings whose tasks are looked up: those of now, then the next ones. */
+const LOOKED_INTO = 4;
 
 type Group = "now" | "soon" | "past";
 
@@ -19,22 +24,40 @@ const groupOf = (meeting: MeetingCard): Group => {
   return meeting.state === "closed" ? "past" : "soon";
 };
 
+const inOrder = (meetings: readonly MeetingCard[], group: Group): MeetingCard[] =>
+  meetings
+    .filter((meeting) => groupOf(meeting) === group)
+    .sort((a, b) => (group === "past" ? b.starts_at - a.starts_at : a.starts_at - b.starts_at));
+
+/** The nearest meetings as they stand; one that cannot be read is shown without its tasks. */
+async function lookInto(meetings: readonly MeetingCard[]): Promise<Map<string, Meeting>> {
+  const near = [...inOrder(meetings, "now"), ...inOrder(meetings, "soon")].slice(0, LOOKED_INTO);
+  const read = await Promise.all(near.map(({ id }) => api.meeting(id).then((meeting) => remember(`meeting.${id}`, meeting), () => null)));
+  return new Map(read.filter((meeting) => meeting !== null).map((meeting) => [meeting.id, meeting] as const));
+}
+
+function kept(meetings: readonly MeetingCard[]): Map<string, Meeting> {
+  const found = meetings.map(({ id }) => recall<Meeting>(`meeting.${id}`));
+  return new Map(found.flatMap((meeting) => (meeting === null ? [] : [[meeting.id, meeting] as const])));
+}
+
 export function Home() {
   const meetings = useSignal<MeetingCard[] | null>(recall<MeetingCard[]>(CACHED));
+  const details = useSignal<Map<string, Meeting>>(kept(meetings.peek() ?? []));
   const loading = useAction();
   useEffect(() => {
     const load = async (): Promise<void> => {
-      meetings.value = remember(CACHED, (await api.meetings()).meetings);
+      const list = remember(CACHED, (await api.meetings()).meetings);
+      const found = await lookInto(list);
+      meetings.value = list;
+      details.value = found;
     };
     void loading.run(load);
     const timer = setInterval(() => void loading.run(load), REFRESH_MS);
     return () => clearInterval(timer);
   }, []);
 
-  const of = (group: Group): MeetingCard[] =>
-    (meetings.value ?? [])
-      .filter((meeting) => groupOf(meeting) === group)
-      .toSorted((a, b) => (group === "past" ? b.starts_at - a.starts_at : a.starts_at - b.starts_at));
+  const of = (group: Group): MeetingCard[] => inOrder(meetings.value ?? [], group);
   const [now, soon, past] = [of("now"), of("soon"), of("past")];
   return (
     <div class="stack" data-testid="home">
@@ -44,15 +67,15 @@ export function Home() {
       {meetings.value === null && loading.busy.value && <Loading />}
       {meetings.value === null && <Problem error={loading.error.value} />}
       {now.map((meeting) => (
-        <NowCard key={meeting.id} meeting={meeting} />
+        <NowCard key={meeting.id} meeting={meeting} detail={details.value.get(meeting.id)} />
       ))}
       {soon.length > 0 && <h2>{t("home.soon")}</h2>}
       {soon.map((meeting) => (
-        <QuietCard key={meeting.id} meeting={meeting} />
+        <QuietCard key={meeting.id} meeting={meeting} detail={details.value.get(meeting.id)} />
       ))}
       {meetings.value?.length === 0 && (
         <div class="card">
-          <p>{t("home.empty")}</p>
+          <p>{t(hasRole("secretary", "chair") ? "home.empty-officer" : "home.empty")}</p>
         </div>
       )}
       {meetings.value !== null && now.length + soon.length === 0 && past.length > 0 && <p class="muted">{t("home.nothing")}</p>}
@@ -73,7 +96,35 @@ export function Home() {
 
 const cardData = (meeting: MeetingCard) => ({ "data-meeting": meeting.id, "data-state": meeting.state });
 
-function NowCard({ meeting }: { meeting: MeetingCard }) {
+interface CardProps {
+  meeting: MeetingCard;
+  detail?: Meeting | undefined;
+}
+
+/** What this meeting asks of me, or whose turn it is. */
+function Asked({ detail, main }: { detail: Meeting | undefined; main: boolean }) {
+  if (detail === undefined) return null;
+  const asked = duties(detail);
+  return (
+    <>
+      {asked.length === 0 && <TurnLine meeting={detail} />}
+      {asked.length > 0 && <p class="strong">{t("home.asked")}</p>}
+      <ul class="stack-tight">
+        {asked.map((duty, index) => (
+          <li key={duty} class="actions" data-testid="task" data-task={duty}>
+            <LinkButton href={pageOf(detail.id, duty)} kind={main && index === 0 ? "main" : "plain"} testid={duty === "vote" ? "vote-button" : undefined}>
+              {dutyText(detail, duty)}
+            </LinkButton>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+const dutyText = (meeting: Meeting, duty: Duty): string => t(`duty.${duty}`, { title: meeting.elections.find(isRunning)?.title ?? meeting.title });
+
+function NowCard({ meeting, detail }: CardProps) {
   return (
     <section class="card card-live" data-testid="meeting-card" {...cardData(meeting)}>
       <div class="row">
@@ -81,21 +132,17 @@ function NowCard({ meeting }: { meeting: MeetingCard }) {
         {meeting.open_election !== null && <span class="badge badge-warn">▲ {t("home.vote-open")}</span>}
       </div>
       <h2>{meeting.title}</h2>
+      <Asked detail={detail} main />
       <div class="actions">
-        <LinkButton href={`/meetings/${meeting.id}`} kind="main" testid="join-button">
+        <LinkButton href={`/meetings/${meeting.id}`} kind={detail && duties(detail).length > 0 ? "plain" : "main"} testid="join-button">
           {t("home.join")}
         </LinkButton>
-        {meeting.open_election !== null && (
-          <LinkButton href={`/meetings/${meeting.id}/room/votes`} testid="vote-button">
-            {t("home.vote")}
-          </LinkButton>
-        )}
       </div>
     </section>
   );
 }
 
-function QuietCard({ meeting }: { meeting: MeetingCard }) {
+function QuietCard({ meeting, detail }: CardProps) {
   return (
     <section class="card" data-testid="meeting-card" {...cardData(meeting)}>
       <div class="row-between">
@@ -105,6 +152,7 @@ function QuietCard({ meeting }: { meeting: MeetingCard }) {
         <span class="badge">{t(`meeting.state.${meeting.state}`)}</span>
       </div>
       <p class="muted">{dayAndTime(meeting.starts_at, meeting.time_zone)}</p>
+      <Asked detail={detail} main={false} />
     </section>
   );
 }

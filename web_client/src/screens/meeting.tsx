@@ -6,6 +6,7 @@ import type { Meeting } from "../api/types.ts";
 import { clock, dayAndTime, t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { isOver } from "../state/meeting.ts";
+import { TurnLine } from "./turn.tsx";
 import { announce } from "../ui/announce.ts";
 import { Card, LinkButton, Note, Title } from "../ui/parts.tsx";
 import { CosignerTasks } from "./cosigning.tsx";
@@ -25,6 +26,7 @@ export function MeetingPage({ id }: { id: string }) {
             </span>
             <span class="muted">{dayAndTime(meeting.starts_at, meeting.time_zone)}</span>
           </div>
+          <TurnLine meeting={meeting} />
           <Entry meeting={meeting} />
           <Tasks live={live} meeting={meeting} />
           <Agenda meeting={meeting} />
@@ -60,7 +62,7 @@ function Entry({ meeting }: { meeting: Meeting }) {
       </div>
     );
   }
-  if (!onRoll) return <Note testid="not-on-roll">{t("meeting.not-on-roll")}</Note>;
+  if (!onRoll || !meeting.me.roles.includes("member")) return <Note testid="not-on-roll">{t(meeting.me.roles.includes("member") ? "meeting.not-on-roll" : "meeting.not-member")}</Note>;
   if (meeting.state === "checking-in" || meeting.state === "opened") {
     return (
       <div class="actions">
@@ -89,6 +91,7 @@ function useOnRoll(meeting: Meeting): boolean {
 function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   const base = `/meetings/${meeting.id}`;
   const { roles, trustee } = meeting.me;
+  const tellerLater = roles.includes("teller") && !meeting.roll.frozen && meeting.state !== "closed";
   const prepares = (roles.includes("secretary") || roles.includes("registrar") || roles.includes("chair")) && meeting.state !== "closed";
   return (
     <>
@@ -96,6 +99,7 @@ function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
       {prepares && (
         <Task name="prepare" title={t("task.prepare.title")} text={prepareText(meeting)} href={`${base}/prepare`} action={t("task.prepare.button")} testid="go-prepare" />
       )}
+      {tellerLater && <Note testid="teller-later">{t("task.teller.later")}</Note>}
       {trustee > 0 && meeting.state !== "closed" && (
         <Task
           name="teller"
@@ -155,7 +159,7 @@ export function Agenda({ meeting }: { meeting: Meeting }) {
           </li>
         ))}
       </ol>
-      <p class="muted small">{tn("meeting.quorum", meeting.quorum.needed, { roll: meeting.quorum.roll })}</p>
+      <p class="muted small">{meeting.roll.frozen ? tn("meeting.quorum", meeting.quorum.needed, { roll: meeting.quorum.roll }) : `${t("quorum")}: ${t("new-meeting.quorum-words", { num: meeting.quorum.num, den: meeting.quorum.den })}`}</p>
     </Card>
   );
 }

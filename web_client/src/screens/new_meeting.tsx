@@ -43,7 +43,7 @@ export function NewMeeting() {
     navigate(`/meetings/${id}/prepare`);
   };
   const setItem = (index: number, value: string): void => {
-    agenda.value = agenda.value.with(index, value);
+    agenda.value = agenda.value.map((item, at) => (at === index ? value : item));
   };
   return (
     <div class="stack">

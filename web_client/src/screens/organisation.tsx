@@ -3,10 +3,10 @@ import { useSignal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import { type Member, type Organisation, ROLES, type Unit } from "../api/types.ts";
-import { clock, t, tn } from "../i18n/index.ts";
+import { clock, day, t, tn } from "../i18n/index.ts";
 import { signAction } from "../state/sign.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, Copy, Field, Form, Loading, Note, Problem, Select, Title } from "../ui/parts.tsx";
+import { Button, Card, ConfirmButton, Copy, Field, Form, Loading, Note, Problem, Select, Title } from "../ui/parts.tsx";
 
 const SHOWN_AT_ONCE = 50;
 const YEAR_S = 365 * 24 * 3600;
@@ -86,7 +86,7 @@ function EnrolmentLink({ name, url }: { name: string; url: string }) {
   );
 }
 
-function Members({ organisation, members }: Data) {
+function Members({ organisation, members, reload }: Data) {
   const filter = useSignal("");
   const shown = useSignal(SHOWN_AT_ONCE);
   const wanted = filter.value.trim().toLocaleLowerCase();
@@ -99,7 +99,7 @@ function Members({ organisation, members }: Data) {
       {members.value.length === 0 && <p>{t("members.empty")}</p>}
       <ul class="list">
         {found.slice(0, shown.value).map((member) => (
-          <MemberLine key={member.id} member={member} units={organisation.value?.units ?? []} />
+          <MemberLine key={member.id} member={member} units={organisation.value?.units ?? []} reload={reload} />
         ))}
       </ul>
       {found.length > shown.value && <Button onClick={() => (shown.value += SHOWN_AT_ONCE)}>{t("show-more")}</Button>}
@@ -107,7 +107,7 @@ function Members({ organisation, members }: Data) {
   );
 }
 
-function MemberLine({ member, units }: { member: Member; units: readonly Unit[] }) {
+function MemberLine({ member, units, reload }: { member: Member; units: readonly Unit[]; reload: () => Promise<void> }) {
   const link = useSignal("");
   const making = useAction();
   const make = async (): Promise<void> => {
@@ -122,7 +122,7 @@ function MemberLine({ member, units }: { member: Member; units: readonly Unit[] 
       <p class="muted small">
         {t("member.line", { code: member.code, unit: nameOf(units, member.unit) })} · {tn("member.passkeys", member.passkeys)}
       </p>
-      {member.roles.length > 0 && <p class="small">{[...new Set(member.roles.map((grant) => t(`role.${grant.role}`)))].join(", ")}</p>}
+      <Roles member={member} units={units} reload={reload} />
       {member.passkeys === 0 && !link.value && (
         <div class="actions">
           <Button testid={`member-link-${member.id}`} busy={making.busy.value} onClick={() => void making.run(make)}>
@@ -133,6 +133,39 @@ function MemberLine({ member, units }: { member: Member; units: readonly Unit[] 
       <Problem error={making.error.value} />
       {link.value && <EnrolmentLink name={member.name} url={link.value} />}
     </li>
+  );
+}
+
+/** The member's roles, each with its unit and last day, and the way to end it. */
+function Roles({ member, units, reload }: { member: Member; units: readonly Unit[]; reload: () => Promise<void> }) {
+  const ending = useAction();
+  if (member.roles.length === 0) return null;
+  const end = async (id: string): Promise<void> => {
+    await api.endGrant(id);
+    await reload();
+  };
+  return (
+    <details>
+      <summary class="small">{[...new Set(member.roles.map((grant) => t(`role.${grant.role}`)))].join(", ")}</summary>
+      <Problem error={ending.error.value} />
+      <ul class="list">
+        {member.roles.map((grant) => {
+          const { id = "", until } = grant;
+          const what = { role: t(`role.${grant.role}`), unit: nameOf(units, grant.unit), name: member.name };
+          return (
+            <li key={id} class="row-between" data-testid="grant" data-grant={id} data-role={grant.role}>
+              <span class="small">
+                {what.role}, {what.unit}
+                {until !== null && <span class="hint">{t("grant.until-day", { day: day(until) })}</span>}
+              </span>
+              <ConfirmButton testid={`grant-end-${id}`} kind="danger" danger label={t("grant.end.title", what)} title={t("grant.end.title", what)} text={t("grant.end.text")} yes={t("grant.end.yes")} busy={ending.busy.value} onClick={() => void ending.run(() => end(id))}>
+                {t("grant.end")}
+              </ConfirmButton>
+            </li>
+          );
+        })}
+      </ul>
+    </details>
   );
 }
 

@@ -1,6 +1,7 @@
 /** Preparation by secretary and registrar: questions, roll, convening. */
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { MajorityBase, MajorityKind, Meeting, QuestionType, RollEntry } from "../api/types.ts";
 import { t, tn } from "../i18n/index.ts";
@@ -28,10 +29,10 @@ export function Prepare({ id }: { id: string }) {
               <a href={`/meetings/${id}`}>← {meeting.title}</a>
             </p>
             <Title>{t("prepare.title")}</Title>
+            <Steps live={live} meeting={meeting} />
             <Questions meeting={meeting} />
             {writes && <QuestionEditor live={live} meeting={meeting} />}
-            <Roll live={live} meeting={meeting} />
-            <Steps live={live} meeting={meeting} />
+            {meeting.roll.frozen && <FrozenRoll meeting={meeting} />}
           </div>
         );
       }}
@@ -78,6 +79,8 @@ function QuestionEditor({ live, meeting }: { live: LiveMeeting; meeting: Meeting
   const of = useSignal<MajorityBase>("cast");
   const saved = useSignal(false);
   const saving = useAction();
+  // Open when there is nothing yet; it stays as the person leaves it.
+  const first = useRef(meeting.elections.length === 0);
   const save = async (): Promise<void> => {
     await api.addQuestion(meeting.id, {
       agenda_item: item.value,
@@ -93,7 +96,8 @@ function QuestionEditor({ live, meeting }: { live: LiveMeeting; meeting: Meeting
     await live.refresh();
   };
   return (
-    <Card title={t("question.new")}>
+    <details class="card" open={first.current}>
+      <summary>{t("question.new")}</summary>
       <Form action={saving} work={save} submit={t("question.save")} testid="question-save" kind="plain">
         <Select label={t("question.item")} value={item.value} onChange={(value) => (item.value = value)} choices={meeting.agenda.map((entry) => ({ value: entry.id, label: entry.title }))} testid="question-item" />
         <Field label={t("question.title")} hint={t("question.title-hint")} value={title.value} onInput={(value) => (title.value = value)} testid="question-title" required maxLength={200} />
@@ -112,7 +116,7 @@ function QuestionEditor({ live, meeting }: { live: LiveMeeting; meeting: Meeting
           <fieldset class="stack-tight">
             <legend>{t("question.options")}</legend>
             {options.value.map((option, index) => (
-              <Field key={index} label={t("question.option", { n: index + 1 })} value={option} onInput={(value) => (options.value = options.value.with(index, value))} testid={`question-option-${index}`} required={index < 2} maxLength={200} />
+              <Field key={index} label={t("question.option", { n: index + 1 })} value={option} onInput={(value) => (options.value = options.value.map((option, at) => (at === index ? value : option)))} testid={`question-option-${index}`} required={index < 2} maxLength={200} />
             ))}
             {options.value.length < MOST_OPTIONS && (
               <Button testid="question-option-add" onClick={() => (options.value = [...options.value, ""])}>
@@ -128,56 +132,48 @@ function QuestionEditor({ live, meeting }: { live: LiveMeeting; meeting: Meeting
         <Note>{majorityText(type.value, { kind: kind.value, of: of.value })}</Note>
       </Form>
       {saved.value && <Note kind="good">{t("question.saved")}</Note>}
+    </details>
+  );
+}
+
+function FrozenRoll({ meeting }: { meeting: Meeting }) {
+  const mine = useSignal<RollEntry | null>(null);
+  useEffect(() => {
+    api.roll(meeting.id).then(
+      (roll) => (mine.value = roll.mine),
+      () => undefined,
+    );
+  }, []);
+  return (
+    <Card title={t("roll.title")}>
+      <Note kind="good" testid="roll-frozen">
+        {tn("roll.frozen", meeting.roll.size)}
+      </Note>
+      <details>
+        <summary>{t("roll.hash")}</summary>
+        <code class="code-block" data-testid="roll-hash">
+          {meeting.roll.hash}
+        </code>
+      </details>
+      {mine.value && <MyPasskeys entry={mine.value} />}
     </Card>
   );
 }
 
-function Roll({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
-  const mine = useSignal<RollEntry | null | undefined>(undefined);
-  const freezing = useAction();
+const NAMED = 5;
+
+/** Who would be left out if the roll were frozen now. */
+function WithoutPasskey() {
+  const names = useSignal<string[]>([]);
   useEffect(() => {
-    if (!meeting.roll.frozen) return;
-    api.roll(meeting.id).then(
-      (roll) => (mine.value = roll.mine),
-      () => (mine.value = undefined),
+    api.members().then(
+      ({ members }) => (names.value = members.filter((member) => member.passkeys === 0).map((member) => member.name)),
+      () => undefined, // not everyone who freezes a roll may list the members
     );
-  }, [meeting.roll.frozen]);
-  const freeze = async (): Promise<void> => {
-    const { roll_hash } = await api.prepareRoll(meeting.id);
-    await api.freezeRoll(meeting.id, roll_hash, await signRoll(roll_hash));
-    await live.refresh();
-  };
-  return (
-    <Card title={t("roll.title")}>
-      {meeting.roll.frozen ? (
-        <>
-          <Note kind="good" testid="roll-frozen">
-            {tn("roll.frozen", meeting.roll.size)}
-          </Note>
-          <details>
-            <summary>{t("roll.hash")}</summary>
-            <code class="code-block" data-testid="roll-hash">
-              {meeting.roll.hash}
-            </code>
-          </details>
-          {mine.value && <MyPasskeys entry={mine.value} />}
-        </>
-      ) : (
-        <>
-          <p>{t("roll.text")}</p>
-          <p class="muted">{t("roll.once")}</p>
-          <Problem error={freezing.error.value} />
-          {meeting.me.roles.includes("registrar") ? (
-            <Button kind="main" testid="freeze-roll" busy={freezing.busy.value} onClick={() => void freezing.run(freeze)}>
-              {t("roll.freeze")}
-            </Button>
-          ) : (
-            <Note>{t("roll.waits")}</Note>
-          )}
-        </>
-      )}
-    </Card>
-  );
+  }, []);
+  if (names.value.length === 0) return null;
+  const shown = names.value.slice(0, NAMED).join(", ") + (names.value.length > NAMED ? ", …" : "");
+  return <Note kind="warn" testid="without-passkey">{tn("roll.without-passkey", names.value.length, { names: shown })}</Note>;
 }
 
 /** The passkeys that the roll lists for this member: the only ones that can check in. */
@@ -196,35 +192,82 @@ export function MyPasskeys({ entry }: { entry: RollEntry }) {
   );
 }
 
+type StepState = "done" | "now" | "later";
+
+function Step({ state, title, text, children }: { state: StepState; title: string; text?: string; children?: ComponentChildren }) {
+  return (
+    <li data-state={state} aria-current={state === "now" ? "step" : undefined}>
+      <div class="stack-tight">
+        <span class="strong">{title}</span>
+        {text && <span class="hint">{text}</span>}
+        {children}
+      </div>
+    </li>
+  );
+}
+
+const stepState = (done: boolean, possible: boolean): StepState => (done ? "done" : possible ? "now" : "later");
+
+/** What is left to do before the meeting, each step with its own button where it is mine. */
 function Steps({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   const acting = useAction();
+  const freezing = useAction();
+  const { frozen } = meeting.roll;
+  const leads = meeting.me.roles.includes("secretary") || meeting.me.roles.includes("chair");
+  const begun = meeting.state !== "draft" && meeting.state !== "convened";
   const send = (command: "convene" | "begin-check-in"): void =>
     void acting.run(async () => {
       await api.command(meeting.id, { command });
       await live.refresh();
     });
-  const leads = meeting.me.roles.includes("secretary") || meeting.me.roles.includes("chair");
-  if (!leads) return null;
+  const freeze = async (): Promise<void> => {
+    const { roll_hash } = await api.prepareRoll(meeting.id);
+    await api.freezeRoll(meeting.id, roll_hash, await signRoll(roll_hash));
+    await live.refresh();
+  };
   return (
-    <>
+    <Card title={t("prepare.steps")}>
+      <ol class="steps">
+        <Step state={stepState(meeting.elections.length > 0, true)} title={tn("prepare.questions", meeting.elections.length)} text={t("prepare.questions.text")} />
+        <Step state={stepState(meeting.state !== "draft", true)} title={t("convene.button")} text={t("convene.text")}>
+          {meeting.state === "draft" && leads && (
+            <Button testid="convene" busy={acting.busy.value} onClick={() => send("convene")}>
+              {t("convene.button")}
+            </Button>
+          )}
+        </Step>
+        <Step state={stepState(frozen, true)} title={t("roll.freeze")} {...(frozen ? {} : { text: `${t("roll.text")} ${t("roll.once")}` })}>
+          {!frozen && (
+            <>
+              <Problem error={freezing.error.value} />
+              {meeting.me.roles.includes("registrar") ? (
+                <>
+                  <WithoutPasskey />
+                  <Button testid="freeze-roll" busy={freezing.busy.value} onClick={() => void freezing.run(freeze)}>
+                    {t("roll.freeze")}
+                  </Button>
+                </>
+              ) : (
+                <Note>{t("roll.waits")}</Note>
+              )}
+            </>
+          )}
+        </Step>
+        <Step state={stepState(begun, meeting.state === "convened" && frozen)} title={t("begin-check-in.button")} text={t("begin-check-in.text")} />
+      </ol>
       <Problem error={acting.error.value} />
       <div class="actions">
-        {meeting.state === "draft" && (
-          <Button kind="main" testid="convene" busy={acting.busy.value} onClick={() => send("convene")}>
-            {t("convene.button")}
+        {meeting.state === "convened" && leads && (
+          <Button kind="main" testid="begin-check-in" disabled={!frozen} busy={acting.busy.value} onClick={() => send("begin-check-in")}>
+            {frozen ? t("begin-check-in.button") : t("begin-check-in.needs-roll")}
           </Button>
         )}
-        {meeting.state === "convened" && (
-          <Button kind="main" testid="begin-check-in" disabled={!meeting.roll.frozen} busy={acting.busy.value} onClick={() => send("begin-check-in")}>
-            {meeting.roll.frozen ? t("begin-check-in.button") : t("begin-check-in.needs-roll")}
-          </Button>
-        )}
-        {(meeting.state === "checking-in" || meeting.state === "opened") && (
+        {begun && (
           <LinkButton kind="main" href={`/meetings/${meeting.id}`}>
             {t("prepare.to-meeting")}
           </LinkButton>
         )}
       </div>
-    </>
+    </Card>
   );
 }

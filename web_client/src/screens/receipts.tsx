@@ -6,7 +6,7 @@ import type { CastRecord } from "../identity/keystore.ts";
 import { checkBallot, whereabouts } from "../state/board.ts";
 import { keystore } from "../state/keys.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Loading, Note, Problem, Title } from "../ui/parts.tsx";
+import { Button, Copy, Loading, Note, Problem, Title } from "../ui/parts.tsx";
 
 export function Receipts() {
   const records = useSignal<CastRecord[] | null>(null);
@@ -32,6 +32,13 @@ export function Receipts() {
       {records.value?.map((record) => (
         <Receipt key={record.manifest} record={record} />
       ))}
+      {(records.value?.length ?? 0) > 0 && (
+        <div class="actions">
+          <Button testid="receipts-print" onClick={() => print()}>
+            {t("receipts.print")}
+          </Button>
+        </div>
+      )}
     </div>
   );
 }
@@ -56,6 +63,7 @@ function Receipt({ record }: { record: CastRecord }) {
         <Button testid="receipt-check" busy={checking.busy.value} onClick={() => void checking.run(check)}>
           {t("counted.check")}
         </Button>
+        <Copy text={now.value.tracker} label={t("receipts.copy")} testid="receipt-copy" />
         <a href={`/meetings/${record.meeting}`}>{t("receipts.meeting")}</a>
       </div>
     </section>

@@ -15,6 +15,7 @@ const POSITIVE = new Set(["carried", "elected"]);
 export function ResultCard({ election, meeting }: { election: ElectionSummary; meeting: string }) {
   const core = election.result;
   const outcome = core?.outcome[0];
+  if (election.state === "void") return <VoidCard election={election} />;
   if (!core || !outcome) return null;
   return (
     <article class="card" data-testid={`result-${election.election}`}>
@@ -33,6 +34,19 @@ export function ResultCard({ election, meeting }: { election: ElectionSummary; m
           {t("result.audit-file")}
         </LinkButton>
       </div>
+    </article>
+  );
+}
+
+/** A vote that was not counted in time: its box stays shut for ever. */
+function VoidCard({ election }: { election: ElectionSummary }) {
+  return (
+    <article class="card" data-testid={`result-${election.election}`}>
+      <h3>{election.title}</h3>
+      <p class="outcome outcome-other" data-testid="result-outcome" data-kind="void">
+        {t("outcome.void")}
+      </p>
+      <p>{t("outcome.void.text")}</p>
     </article>
   );
 }

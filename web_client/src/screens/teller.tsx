@@ -37,7 +37,7 @@ export function TellerPanel({ live, meeting }: { live: LiveMeeting; meeting: Mee
       <KeyCard live={live} meeting={meeting} />
       {meeting.elections
         .filter((election) => election.state !== "draft")
-        .toReversed()
+        .reverse()
         .map((election) => (
           <CountCard key={election.election} live={live} election={election} />
         ))}
@@ -161,8 +161,8 @@ function CountCard({ live, election }: { live: LiveMeeting; election: ElectionSu
       {tooFew ? (
         <Note testid="teller-too-few">{t("outcome.too-few")}</Note>
       ) : count?.signed.value || isOver(election) ? (
-        <Note kind="good" testid={count?.signed.value ? "teller-signed" : "teller-over"}>
-          {isOver(election) ? t("teller.count.over") : t("teller.count.signed")}
+        <Note kind={election.state === "void" ? "warn" : "good"} testid={count?.signed.value ? "teller-signed" : "teller-over"}>
+          {election.state === "void" ? t("outcome.void.text") : isOver(election) ? t("teller.count.over") : t("teller.count.signed")}
         </Note>
       ) : (
         <>

@@ -170,7 +170,7 @@ export class LiveMeeting {
   #note(event: MeetingEvent): void {
     const log = this.log.value;
     if (log.some((known) => known.seq === event.seq)) return;
-    this.log.value = [...log, event].toSorted((a, b) => a.seq - b.seq).slice(-LOG_LENGTH);
+    this.log.value = [...log, event].sort((a, b) => a.seq - b.seq).slice(-LOG_LENGTH);
   }
 
   #take(event: MeetingEvent): void {

@@ -32,6 +32,7 @@ const INCOMPLETE: ReadonlySet<EventType> = new Set<EventType>([
   "TallyComputed",
   "TallySigned",
   "ResultDeclared",
+  "ElectionVoided",
 ]);
 
 /** How many members must be present. */
@@ -131,6 +132,7 @@ const APPLY: Handlers = {
   TallyComputed: (m, body) => changeElection(m, body.election, { state: "counted" }),
   TallySigned: (m) => m,
   ResultDeclared: (m, body) => changeElection(m, body.election, { state: "declared" }),
+  ElectionVoided: (m, body) => changeElection(m, body.election, { state: "void" }),
 };
 
 /** A counter never runs backwards, whatever order the messages come in. */
@@ -157,7 +159,7 @@ export function apply(meeting: Meeting, event: MeetingEvent): Applied {
 
 /** Members who asked to speak, first come first. */
 export const queue = (meeting: Meeting): Person[] =>
-  meeting.present.filter((p) => p.hand !== null).toSorted((a, b) => (a.hand ?? 0) - (b.hand ?? 0));
+  meeting.present.filter((p) => p.hand !== null).sort((a, b) => (a.hand ?? 0) - (b.hand ?? 0));
 
 /** How many cosignatures close a box with `w` cosigners of whom two may lie. */
 export const cosignQuorum = (w: number): number => Math.floor((w + 2) / 2) + 1;
@@ -174,4 +176,11 @@ export function removedMembers(log: readonly MeetingEvent[]): { member: string; 
   return [...out].map((member) => ({ member, name: names.get(member) ?? member }));
 }
 
-export const isOver = (election: ElectionSummary): boolean => election.state === "declared" || election.state === "too-few";
+/** Signed by those who must sign it; there is something to check. */
+export const hasResult = (election: ElectionSummary): boolean => election.state === "declared" || election.state === "too-few";
+
+/** Nothing more happens in this election. */
+export const isOver = (election: ElectionSummary): boolean => hasResult(election) || election.state === "void";
+
+/** Opened and not over: at most one of a meeting. */
+export const isRunning = (election: ElectionSummary): boolean => election.state !== "draft" && !isOver(election);

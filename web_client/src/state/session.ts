@@ -13,7 +13,7 @@ export async function loadSession(): Promise<void> {
   info.value = recall<Info>("info");
   const known = api.info().then((value) => remember("info", (info.value = value)));
   try {
-    session.value = remember("session", await api.session());
+    signedIn(await api.session());
   } catch (error) {
     if (error instanceof ApiError && !error.unknown) {
       forget();
@@ -34,7 +34,9 @@ export async function serverInfo(): Promise<Info> {
   return info.value;
 }
 
+/** What was kept of another member who used this browser is forgotten; their keys stay, each under its member. */
 export function signedIn(value: Session): void {
+  if (recall<Session>("session")?.member.id !== value.member.id) forget();
   session.value = remember("session", value);
 }
 

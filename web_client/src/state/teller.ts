@@ -7,6 +7,7 @@ import { type CeremonyState, type CountState, TellerCeremony, TellerCount } from
 import { openedElection, readBoard } from "./board.ts";
 import { keystore } from "./keys.ts";
 import type { LiveMeeting } from "./live.ts";
+import { session } from "./session.ts";
 import { signChallenge } from "./sign.ts";
 
 const CONSENT = "folkmoot.open-box.";
@@ -108,9 +109,11 @@ export class KeyWork {
   }
 }
 
+const consentOf = (election: string): string => `${CONSENT}${session.peek()?.member.id ?? ""}.${election}`;
+
 function consented(election: string): boolean {
   try {
-    return localStorage.getItem(CONSENT + election) !== null;
+    return localStorage.getItem(consentOf(election)) !== null;
   } catch {
     return false; // storage may be blocked: the teller is asked again after a reload
   }
@@ -151,7 +154,7 @@ export class CountWork {
   async open(): Promise<void> {
     this.wanted.value = true;
     try {
-      localStorage.setItem(CONSENT + this.#election, "1");
+      localStorage.setItem(consentOf(this.#election), "1");
     } catch {
       // storage may be blocked: the teller is asked again after a reload
     }

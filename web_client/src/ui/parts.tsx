@@ -63,7 +63,7 @@ export function Button(props: ButtonProps) {
   );
 }
 
-export function LinkButton(props: { href: string; children: ComponentChildren; kind?: "main" | "plain" | "quiet"; testid?: string; download?: boolean }) {
+export function LinkButton(props: { href: string; children: ComponentChildren; kind?: "main" | "plain" | "quiet"; testid?: string | undefined; download?: boolean }) {
   return (
     <a class={`button button-${props.kind ?? "plain"}`} href={props.href} data-testid={props.testid} download={props.download}>
       <span class="button-text">{props.children}</span>
@@ -332,18 +332,21 @@ export function Announcer() {
 
 /** Copies a text and says so beside the button. */
 export function Copy({ text, label, testid }: { text: string; label: string; testid?: string }) {
-  const done = useSignal(false);
+  const done = useSignal<boolean | null>(null);
+  const copy = async (): Promise<void> => {
+    try {
+      await navigator.clipboard.writeText(text);
+      done.value = true;
+    } catch {
+      done.value = false; // refused by the browser, or an address without https
+    }
+  };
   return (
-    <Button
-      testid={testid}
-      onClick={() => {
-        void navigator.clipboard.writeText(text).then(
-          () => (done.value = true),
-          () => (done.value = false),
-        );
-      }}
-    >
-      {done.value ? t("copied") : label}
-    </Button>
+    <>
+      <Button testid={testid} onClick={() => void copy()}>
+        {done.value === true ? t("copied") : label}
+      </Button>
+      {done.value === false && <p role="status">{t("copy.by-hand")}</p>}
+    </>
   );
 }

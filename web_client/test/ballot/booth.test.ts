@@ -46,8 +46,8 @@ test("a vote through the worker, with a reload in the middle", async () => {
   const server = new TestServer(openManifest(value), value);
   const page = (): BoothWorker => new BoothWorker(wire(boothMethods(keystore, testRng("seal"))));
 
-  await assert.rejects(page().open({ manifest: value, expect: { ...expect, meeting: "other" } }), code("voting.manifest"));
-  const vote = await page().open({ manifest: value, expect });
+  await assert.rejects(page().open({ member: "m", manifest: value, expect: { ...expect, meeting: "other" } }), code("voting.manifest"));
+  const vote = await page().open({ member: "m", manifest: value, expect });
   assert.deepEqual([vote.stage, vote.title, vote.questions.length, vote.record], ["choosing", "Budget", 1, null]);
   await assert.rejects(vote.prepare([7]), code("voting.choice"));
   const { leaf, tracker } = await vote.prepare([2]);
@@ -58,7 +58,7 @@ test("a vote through the worker, with a reload in the middle", async () => {
     throw new Error("no answer");
   }), /no answer/);
   assert.equal(vote.stage, "sending");
-  const again = await page().open({ manifest: value, expect });
+  const again = await page().open({ member: "m", manifest: value, expect });
   assert.equal(again.stage, "sending");
   await assert.rejects(again.change(), code("voting.already-cast"));
   const record = await again.cast(async (ballot) => {
@@ -78,7 +78,7 @@ test("a refusal leads back to choosing", async () => {
   const own = await keystore.credential(MEETING);
   const base = await makeWorld();
   const manifest = manifestJson(base.keygen, [own, ...[1, 2, 3, 4].map(voterKey)]);
-  const vote = await new BoothWorker(wire(boothMethods(async () => keystore, testRng("seal")))).open({ manifest, expect });
+  const vote = await new BoothWorker(wire(boothMethods(async () => keystore, testRng("seal")))).open({ member: "m", manifest, expect });
   await vote.prepare([0]);
   await assert.rejects(vote.cast(async () => ({ refused: "too late" })), code("voting.ballot-refused"));
   assert.deepEqual([vote.stage, vote.record], ["choosing", null]);

@@ -5,7 +5,7 @@ import { t } from "../../i18n/index.ts";
 import { navigate } from "../../router.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import type { RoomControl, Sending } from "../../state/room.ts";
-import { useAction } from "../../ui/action.ts";
+import { type Action, useAction } from "../../ui/action.ts";
 import { Problem } from "../../ui/parts.tsx";
 
 const ICONS = {
@@ -72,7 +72,7 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
         </p>
       )}
       <div class="bar" role="toolbar" aria-label={t("bar.label")}>
-        <MicButton media={media} on={mic} muted={muted} />
+        <MicButton meeting={meeting} media={media} on={mic} muted={muted} acting={acting} />
         <BarButton
           icon="cam"
           testid="cam-toggle"
@@ -110,17 +110,23 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
 }
 
 /** Also shown beside the booth, where the bar itself is covered. */
-export function MicButton({ media, on, muted }: { media: RoomControl | null; on: boolean; muted: boolean }) {
+export function MicButton({ meeting, media, on, muted, acting }: { meeting: Meeting; media: RoomControl | null; on: boolean; muted: boolean; acting: Action }) {
+  // The chair's mute is a wish of the moment: whoever is muted may speak again by pressing the button.
+  const unmute = (): void =>
+    void acting.run(async () => {
+      await api.command(meeting.id, { command: "unmute", member: meeting.me.member });
+      if (media?.microphone.peek() !== "on") await media?.send("microphone");
+    });
   return (
     <BarButton
       icon="mic"
       testid="mic-toggle"
-      word={t(on ? "bar.mic-on" : "bar.mic-off")}
+      word={t(on ? "bar.mic-on" : muted ? "bar.unmute" : "bar.mic-off")}
       tone={on ? "on" : "off"}
       pressed={on}
-      busy={media?.microphone.value === "starting"}
-      disabled={!media || muted}
-      onClick={() => void media?.toggle("microphone")}
+      busy={media?.microphone.value === "starting" || (muted && acting.busy.value)}
+      disabled={!media}
+      onClick={() => (muted ? unmute() : void media?.toggle("microphone"))}
     />
   );
 }

@@ -8,32 +8,41 @@
  */
 import { useEffect, useRef } from "preact/hooks";
 import { t } from "../../i18n/index.ts";
+import type { Meeting } from "../../api/types.ts";
 import type { RoomControl } from "../../state/room.ts";
+import { useAction } from "../../ui/action.ts";
 import { Button } from "../../ui/parts.tsx";
 import { MicButton } from "./bar.tsx";
 
-export function BoothDialog({ address, media, onClose }: { address: string; media: RoomControl | null; onClose: () => void }) {
+export function BoothDialog({ meeting, address, media, onClose }: { meeting: Meeting; address: string; media: RoomControl | null; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     dialog.current?.showModal();
     const back = (event: MessageEvent<unknown>): void => {
-      if (event.origin === location.origin && event.data === "booth-close") onClose();
+      if (event.origin === location.origin && event.data === "booth-close") dialog.current?.close();
     };
     addEventListener("message", back);
     return () => removeEventListener("message", back);
   }, []);
-  const muted = media?.mutedByChair.value ?? false;
+  // The dialog does not hear keys pressed inside the frame. Nothing that was sent is lost by leaving.
+  const listen = (frame: HTMLIFrameElement): void =>
+    frame.contentWindow?.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape") dialog.current?.close();
+    });
+  const acting = useAction();
+  const me = meeting.present.find((person) => person.member === meeting.me.member);
+  const muted = media?.mutedByChair.value || me?.muted || false;
   const on = media?.microphone.value === "on" && !muted;
   return (
     <dialog ref={dialog} class="booth-dialog" data-testid="booth-dialog" aria-label={t("booth.label")} onClose={onClose}>
       <div class="booth-head">
-        {media && <MicButton media={media} on={on} muted={muted} />}
+        {media && <MicButton meeting={meeting} media={media} on={on} muted={muted} acting={acting} />}
         <span class="grow booth-hint">{t("booth.room-goes-on")}</span>
         <Button testid="booth-close" label={t("booth.back-long")} onClick={() => dialog.current?.close()}>
           {t("booth.back")}
         </Button>
       </div>
-      <iframe class="booth-frame" data-testid="booth-frame" title={t("booth.label")} src={`/booth.html#${address}`} />
+      <iframe class="booth-frame" data-testid="booth-frame" title={t("booth.label")} src={`/booth.html#${address}`} onLoad={(event) => listen(event.currentTarget)} />
     </dialog>
   );
 }

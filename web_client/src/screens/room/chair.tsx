@@ -286,9 +286,15 @@ function Participants({ live, meeting, acting }: Console) {
                   {t("floor.give")}
                 </Button>
               )}
-              <Button testid={`mute-${person.member}`} disabled={person.muted} onClick={() => void acting.run(() => command(live, { command: "mute", member: person.member }))}>
-                {t("chair.mute")}
-              </Button>
+              {person.muted ? (
+                <Button testid={`unmute-${person.member}`} onClick={() => void acting.run(() => command(live, { command: "unmute", member: person.member }))}>
+                  {t("chair.unmute")}
+                </Button>
+              ) : (
+                <Button testid={`mute-${person.member}`} onClick={() => void acting.run(() => command(live, { command: "mute", member: person.member }))}>
+                  {t("chair.mute")}
+                </Button>
+              )}
               <ConfirmButton
                 testid={`remove-${person.member}`}
                 kind="danger"
@@ -325,7 +331,7 @@ function Participants({ live, meeting, acting }: Console) {
 const LOG_SHOWN = 40;
 
 function Log({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
-  const entries = live.log.value.toReversed().slice(0, LOG_SHOWN);
+  const entries = live.log.value.slice(-LOG_SHOWN).reverse();
   return (
     <details class="card" data-testid="log">
       <summary>{t("log.title")}</summary>

@@ -15,7 +15,7 @@ export function PeopleList({ people, line }: { people: readonly Person[]; line: 
   const shown = useSignal(SHOWN_AT_ONCE);
   const wanted = useSignal("");
   const text = wanted.value.trim().toLocaleLowerCase();
-  const found = people.filter((person) => person.name.toLocaleLowerCase().includes(text)).toSorted((a, b) => a.name.localeCompare(b.name));
+  const found = people.filter((person) => person.name.toLocaleLowerCase().includes(text)).sort((a, b) => a.name.localeCompare(b.name));
   return (
     <>
       {people.length >= SEARCHED_FROM && <Field label={t("people.find")} value={wanted.value} onInput={(value) => (wanted.value = value)} testid="people-find" />}

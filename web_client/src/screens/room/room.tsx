@@ -8,6 +8,7 @@ import { navigate } from "../../router.ts";
 import { enteringChoice } from "../../state/drafts.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { isOver } from "../../state/meeting.ts";
+import { TurnLine } from "../turn.tsx";
 import { RoomControl } from "../../state/room.ts";
 import { useAction } from "../../ui/action.ts";
 import { alarm, announce } from "../../ui/announce.ts";
@@ -146,16 +147,23 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       {!over && <Bar live={live} meeting={meeting} media={media} />}
       {booth.value && (
         <BoothDialog
+          meeting={meeting}
           address={booth.value}
           media={media}
           onClose={() => {
             booth.value = "";
+            queueMicrotask(focusRoom);
             void live.refresh();
           }}
         />
       )}
     </div>
   );
+}
+
+/** After the booth the focus goes back to what opened it, or to the room's title when that is gone. */
+function focusRoom(): void {
+  if (document.activeElement === null || document.activeElement === document.body) document.querySelector<HTMLElement>("h1")?.focus();
 }
 
 function mediaWord(media: RoomControl | null): string {
@@ -173,6 +181,7 @@ function useVoteAnnouncement(meeting: Meeting): void {
       const before = known.current?.get(election.election);
       if (known.current === null || before === election.state) continue;
       if (election.state === "open") alarm(t("vote.announce-open", { title: election.title }));
+      else if (election.state === "void") alarm(t("vote.announce-void", { title: election.title }));
       else if (isOver(election)) announce(t("vote.announce-result", { title: election.title }));
     }
     known.current = now;
@@ -243,6 +252,7 @@ function AgendaPanel({ live, meeting, onPractice }: { live: LiveMeeting; meeting
   };
   return (
     <>
+      <TurnLine meeting={meeting} />
       <Agenda meeting={meeting} />
       {meeting.state !== "closed" && meeting.elections.some((election) => election.state === "draft") && <Practice onPractice={onPractice} />}
       {meeting.state !== "closed" && (

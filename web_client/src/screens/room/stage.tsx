@@ -24,7 +24,7 @@ export const initials = (name: string): string =>
 /** Who is large: whoever has the floor, else who speaks, else the chair; myself only when there is nobody else. */
 export function mainSpeaker(meeting: Meeting, speakers: readonly string[]): string {
   const having = (wanted: (person: Person) => boolean): string[] => meeting.present.filter(wanted).map((person) => person.member);
-  const candidates = [...having((person) => person.floor), ...speakers.toReversed(), ...having((person) => person.roles.includes("chair"))];
+  const candidates = [...having((person) => person.floor), ...[...speakers].reverse(), ...having((person) => person.roles.includes("chair"))];
   return candidates.find((member) => member !== meeting.me.member) ?? candidates[0] ?? "";
 }
 

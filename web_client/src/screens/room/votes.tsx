@@ -1,7 +1,7 @@
 /** All votes of the meeting: what comes, what runs, what came out. */
 import type { ElectionSummary, Meeting } from "../../api/types.ts";
 import { t, tn } from "../../i18n/index.ts";
-import { isOver } from "../../state/meeting.ts";
+import { isOver, isRunning } from "../../state/meeting.ts";
 import { ResultCard } from "../result.tsx";
 import { majorityText, optionText } from "../words.ts";
 import { Practice } from "./practice.tsx";
@@ -17,17 +17,25 @@ export function Votes({ meeting, onPractice }: { meeting: Meeting; onPractice: (
       </>
     );
   }
-  const running = meeting.elections.filter((election) => !isOver(election));
+  const current = meeting.agenda.find((item) => item.state === "current")?.id;
+  // The vote of now and the result of now first; then what came before, the latest first; then what is to come.
+  const over = meeting.elections.filter(isOver).reverse();
+  const results = [...over.filter((election) => election.agenda_item === current), ...over.filter((election) => election.agenda_item !== current)];
   return (
     <>
-      {running.map((election) => (
+      {meeting.elections.filter(isRunning).map((election) => (
         <Running key={election.election} election={election} />
       ))}
-      {meeting.elections.filter(isOver).map((election) => (
+      {results.map((election) => (
         <div key={election.election} data-testid="election" data-election={election.election} data-state={election.state}>
           <ResultCard election={election} meeting={meeting.id} />
         </div>
       ))}
+      {meeting.elections
+        .filter((election) => election.state === "draft")
+        .map((election) => (
+          <Running key={election.election} election={election} />
+        ))}
       {meeting.state !== "closed" && <Practice onPractice={onPractice} />}
     </>
   );

@@ -1,0 +1,119 @@
+/** What a meeting asks of me now, and whose turn it is. Pure: reads the snapshot only. */
+import type { Meeting, Role } from "../api/types.ts";
+import { cosignQuorum, isRunning } from "./meeting.ts";
+
+export type Duty =
+  | "vote"
+  | "cosign"
+  | "count"
+  | "declare"
+  | "check-in"
+  | "cosigner-key"
+  | "teller-key"
+  | "freeze-roll"
+  | "convene"
+  | "begin-check-in"
+  | "open"
+  | "lead";
+
+const PAGES: Record<Duty, string> = {
+  vote: "/room/votes",
+  cosign: "",
+  count: "/teller",
+  declare: "/room/chair",
+  "check-in": "/check-in",
+  "cosigner-key": "",
+  "teller-key": "/teller",
+  "freeze-roll": "/prepare",
+  convene: "/prepare",
+  "begin-check-in": "/prepare",
+  open: "/room/chair",
+  lead: "/room/chair",
+};
+
+/** Where a duty is done. */
+export const pageOf = (meeting: string, duty: Duty): string => `/meetings/${meeting}${PAGES[duty]}`;
+
+const running = (meeting: Meeting) => meeting.elections.find(isRunning);
+
+function inTheVote(meeting: Meeting): Duty[] {
+  const election = running(meeting);
+  const { me } = meeting;
+  switch (election?.state) {
+    case "open":
+      return me.checked_in && me.credential !== null && !election.voted ? ["vote"] : [];
+    case "closed":
+      return meeting.cosigners.some((cosigner) => cosigner.name === me.cosigner && cosigner.ready) ? ["cosign"] : [];
+    case "counting":
+      return me.trustee > 0 ? ["count"] : [];
+    case "counted":
+      return me.roles.includes("chair") && me.checked_in ? ["declare"] : [];
+    default:
+      return [];
+  }
+}
+
+function toPrepare(meeting: Meeting): Duty[] {
+  const is = (...roles: Role[]): boolean => roles.some((role) => meeting.me.roles.includes(role));
+  const asked: Duty[] = [];
+  if (!meeting.roll.frozen && is("registrar")) asked.push("freeze-roll");
+  if (meeting.state === "draft" && meeting.roll.frozen && is("secretary", "chair")) asked.push("convene");
+  if (meeting.state === "convened" && meeting.roll.frozen && is("secretary", "chair")) asked.push("begin-check-in");
+  return asked;
+}
+
+function toLead(meeting: Meeting): Duty[] {
+  if (!meeting.me.roles.includes("chair") || !meeting.me.checked_in) return [];
+  if (meeting.state === "checking-in") return ["open"];
+  const state = running(meeting)?.state ?? "open";
+  return meeting.state === "opened" && state === "open" ? ["lead"] : [];
+}
+
+/** Everything this meeting asks of me, the most urgent first. */
+export function duties(meeting: Meeting): Duty[] {
+  const { me } = meeting;
+  if (me.removed || meeting.state === "closed") return [];
+  const here = meeting.state === "checking-in" || meeting.state === "opened";
+  const asked = inTheVote(meeting);
+  if (here && !me.checked_in && me.roles.includes("member")) asked.push("check-in");
+  if (meeting.roll.frozen && meeting.cosigners.some((cosigner) => cosigner.name === me.cosigner && !cosigner.ready)) asked.push("cosigner-key");
+  if (me.trustee > 0 && meeting.key.state !== "ready") asked.push("teller-key");
+  return [...asked, ...toPrepare(meeting), ...toLead(meeting)];
+}
+
+export type Turn = "roll" | "convene" | "begin-check-in" | "checking-in" | "vote" | "closing" | "cosign" | "count" | "declare" | "key" | "cosigners" | "agenda" | "over";
+
+function turnInSession(meeting: Meeting): Turn {
+  switch (running(meeting)?.state) {
+    case "open":
+      return "vote";
+    case "closing":
+      return "closing";
+    case "closed":
+      return "cosign";
+    case "counting":
+      return "count";
+    case "counted":
+      return "declare";
+    default:
+  }
+  if (!meeting.elections.some((election) => election.state === "draft")) return "agenda";
+  if (meeting.key.state !== "ready") return "key";
+  return meeting.cosigners.filter((cosigner) => cosigner.ready).length < cosignQuorum(meeting.cosigners.length) ? "cosigners" : "agenda";
+}
+
+/** What the meeting waits for, and so whose turn it is. */
+export function turn(meeting: Meeting): Turn {
+  switch (meeting.state) {
+    case "draft":
+      return meeting.roll.frozen ? "convene" : "roll";
+    case "convened":
+      return meeting.roll.frozen ? "begin-check-in" : "roll";
+    case "checking-in":
+      return "checking-in";
+    case "opened":
+      return turnInSession(meeting);
+    case "closed":
+      return "over";
+  }
+}
