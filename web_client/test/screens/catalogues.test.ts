@@ -93,3 +93,26 @@ test("no sentence is left that no screen shows", () => {
   const all = [...Object.keys(read("en.json")), ...Object.keys(read("booth_en.json"))];
   assert.deepEqual(all.filter((key) => !shown(key)), []);
 });
+
+/** Codes in a section of the list of errors. */
+function codesOf(section: string): string[] {
+  const text = readFileSync(new URL("../../../docs/spec/errors.md", import.meta.url), "utf8");
+  const part = text.split(/^## /m).find((each) => each.startsWith(section)) ?? "";
+  return [...part.matchAll(/^\| `([a-z.-]+)`/gm)].map(([, code]) => code ?? "");
+}
+
+const said = (catalogue: Catalogue, code: string): boolean => `error.${code}` in catalogue || `error.${code.split(".")[0] ?? ""}` in catalogue;
+
+test("every refusal of the server has a plain sentence in every language", () => {
+  // Errors of starting the program are printed in a terminal, never sent.
+  const codes = [...codesOf("Server"), ...codesOf("Media"), ...codesOf("Voting")].filter((code) => !code.startsWith("start."));
+  assert.ok(codes.length > 100);
+  for (const { code: language } of LANGUAGES) {
+    const catalogue = read(`${language}.json`);
+    assert.deepEqual(codes.filter((code) => !said(catalogue, code)), [], language);
+  }
+});
+
+test("control: an unknown code has no sentence", () => {
+  assert.equal(said(read("en.json"), "nowhere.never"), false);
+});
