@@ -1,0 +1,78 @@
+/** What a verification says: a verdict and every numbered check of section 10. */
+
+export const TITLES = {
+  V01: "files are those of the specification, strict canonical JSON",
+  V02: "manifests are well-formed and of one organisation, meeting and server",
+  V03: "ledger: root and size, signed by the server",
+  V04: "ledger: roll, key, and opening, closing and tally of each vote, in order",
+  V05: "roll: signed by the registrar's passkey and named by the manifests",
+  V06: "key generation: all messages signed, in order, points as committed",
+  V07: "key generation: proofs, keys and transcript as certified",
+  V08: "board: order of entries, signed checkpoints, roots recomputed",
+  V09: "electorate: no more voters than electors",
+  V10: "ballots: for this vote, one per credential",
+  V11: "ballots: signatures",
+  V12: "ballots: canonical bytes",
+  V13: "ballots: every option is 0 or 1",
+  V14: "ballots: exactly one option per question",
+  V15: "ballots: nothing copied between ballots",
+  V16: "closing: number of ballots, enough cosignatures",
+  V17: "intents: signed, for this box, before the shares",
+  V18: "shares: signed, for this box, one per trustee",
+  V19: "shares: proofs of correct decryption",
+  V20: "counts follow from the shares and sum to the ballots cast",
+  V21: "quorum and outcome recomputed",
+  V22: "tally: fields, times, hash on the board, signatures",
+  V23: "annex: the roll's entries give its root and size",
+  V24: "annex: each voter's credential is signed by a passkey of the roll",
+  V25: "annex: one credential per member; non-voters' check-ins too",
+  V26: "annex: check-ins hold a signed, consistent ledger with the roll",
+  V27: "annex: trustees' statements are signed by passkeys of the roll",
+  V28: "annex: cosigners' statements are signed by passkeys of the roll",
+} as const;
+
+export type CheckId = keyof typeof TITLES;
+export type Verdict = "ok" | "failed" | "unreadable";
+export const CHECK_IDS = Object.keys(TITLES) as CheckId[];
+export const ANNEX_CHECKS: readonly CheckId[] = ["V23", "V24", "V25", "V26", "V27", "V28"];
+
+/** One check; `ok` is null when it was not run. */
+export interface Check {
+  id: CheckId;
+  ok: boolean | null;
+  title: string;
+  detail?: string;
+}
+
+export interface Report {
+  verdict: Verdict;
+  checks: Check[];
+  detail?: string;
+}
+
+const EXIT_CODES: Readonly<Record<Verdict, number>> = { ok: 0, failed: 1, unreadable: 2 };
+export const exitCode = (report: Report): number => EXIT_CODES[report.verdict];
+
+export function check(id: CheckId, ok: boolean | null, detail = ""): Check {
+  return { id, ok, title: TITLES[id], ...(detail === "" ? {} : { detail }) };
+}
+
+/** Something in the record that does not hold; its message says what, for the report. */
+export class CheckFailed extends Error {}
+
+/** A file's form is wrong: V01. */
+export class Malformed extends Error {}
+
+/** The files cannot be read at all: exit 2. */
+export class Unreadable extends Error {}
+
+/** Throws `CheckFailed` unless the condition holds. */
+export function hold(condition: boolean, detail: string): asserts condition {
+  if (!condition) throw new CheckFailed(detail);
+}
+
+/** `value`, which an earlier check has shown to be there. */
+export function given<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new CheckFailed(`${what} is missing`);
+  return value;
+}
