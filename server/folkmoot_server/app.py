@@ -18,17 +18,21 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.domain.errors import FolkmootError
+from folkmoot_server.domain.meetings import ROOM_STATES
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.sockets import Realtime
+from folkmoot_server.realtime.steady_clock import SteadyClock
 from folkmoot_server.realtime.vote_clock import VoteScheduler
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
-from folkmoot_server.storage import schema
-from folkmoot_server.storage.database import Database
+from folkmoot_server.storage import meetings, schema
+from folkmoot_server.storage.database import Database, StoreClosedError
 from folkmoot_server.web import routes, routes_votes
 from folkmoot_server.web.context import CONTEXT, Context
+from folkmoot_server.web.http_log import http_log
 from folkmoot_server.web.middleware import MIDDLEWARES
 from folkmoot_server.web.static import add_static
 from folkmoot_server.web.watchdog import Watchdog
@@ -37,6 +41,8 @@ log = structlog.get_logger()
 BODY_MAX = 256 * 1024
 SHUTDOWN_S = 5.0
 HANDSHAKE_S = 10.0
+CLOCK_EVERY_S = 30.0
+CLOCK_JUMP_S = 5
 BACKLOG = 512
 LINGER_S = 1.0  # for the rest of a body that was refused; the library's 10 s would add to our own 10 s
 SOCKET_PATH_MAX = 80  # a Unix socket's path holds 107 bytes, its file name needs the rest
@@ -170,7 +176,8 @@ async def start(settings: Settings, database: Database) -> Installation:
             holder[0].notify_media(room, owner, event, data)
 
     media = MediaSignalling(pool, notify)
-    context = Context(settings, database, media, seed, now_s, secrets.token_bytes)
+    clock = SteadyClock()
+    context = Context(settings, database, media, seed, clock, secrets.token_bytes)
     realtime = Realtime(context)
     holder.append(realtime)
     watchdog = Watchdog()
@@ -179,6 +186,7 @@ async def start(settings: Settings, database: Database) -> Installation:
         access_log=None,
         keepalive_timeout=10,
         shutdown_timeout=SHUTDOWN_S,
+        logger=http_log(),
         lingering_time=LINGER_S,
     )
     installation = Installation(settings, context, runner, settings.port, [database.close])
@@ -192,6 +200,8 @@ async def start(settings: Settings, database: Database) -> Installation:
         scheduler = VoteScheduler(context)
         await scheduler.start()
         installation._closers.append(scheduler.close)
+        clock_watch = asyncio.create_task(watch_clock(clock, database), name="clock")
+        installation._closers.append(clock_watch.cancel)
         watchdog.start(runner)
         installation._closers.append(watchdog.close)
         listener = await _listen(settings, runner)
@@ -201,6 +211,24 @@ async def start(settings: Settings, database: Database) -> Installation:
         raise
     installation.port = listener.sockets[0].getsockname()[1]
     return installation
+
+
+async def watch_clock(clock: SteadyClock, database: Database, every_s: float = CLOCK_EVERY_S) -> None:
+    """Follow a wall clock that was set as soon as no meeting is in session; until then tell the operator."""
+    while True:
+        await asyncio.sleep(every_s)
+        seconds = round(clock.behind())
+        if abs(seconds) < CLOCK_JUMP_S:
+            continue
+        try:
+            in_session = await database.read(lambda tx: meetings.in_states(tx, ROOM_STATES))
+        except (StoreClosedError, DBAPIError):
+            continue
+        if in_session:
+            log.error("clock.set-during-a-meeting", seconds=seconds)
+        else:
+            clock.adopt()
+            log.warning("clock.followed", seconds=seconds)
 
 
 async def _listen(settings: Settings, runner: web.AppRunner) -> asyncio.Server:

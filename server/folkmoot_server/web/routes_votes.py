@@ -15,6 +15,7 @@ ELECTION = MEETING + "/elections/{election}"
 
 def add_routes(app: web.Application) -> None:
     """Add the vote's routes and the pool that checks proofs."""
+    app[export.EXPORTS] = export.Exports()
     app.cleanup_ctx.append(elections.check_pool)
     app.add_routes(
         [
