@@ -255,6 +255,17 @@ async def download(person: Person, testid: str, folder: Path) -> Path:
     return target
 
 
+async def audit(assembly: "Assembly", folder: Path) -> tuple[Path, Path]:
+    """Download bundle and annex on the auditor's page, see that they verify, and return them."""
+    auditor = assembly.people["auditor"]
+    await assembly.open_page(auditor, "/audit")
+    bundle = await download(auditor, "download-bundle", folder)
+    annex = await download(auditor, "download-annex", folder)
+    report = await asyncio.to_thread(verify, bundle, annex)
+    assert (report["verdict"], report["exit"]) == ("ok", 0), report
+    return bundle, annex
+
+
 def verify(bundle: Path, annex: Path) -> dict[str, object]:
     """Run the offline verifier; return its report with the exit code under "exit"."""
     command = [str(Path(sys.executable).parent / "folkmoot-verify"), str(bundle), "--annex", str(annex), "--json"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, CDPSession, ConsoleMessage, Page, Playwright
 from tests.browser.serving import TEST_HOST, Origin
+from tests.chromium import ALLOW_DEVICES, FLAGS
 from tools.house import find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,18 +21,7 @@ SHOTS = ROOT / "test-results" / "shots"
 SHOT_SIZES = ((360, 640), (1280, 800))
 PHONE = (360, 640)
 
-BROWSER_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    f"--host-resolver-rules=MAP {TEST_HOST} 127.0.0.1",
-)
+BROWSER_FLAGS = (*FLAGS, ALLOW_DEVICES, f"--host-resolver-rules=MAP {TEST_HOST} 127.0.0.1")
 
 _RECORD_PEERS = """
 (() => {

@@ -44,13 +44,7 @@ async def test_a_meeting_from_enrolment_to_the_verified_bundle(
         await steps.attribute(person, "result-outcome", "data-kind", "carried")
         for option, count in ((YES, "3"), (NO, "1"), (ABSTAIN, "1")):
             await steps.attribute(person, f"result-count-{option}", "data-count", count)
-    auditor = assembly.people["auditor"]
-    await assembly.open_page(auditor, "/audit")
-    bundle = await steps.download(auditor, "download-bundle", tmp_path)
-    annex = await steps.download(auditor, "download-annex", tmp_path)
-    report = await asyncio.to_thread(steps.verify, bundle, annex)
-    assert report["verdict"] == "ok", report
-    assert report["exit"] == 0
+    bundle, annex = await steps.audit(assembly, tmp_path)
     damaged = tmp_path / "damaged.zip"
     _change_a_count(bundle, damaged)
     assert (await asyncio.to_thread(steps.verify, damaged, annex))["verdict"] == "failed"

@@ -9,21 +9,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from tests.chromium import ALLOW_DEVICES, FLAGS
 from tests.media.page_server import ROOM, PageServer, bundle_page
 from tools import house
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-)
-ALLOW_DEVICES = "--use-fake-ui-for-media-stream"
 FRAMES_FROM_ALL = """
 async (wanted) => {
   const { inbound } = await folkmoot.room.stats();

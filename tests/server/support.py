@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from typing import Any
 
 import socketio
 from aiohttp import web
+from tests.server.common import START, Clock, application, free_port, refusal
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation, enrolment_url
@@ -23,13 +22,10 @@ from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.sockets import Realtime
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 from folkmoot_server.storage.database import Database
-from folkmoot_server.web import routes, routes_votes
-from folkmoot_server.web.context import CONTEXT, Context
-from folkmoot_server.web.middleware import MIDDLEWARES
+from folkmoot_server.web.context import Context
 from folkmoot_voting import challenges
 from folkmoot_voting.encoding import unb64u
 
-START = 1_790_000_000
 PEOPLE = (
     NewPerson("Lan Nguyen", None, ("chair",)),
     NewPerson("Jonas Keller", None, ("secretary", "registrar")),
@@ -40,16 +36,6 @@ PEOPLE = (
     NewPerson("Binh Tran", "Upper village", ()),
     NewPerson("Greta Weber", "Lower village", ()),
 )
-
-
-class Clock:
-    """Seconds that move only when a test says so."""
-
-    def __init__(self) -> None:
-        self.at = START
-
-    def __call__(self) -> int:
-        return self.at
 
 
 @dataclass
@@ -149,12 +135,6 @@ class House:
             await person.__aexit__()
 
 
-async def refusal(person: Person, path: str, body: object = None, method: str = "POST") -> tuple[int, str]:
-    """Send what must be refused; return status and code, or "accepted"."""
-    status, answer = await person.raw(method, path, {} if body is None else body)
-    return status, json.loads(answer)["error"]["code"] if status != 200 else "accepted"
-
-
 class Socket:
     """A real Socket.IO client that keeps what it was told."""
 
@@ -227,12 +207,6 @@ async def sign_in(person: Person) -> dict[str, Any]:
     return dict(person.session)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def serve(folder: Path, *, port: int = 0, media_worker: bool = False, **changes: Any) -> AsyncIterator[House]:
     """Run the application on a free port with the demonstration roster; nobody has enrolled yet."""
@@ -259,10 +233,7 @@ async def serve(folder: Path, *, port: int = 0, media_worker: bool = False, **ch
     context = Context(settings, database, media, secrets.token_bytes(32), clock, secrets.token_bytes)
     realtime = Realtime(context)
     holder.append(realtime)
-    app = web.Application(middlewares=MIDDLEWARES)
-    app[CONTEXT] = context
-    routes.add_routes(app)
-    routes_votes.add_routes(app)
+    app = application(context)
     realtime.attach(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
     await runner.setup()

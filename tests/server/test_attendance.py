@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.server.support import START, House, refusal, serve
+from tests.server.common import START, refusal
+from tests.server.support import House, serve
 
 from folkmoot_server.commands import attendance
 from folkmoot_server.domain.attendance import Line, Presence, Seat, fold, judge_lease, write_csv

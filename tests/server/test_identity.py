@@ -14,7 +14,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 from sqlalchemy import select
-from tests.server.support import START, House, refusal, serve, sign_in
+from tests.server.common import START, refusal
+from tests.server.support import House, serve, sign_in
 
 from folkmoot_server.commands import identity
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from tests.server.support import START, House, refusal, serve
+from tests.server.common import START, refusal
+from tests.server.support import House, serve
 
 from folkmoot_server.demo import votes
 from folkmoot_server.domain import agenda

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
-from tests.server.support import PEOPLE, START, House, refusal, serve
+from tests.server.common import START, refusal
+from tests.server.support import PEOPLE, House, serve
 
 from folkmoot_server.commands.organisation import bootstrap_organisation, enrolment_links
 from folkmoot_server.demo.client import Person

@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 import socketio
-from tests.server.support import House, Socket, connect, refusal, serve, ticket_for
+from tests.server.common import refusal
+from tests.server.support import House, Socket, connect, serve, ticket_for
 
 from folkmoot_server.domain.identity import TICKET_S
 from folkmoot_server.realtime import housekeeping, room, sockets

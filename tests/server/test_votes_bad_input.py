@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -35,13 +34,6 @@ WRONG_OBJECTS = {
     "/cosignatures": [{"line": "\u2014 chair AAAA\n"}, {"line": "\ud800\n"}, {"line": 5}],
     "/tally/signatures": [{"signer": "chair", "trustee": 1, "sig": "AA"}, {"signer": "x", "trustee": 0, "sig": ""}],
 }
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
-    async with support.serve(tmp_path) as running:
-        await support.enrol_everybody(running)
-        yield running
 
 
 def test_every_route_is_tried() -> None:

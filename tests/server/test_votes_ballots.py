@@ -5,26 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 from tests.server import votes_support as support
-from tests.server.votes_support import Hall, act, flip, opened, refused
+from tests.server.votes_support import NO, YES, Hall, act, flip, opened, refused
 
 from folkmoot_voting import signing
 from folkmoot_voting.ballot import make_ballot, signed_hash
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
-
-YES, NO, ABSTAIN = 0, 1, 2
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
-    async with support.serve(tmp_path) as running:
-        await support.enrol_everybody(running)
-        yield running
 
 
 async def test_one_ballot_for_each_credential_and_the_same_bytes_get_the_same_promise(hall: Hall) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,6 @@ from folkmoot_server.demo import votes
 from folkmoot_server.domain.elections import Verb
 from folkmoot_server.domain.errors import TooMany
 from folkmoot_server.web.handlers_elections import MEMBER_CHECKS_MAX, CheckPool
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
-    async with support.serve(tmp_path) as running:
-        await support.enrol_everybody(running)
-        yield running
 
 
 async def due(hall: Hall, now: int) -> list[Verb]:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.server import votes_support as support
-from tests.server.votes_support import Hall, flip, opened, refused
+from tests.server.votes_support import ABSTAIN, NO, YES, Hall, flip, opened, refused
 
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
 from folkmoot_voting import challenges, merkle_log
 from folkmoot_voting.encoding import unb64u
 from folkmoot_voting.manifest import Manifest
-
-YES, NO, ABSTAIN = 0, 1, 2
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
-    async with support.serve(tmp_path) as running:
-        await support.enrol_everybody(running)
-        yield running
 
 
 async def test_the_box_is_opened_by_its_rules_alone(hall: Hall) -> None:

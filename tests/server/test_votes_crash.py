@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 from tests.server import votes_support as support
+from tests.server.common import free_port
 from tests.server.votes_child import SETTINGS
 from tests.server.votes_support import Hall
 
@@ -56,12 +56,6 @@ class Server:
             self._process.kill()
             await self._process.wait()
             self._process = None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

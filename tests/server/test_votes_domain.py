@@ -22,10 +22,9 @@ from folkmoot_server.domain.elections import (
 )
 from folkmoot_server.domain.errors import BadInput, Refused, WrongState
 from folkmoot_server.domain.keys import Officer, assign, threshold
-from folkmoot_server.domain.ledger import Notary, entry_bytes, protocol_checked
+from folkmoot_server.domain.ledger import Notary, protocol_checked
 from folkmoot_server.domain.rolls import LATE_PASSKEY, Elector, build_entries
 from folkmoot_voting import signing
-from folkmoot_voting.encoding import b64u
 from folkmoot_voting.errors import BallotRejected
 from folkmoot_voting.merkle_log import leaf_hash, verify_note
 
@@ -194,13 +193,6 @@ def test_the_notary_signs_checkpoints_that_verify_and_only_its_own() -> None:
     assert notary.board_origin("m", "e") == "meet.example.org/m/e"
     with pytest.raises(Exception, match="not signed"):
         verify_note(note.text(), notary.ledger_origin, signing.public_key(b"\x01" * 32))
-
-
-def test_ledger_entries_hold_a_type_a_time_and_a_hash() -> None:
-    digest = bytes(range(32))
-    assert entry_bytes("roll", 5, digest) == f'{{"at":5,"hash":"{b64u(digest)}","type":"roll","v":1}}'.encode()
-    with pytest.raises(ValueError):
-        entry_bytes("member", 5, digest)
 
 
 def test_a_protocol_refusal_keeps_its_code_and_becomes_a_sentence() -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.server import votes_support as support
-from tests.server.votes_support import Hall
+from tests.server.votes_support import ABSTAIN, NO, YES, Hall
 
 from folkmoot_server.demo import votes
 from folkmoot_server.queries.export import write_meeting
@@ -19,15 +16,6 @@ from folkmoot_voting import board as boards
 from folkmoot_voting import merkle_log
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.verify import verify_bundle
-
-YES, NO, ABSTAIN = 0, 1, 2
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
-    async with support.serve(tmp_path) as running:
-        await support.enrol_everybody(running)
-        yield running
 
 
 async def downloads(hall: Hall) -> tuple[bytes, bytes]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.server import votes_support as support
 from tests.server.votes_support import Hall, act, refused
 
@@ -17,13 +15,6 @@ from folkmoot_server.demo.client import Person
 from folkmoot_voting import challenges, merkle_log, signing
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.roll import RollCore
-
-
-@pytest.fixture
-async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
-    async with support.serve(tmp_path) as running:
-        await support.enrol_everybody(running)
-        yield running
 
 
 async def freeze_body(person: Person, core: RollCore) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 from sqlalchemy import Connection
+from tests.server.common import Clock, application, refusal
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation
@@ -24,9 +25,7 @@ from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.vote_clock import VoteScheduler
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 from folkmoot_server.storage.database import Database
-from folkmoot_server.web import routes, routes_votes
-from folkmoot_server.web.context import CONTEXT, Context
-from folkmoot_server.web.middleware import MIDDLEWARES
+from folkmoot_server.web.context import Context
 from folkmoot_voting import board, challenges, merkle_log, signing, tally
 from folkmoot_voting.ballot import Ballot, decode_answers, make_ballot
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
@@ -34,7 +33,7 @@ from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.roll import verify_statement
 from folkmoot_voting.trustee import Trustee
 
-START = 1_790_000_000
+YES, NO, ABSTAIN = 0, 1, 2
 OFFICERS = (
     NewPerson("Lan Nguyen", None, ("chair",)),
     NewPerson("Jonas Keller", None, ("secretary", "registrar")),
@@ -43,16 +42,6 @@ OFFICERS = (
     NewPerson("Amira Haddad", None, ("teller",)),
 )
 OTHERS = (NewPerson("Karin Vogel", None, ("auditor",)), NewPerson("Binh Tran", None, ()))
-
-
-class Clock:
-    """Seconds that move only when a test says so."""
-
-    def __init__(self) -> None:
-        self.at = START
-
-    def __call__(self) -> int:
-        return self.at
 
 
 @dataclass
@@ -117,20 +106,6 @@ class Hall:
         return [event for event in found if event["type"] == kind]
 
 
-async def refusal(person: Person, path: str, body: object = None, method: str = "POST") -> tuple[int, str]:
-    """Send what must be refused; return status and code."""
-    status, answer = await person.raw(method, path, body)
-    return status, json.loads(answer)["error"]["code"] if status != 200 else "accepted"
-
-
-def _application(context: Context) -> web.Application:
-    app = web.Application(middlewares=list(MIDDLEWARES), client_max_size=256 * 1024)
-    app[CONTEXT] = context
-    routes.add_routes(app)
-    routes_votes.add_routes(app)
-    return app
-
-
 @asynccontextmanager
 async def serve(
     folder: Path, clock: Callable[[], int] | None = None, seed: bytes | None = None, port: int = 0, **changes: Any
@@ -146,7 +121,7 @@ async def serve(
     seed = seed or secrets.token_bytes(32)
     clock = clock or Clock()
     context = Context(settings, database, media, seed, clock, secrets.token_bytes)
-    runner = web.AppRunner(_application(context), access_log=None)
+    runner = web.AppRunner(application(context), access_log=None)
     await runner.setup()
     await web.SockSite(runner, listener).start()
     hall = Hall(settings, clock, seed, database, context, VoteScheduler(context))
@@ -159,9 +134,7 @@ async def serve(
         database.close()
 
 
-async def found(
-    database: Database, now: int, people: Sequence[NewPerson] = OFFICERS + OTHERS
-) -> list[EnrolmentLink]:
+async def found(database: Database, now: int, people: Sequence[NewPerson] = OFFICERS + OTHERS) -> list[EnrolmentLink]:
     """Found the organisation; return a link for everyone."""
     return await database.write(
         lambda tx: bootstrap_organisation(
