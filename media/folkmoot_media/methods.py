@@ -7,7 +7,7 @@ import resource
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from folkmoot_media.errors import MediaError
 from folkmoot_media.forwarding.floor import FloorMode
@@ -24,6 +24,7 @@ from folkmoot_media.rtp_parameters import (
     RtpParameters,
     Source,
     Strict,
+    checked,
     consumer_parameters,
     consumer_payload_types,
     to_producer_spec,
@@ -177,13 +178,7 @@ class Methods:
         if entry is None:
             raise MediaError("media.unknown-method", "There is no such control method.")
         model, function = entry
-        try:
-            parsed = model.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise MediaError("media.bad-request", f"{place[:200]}: {first['msg'][:200]}") from error
-        return function(parsed, now)
+        return function(checked(model, data), now)
 
     # -- routers ----------------------------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from folkmoot_media.errors import MediaError
 from folkmoot_media.forwarding.model import CodecChoice, EncodingSpec, ProducerSpec
@@ -31,6 +31,23 @@ class Strict(BaseModel):
     """A message part in which unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Message = TypeVar("Message", bound=Strict)
+
+
+def checked(model: type[Message], data: object) -> Message:
+    """Return a request's data as its model.
+
+    Raises:
+        MediaError: media.bad-request, naming the place and never repeating the value.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise MediaError("media.bad-request", f"{place[:200]}: {first['msg'][:200]}") from error
 
 
 class FingerprintModel(Strict):

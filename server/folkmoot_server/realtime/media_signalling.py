@@ -12,10 +12,8 @@ import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from folkmoot_media.errors import MediaError
-from folkmoot_media.rtp_parameters import Strict
+from folkmoot_media.rtp_parameters import Strict, checked
 from folkmoot_media.transport.limits import TokenBucket
 from folkmoot_server.realtime.media_rooms import (
     ConnectTransport,
@@ -304,13 +302,7 @@ class MediaSignalling:
         if entry is None:
             raise MediaError("media.unknown-method", "There is no such media method.")
         model, handler = entry
-        try:
-            parsed = model.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise MediaError("media.bad-request", f"{place[:200]}: {first['msg'][:200]}") from error
-        return await handler(room, owner, parsed)
+        return await handler(room, owner, checked(model, data))
 
     @staticmethod
     def _own_transport(room: Room, owner: str, transport_id: str) -> None:
