@@ -1,6 +1,6 @@
 /** The booth's side inside the worker: keys, manifest checks, sealing and proofs stay off the page's own thread. */
 import type { CastRecord, Keystore } from "../identity/keystore.ts";
-import type { JsonObject, Rng } from "./encoding.ts";
+import type { Rng } from "./encoding.ts";
 import { ensure } from "./errors.ts";
 import type { Question } from "./manifest.ts";
 import { PracticeVote } from "./practice.ts";
@@ -79,7 +79,5 @@ export function boothMethods(openKeystore: (member: string) => Promise<Keystore>
       return view(handle, practice(handle));
     },
     openPractice: async (handle: number): Promise<number[][]> => practice(handle).open(),
-    warm: async (manifest: Parameters<InlineSealer["warm"]>[0]): Promise<void> => sealer.warm(manifest),
-    seal: async (...args: Parameters<InlineSealer["seal"]>): Promise<JsonObject> => sealer.seal(...args),
   };
 }

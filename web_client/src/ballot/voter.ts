@@ -86,12 +86,6 @@ export class Vote {
     return new Vote(options, manifest, await options.keystore.castBallot(manifest.id));
   }
 
-  /** A practice vote that never leaves this page; see `practice.ts`, loaded when it is used. */
-  static async practice(options: { questions: readonly Question[]; title: string; sealer: Sealer }): Promise<import("./practice.ts").PracticeVote> {
-    const { PracticeVote } = await import("./practice.ts");
-    return PracticeVote.make(options);
-  }
-
   get stage(): VoteStage {
     return this.cast_?.state ?? (this.ballot === null ? "choosing" : "sealed");
   }

@@ -1,38 +1,14 @@
-/** The workers as the pages use them. */
-import type { Bytes, Json, JsonObject } from "./encoding.ts";
+/** Checking ballots in workers, as the tellers' and cosigners' pages use them; the booth's own worker is in `booth.ts`. */
+import type { Json } from "./encoding.ts";
 import type { OpenManifest } from "./manifest.ts";
 import { Caller, type Channel } from "./rpc.ts";
-import type { Sealer } from "./sealing.ts";
-import type { PortableKey } from "./signing.ts";
 import { type BallotVerifier, type BatchResult, Sums } from "./verify.ts";
 
 /** Ballots per message: about a quarter of a second of work on a slow phone. */
 const CHUNK = 16;
 const MAX_WORKERS = 4;
 
-const ballotWorker = (): Channel => new Worker(new URL("./ballot.worker.ts", import.meta.url), { type: "module" });
 const verifyWorker = (): Channel => new Worker(new URL("./verify.worker.ts", import.meta.url), { type: "module" });
-
-export class WorkerSealer implements Sealer {
-  private readonly caller: Caller;
-
-  constructor(channel: Channel = ballotWorker()) {
-    this.caller = new Caller(channel);
-  }
-
-  async warm(manifest: Bytes): Promise<void> {
-    await this.caller.call("warm", manifest);
-  }
-
-  async seal(manifest: Bytes, choices: readonly number[], key: PortableKey): Promise<JsonObject> {
-    return (await this.caller.call("seal", manifest, choices, key)) as JsonObject;
-  }
-
-  /** Ends the worker. */
-  stop(): void {
-    this.caller.stop();
-  }
-}
 
 export type Progress = (checked: number, total: number) => void;
 

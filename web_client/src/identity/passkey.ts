@@ -63,8 +63,6 @@ export type Assertion = { authenticator_data: string; client_data_json: string; 
 
 export interface AssertOptions {
   signal?: AbortSignal;
-  /** Offer passkeys in the autofill of an input instead of a dialog. */
-  conditional?: boolean;
   timeoutMs?: number;
 }
 
@@ -74,12 +72,6 @@ const TIMEOUT_SLACK_MS = 1000;
 
 export function passkeysSupported(): boolean {
   return typeof PublicKeyCredential === "function" && typeof navigator === "object" && navigator.credentials !== undefined;
-}
-
-/** True when the browser offers passkeys in an input's autofill. */
-export async function conditionalSupported(): Promise<boolean> {
-  if (!passkeysSupported() || typeof PublicKeyCredential.isConditionalMediationAvailable !== "function") return false;
-  return PublicKeyCredential.isConditionalMediationAvailable();
 }
 
 const CODES: Readonly<Record<string, readonly [PasskeyCode, string]>> = {
@@ -196,7 +188,6 @@ export function assert(rpId: string, challenge: Bytes, allow: readonly string[] 
         userVerification: "required",
         allowCredentials: descriptors(allow.map((id) => ({ id, type: "public-key" }))),
       },
-      ...(how.conditional === true ? { mediation: "conditional" as const } : {}),
       ...(how.signal === undefined ? {} : { signal: how.signal }),
     });
     if (!(credential instanceof PublicKeyCredential)) throw new PasskeyError("passkey.unknown", "No passkey for this page was found.");

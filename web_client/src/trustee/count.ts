@@ -202,11 +202,5 @@ export class TellerCount {
       return { trustee, sig: b64u(sig) };
     });
   }
-
-  /** The tally hash recomputed by this page, b64u, for display. @throws VotingError like `signTally` */
-  checkTally(core: object): string {
-    ensure(this.closingText !== null, "voting.board-order", "The vote is not closed.");
-    return b64u(this.audit.tally(core, this.closingText).hash);
-  }
 }
 

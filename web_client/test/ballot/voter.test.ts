@@ -4,6 +4,7 @@ import { type JsonObject, b64u, fromB64u } from "../../src/ballot/encoding.ts";
 import { VotingError } from "../../src/ballot/errors.ts";
 import type { Question } from "../../src/ballot/manifest.ts";
 import { inclusionProof } from "../../src/ballot/merkle.ts";
+import { PracticeVote } from "../../src/ballot/practice.ts";
 import { InlineSealer } from "../../src/ballot/sealing.ts";
 import { requireValidBallot } from "../../src/ballot/verify.ts";
 import { Vote } from "../../src/ballot/voter.ts";
@@ -127,7 +128,7 @@ test("a manifest that is not the one promised is refused", async () => {
 
 test("practice: the real sealing, a key of its own, and the box opens", async () => {
   const questions: Question[] = [{ type: "yes-no-abstain", text: "Practice?", options: ["yes", "no", "abstain"] }, { type: "one-of-n", text: "Which?", options: ["a", "b"] }];
-  const vote = await Vote.practice({ questions, title: "Practice", sealer });
+  const vote = PracticeVote.make({ questions, title: "Practice", sealer });
   assert.throws(() => vote.cast(), code("voting.nothing-to-cast"));
   const { tracker } = await vote.prepare([2, 0]);
   assert.equal(tracker.length, 23);
