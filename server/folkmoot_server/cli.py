@@ -27,6 +27,15 @@ from folkmoot_server.queries.export import write_meeting
 from folkmoot_server.storage.database import read_snapshot
 
 EXIT_USAGE = 2
+WALKTHROUGH = """
+What to do next (the home page of each says what is asked of them):
+  1. Everyone opens their link and makes a passkey: chair, secretary, all tellers, some members, the auditor.
+  2. The secretary prepares the meeting: convenes it, freezes the roll, begins check-in.
+  3. Everyone checks in. A vote needs at least five people.
+  4. The tellers make the key together; chair, secretary and tellers each make their signing key.
+  5. The chair opens the meeting, starts an item and opens its vote; everyone votes; the chair closes it.
+  6. Chair, secretary and tellers sign the closed box; two tellers open it; the chair declares the result.
+  7. The auditor downloads bundle.zip and annex.zip and runs: folkmoot-verify bundle.zip --annex annex.zip"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -171,6 +180,8 @@ async def _announce(installation: app.Installation, file: Path | None) -> None:
         width = max(len(f"{link.role}  {link.name}") for link in links)
         for link in links:
             print(f"  {f'{link.role}  {link.name}'.ljust(width)}  {link.url}")
+        if settings.demo:
+            print(WALKTHROUGH)
     print("\nStop with Ctrl+C.", flush=True)
     if file is not None:
         body = [{"role": link.role, "name": link.name, "url": link.url} for link in links]

@@ -31,7 +31,7 @@ const inOrder = (meetings: readonly MeetingCard[], group: Group): MeetingCard[] 
 
 /** The nearest meetings as they stand; one that cannot be read is shown without its tasks. */
 async function lookInto(meetings: readonly MeetingCard[]): Promise<Map<string, Meeting>> {
-  const near = [...inOrder(meetings, "now"), ...inOrder(meetings, "soon")].slice(0, LOOKED_INTO);
+  const near = [...inOrder(meetings, "now"), ...inOrder(meetings, "soon"), ...(hasRole("auditor") ? inOrder(meetings, "past") : [])].slice(0, LOOKED_INTO);
   const read = await Promise.all(near.map(({ id }) => api.meeting(id).then((meeting) => remember(`meeting.${id}`, meeting), () => null)));
   return new Map(read.filter((meeting) => meeting !== null).map((meeting) => [meeting.id, meeting] as const));
 }
@@ -81,7 +81,7 @@ export function Home() {
       {meetings.value !== null && now.length + soon.length === 0 && past.length > 0 && <p class="muted">{t("home.nothing")}</p>}
       {past.length > 0 && <h2>{t("home.past")}</h2>}
       {past.map((meeting) => (
-        <QuietCard key={meeting.id} meeting={meeting} />
+        <QuietCard key={meeting.id} meeting={meeting} detail={details.value.get(meeting.id)} />
       ))}
       {hasRole("secretary", "chair") && (
         <div class="actions">
@@ -104,7 +104,7 @@ interface CardProps {
 /** What this meeting asks of me, or whose turn it is. */
 function Asked({ detail, main }: { detail: Meeting | undefined; main: boolean }) {
   if (detail === undefined) return null;
-  const asked = duties(detail);
+  const asked = duties(detail, hasRole("member"));
   return (
     <>
       {asked.length === 0 && <TurnLine meeting={detail} />}
@@ -134,7 +134,7 @@ function NowCard({ meeting, detail }: CardProps) {
       <h2>{meeting.title}</h2>
       <Asked detail={detail} main />
       <div class="actions">
-        <LinkButton href={`/meetings/${meeting.id}`} kind={detail && duties(detail).length > 0 ? "plain" : "main"} testid="join-button">
+        <LinkButton href={`/meetings/${meeting.id}`} kind={detail && duties(detail, hasRole("member")).length > 0 ? "plain" : "main"} testid="join-button">
           {t("home.join")}
         </LinkButton>
       </div>

@@ -6,6 +6,7 @@ import type { Meeting } from "../api/types.ts";
 import { clock, dayAndTime, t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { isOver } from "../state/meeting.ts";
+import { hasRole } from "../state/session.ts";
 import { TurnLine } from "./turn.tsx";
 import { announce } from "../ui/announce.ts";
 import { Card, LinkButton, Note, Title } from "../ui/parts.tsx";
@@ -62,7 +63,8 @@ function Entry({ meeting }: { meeting: Meeting }) {
       </div>
     );
   }
-  if (!onRoll || !meeting.me.roles.includes("member")) return <Note testid="not-on-roll">{t(meeting.me.roles.includes("member") ? "meeting.not-on-roll" : "meeting.not-member")}</Note>;
+  if (!hasRole("member")) return <Note testid="not-on-roll">{t("meeting.not-member")}</Note>;
+  if (!onRoll) return <Note testid="not-on-roll">{t("meeting.not-on-roll")}</Note>;
   if (meeting.state === "checking-in" || meeting.state === "opened") {
     return (
       <div class="actions">

@@ -9,7 +9,7 @@ import { useAction } from "../ui/action.ts";
 import { Button, Card, Field, Form, Problem, Select, Title } from "../ui/parts.tsx";
 import { nextHour, ownZone, toSeconds, zones } from "./times.ts";
 
-const FEWEST_ITEMS = 2;
+const FEWEST_ITEMS = 1;
 const MOST_ITEMS = 50;
 
 export function NewMeeting() {

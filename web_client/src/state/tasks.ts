@@ -1,6 +1,6 @@
 /** What a meeting asks of me now, and whose turn it is. Pure: reads the snapshot only. */
 import type { Meeting, Role } from "../api/types.ts";
-import { cosignQuorum, isRunning } from "./meeting.ts";
+import { cosignQuorum, hasResult, isRunning } from "./meeting.ts";
 
 export type Duty =
   | "vote"
@@ -14,7 +14,8 @@ export type Duty =
   | "convene"
   | "begin-check-in"
   | "open"
-  | "lead";
+  | "lead"
+  | "audit";
 
 const PAGES: Record<Duty, string> = {
   vote: "/room/votes",
@@ -29,6 +30,7 @@ const PAGES: Record<Duty, string> = {
   "begin-check-in": "/prepare",
   open: "/room/chair",
   lead: "/room/chair",
+  audit: "/audit",
 };
 
 /** Where a duty is done. */
@@ -69,16 +71,20 @@ function toLead(meeting: Meeting): Duty[] {
   return meeting.state === "opened" && state === "open" ? ["lead"] : [];
 }
 
-/** Everything this meeting asks of me, the most urgent first. */
-export function duties(meeting: Meeting): Duty[] {
+/**
+ * Everything this meeting asks of me, the most urgent first.
+ * @param voter whether I hold the role member, here or in a unit below: the snapshot lists roles of the meeting's own unit only.
+ */
+export function duties(meeting: Meeting, voter: boolean): Duty[] {
   const { me } = meeting;
-  if (me.removed || meeting.state === "closed") return [];
+  const toCheck: Duty[] = me.roles.includes("auditor") && meeting.elections.some(hasResult) ? ["audit"] : [];
+  if (me.removed || meeting.state === "closed") return toCheck;
   const here = meeting.state === "checking-in" || meeting.state === "opened";
   const asked = inTheVote(meeting);
-  if (here && !me.checked_in && me.roles.includes("member")) asked.push("check-in");
+  if (here && !me.checked_in && voter) asked.push("check-in");
   if (meeting.roll.frozen && meeting.cosigners.some((cosigner) => cosigner.name === me.cosigner && !cosigner.ready)) asked.push("cosigner-key");
   if (me.trustee > 0 && meeting.key.state !== "ready") asked.push("teller-key");
-  return [...asked, ...toPrepare(meeting), ...toLead(meeting)];
+  return [...asked, ...toPrepare(meeting), ...toLead(meeting), ...toCheck];
 }
 
 export type Turn = "roll" | "convene" | "begin-check-in" | "checking-in" | "vote" | "closing" | "cosign" | "count" | "declare" | "key" | "cosigners" | "agenda" | "over";

@@ -17,6 +17,7 @@ interface Given {
   removed?: boolean;
   vote?: ElectionState;
   voted?: boolean;
+  voter?: boolean;
 }
 
 function meeting(given: Given = {}): Meeting {
@@ -50,7 +51,10 @@ const CASES: [string, Given, Duty[]][] = [
   ["then the secretary convenes", { roles: ["member", "secretary"] }, ["convene"]],
   ["then begins check-in", { state: "convened", roles: ["member", "secretary"] }, ["begin-check-in"]],
   ["a member checks in", { state: "checking-in" }, ["check-in"]],
-  ["the auditor is not asked to check in", { state: "checking-in", roles: ["auditor"] }, []],
+  ["an auditor who is no member is not asked to check in", { state: "checking-in", roles: ["auditor"], voter: false }, []],
+  ["a member of a unit below holds no role here and checks in", { state: "checking-in", roles: [] }, ["check-in"]],
+  ["the auditor checks what was declared, also after the end", { state: "closed", roles: ["auditor"], voter: false, vote: "declared" }, ["audit"]],
+  ["but not a void vote", { state: "closed", roles: ["auditor"], voter: false, vote: "void" }, []],
   ["an officer makes the signing key", { cosigner: "secretary", ready: false, checkedIn: true, state: "checking-in" }, ["cosigner-key"]],
   ["a teller makes both keys", { cosigner: "teller-1", ready: false, trustee: 1, key: "waiting", checkedIn: true, state: "checking-in" }, ["cosigner-key", "teller-key"]],
   ["the chair opens", { state: "checking-in", roles: ["member", "chair"], checkedIn: true }, ["open"]],
@@ -65,7 +69,7 @@ const CASES: [string, Given, Duty[]][] = [
 ];
 
 for (const [name, given, expected] of CASES) {
-  test(name, () => assert.deepEqual(duties(meeting(given)), expected));
+  test(name, () => assert.deepEqual(duties(meeting(given), given.voter ?? true), expected));
 }
 
 test("each duty is done on a page of its meeting", () => {
