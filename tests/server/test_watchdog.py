@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -24,6 +25,10 @@ async def _serve(watchdog: Watchdog | None) -> tuple[web.AppRunner, int]:
     async def large(_request: web.Request) -> web.Response:
         return web.Response(body=bytes(LARGE))
 
+    async def file(_request: web.Request) -> web.FileResponse:
+        return web.FileResponse(__file__)
+
+    app.router.add_get("/file", file)
     app.router.add_get("/slow", slow)
     app.router.add_get("/large", large)
     runner = web.AppRunner(app, access_log=None)
@@ -107,3 +112,16 @@ async def test_who_does_not_take_an_answer_is_closed() -> None:
     writer.close()
     await watchdog.close()
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("path", ["/file", "/large", "/nothing"])
+async def test_a_connection_serves_more_than_one_request(guarded: int, path: str) -> None:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as browser:
+        ports = set()
+        for method in ("GET", "POST", "GET", "HEAD"):
+            async with browser.request(method, f"http://localhost:{guarded}{path}") as answer:
+                assert answer.connection is None or answer.connection.transport is not None
+                if answer.connection is not None and answer.connection.transport is not None:
+                    ports.add(answer.connection.transport.get_extra_info("sockname"))
+                await answer.read()
+    assert len(ports) <= 1

@@ -19,6 +19,24 @@ STEP_S = 1.0
 SLOWEST = 4096.0  # bytes per second at which an answer must be taken: a page's script over a very poor line
 
 
+class _Sent(web.StreamResponse):
+    """Stands for an answer that is out already, so that the library does not send it again."""
+
+    def __init__(self, sent: web.StreamResponse) -> None:
+        super().__init__(status=sent.status, reason=sent.reason)
+        self._sent = sent
+
+    @property
+    def keep_alive(self) -> bool | None:
+        return self._sent.keep_alive
+
+    async def prepare(self, _request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, _data: bytes = b"") -> None:
+        return None
+
+
 class Watchdog:
     """Owns the table of busy connections and the task that closes the idle ones."""
 
@@ -37,9 +55,10 @@ class Watchdog:
             self._busy[protocol] = self._busy.get(protocol, 0) + 1
             try:
                 response = await handler(request)
-                if not response.prepared:
-                    await self._send(protocol, request, response)
-                return response
+                if response.prepared:
+                    return response
+                await self._send(protocol, request, response)
+                return _Sent(response)
             finally:
                 self._busy[protocol] -= 1
                 if not self._busy[protocol]:
