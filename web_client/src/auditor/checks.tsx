@@ -1,0 +1,48 @@
+/** Every check as a line: mark, number, what it means, and the verifier's own words where it has any. */
+import { CHECK_IDS, type Check, type CheckId } from "../verifier/report.ts";
+import { t } from "./i18n.ts";
+import { Card } from "./card.tsx";
+import type { Runner } from "./runner.ts";
+
+type Mark = { sign: string; words: "passed" | "failed" | "open" | "running" | null };
+
+function markOf(check: Check | undefined, running: boolean): Mark {
+  if (check === undefined) return running ? { sign: "…", words: "running" } : { sign: "", words: null };
+  if (check.ok === null) return { sign: "–", words: "open" };
+  return check.ok ? { sign: "✓", words: "passed" } : { sign: "✗", words: "failed" };
+}
+
+function Line({ id, check, running }: { id: CheckId; check: Check | undefined; running: boolean }) {
+  const { sign, words } = markOf(check, running);
+  return (
+    <li data-testid={`check-${id}`} data-ok={check === undefined ? "later" : String(check.ok)}>
+      <span class="auditor-mark" aria-hidden="true">
+        {sign}
+      </span>
+      <span class="mono">{id}</span>
+      <span>
+        {words !== null && <span class="visually-hidden">{t(`auditor.mark.${words}`)}: </span>}
+        {t(`check.${id}`)}
+        {check?.detail !== undefined && (
+          <span class="hint" lang="en">
+            {check.detail}
+          </span>
+        )}
+      </span>
+    </li>
+  );
+}
+
+export function CheckList({ runner }: { runner: Runner }) {
+  const checks = new Map(runner.checks.value.map((check) => [check.id, check]));
+  const running = runner.running.value?.id;
+  return (
+    <Card title={t("auditor.checks")}>
+      <ol class="auditor-checks" data-testid="auditor-checks">
+        {CHECK_IDS.map((id) => (
+          <Line key={id} id={id} check={checks.get(id)} running={id === running} />
+        ))}
+      </ol>
+    </Card>
+  );
+}
