@@ -1,4 +1,4 @@
-"""``docs/spec/wire.md`` names every route, event, command and goodbye of the code, and no other."""
+"""The documents of the wire name every route, event, command, goodbye and media method of the code, and no other."""
 
 import ast
 import re
@@ -88,6 +88,26 @@ def test_every_goodbye_is_written_down() -> None:
         said |= set(re.findall(r'(?:dismiss\([^"]*|farewell = \(?)"([a-z]+\.[a-z-]+)"', path.read_text()))
     assert len(said) > 4
     assert said <= written
+
+
+def media_methods(document: str) -> set[str]:
+    """Return the methods in the first column of a table, ``a.b, .c`` written out."""
+    found = set()
+    for cell in re.findall(r"^\| ([a-z_., ]+) \| \{", document, re.MULTILINE):
+        names = cell.split(", ")
+        found |= {names[0].partition(".")[0] + name if name.startswith(".") else name for name in names}
+    return found
+
+
+def test_every_media_method_is_written_down_and_every_written_one_exists() -> None:
+    document = (ROOT / "docs" / "spec" / "media_control.md").read_text()
+    methods, page = (document.split(title, 1)[1] for title in ("\n## 2.", "\n## 4."))
+    table = re.compile(r'"([a-z_.]+)": \([A-Z]\w+, self\.')
+    worker = set(table.findall((ROOT / "media" / "folkmoot_media" / "methods.py").read_text()))
+    signalling = set(table.findall((SERVER / "realtime" / "media_signalling.py").read_text()))
+    assert min(len(worker), len(signalling)) > 10
+    assert media_methods(methods.split("\n## ")[0]) == worker | {"worker.shutdown"}
+    assert media_methods(page.split("| event |")[0]) == signalling
 
 
 def test_control_a_missing_row_and_a_new_event_are_noticed() -> None:
