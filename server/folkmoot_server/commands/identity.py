@@ -35,6 +35,7 @@ from folkmoot_voting import challenges
 SIGN_IN_NONCES_MAX = 20_000
 SESSION_NONCES_MAX = 50
 SESSION_TICKETS_MAX = 30
+SESSIONS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ def _start_session(
         sessions.end(tx, old_session)
     token = rng(32)
     session = SessionInfo(token_hash(token), member, passkey, now, now)
+    sessions.keep_newest(tx, member, SESSIONS_MAX - 1)
     sessions.add(tx, session)
     return token, session
 

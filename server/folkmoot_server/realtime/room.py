@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from folkmoot_media.errors import MediaError
 from folkmoot_server.commands import floor
@@ -12,6 +13,7 @@ from folkmoot_server.web.context import Context
 
 log = logging.getLogger("folkmoot.room")
 FOLLOW_S: Final = 3.0
+_ORDER: Final[WeakValueDictionary[tuple[int, str], asyncio.Lock]] = WeakValueDictionary()
 FLOOR: Final = frozenset({"set-floor-mode", "grant-floor", "withdraw-floor"})
 
 
@@ -32,10 +34,10 @@ async def _follow(context: Context, meeting: str, command: dict[str, Any], actor
     name, media = command["command"], context.media
     if name in FLOOR:
         if name == "grant-floor":
-            await media.mute(meeting, command["member"], False)
+            await _set_muted(context, meeting, command["member"])
         await set_floor(context, meeting)
     elif name in ("mute", "unmute"):
-        await media.mute(meeting, command["member"], name == "mute")
+        await _set_muted(context, meeting, command["member"])
     elif name == "mute-all":
         await media.mute_all(meeting, [actor])
     elif name == "remove":
@@ -52,8 +54,23 @@ async def set_floor(context: Context, meeting: str) -> None:
     Raises:
         MediaError: the worker did not take it.
     """
-    heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
-    await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted)
+    async with _order(context, meeting):
+        heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
+        await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted)
+
+
+async def _set_muted(context: Context, meeting: str, member: str) -> None:
+    async with _order(context, meeting):
+        heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
+        await context.media.mute(meeting, member, member in heard.muted)
+
+
+def _order(context: Context, meeting: str) -> asyncio.Lock:
+    """Return what keeps reading the stored state and telling the room in one piece.
+
+    Two commands at once could else tell the room in the other order than they were committed in.
+    """
+    return _ORDER.setdefault((id(context), meeting), asyncio.Lock())
 
 
 async def prepare_room(context: Context, meeting: str) -> None:
@@ -62,7 +79,8 @@ async def prepare_room(context: Context, meeting: str) -> None:
     Raises:
         MediaError: the worker did not take it.
     """
-    heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
-    await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted)
-    for member in heard.muted:
-        await context.media.mute(meeting, member, True)
+    async with _order(context, meeting):
+        heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
+        await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted)
+        for member in heard.muted:
+            await context.media.mute(meeting, member, True)

@@ -143,6 +143,8 @@ class Database:
 
     async def read(self, run: Callable[[Connection], T]) -> T:
         """Run `run` on a read-only connection that sees one consistent snapshot."""
+        if self._closed:
+            raise StoreClosedError
 
         def work() -> T:
             with self._read_engine.connect() as connection:

@@ -43,6 +43,18 @@ def add(tx: Connection, session: SessionInfo) -> None:
     )
 
 
+def keep_newest(tx: Connection, member: str, most: int) -> None:
+    """End a member's sessions but the `most` that were used last."""
+    table = schema.session
+    newest = (
+        select(table.c.token_hash)
+        .where(table.c.member == member)
+        .order_by(table.c.used_at.desc(), table.c.created_at.desc())
+        .limit(most)
+    )
+    tx.execute(table.delete().where(table.c.member == member, table.c.token_hash.not_in(newest)))
+
+
 def get(tx: Connection, session_hash: bytes) -> SessionInfo | None:
     """Return a session by the hash of its token, ended ones that were not swept yet included."""
     row = tx.execute(select(schema.session).where(schema.session.c.token_hash == session_hash)).first()
