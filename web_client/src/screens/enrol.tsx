@@ -22,6 +22,10 @@ export function Enrol() {
   const first = useRef<Promise<unknown>>(Promise.resolve());
   useEffect(() => {
     if (token.value) first.current = reading.run(read);
+    // Another link opened on this same page changes only what follows the #.
+    const another = (): void => location.reload();
+    addEventListener("hashchange", another);
+    return () => removeEventListener("hashchange", another);
   }, []);
 
   const make = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 /** The application's small components on native elements. */
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 import { clock, errorText, t } from "../i18n/index.ts";
 import { asOf, live, offline } from "../state/link.ts";
 import type { Action } from "./action.ts";
@@ -216,7 +216,8 @@ interface ConfirmProps {
 export function Confirm(props: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // At once with what is shown: the browser then puts the focus back to what asked.
+  useLayoutEffect(() => {
     if (props.open && !dialog.current?.open) dialog.current?.showModal();
     if (!props.open) dialog.current?.close();
   }, [props.open]);
