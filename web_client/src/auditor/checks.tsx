@@ -12,6 +12,19 @@ function markOf(check: Check | undefined, running: boolean): Mark {
   return check.ok ? { sign: "✓", words: "passed" } : { sign: "✗", words: "failed" };
 }
 
+/** Why a check was not run, in the reader's language; what failed, in the verifier's own words. */
+function Detail({ check }: { check: Check }) {
+  if (check.detail === undefined) return null;
+  const voided = /^not checked: (V\d\d) failed$/.exec(check.detail)?.[1];
+  if (voided !== undefined) return <span class="hint">{t("auditor.open.voided", { id: voided })}</span>;
+  if (check.detail === "not checked: no annex given") return <span class="hint">{t("auditor.open.annex")}</span>;
+  return (
+    <span class="hint" lang="en">
+      {check.detail}
+    </span>
+  );
+}
+
 function Line({ id, check, running }: { id: CheckId; check: Check | undefined; running: boolean }) {
   const { sign, words } = markOf(check, running);
   return (
@@ -23,11 +36,7 @@ function Line({ id, check, running }: { id: CheckId; check: Check | undefined; r
       <span>
         {words !== null && <span class="visually-hidden">{t(`auditor.mark.${words}`)}: </span>}
         {t(`check.${id}`)}
-        {check?.detail !== undefined && (
-          <span class="hint" lang="en">
-            {check.detail}
-          </span>
-        )}
+        {check && <Detail check={check} />}
       </span>
     </li>
   );

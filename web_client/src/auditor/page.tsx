@@ -140,15 +140,18 @@ function PageItself({ digest }: { digest: PageDigest | null | "failed" }) {
           <code class="code-block" data-testid="page-digest">
             {digest.all}
           </code>
-          <ul class="list small">
-            {digest.files.map(({ name, sha256 }) => (
-              <li key={name}>
-                <code>
-                  {sha256} {name}
-                </code>
-              </li>
-            ))}
-          </ul>
+          <details>
+            <summary>{t("auditor.digest.list")}</summary>
+            <ul class="list small">
+              {digest.files.map(({ name, sha256 }) => (
+                <li key={name}>
+                  <code>
+                    {sha256} {name}
+                  </code>
+                </li>
+              ))}
+            </ul>
+          </details>
         </>
       )}
     </Card>
