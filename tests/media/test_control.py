@@ -1,13 +1,14 @@
 """The control channel: typed refusals that change nothing, the worker process, adoption by epoch."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgpack  # type: ignore[import-untyped]  # publishes no type hints
 import pytest
@@ -267,10 +268,13 @@ def test_remove_owner_closes_all_of_a_seats_transports_and_no_others(network: Ne
 
 
 class Channel:
-    """A raw control connection."""
+    """A raw control connection; the fixture `worker` closes those that a test leaves open."""
+
+    opened: ClassVar[list["Channel"]] = []
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
+        self.opened.append(self)
 
     @classmethod
     async def open(cls, path: Path) -> "Channel":
@@ -300,6 +304,11 @@ async def worker(tmp_path: Path) -> AsyncIterator[tuple[Path, asyncio.subprocess
     if process.returncode is None:
         process.kill()
         await process.wait()
+    for channel in Channel.opened:
+        channel.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await channel.writer.wait_closed()
+    Channel.opened.clear()
 
 
 async def test_adoption_goes_by_epoch(worker: tuple[Path, asyncio.subprocess.Process]) -> None:

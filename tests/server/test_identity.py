@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from sqlalchemy import select
 from tests.server.common import START, refusal
 from tests.server.support import House, serve, sign_in
+from yarl import URL
 
 from folkmoot_server.commands import identity
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator
@@ -87,9 +88,9 @@ async def test_links_end_after_seven_days_and_unknown_ones_are_refused(house: Ho
 async def test_signing_in_makes_a_new_session_and_ends_the_old(house: House) -> None:
     await house.enrol("lan")
     lan = house.lan
-    old = lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value
+    old = lan._http.cookie_jar.filter_cookies(URL(house.origin))["folkmoot"].value
     session = await sign_in(lan)
-    new = lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value
+    new = lan._http.cookie_jar.filter_cookies(URL(house.origin))["folkmoot"].value
     assert session["member"]["name"] == "Lan Nguyen"
     assert old != new
     assert await status_with(house, old) == 401
@@ -98,7 +99,7 @@ async def test_signing_in_makes_a_new_session_and_ends_the_old(house: House) -> 
 
 async def test_only_hashes_of_tokens_are_stored(house: House) -> None:
     await house.enrol("lan")
-    token = unb64u(house.lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value)
+    token = unb64u(house.lan._http.cookie_jar.filter_cookies(URL(house.origin))["folkmoot"].value)
     rows = await house.context.database.read(lambda tx: list(tx.scalars(select(schema.session.c.token_hash))))
     assert len(rows) == 1
     assert token not in rows
@@ -146,7 +147,7 @@ async def test_sessions_end_when_idle_and_after_twelve_hours(house: House) -> No
 
 async def test_signing_out_ends_the_session(house: House) -> None:
     await house.enrol("lan")
-    token = house.lan._http.cookie_jar.filter_cookies(house.origin)["folkmoot"].value
+    token = house.lan._http.cookie_jar.filter_cookies(URL(house.origin))["folkmoot"].value
     assert await status_with(house, token) == 200
     await house.lan.post("/api/sign-out")
     assert await status_with(house, token) == 401

@@ -31,16 +31,17 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 async def try_connect(house: House, auth: Any, origin: str | None = None) -> str:
     """Return "accepted" or the code of the refusal."""
-    client = socketio.AsyncClient(reconnection=False)
     told: list[Any] = []
-    client.on("connect_error", told.append)
-    try:
-        await client.connect(
-            house.origin, headers={"Origin": origin or house.origin}, auth=auth, transports=["websocket"]
-        )
-    except socketio.exceptions.ConnectionError as error:
-        return str(told[-1]["data"]["code"]) if told and isinstance(told[-1], dict) else str(error)
-    await client.disconnect()
+    async with aiohttp.ClientSession() as session:  # a refused client leaves its own one open
+        client = socketio.AsyncClient(reconnection=False, http_session=session)
+        client.on("connect_error", told.append)
+        try:
+            await client.connect(
+                house.origin, headers={"Origin": origin or house.origin}, auth=auth, transports=["websocket"]
+            )
+        except socketio.exceptions.ConnectionError as error:
+            return str(told[-1]["data"]["code"]) if told and isinstance(told[-1], dict) else str(error)
+        await client.disconnect()
     return "accepted"
 
 

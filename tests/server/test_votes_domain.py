@@ -49,7 +49,7 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize(("phase", "verb"), product(Phase, Verb))
+@pytest.mark.parametrize(("phase", "verb"), list(product(Phase, Verb)))
 def test_every_phase_and_verb_moves_as_the_table_says_or_is_refused(phase: Phase, verb: Verb) -> None:
     if verb in ALLOWED[phase]:
         assert follow(phase, verb) is NEXT[phase, verb]
