@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import resource
 import secrets
 import signal
 import ssl
@@ -36,6 +37,7 @@ from folkmoot_server.web.http_log import http_log
 from folkmoot_server.web.middleware import MIDDLEWARES
 from folkmoot_server.web.static import add_static
 from folkmoot_server.web.watchdog import Watchdog
+from folkmoot_voting import signing
 
 log = structlog.get_logger()
 BODY_MAX = 256 * 1024
@@ -44,6 +46,7 @@ HANDSHAKE_S = 10.0
 CLOCK_EVERY_S = 30.0
 CLOCK_JUMP_S = 5
 BACKLOG = 512
+FILES_MAX = 65_536
 LINGER_S = 1.0  # for the rest of a body that was refused; the library's 10 s would add to our own 10 s
 SOCKET_PATH_MAX = 80  # a Unix socket's path holds 107 bytes, its file name needs the rest
 
@@ -99,6 +102,31 @@ def keep_relying_party(tx: Connection, rp_id: str) -> None:
         )
 
 
+def keep_server_key(tx: Connection, key: bytes) -> None:
+    """Remember the server's public key at the first start and refuse another one later.
+
+    Raises:
+        StartError: ledger and boards of this installation are signed with another key.
+    """
+    stored = tx.execute(select(schema.setting.c.value).where(schema.setting.c.name == "server_key")).scalar()
+    if stored is None:
+        tx.execute(schema.setting.insert().values(name="server_key", value=key.hex()))
+    elif stored != key.hex():
+        raise StartError(
+            "start.other-server-key",
+            "The file server.key is not the one with which this data folder's ledger is signed. "
+            "Put back the server.key of the same backup as the database.",
+        )
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open connections as the system lets it; the usual 1,024 are a hall of 500."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 @dataclass
 class Installation:
     """A running server; make it with `start`, end it with `stop`."""
@@ -142,7 +170,7 @@ def _run_dir(data: Path) -> Path:
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"folkmoot-{os.getuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise StartError("start.run-folder", f"{folder} belongs to somebody else; remove it or set TMPDIR.")
     return folder
 
@@ -168,6 +196,7 @@ async def start(settings: Settings, database: Database) -> Installation:
     """
     seed = server_key(settings.data)
     await database.write(lambda tx: keep_relying_party(tx, settings.rp_id))
+    await database.write(lambda tx: keep_server_key(tx, signing.public_key(seed)))
     pool = _media_pool(settings)
     holder: list[Realtime] = []
 
@@ -263,6 +292,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 async def serve(settings: Settings, on_ready: Callable[[Installation], None]) -> None:
     """Run until SIGTERM or SIGINT; `on_ready` is called once the port is open."""
+    raise_file_limit()
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

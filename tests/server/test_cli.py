@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from folkmoot_config.settings import Settings
+from folkmoot_server import app
 
 FOLKMOOT = Path(sys.executable).parent / "folkmoot"
 
@@ -88,3 +92,42 @@ def test_a_disk_without_room_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "cannot be used" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+async def test_a_lost_or_foreign_server_key_is_refused(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data", port=0, media_workers=1)
+
+    async def start_once() -> None:
+        database = app.open_database(settings)
+        try:
+            await (await app.start(settings, database)).stop()
+        finally:
+            database.close()
+
+    await start_once()
+    await start_once()  # the control: the same key again
+    own = (tmp_path / "data" / "server.key").read_bytes()
+    for wrong in (None, bytes(32)):
+        if wrong is None:
+            (tmp_path / "data" / "server.key").unlink()
+        else:
+            (tmp_path / "data" / "server.key").write_bytes(wrong)
+        with pytest.raises(app.StartError, match="not the one"):
+            await start_once()
+    (tmp_path / "data" / "server.key").write_bytes(own)
+    await start_once()
+
+
+def test_a_run_folder_laid_by_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    data = tmp_path / ("x" * 100)
+    data.mkdir()
+    made = app._run_dir(data)
+    assert (made.parent, made.stat().st_mode & 0o777) == (tmp_path, 0o700)
+    made.rmdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    made.symlink_to(elsewhere)
+    with pytest.raises(app.StartError, match="somebody else"):
+        app._run_dir(data)
