@@ -200,6 +200,7 @@ async def test_screens_of_a_meeting_and_a_vote_by_keyboard(demo_server: Server, 
 async def _start_last_item(assembly: steps.Assembly) -> None:
     """The chair goes straight to the last item, under "Other steps"."""
     page = assembly.chair.page
+    await steps.attribute(assembly.chair, "room", "data-state", "opened")
     await steps.click(assembly.chair, "panel-chair")
     await page.locator("details", has=page.locator('[data-testid^="start-item-"]')).locator("summary").click()
-    await page.locator('[data-testid^="start-item-"]').last.click(timeout=steps.SLOW_MS)
+    await page.locator('[data-testid^="start-item-"]:not([aria-busy="true"])').last.click(timeout=steps.SLOW_MS)
