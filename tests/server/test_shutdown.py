@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from folkmoot_server.app import FILES_MAX
+
 FOLKMOOT = Path(sys.executable).parent / "folkmoot"
 EXIT_S = 20.0
 
@@ -25,11 +27,24 @@ def server(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], d
     """Run `folkmoot serve` on a free port; yield the process and what it wrote when it was ready."""
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
-    command = [str(FOLKMOOT), "serve", "--demo", "--port", "0", "--media-workers", "2", *words]
+    command = [
+        "sh",
+        "-c",
+        'ulimit -Sn 256; exec "$@"',
+        "sh",
+        str(FOLKMOOT),
+        "serve",
+        "--demo",
+        "--port",
+        "0",
+        "--media-workers",
+        "2",
+        *words,
+    ]
     command += ["--data", str(folder / "data"), "--print-links-json", str(ready)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 90
             while not ready.exists() and process.poll() is None and time.monotonic() < deadline:
                 with pytest.raises(subprocess.TimeoutExpired):
                     process.wait(0.1)
@@ -66,6 +81,9 @@ def test_a_signal_ends_server_and_workers_although_clients_stall(tmp_path: Path,
     with server(tmp_path) as (process, told):
         workers = children(process.pid)
         assert len(workers) == 2
+        limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+        soft, hard = next(line.split()[3:5] for line in limits if line.startswith("Max open files"))
+        assert int(soft) == min(int(hard), FILES_MAX) > 256
         clients = [half_a_request(told["port"]), socket.create_connection(("127.0.0.1", told["port"]))]
         process.send_signal(number)
         output, _ = process.communicate(timeout=EXIT_S)
