@@ -66,7 +66,7 @@ async def _end_a_role(secretary: Person, server: Server, name: str) -> None:
 
 
 async def _two_members_one_browser(assembly: steps.Assembly, shared: Person, first: set[str]) -> None:
-    """The second of two members checks in, then the first, from one browser profile, each with a voting key of their own."""
+    """The second of two members checks in, then the first, in one browser profile, each with an own voting key."""
     await steps.check_in(assembly, shared, media=False)
     await shared.page.goto(f"{assembly.server.url}/")
     await steps.click(shared, "sign-out")
