@@ -101,9 +101,11 @@ export function OwnVote({ election }: { election: ElectionSummary }) {
   if (!election.voted && !found.value?.record) return <p class="muted">{t("counted.not-voted")}</p>;
   if (found.value && !found.value.record) return <p class="muted">{t("counted.other-device")}</p>;
   const check = async (): Promise<void> => {
-    const record = found.peek()?.record;
+    const { checkBallot, ownBallot, whereabouts } = await import("../state/board.ts");
+    // Looked up anew: a tap before the first look has ended must not be lost.
+    const record = await ownBallot(election.election);
+    found.value = { record };
     if (!record) return;
-    const { checkBallot, whereabouts } = await import("../state/board.ts");
     const now = whereabouts(await checkBallot(record));
     status.value = now === "in-the-box" ? "in-the-box" : "promised";
   };
