@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pathlib
 import shutil
 import subprocess
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 from tests.voting.mutations import MUTATIONS
-from tests.voting.scenario import small_meeting
+from tests.voting.scenario import SeededRng, small_meeting
 from tests.voting.spoiling import GOOD
 from tests.voting.test_verify import spoiled_zips
 
@@ -23,6 +24,7 @@ VERIFIER = ROOT / "web_client" / "tools" / "verify.mjs"
 
 Pair = tuple[bytes, bytes | None]
 Answer = tuple[str, str | None]
+T = TypeVar("T")
 
 
 def node_command() -> str:
@@ -140,3 +142,69 @@ def test_the_command_without_a_file(tmp_path: pathlib.Path) -> None:
     assert done.returncode == 2
     assert json.loads(done.stdout)["verdict"] == "unreadable"
     assert "none.zip" in done.stderr
+
+
+class Chance:
+    """Choices that are the same for the same number."""
+
+    def __init__(self, number: int) -> None:
+        self._rng = SeededRng(f"change {number}")
+
+    def below(self, limit: int) -> int:
+        """Return a number from 0 to limit - 1."""
+        return int.from_bytes(self._rng(8)) % limit
+
+    def choice(self, options: Sequence[T]) -> T:
+        """Return one of the options."""
+        return options[self.below(len(options))]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every value inside a JSON value."""
+    inner = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    return [found for key, item in inner for found in [(*path, key), *places(item, (*path, key))]]
+
+
+def disturb(holder: Any, chance: Chance) -> None:
+    """Change one value somewhere: another value of the same name, a repetition, an omission, an odd value."""
+    path = chance.choice(places(holder))
+    parent = holder
+    for key in path[:-1]:
+        parent = parent[key]
+    key, old = path[-1], parent[path[-1]]
+    way = chance.below(4)
+    if way == 0 and isinstance(old, str) and old:
+        place = chance.below(len(old))
+        parent[key] = old[:place] + chance.choice("ABab01-_=") + old[place + 1 :]
+    elif way == 1 and isinstance(old, list) and old:
+        old.append(copy.deepcopy(chance.choice(old)))
+    elif way == 2:
+        del parent[key]
+    else:
+        parent[key] = chance.choice([0, 1, 3, 2**53 - 1, True, "", "x", "x" * 201, "e\u0301", [], {}, "A" * 43, [[]]])
+
+
+def disturbed(number: int) -> Pair:
+    """Return the good record with one random change in one of its files; the same number gives the same change."""
+    chance = Chance(number)
+    files, annex = bundle.unpack(GOOD[0]), bundle.unpack(GOOD[1])
+    where, name = chance.choice(
+        [(annex, "annex.json")] * 3 + [(files, one) for one in files if one.endswith((".json", ".jsonl"))]
+    )
+    lines = [json.loads(line) for line in where[name].splitlines()]
+    disturb(lines, chance)
+    dumped = [json.dumps(one, ensure_ascii=False, sort_keys=True, separators=(",", ":")) for one in lines]
+    where[name] = ("\n".join(dumped) + ("\n" if name.endswith(".jsonl") else "")).encode()
+    return bundle.pack(files), bundle.pack(annex)
+
+
+def test_both_say_the_same_of_random_changes(tmp_path: pathlib.Path) -> None:
+    changed = {str(number): disturbed(number) for number in range(40)}
+    done = run_node("--batch", write(tmp_path, changed))
+    assert (done.returncode, done.stderr) == (0, "")
+    theirs = dict(zip(changed, map(answer, json.loads(done.stdout)), strict=True))
+    ours = {name: answer(verify_bundle(*pair).to_json()) for name, pair in changed.items()}
+    assert theirs == ours
+    assert len(set(ours.values())) > 3
