@@ -22,9 +22,7 @@ _PAGE = """<!doctype html>
   <body><main><h1>Harness</h1><button type="button">Do it</button></main></body>
 </html>
 """
-_FAULTY = _PAGE.replace(
-    "</main>", '<img src="data:,"><input><canvas width="700" height="9"></canvas></main>'
-)
+_FAULTY = _PAGE.replace("</main>", '<img src="data:,"><input><canvas width="700" height="9"></canvas></main>')
 _POLICY = "default-src 'self'; img-src data:; script-src 'self'"
 
 _REGISTER = """

@@ -4,7 +4,7 @@ import asyncio
 import zipfile
 from pathlib import Path
 
-from tests.browser import steps
+from tests.browser import steps, support
 from tests.browser.conftest import NewPerson
 from tests.browser.serving import Server
 
@@ -48,6 +48,17 @@ async def test_a_meeting_from_enrolment_to_the_verified_bundle(
     damaged = tmp_path / "damaged.zip"
     _change_a_count(bundle, damaged)
     assert (await asyncio.to_thread(steps.verify, damaged, annex))["verdict"] == "failed"
+    auditor = assembly.people["auditor"]
+    await auditor.page.goto(f"{demo_server.url}/auditor.html")
+    await steps.see(auditor, "page-digest")
+    await auditor.context.set_offline(True)
+    for chosen, verdict in (([bundle, annex], "ok"), ([damaged, annex], "failed")):
+        await steps.by(auditor.page, "auditor-files").set_input_files(chosen)
+        await steps.click(auditor, "auditor-check")
+        await steps.attribute(auditor, "auditor-verdict", "data-verdict", verdict)
+        await support.assert_accessible(auditor.page, f"auditor, {verdict}")
+        await support.shoot(auditor.page, f"auditor-{verdict}")
+    assert await support.sideways_overflow(auditor.page) <= 0
 
 
 def _change_a_count(bundle: Path, damaged: Path) -> None:
