@@ -172,6 +172,8 @@ function useOwnDigest(script: string | null): Signal<PageDigest | null | "failed
 
 export function AuditorPage({ runner }: { runner: Runner }) {
   const chosen = useSignal<readonly Chosen[]>([]);
+  /** Files being read: until they are known, the older ones must not be checked in their place. */
+  const reading = useSignal(0);
   const digest = useOwnDigest(runner.script.value);
   const state = runner.state.value;
   const busy = state === "running";
@@ -183,7 +185,12 @@ export function AuditorPage({ runner }: { runner: Runner }) {
   const take = async (files: File[]): Promise<void> => {
     if (files.length === 0) return;
     runner.clear();
-    chosen.value = await choose([...chosen.value.map(({ file }) => file), ...files]);
+    reading.value += 1;
+    try {
+      chosen.value = await choose([...chosen.value.map(({ file }) => file), ...files]);
+    } finally {
+      reading.value -= 1;
+    }
   };
   return (
     <main class="main" data-testid="auditor" data-state={state}>
@@ -206,7 +213,7 @@ export function AuditorPage({ runner }: { runner: Runner }) {
               type="button"
               class="button button-main"
               data-testid="auditor-check"
-              disabled={bundle === null}
+              disabled={bundle === null || reading.value > 0}
               onClick={() => {
                 if (bundle) runner.start(bundle, find("annex"));
               }}
