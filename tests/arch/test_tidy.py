@@ -132,7 +132,7 @@ def test_nothing_says_where_it_was_built() -> None:
     [
         (BANNED, "# to" + "do: later"),
         (BANNED, "As an " + "AI I cannot"),
-        (BUILT_HERE, "https://registry." + "npmjs.org/vite"),
+        (BUILT_HERE, "https://registry.npm" + "js.org/vite"),
         (BUILT_HERE, '"resol' + 'ved": "x"'),
     ],
 )
