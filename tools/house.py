@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import web_build
+from tools import native_build, web_build
 
 RUN_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
@@ -144,6 +144,7 @@ def set_up(root: Path, lock: str) -> None:
         _sodium(root)
         _project(root)
         web_build.build(root, node(root), _say)
+        native_build.build(root, _say)
     except web_build.WebBuildError as error:
         raise HouseError(str(error)) from None
 
