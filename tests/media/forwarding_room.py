@@ -43,7 +43,7 @@ class Room:
     def take(self) -> None:
         outbox = self.router.outbox
         for batch in outbox.batches:
-            for leg, second, sequence, timestamp, ssrc, head in batch.copies:
+            for leg, second, sequence, timestamp, ssrc, head, _ in batch.copies:
                 packet = RtpPacket(
                     second & 0x80,
                     second & 0x7F,

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from pylibsrtp import Error as SrtpError
 
 from folkmoot_media.forwarding.model import Batch
-from folkmoot_media.forwarding.packets import RTP_HEADER
+from folkmoot_media.forwarding.packets import RTP_HEADER, stamp_block
 from folkmoot_media.transport.endpoint import Address, Endpoint
 
 VERSION_2 = 0x80
+WITH_EXTENSION = 0x90
 
 
 class PythonFan:
     """Sends copies one by one through the worker's socket's `sendto`."""
 
     name = "python"
+    stamps = True
 
     def __init__(self, sendto: Callable[[bytes, Address], object]) -> None:
         self.sent = 0
@@ -28,7 +30,7 @@ class PythonFan:
         payload, audio, copies = batch
         sendto, pack = self._sendto, RTP_HEADER.pack
         sent = 0
-        for leg, second, sequence, timestamp, ssrc, head in copies:
+        for leg, second, sequence, timestamp, ssrc, head, stamp in copies:
             sink = leg.sink
             assert isinstance(sink, Endpoint)  # noqa: S101 - the worker makes no other sinks
             protect, address = sink.protect, sink.address
@@ -36,7 +38,10 @@ class PythonFan:
                 continue
             if sink.restricted and not sink.admit(len(payload) + 28, audio, now):
                 continue
-            header = pack(VERSION_2, second, sequence, timestamp, ssrc)
+            if stamp:
+                header = pack(WITH_EXTENSION, second, sequence, timestamp, ssrc) + stamp_block(stamp)
+            else:
+                header = pack(VERSION_2, second, sequence, timestamp, ssrc)
             body = head + payload[len(head) :] if head else payload
             try:
                 sendto(protect(header + body), address)

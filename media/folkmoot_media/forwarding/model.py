@@ -19,8 +19,13 @@ class Sink(Protocol):
     """Where a leg's packets go: an SRTP session and an address. Opaque to the forwarding core."""
 
 
-Copy = tuple["Leg", int, int, int, int, bytes]
-"""Leg, marker and payload type, sequence number, timestamp, SSRC, bytes that replace the payload's first ones."""
+Copy = tuple["Leg", int, int, int, int, bytes, int]
+"""Leg, marker and payload type, sequence number, timestamp, SSRC, bytes that replace the payload's first ones, stamp.
+
+The stamp is 0, or `id << 16 | number`: the packet then carries the transport-wide sequence number in a one-byte
+header extension (RFC 8285), which is the X bit and the eight bytes of `stamp_block` between header and payload. Only
+a fan-out back end whose `stamps` is true is given stamps other than 0.
+"""
 
 
 class Batch(NamedTuple):

@@ -12,6 +12,7 @@ TWO_BYTE_PROFILE = 0x1000
 SEQUENCE_MODULUS = 1 << 16
 TIMESTAMP_MASK = 0xFFFFFFFF
 _EXTENSION_HEADER = Struct("!HH")
+_STAMP = Struct("!HHBHB")
 
 
 class RtpPacket(NamedTuple):
@@ -97,6 +98,11 @@ def _read_two_byte(data: bytes) -> dict[int, bytes]:
         found[data[position]] = data[position + 2 : stop]
         position = stop
     return found
+
+
+def stamp_block(stamp: int) -> bytes:
+    """Return the eight-byte header extension that carries `stamp`, id << 16 | number (RFC 8285 section 4.2)."""
+    return _STAMP.pack(ONE_BYTE_PROFILE, 1, stamp >> 16 << 4 | 1, stamp & 0xFFFF, 0)
 
 
 def extend(number: int, reference: int, modulus: int = SEQUENCE_MODULUS) -> int:

@@ -59,6 +59,7 @@ def forward(layer: Layer, packet: RtpPacket, position: int, now: float, outbox: 
                 (timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK,
                 consumer.ssrc,
                 head,
+                0,
             )
         )
     if copies:
@@ -196,7 +197,7 @@ def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Ou
             payload = head + payload[len(head) :]
         timestamp = (stored.timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK
         if consumer.rtx_payload_type < 0:
-            copy = (consumer.leg, stored.marker | consumer.payload_type, sequence, timestamp, consumer.ssrc, b"")
+            copy = (consumer.leg, stored.marker | consumer.payload_type, sequence, timestamp, consumer.ssrc, b"", 0)
         else:
             payload = sequence.to_bytes(2, "big") + payload
             consumer.rtx_sequence = (consumer.rtx_sequence + 1) & 0xFFFF
@@ -207,6 +208,7 @@ def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Ou
                 timestamp,
                 consumer.rtx_ssrc,
                 b"",
+                0,
             )
         outbox.batches.append(Batch(payload, False, [copy]))
         resent += 1

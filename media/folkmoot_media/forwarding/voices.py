@@ -34,6 +34,7 @@ def forward(slot: Slot, packet: RtpPacket, position: int, now: float, outbox: Ou
             timestamp,
             consumer.ssrc,
             b"",
+            0,
         )
         for consumer in slot.active
         if place >= consumer.base
