@@ -54,7 +54,19 @@ class Target:
     harness: tuple[str, ...] = ()
 
 
-TARGETS: tuple[Target, ...] = ()
+TARGETS: tuple[Target, ...] = (
+    Target(
+        name="multiexp",
+        sources=("voting/folkmoot_voting/native/multiexp.c",),
+        headers=(
+            "voting/folkmoot_voting/native/field25519.h",
+            "voting/folkmoot_voting/native/multiexp.h",
+            "voting/folkmoot_voting/native/ristretto255.h",
+        ),
+        output="voting/folkmoot_voting/_multiexp.so",
+        flags=("-O3",),
+    ),
+)
 
 
 def find_compiler() -> str | None:
