@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.voting.seeded import SeededRng
 
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_voting import (
@@ -31,24 +32,6 @@ ORGANISATION = ("org-1", "Hội đồng hợp tác xã")
 MEETING = ("meeting-1", "Spring meeting")
 FIRST = 1_800_000_000
 SIMPLE = Rules(1, 2, "simple", "cast")
-
-
-class SeededRng:
-    """SHA-512 of seed and counter, as a stream; `drawn` keeps what was handed out."""
-
-    def __init__(self, seed: str) -> None:
-        self._seed = seed.encode()
-        self._block = 0
-        self._rest = b""
-        self.drawn: list[bytes] = []
-
-    def __call__(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            self._rest += hashlib.sha512(self._seed + self._block.to_bytes(8, "big")).digest()
-            self._block += 1
-        out, self._rest = self._rest[:size], self._rest[size:]
-        self.drawn.append(out)
-        return out
 
 
 @dataclass
