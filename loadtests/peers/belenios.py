@@ -83,8 +83,8 @@ class Election:
             raise RuntimeError(f"belenios-tool does not verify its own election: {said.decode()[-300:]}")
         return usage.ru_utime + usage.ru_stime
 
-    def bytes(self) -> int:
-        """Return the size of the tool's archive."""
+    def size(self) -> int:
+        """Return the bytes of the tool's archive."""
         return next(self.folder.glob("*.bel")).stat().st_size
 
     def damage(self) -> None:
