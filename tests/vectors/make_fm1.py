@@ -13,6 +13,7 @@ import pathlib
 from typing import Any
 
 from tests.voting import scenario
+from tests.voting.seeded import SeededRng
 
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_voting import ballot, board, bundle, challenges, encoding, group, merkle_log, rules, signing, tally
@@ -138,10 +139,10 @@ def challenge_vectors(meeting: scenario.Meeting) -> JsonObject:
 
 
 def _assertions() -> list[JsonObject]:
-    rng = scenario.SeededRng("assertions")
+    rng = SeededRng("assertions")
     device = SoftwareAuthenticator(scenario.RP.origins[0], rng)
     device.register(scenario.RP.id, b"user", rng(32))
-    elsewhere = SoftwareAuthenticator("https://evil.example", scenario.SeededRng("assertions"))
+    elsewhere = SoftwareAuthenticator("https://evil.example", SeededRng("assertions"))
     elsewhere.register(scenario.RP.id, b"user", rng(32))
     challenge = rng(32)
     good = device.assertion(challenge)
@@ -229,7 +230,7 @@ def ballot_vectors(meeting: scenario.Meeting) -> JsonObject:
 
 
 def _ballot_case(opened: Manifest, seed: bytes, choices: list[int]) -> JsonObject:
-    rng = scenario.SeededRng(f"ballot {choices}")
+    rng = SeededRng(f"ballot {choices}")
     made = ballot.make_ballot(opened, seed, choices, rng)
     parsed = ballot.Ballot.from_json(made)
     answers = ballot.decode_answers(opened, parsed)
@@ -338,7 +339,7 @@ def share_vectors(meeting: scenario.Meeting) -> JsonObject:
     """Section 8: aggregate and one trustee's share with its draws."""
     election, one = meeting.elections[0], meeting.trustees[1]
     opened, total = election.manifest, election.aggregate
-    rng = scenario.SeededRng("share")
+    rng = SeededRng("share")
     secret = one.secret_share(meeting.keygen)
     parts = tally.partial_decrypt(opened, total, one.index, secret, rng)
     closing = merkle_log.parse_note(election.closing).checkpoint.hash()

@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.voting.scenario import FIRST, MEETING, SIMPLE, Meeting, Person, SeededRng
+from tests.voting.scenario import FIRST, MEETING, SIMPLE, Meeting, Person
+from tests.voting.seeded import SeededRng
 
 from folkmoot_voting import ballot, board, bundle, challenges, group, keygen, merkle_log, signing
 from folkmoot_voting.encoding import JsonObject, b64u, jcs, unb64u

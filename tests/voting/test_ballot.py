@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from tests.vectors.make_fm1 import OUT
-from tests.voting.scenario import FIRST, SIMPLE, Meeting, SeededRng
+from tests.voting.scenario import FIRST, SIMPLE, Meeting
+from tests.voting.seeded import SeededRng
 from tests.voting.test_vectors import published
 
 from folkmoot_voting import ballot, group, signing, tally

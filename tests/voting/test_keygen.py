@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.voting.scenario import SeededRng
+from tests.voting.seeded import SeededRng
 
 from folkmoot_voting import group, keygen
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u

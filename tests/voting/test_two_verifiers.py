@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import pytest
 from tests.voting.mutations import MUTATIONS
-from tests.voting.scenario import SeededRng, small_meeting
+from tests.voting.scenario import small_meeting
+from tests.voting.seeded import SeededRng
 from tests.voting.spoiling import GOOD
 from tests.voting.test_verify import spoiled_zips
 
