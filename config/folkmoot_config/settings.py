@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     media_listen_ip: str = "127.0.0.1"
     media_port: Port = 0
     media_workers: Annotated[int, Field(ge=0, le=64)] = 0
+    media_fan: Literal["auto", "compiled", "cffi", "python"] = "auto"
     demo: bool = False
     electorate_min: Annotated[int, Field(ge=3, le=1000)] = 5
     lease_away_s: Annotated[int, Field(ge=5, le=600)] = 45

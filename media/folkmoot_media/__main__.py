@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 from folkmoot_media.control import EXIT_PORT_IN_USE
+from folkmoot_media.errors import MediaError
+from folkmoot_media.fan import choice
 from folkmoot_media.worker import ORPHAN_LIFETIME, Worker, WorkerSettings
 
 
@@ -24,9 +26,15 @@ def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:
     parser.add_argument(
         "--orphan-lifetime", type=float, default=ORPHAN_LIFETIME, help="seconds to live without a web process"
     )
+    parser.add_argument("--fan", choices=choice.NAMES, default=choice.AUTOMATIC, help="fan-out back end")
     found = parser.parse_args(arguments)
     return WorkerSettings(
-        found.socket, found.listen_ip, found.announce_ip or found.listen_ip, found.udp_port, found.orphan_lifetime
+        found.socket,
+        found.listen_ip,
+        found.announce_ip or found.listen_ip,
+        found.udp_port,
+        found.orphan_lifetime,
+        found.fan,
     )
 
 
@@ -45,6 +53,8 @@ def main() -> None:
         if error.errno == errno.EADDRINUSE:
             sys.exit(EXIT_PORT_IN_USE)
         raise
+    except MediaError as error:
+        sys.exit(f"error: {error.message}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from folkmoot_media.errors import MediaError
-from folkmoot_media.fan.interface import Fan
+from folkmoot_media.fan.interface import Fan, Intake
 from folkmoot_media.forwarding import feedback
 from folkmoot_media.forwarding.floor import FloorMode
 from folkmoot_media.forwarding.model import Leg
@@ -42,11 +42,12 @@ class Rooms:
         rng: Callable[[int], bytes],
         wall_offset: float,
     ) -> None:
-        self.mux = Mux(identity, send, self, rng)
+        self.mux = Mux(identity, send, self, rng, fan)
         self.routers: dict[str, Router] = {}
         self.transports: dict[str, Attached] = {}
         self.rng = rng
         self._fan = fan
+        self._gathering = False
         self._notify = notify
         self._wall_offset = wall_offset
 
@@ -168,30 +169,46 @@ class Rooms:
             self._forget(attached, reason)
             self.flush(attached.router, now)
 
-    # -- output -----------------------------------------------------------------------------------------------
+    # -- input and output -------------------------------------------------------------------------------------
+
+    def receive(self, intake: Intake, now: float) -> int:
+        """Take what has come in, then send what it leads to in one go; return the number of datagrams."""
+        self._gathering = True
+        try:
+            return self._fan.receive(intake, now)
+        finally:
+            self._gathering = False
+            self._fan.flush(now)
 
     def poll(self, now: float) -> None:
         """Run every timer."""
-        self.mux.poll(now)
-        wall = self.wall_ntp(now)
-        for router in list(self.routers.values()):
-            router.poll(now, wall)
-            self.flush(router, now)
+        self._gathering = True
+        try:
+            self.mux.poll(now)
+            wall = self.wall_ntp(now)
+            for router in list(self.routers.values()):
+                router.poll(now, wall)
+                self.flush(router, now)
+        finally:
+            self._gathering = False
+            self._fan.flush(now)
 
     def flush(self, router: Router, now: float) -> None:
-        """Carry out what the core has put into its outbox."""
+        """Carry out what the core has put into its outbox; while gathering, sending waits."""
         outbox = router.outbox
         if outbox.batches:
             for batch in outbox.batches:
-                self._fan.send(batch, now)
+                self._fan.send(batch)
             outbox.batches.clear()
         if outbox.reports:
             for leg, compound in outbox.reports:
                 attached = self.transports.get(leg.id)
                 if attached is not None:
-                    attached.endpoint.send_control(compound, now)
+                    self._fan.send_control(attached.endpoint, compound)
             outbox.reports.clear()
         if outbox.events:
             for event in outbox.events:
                 self._notify(router.id, event.name, event.data)
             outbox.events.clear()
+        if not self._gathering:
+            self._fan.flush(now)

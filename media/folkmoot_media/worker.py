@@ -19,12 +19,12 @@ from pydantic import Field, ValidationError
 
 from folkmoot_media import control
 from folkmoot_media.errors import MediaError
-from folkmoot_media.fan.python_backend import PythonFan
+from folkmoot_media.fan import choice
 from folkmoot_media.methods import Methods
 from folkmoot_media.rooms import Rooms
 from folkmoot_media.rtp_parameters import Strict
 from folkmoot_media.transport.aiortc_adapter import DtlsIdentity
-from folkmoot_media.transport.endpoint import Address
+from folkmoot_media.transport.endpoint import Address, Endpoint
 from folkmoot_media.transport.limits import ThrottledLog
 
 logger = logging.getLogger(__name__)
@@ -33,8 +33,6 @@ ORPHAN_LIFETIME = 60.0
 POLL_PERIOD = 0.05
 IDLE_POLL_PERIOD = 0.5
 STATS_PERIOD = 5.0
-DATAGRAMS_PER_WAKEUP = 64
-LARGEST_DATAGRAM = 2048
 SOCKET_BUFFER = 4 << 20
 WRITE_LIMIT = 4 << 20
 
@@ -48,6 +46,7 @@ class WorkerSettings:
     announce_ip: str
     udp_port: int
     orphan_lifetime: float = ORPHAN_LIFETIME
+    fan: str = choice.AUTOMATIC
 
 
 class Hello(Strict):
@@ -78,7 +77,11 @@ class Worker:
         self.epoch = secrets.token_hex(16)
         self._udp = open_udp(settings.listen_ip, settings.udp_port)
         self.udp_port: int = self._udp.getsockname()[1]
-        self._fan = PythonFan(self._udp.sendto)
+        chosen = choice.choose(settings.fan, self._udp, self._udp.family == socket.AF_INET6, secrets.token_bytes)
+        self._fan = chosen.fan
+        for reason in chosen.passed_over:
+            logger.info("fan-out back end passed over: %s", reason)
+        logger.info("fan-out back end: %s", self._fan.name)
         self._rooms = Rooms(
             DtlsIdentity(),
             self._send,
@@ -107,12 +110,7 @@ class Worker:
         self._counters = {"datagrams": 0, "send_failed": 0, "contained_errors": 0}
 
     def _figures(self) -> dict[str, object]:
-        return {
-            "fan": self._fan.name,
-            "packets_sent": self._fan.sent,
-            "copies_dropped": self._fan.dropped,
-            **self._counters,
-        }
+        return {**self._fan.figures(), **self._counters}
 
     # -- UDP --------------------------------------------------------------------------------------------------
 
@@ -124,17 +122,18 @@ class Worker:
             self._counters["send_failed"] += 1
 
     def _on_readable(self) -> None:
-        receive = self._udp.recvfrom
         now = time.monotonic()
-        for _ in range(DATAGRAMS_PER_WAKEUP):
-            try:
-                data, source = receive(LARGEST_DATAGRAM)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                continue
-            self._counters["datagrams"] += 1
-            self.take_datagram(data, source, now)
+        try:
+            self._counters["datagrams"] += self._rooms.receive(self, now)
+        except Exception as error:
+            self._contain("fan-out", error, now)
+
+    def take_packet(self, endpoint: Endpoint, data: bytes, control: bool, now: float) -> None:
+        """Hand one decrypted packet to the mux; whatever goes wrong stays here."""
+        try:
+            self._rooms.mux.plain(endpoint, data, control, now)
+        except Exception as error:
+            self._contain("packet", error, now)
 
     def take_datagram(self, data: bytes, source: Address, now: float) -> None:
         """Hand one datagram to the mux; whatever goes wrong stays here."""

@@ -183,6 +183,7 @@ def _media_pool(settings: Settings) -> MediaPool:
             announce_ip=settings.announce_ip,
             udp_port=settings.media_port,
             workers=settings.media_workers or None,
+            fan=settings.media_fan,
         )
     )
 

@@ -37,7 +37,8 @@ class MediaPoolSettings:
     """How workers are started.
 
     `run_dir` must be private to this user. `udp_port` is the first worker's port, the next worker has the next;
-    0 lets every worker take a free one. `workers` None means one per core but one, at least one.
+    0 lets every worker take a free one. `workers` None means one per core but one, at least one. `fan` names the
+    workers' fan-out back end; `auto` takes the best that works.
     """
 
     run_dir: Path
@@ -45,6 +46,7 @@ class MediaPoolSettings:
     announce_ip: str = "127.0.0.1"
     udp_port: int = 0
     workers: int | None = None
+    fan: str = "auto"
 
     @property
     def worker_count(self) -> int:
@@ -240,6 +242,7 @@ class MediaPool:
             sys.executable,
             *("-m", "folkmoot_media", "--socket", str(link.socket_path), "--udp-port", str(port)),
             *("--listen-ip", self._settings.listen_ip, "--announce-ip", self._settings.announce_ip),
+            *("--fan", self._settings.fan),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdin=asyncio.subprocess.DEVNULL,
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from folkmoot_media.fan.python_backend import PythonFan
@@ -88,6 +89,19 @@ def vp8(*, key: bool, picture: int, tl0: int = 0, start: bool = True, body: byte
     return descriptor + bytes((0x00 if key else 0x01,)) + body
 
 
+class Wire:
+    """A socket that hands what is sent to a function and never receives anything by itself."""
+
+    def __init__(self, deliver: Callable[[bytes, Address], None]) -> None:
+        self.sendto = deliver
+
+    def fileno(self) -> int:
+        return -1
+
+    def recvfrom(self, size: int) -> tuple[bytes, Address]:
+        raise BlockingIOError(f"nothing of at most {size} bytes")
+
+
 class Network:
     """A server and clients joined by queues; nothing moves but by `run`, time by `now`."""
 
@@ -97,7 +111,7 @@ class Network:
         self.sent: list[tuple[bytes, Address]] = []
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         self.clients: dict[Address, Client] = {}
-        self.fan = PythonFan(self._from_server)
+        self.fan = PythonFan(Wire(self._from_server))
         self.rooms = Rooms(
             IDENTITY,
             self._from_server,

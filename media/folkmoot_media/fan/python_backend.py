@@ -1,43 +1,55 @@
-"""The fan-out back end in pure Python: one SRTP call and one `sendto` per copy."""
+"""The fan-out back end in pure Python: one SRTP call and one `sendto` per copy. The reference for the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from pylibsrtp import Error as SrtpError
 
+from folkmoot_media.fan.interface import ReadingFan
 from folkmoot_media.forwarding.model import Batch
 from folkmoot_media.forwarding.packets import RTP_HEADER, stamp_block
-from folkmoot_media.transport.endpoint import Address, Endpoint
+from folkmoot_media.transport.endpoint import Endpoint
 
 VERSION_2 = 0x80
 WITH_EXTENSION = 0x90
 
 
-class PythonFan:
+class PythonFan(ReadingFan):
     """Sends copies one by one through the worker's socket's `sendto`."""
 
     name = "python"
-    stamps = True
 
-    def __init__(self, sendto: Callable[[bytes, Address], object]) -> None:
-        self.sent = 0
-        self.dropped = 0
-        self._sendto = sendto
+    def _make_route(self, endpoint: Endpoint) -> Any:
+        return endpoint.protect, endpoint.address
 
-    def send(self, batch: Batch, now: float) -> None:
-        """Send every copy; EAGAIN, a missing key or an unproven path drop it."""
+    def _carry_out(self, control: list[tuple[Endpoint, bytes]], batches: list[Batch], now: float) -> None:
+        for endpoint, compound in control:
+            self._send_compound(endpoint, compound, now)
+        for batch in batches:
+            self._send_copies(batch, now)
+
+    def _send_compound(self, endpoint: Endpoint, compound: bytes, now: float) -> None:
+        prepared = endpoint.prepare_control(compound, now)
+        keys, address = endpoint.keys, endpoint.address
+        if prepared is None or keys is None or address is None:
+            return
+        try:
+            self._wire.sendto(keys.send.protect_rtcp(prepared), address)
+        except (OSError, SrtpError, ValueError):
+            self.dropped += 1
+
+    def _send_copies(self, batch: Batch, now: float) -> None:
         payload, audio, copies = batch
-        sendto, pack = self._sendto, RTP_HEADER.pack
+        sendto, pack, size = self._wire.sendto, RTP_HEADER.pack, len(payload)
         sent = 0
         for leg, second, sequence, timestamp, ssrc, head, stamp in copies:
             sink = leg.sink
             assert isinstance(sink, Endpoint)  # noqa: S101 - the worker makes no other sinks
-            protect, address = sink.protect, sink.address
-            if protect is None or address is None:
+            route = sink.route or self._route(sink, size, audio, now)
+            if route is None:
                 continue
-            if sink.restricted and not sink.admit(len(payload) + 28, audio, now):
-                continue
+            protect, address = route
             if stamp:
                 header = pack(WITH_EXTENSION, second, sequence, timestamp, ssrc) + stamp_block(stamp)
             else:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
+from typing import Any
 
 from pylibsrtp import Error as SrtpError
-from pylibsrtp import Session
 
-from folkmoot_media.transport.aiortc_adapter import DtlsIdentity
+from folkmoot_media.transport.aiortc_adapter import DtlsIdentity, SrtpPair
 from folkmoot_media.transport.dtls import DtlsEndpoint, DtlsState
 from folkmoot_media.transport.limits import TokenBucket
 
@@ -55,8 +55,10 @@ class Credentials:
 
 
 class Endpoint:
-    """A transport's network side. Also the `Sink` of its leg: `protect`, `address` and `restricted` are read
-    by the fan-out back end for every copy.
+    """A transport's network side. Also the `Sink` of its leg: `route` is read by the fan-out back end for every
+    copy, and what it stands for whenever it is None.
+
+    `route` belongs to the back end; every change of what may be sent where clears it.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class Endpoint:
         self.paths: dict[Address, Path] = {}
         self.selected: Path | None = None
         self.address: Address | None = None
+        self.keys: SrtpPair | None = None
         self.protect: Callable[[bytes], bytes] | None = None
+        self.route: Any = None
         self.restricted = False
         self.created = now
         self.last_check: float | None = None
@@ -92,7 +96,6 @@ class Endpoint:
         self._handshake_path: Path | None = None
         self._handshake_moved = False
         self._flight_sent = 0.0
-        self._receive: Session | None = None
         self._clock = now
 
     # -- paths ------------------------------------------------------------------------------------------------
@@ -118,10 +121,16 @@ class Endpoint:
         """Send to `path` from now on; return True when a finished transport has moved to an unproven path."""
         if path is self.selected:
             return False
-        self.selected, self.address = path, path.address
+        self.selected, self.address, self.route = path, path.address, None
         path.moved_at = now
         self.restricted = self.dtls.state is DtlsState.CONNECTED and not path.proven
         return self.restricted
+
+    def lose_path(self, address: Address) -> None:
+        """Another transport has taken over `address`: send nothing there any more."""
+        path = self.paths.pop(address, None)
+        if path is not None and path is self.selected:
+            self.selected, self.address, self.route, self.restricted = None, None, None, True
 
     def prove(self, last_sender_reports: list[int]) -> bool:
         """Take echoed sender reports; return True when they prove the selected path."""
@@ -130,6 +139,7 @@ class Endpoint:
             return False
         path.proven = True
         path.challenges.clear()
+        self.route = None
         self.restricted = False
         return True
 
@@ -156,8 +166,7 @@ class Endpoint:
         pair = self.dtls.srtp
         if pair is None:
             return False
-        self._receive = pair.receive
-        self.protect = pair.send.protect
+        self.keys, self.protect, self.route = pair, pair.send.protect, None
         # Our flight went to this address and its answer came back from it: that proves the path.
         path.proven = not self._handshake_moved
         if self.selected is not path and not path.proven:
@@ -195,14 +204,14 @@ class Endpoint:
 
     def unprotect(self, datagram: bytes, control: bool, now: float) -> bytes | None:
         """Return the plain packet, or None when there is no key, it is forged or replayed, or comes too fast."""
-        session = self._receive
-        if session is None:
+        keys = self.keys
+        if keys is None:
             return None
         if not (self.control_budget if control else self.packet_budget).take(1.0, now):
             self.counters["over_budget"] += 1
             return None
         try:
-            plain: bytes = session.unprotect_rtcp(datagram) if control else session.unprotect(datagram)
+            plain: bytes = keys.receive.unprotect_rtcp(datagram) if control else keys.receive.unprotect(datagram)
         except (SrtpError, ValueError):
             self.counters["unprotect_failed"] += 1
             return None
@@ -219,24 +228,22 @@ class Endpoint:
             return False
         return path.bucket.take(size, now)
 
-    def send_control(self, compound: bytes, now: float) -> None:
-        """Protect and send an RTCP compound; on an unproven path its sender reports become challenges."""
+    def prepare_control(self, compound: bytes, now: float) -> bytes | None:
+        """Return an RTCP compound as it may be sent to `address` now, or None when it may not be.
+
+        On an unproven path its sender reports become challenges.
+        """
         path = self.selected
-        pair = self.dtls.srtp
-        if path is None or pair is None or self.dtls.state is not DtlsState.CONNECTED:
-            return
-        if not path.proven:
-            allowance = len(compound)
-            if now - path.moved_at > UNPROVEN_AUDIO_FOR:
-                allowance = int(allowance * UNPROVEN_RATE / PROBING_RATE)
-            if not path.bucket.take(min(allowance, UNPROVEN_BURST), now):
-                return
-            compound = self._challenge(compound, path)
-        try:
-            wire: bytes = pair.send.protect_rtcp(compound)
-        except (SrtpError, ValueError):
-            return
-        self._send(wire, path.address)
+        if path is None or self.keys is None or self.dtls.state is not DtlsState.CONNECTED:
+            return None
+        if path.proven:
+            return compound
+        allowance = len(compound)
+        if now - path.moved_at > UNPROVEN_AUDIO_FOR:
+            allowance = int(allowance * UNPROVEN_RATE / PROBING_RATE)
+        if not path.bucket.take(min(allowance, UNPROVEN_BURST), now):
+            return None
+        return self._challenge(compound, path)
 
     def _challenge(self, compound: bytes, path: Path) -> bytes:
         """Give every sender report random low NTP bits and remember what its echo must be."""
@@ -258,5 +265,4 @@ class Endpoint:
         for datagram in self.dtls.close():
             if path is not None:
                 self._send(datagram, path.address)
-        self.protect = None
-        self._receive = None
+        self.keys = self.protect = self.route = None

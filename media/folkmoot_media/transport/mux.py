@@ -37,6 +37,15 @@ class MuxHandler(Protocol):
     def on_closed(self, endpoint: Endpoint, reason: str, now: float) -> None: ...  # noqa: D102
 
 
+class Watcher(Protocol):
+    """Who follows whose media may come from where; told before the handler."""
+
+    def entered(self, address: Address, endpoint: Endpoint) -> None: ...  # noqa: D102
+    def left(self, address: Address) -> None: ...  # noqa: D102
+    def opened(self, endpoint: Endpoint) -> None: ...  # noqa: D102
+    def closed(self, endpoint: Endpoint) -> None: ...  # noqa: D102
+
+
 def plain_address(address: Address) -> stun_lite.IpPort:
     """Return IP and port, an IPv4 address mapped into IPv6 as plain IPv4."""
     host = address[0]
@@ -54,6 +63,7 @@ class Mux:
         send: Send,
         handler: MuxHandler,
         rng: Callable[[int], bytes],
+        watcher: Watcher,
     ) -> None:
         self.identity = identity
         self.endpoints: dict[str, Endpoint] = {}
@@ -63,6 +73,7 @@ class Mux:
         self._send = send
         self._handler = handler
         self._rng = rng
+        self._watcher = watcher
         self._by_fragment: dict[str, Endpoint] = {}
         self._by_address: dict[Address, tuple[Endpoint, Path]] = {}
         self._failures = SourceLimiter(FAILURES_PER_SECOND, FAILURE_BURST, MAXIMUM_SOURCES)
@@ -99,6 +110,8 @@ class Mux:
             held = self._by_address.get(address)
             if held is not None and held[0] is endpoint:
                 del self._by_address[address]
+                self._watcher.left(address)
+        self._watcher.closed(endpoint)
 
     def datagram(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram from the socket."""
@@ -113,18 +126,21 @@ class Mux:
             endpoint = held[0]
             control = len(data) > 1 and RTCP_FIRST <= data[1] <= RTCP_LAST
             plain = endpoint.unprotect(data, control, now)
-            if plain is None:
-                return
-            if control:
-                self._handler.on_rtcp(endpoint, plain, now)
-            else:
-                self._handler.on_rtp(endpoint, plain, now)
+            if plain is not None:
+                self.plain(endpoint, plain, control, now)
         elif first < 4:
             self._stun(data, source, now)
         elif 19 < first < 64:
             self._dtls(data, source, now)
         else:
             self.counters["unknown_kind"] += 1
+
+    def plain(self, endpoint: Endpoint, data: bytes, control: bool, now: float) -> None:
+        """Take one RTP or (`control`) RTCP packet that was decrypted with the keys of `endpoint`."""
+        if control:
+            self._handler.on_rtcp(endpoint, data, now)
+        else:
+            self._handler.on_rtp(endpoint, data, now)
 
     def _dtls(self, data: bytes, source: Address, now: float) -> None:
         held = self._by_address.get(source)
@@ -138,6 +154,7 @@ class Mux:
         finished = endpoint.receive_dtls(data, path, now)
         endpoint.flush_pending(path)
         if finished:
+            self._watcher.opened(endpoint)
             self._handler.on_ready(endpoint, now)
         self._close_if_ended(endpoint, now)
 
@@ -171,9 +188,12 @@ class Mux:
             self.counters["address_in_use"] += 1
             return
         path, evicted = endpoint.add_path(source, len(data), now)
-        if evicted is not None:
-            self._by_address.pop(evicted, None)
+        if evicted is not None and self._by_address.pop(evicted, None) is not None:
+            self._watcher.left(evicted)
+        held = self._by_address.get(source)
         self._by_address[source] = (endpoint, path)
+        if held is None or held[0] is not endpoint:
+            self._watcher.entered(source, endpoint)
         endpoint.send_guarded(check.response, path)
         if check.role_conflict:
             return
@@ -189,9 +209,7 @@ class Mux:
         owner, path = held
         if now - path.last_check < ADDRESS_STALE_AFTER:
             return False
-        owner.paths.pop(source, None)
-        if owner.selected is path:
-            owner.selected, owner.address, owner.restricted = None, None, True
+        owner.lose_path(source)
         return True
 
     def poll(self, now: float) -> None:
