@@ -99,6 +99,22 @@ def test_ristretto255_of_rfc_9496() -> None:
             group.mult(group.ONE, bytes.fromhex(encoded))
 
 
+def test_a_point_has_no_second_encoding_with_bit_255_set() -> None:
+    for encoded in external("ristretto255_rfc9496")["multiples"]:
+        good = bytes.fromhex(encoded)
+        second = good[:31] + bytes([good[31] | 0x80])
+        assert not group.is_point(second)
+        for call in (
+            lambda point: group.mult(group.ONE, point),
+            lambda point: group.add(point, group.BASE),
+            lambda point: group.add(group.BASE, point),
+            lambda point: group.sub(group.BASE, point),
+        ):
+            call(good)
+            with pytest.raises(VotingError):
+                call(second)
+
+
 def test_ed25519_of_rfc_8032_and_wycheproof() -> None:
     for one in external("rfc8032_ed25519")["tests"]:
         seed, message = bytes.fromhex(one["seed"]), bytes.fromhex(one["msg"])

@@ -28,7 +28,7 @@ _scalar_reduce = SODIUM.crypto_core_ristretto255_scalar_reduce
 
 def is_point(data: bytes) -> bool:
     """Say whether the bytes are a canonical point; the identity counts as one."""
-    return len(data) == 32 and bool(_is_valid(data))
+    return len(data) == 32 and not _has_top_bit(data) and bool(_is_valid(data))
 
 
 def is_scalar(data: bytes) -> bool:
@@ -43,7 +43,7 @@ def mult(scalar: bytes, point: bytes) -> bytes:
         GroupError: the point is not canonical.
     """
     out = ctypes.create_string_buffer(32)
-    if _mult(out, _exact(scalar), _exact(point)) == 0:
+    if _mult(out, _exact(scalar), _point(point)) == 0:
         return out.raw
     # libsodium answers -1 both for a bad point and for an identity result.
     if is_point(point):
@@ -64,7 +64,7 @@ def add(left: bytes, right: bytes) -> bytes:
         GroupError: one of them is not canonical.
     """
     out = ctypes.create_string_buffer(32)
-    if _add(out, _exact(left), _exact(right)) != 0:
+    if _add(out, _point(left), _point(right)) != 0:
         raise GroupError("not a canonical ristretto255 point")
     return out.raw
 
@@ -76,7 +76,7 @@ def sub(left: bytes, right: bytes) -> bytes:
         GroupError: one of them is not canonical.
     """
     out = ctypes.create_string_buffer(32)
-    if _sub(out, _exact(left), _exact(right)) != 0:
+    if _sub(out, _point(left), _point(right)) != 0:
         raise GroupError("not a canonical ristretto255 point")
     return out.raw
 
@@ -175,6 +175,17 @@ def _exact(data: bytes) -> bytes:
     if len(data) != 32:
         raise GroupError("points and scalars have 32 bytes")
     return data
+
+
+def _point(data: bytes) -> bytes:
+    if _has_top_bit(_exact(data)):
+        raise GroupError("not a canonical ristretto255 point")
+    return data
+
+
+def _has_top_bit(data: bytes) -> bool:
+    # libsodium 1.0.18 passes over bit 255, which would give every point a second encoding (RFC 9496 section 4.3.1).
+    return data[31] >= 128
 
 
 BASE = mult_base(ONE)
