@@ -30,11 +30,18 @@ def checkin(meeting: str, roll_hash: bytes, site: str, credential: bytes, checkp
     return h("fm1/checkin", meeting, roll_hash, site, credential, checkpoint, nonce)
 
 
-def trustee(meeting: str, roll_hash: bytes, index: int, sign_key: bytes, box_key: bytes, nonce: bytes) -> bytes:
-    """Challenge by which a trustee's passkey signs the keys of key generation."""
-    return h("fm1/trustee", meeting, roll_hash, u32(index), sign_key, box_key, nonce)
+def trustee(
+    meeting: str, roll_hash: bytes, attempt: int, index: int, sign_key: bytes, box_key: bytes, nonce: bytes
+) -> bytes:
+    """Challenge by which a trustee's passkey signs the keys made for one attempt at key generation."""
+    return h("fm1/trustee", meeting, roll_hash, u32(attempt), u32(index), sign_key, box_key, nonce)
 
 
 def cosign(meeting: str, roll_hash: bytes, name: str, key: bytes, nonce: bytes) -> bytes:
     """Challenge by which a cosigner's passkey signs the cosigning key."""
     return h("fm1/cosign", meeting, roll_hash, name, key, nonce)
+
+
+def replacement(mh: bytes, old: bytes, new: bytes, kiosk: bool, nonce: bytes) -> bytes:
+    """Challenge by which a member's passkey hands one vote from credential old to credential new."""
+    return h("fm1/replace", mh, old, new, u32(int(kiosk)), nonce)

@@ -76,6 +76,18 @@ class KeyGenerationError(VotingError):
         self.about_points = about_points
 
 
+class CopyInvalid(VotingError):
+    """A copy of a trustee's secrets is malformed or does not open."""
+
+    code = "voting.copy"
+
+
+class DestructionInvalid(VotingError):
+    """A statement that a share was destroyed is malformed, unsigned or too early."""
+
+    code = "voting.destroyed"
+
+
 class ManifestInvalid(VotingError):
     """A manifest or electorate breaks section 5."""
 

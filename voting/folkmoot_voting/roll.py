@@ -15,12 +15,20 @@ RP = fields.record(
     id=fields.text(253),
     origins=fields.items(fields.text(300), 1, 8),
 )
+MAX_WEIGHT, MAX_ROLL_WEIGHT = 10**6, 10**8
+EXCEPTIONS = ("none", "first", "replaced", "added")
+OFFICERS_NEEDED = ("first", "replaced")
+
 ENTRY = fields.record(
     member=fields.ident,
     name=fields.text(),
-    weight=fields.const(1),
+    weight=fields.integer(1, MAX_WEIGHT),
     passkeys=fields.items(fields.record(id=CREDENTIAL_ID, key=COSE_KEY), 0, 20),
-    exception=fields.empty_or(fields.text()),
+    exception=fields.record(
+        kind=fields.one_of(*EXCEPTIONS),
+        method=fields.text(low=0),
+        officers=fields.items(fields.text(), 0, 2),
+    ),
     salt=fields.hash32,
 )
 CORE = fields.record(
@@ -29,12 +37,35 @@ CORE = fields.record(
     organisation=fields.ident,
     root=fields.hash32,
     size=fields.integer(),
+    weight=fields.integer(),
     exceptions=fields.integer(),
     frozen_at=fields.moment,
     rp=RP,
     registrar=fields.record(passkey=CREDENTIAL_ID, key=COSE_KEY),
 )
 STATEMENT = fields.record(core=CORE, nonce=fields.hash32, assertion=ASSERTION)
+
+
+@dataclass(frozen=True)
+class RollException:
+    """How a passkey came into the roll that was not in the organisation's roll before.
+
+    Attributes:
+        kind: one of EXCEPTIONS.
+        method: in words how the officers knew the member, "" where none is needed.
+        officers: the names of the two officers, or none.
+    """
+
+    kind: str = "none"
+    method: str = ""
+    officers: tuple[str, ...] = ()
+
+    def to_json(self) -> JsonObject:
+        """Return the entry's `exception` field."""
+        return {"kind": self.kind, "method": self.method, "officers": list(self.officers)}
+
+
+NO_EXCEPTION = RollException()
 
 
 @dataclass(frozen=True)
@@ -47,6 +78,7 @@ class RollCore:
     organisation: str
     root: bytes
     size: int
+    weight: int
     exceptions: int
     frozen_at: int
     rp: RelyingParty
@@ -58,13 +90,15 @@ class RollCore:
         """Check the fields and compute roll_hash.
 
         Raises:
-            RollInvalid: unknown or wrong fields.
+            RollInvalid: unknown or wrong fields, or more weight than a tally can count.
         """
         try:
             parts = CORE(core)
             roll_hash = h("fm1/roll", jcs(core))
         except EncodingError as error:
             raise RollInvalid(f"roll: {error.detail}", code="voting.roll-malformed") from error
+        if parts["weight"] > MAX_ROLL_WEIGHT:
+            raise RollInvalid("the weights of a roll add up to more than 10^8", code="voting.roll-weight")
         return cls(
             json=core,
             hash=roll_hash,
@@ -72,6 +106,7 @@ class RollCore:
             organisation=parts["organisation"],
             root=parts["root"],
             size=parts["size"],
+            weight=parts["weight"],
             exceptions=parts["exceptions"],
             frozen_at=parts["frozen_at"],
             rp=RelyingParty(parts["rp"]["id"], tuple(parts["rp"]["origins"])),
@@ -81,7 +116,13 @@ class RollCore:
 
 
 def make_entry(
-    member: str, name: str, passkeys: Iterable[tuple[bytes, bytes]], salt: bytes, exception: str = ""
+    member: str,
+    name: str,
+    passkeys: Iterable[tuple[bytes, bytes]],
+    salt: bytes,
+    *,
+    weight: int = 1,
+    exception: RollException = NO_EXCEPTION,
 ) -> JsonObject:
     """Return a roll entry; passkeys are (WebAuthn credential id, COSE key).
 
@@ -91,12 +132,13 @@ def make_entry(
     entry: JsonObject = {
         "member": member,
         "name": name,
-        "weight": 1,
+        "weight": weight,
         "passkeys": [{"id": b64u(identity), "key": b64u(key)} for identity, key in passkeys],
-        "exception": exception,
+        "exception": exception.to_json(),
         "salt": b64u(salt),
     }
     check_entries([entry])
+    check_exceptions([entry])
     return entry
 
 
@@ -123,6 +165,33 @@ def check_entries(entries: Sequence[JsonObject]) -> None:
             passkeys.add(passkey["id"])
 
 
+def check_exceptions(entries: Iterable[JsonObject]) -> None:
+    """Check that exceptions have a method and two different officers where they need them (V33).
+
+    Raises:
+        RollInvalid: with the first fault; the entries have passed `check_entries`.
+    """
+    for entry in entries:
+        exception = entry["exception"]
+        kind, method, officers = exception["kind"], exception["method"], exception["officers"]
+        if kind in OFFICERS_NEEDED and (not method or len(set(officers)) != 2):
+            raise RollInvalid(
+                "a first or replaced passkey needs a method and two different officers", code="voting.roll-exception"
+            )
+        if (kind not in OFFICERS_NEEDED and officers) or (kind == "none" and method):
+            raise RollInvalid("an exception names officers that it has not", code="voting.roll-exception")
+
+
+def exceptions_of(entries: Iterable[JsonObject]) -> int:
+    """Return the number of entries whose exception is of another kind than `none`."""
+    return sum(1 for entry in entries if entry["exception"]["kind"] != "none")
+
+
+def weight_of(entries: Iterable[JsonObject]) -> int:
+    """Return the sum of the entries' weights."""
+    return sum(int(entry["weight"]) for entry in entries)
+
+
 def entries_root(entries: Iterable[JsonObject]) -> bytes:
     """Return the RFC 6962 root over the JCS bytes of the entries."""
     return tree_hash(leaf_hash(jcs(entry)) for entry in entries)
@@ -144,13 +213,15 @@ def build_core(
     """
     ordered = sorted(entries, key=lambda entry: str(entry["member"]))
     check_entries(ordered)
+    check_exceptions(ordered)
     core: JsonObject = {
         "v": 1,
         "meeting": meeting,
         "organisation": organisation,
         "root": b64u(entries_root(ordered)),
         "size": len(ordered),
-        "exceptions": sum(1 for entry in ordered if entry["exception"]),
+        "weight": weight_of(ordered),
+        "exceptions": exceptions_of(ordered),
         "frozen_at": frozen_at,
         "rp": rp_json(rp),
         "registrar": {"passkey": b64u(registrar[0]), "key": b64u(registrar[1])},

@@ -4,66 +4,46 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from . import group, keygen, signing
-from .encoding import JsonObject, b64u, lp, u32, unb64u
+from . import boxes, complaints, copies, destruction, group, keygen, signing
+from .encoding import JsonObject, b64u
 from .errors import KeyGenerationError
 from .group import Rng
 from .keygen import KeyGeneration
 
 
-def box_public_key(private: bytes) -> bytes:
-    """Return the X25519 public key of a 32-byte private key."""
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-
-
-def box_cipher(private: bytes, peer: bytes, meeting: str, sender: int, receiver: int) -> AESGCM:
-    """Return the AES-256-GCM cipher of the one box from sender to receiver.
-
-    Raises:
-        KeyGenerationError: the X25519 result is all zero.
-    """
-    try:
-        shared = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(peer))
-    except ValueError as error:
-        raise KeyGenerationError("a box key is of small order", code="voting.keygen-boxes") from error
-    info = lp("fm1/dkg-box") + lp(meeting) + lp(u32(sender)) + lp(u32(receiver))
-    return AESGCM(HKDF(SHA256(), 32, salt=b"", info=info).derive(shared))
-
-
 @dataclass(frozen=True)
 class Trustee:
-    """One trustee's secrets for one meeting.
+    """One trustee's secrets for one attempt at key generation.
 
     Attributes:
         seed: Ed25519 seed, 32 bytes.
         box_private: X25519 private key, 32 bytes.
+        salt: 32 bytes for the spoken code.
         coefficients: a_0 .. a_(t-1).
         pop_nonce: the scalar w of the proof of possession.
     """
 
     meeting: str
     roll_hash: bytes
+    attempt: int
     index: int
     threshold: int
     count: int
     seed: bytes
     box_private: bytes
+    salt: bytes
     coefficients: tuple[bytes, ...]
     pop_nonce: bytes
 
     @classmethod
-    def create(cls, *, meeting: str, roll_hash: bytes, index: int, threshold: int, count: int, rng: Rng) -> Trustee:
+    def create(
+        cls, *, meeting: str, roll_hash: bytes, index: int, threshold: int, count: int, rng: Rng, attempt: int = 1
+    ) -> Trustee:
         """Draw a trustee's secrets in the order of section 4."""
-        seed, box_private = rng(32), rng(32)
+        seed, box_private, salt = rng(32), rng(32), rng(32)
         coefficients = tuple(group.random_scalar(rng) for _ in range(threshold))
         nonce = group.random_scalar(rng)
-        return cls(meeting, roll_hash, index, threshold, count, seed, box_private, coefficients, nonce)
+        return cls(meeting, roll_hash, attempt, index, threshold, count, seed, box_private, salt, coefficients, nonce)
 
     @property
     def sign_key(self) -> bytes:
@@ -73,7 +53,7 @@ class Trustee:
     @property
     def box_key(self) -> bytes:
         """The X25519 public key."""
-        return box_public_key(self.box_private)
+        return boxes.public_key(self.box_private)
 
     def points(self) -> list[bytes]:
         """Return the coefficient points A_k."""
@@ -82,19 +62,23 @@ class Trustee:
     def register(self) -> JsonObject:
         """Return the signed register message."""
         return self._message(
-            "register", roll=b64u(self.roll_hash), sign_key=b64u(self.sign_key), box_key=b64u(self.box_key)
+            "register",
+            roll=b64u(self.roll_hash),
+            sign_key=b64u(self.sign_key),
+            box_key=b64u(self.box_key),
+            salt_hash=b64u(keygen.salt_hash(self.meeting, self.attempt, self.index, self.salt)),
         )
 
     def commit(self) -> JsonObject:
         """Return the signed commit message."""
-        digest = keygen.commitment(self.meeting, self.index, self.sign_key, self.points())
+        digest = keygen.commitment(self.meeting, self.attempt, self.index, self.sign_key, self.points())
         return self._message("commit", hash=b64u(digest))
 
     def reveal(self) -> JsonObject:
         """Return the signed reveal message with the proof of possession."""
         points = self.points()
         r = group.mult_base(self.pop_nonce)
-        c = keygen.pop_challenge(self.meeting, self.index, points[0], r)
+        c = keygen.pop_challenge(self.meeting, self.attempt, self.index, points[0], r)
         z = group.scalar_add(self.pop_nonce, group.scalar_mul(c, self.coefficients[0]))
         return self._message("reveal", points=[b64u(point) for point in points], pop={"r": b64u(r), "z": b64u(z)})
 
@@ -106,15 +90,15 @@ class Trustee:
         """
         if state.round != "shares":
             raise KeyGenerationError("shares are not awaited now", code="voting.keygen-order")
-        boxes = []
+        sealed = []
         for j in range(1, self.count + 1):
             if j == self.index:
-                boxes.append("")
+                sealed.append("")
                 continue
-            cipher = box_cipher(self.box_private, state.box_key(j), self.meeting, self.index, j)
+            key = boxes.box_key(self.box_private, state.box_key(j), self.meeting, self.attempt, self.index, j)
             plain = group.evaluate(list(self.coefficients), j)
-            boxes.append(b64u(cipher.encrypt(bytes(12), plain, state.reveals_hash)))
-        return self._message("shares", boxes=boxes)
+            sealed.append(b64u(boxes.seal(key, plain, state.reveals_hash)))
+        return self._message("shares", boxes=sealed)
 
     def secret_share(self, state: KeyGeneration) -> bytes:
         """Open the boxes for this trustee, check each share, and return x_j.
@@ -125,8 +109,22 @@ class Trustee:
         result = group.evaluate(list(self.coefficients), self.index)
         for i in range(1, self.count + 1):
             if i != self.index:
-                result = group.scalar_add(result, self._open(state, i))
+                result = group.scalar_add(result, complaints.open_share(state, self.box_private, i, self.index))
         return result
+
+    def reveal_salt(self, state: KeyGeneration) -> JsonObject:
+        """Return the signed salt message once every received share passes.
+
+        Raises:
+            KeyGenerationError: a share is wrong or shares are missing.
+        """
+        state.public_key()
+        self.secret_share(state)
+        return self._message("salt", salt=b64u(self.salt))
+
+    def complain(self, against: int) -> JsonObject:
+        """Return the signed complaint that the share from `against` does not pass; it gives the box key away."""
+        return self._message(keygen.COMPLAINT, against=against, box_secret=b64u(self.box_private))
 
     def certify(self, state: KeyGeneration) -> JsonObject:
         """Check every received share, then return the signed certify message.
@@ -148,31 +146,30 @@ class Trustee:
         """Sign a 32-byte tagged hash (intent, share, tally) with sign_key."""
         return signing.sign(self.seed, digest)
 
-    def _open(self, state: KeyGeneration, sender: int) -> bytes:
-        box = unb64u(state.messages("shares")[sender - 1]["boxes"][self.index - 1])
-        cipher = box_cipher(self.box_private, state.box_key(sender), self.meeting, sender, self.index)
-        try:
-            share = cipher.decrypt(bytes(12), box, state.reveals_hash)
-        except InvalidTag as error:
-            raise KeyGenerationError(
-                f"the box of trustee {sender} does not open", code="voting.keygen-bad-share"
-            ) from error
-        expected = group.evaluate_points(state.points(sender), self.index)
-        if not group.is_scalar(share) or group.mult_base(share) != expected:
-            raise KeyGenerationError(
-                f"the share of trustee {sender} is wrong", code="voting.keygen-bad-share", about_points=True
-            )
-        return share
+    def copy(self, state: KeyGeneration, kind: str, ikm: bytes, rng: Rng) -> JsonObject:
+        """Return a copy of the secrets that open the box; ikm is that of section 4 for this kind.
+
+        Raises:
+            KeyGenerationError: the share cannot be computed yet.
+            CopyInvalid: no such kind.
+        """
+        secrets = copies.Secrets(self.seed, self.box_private, self.secret_share(state))
+        return copies.make_copy(copies.Place(self.meeting, self.attempt, self.index), secrets, kind, ikm, rng)
+
+    def destroyed(self, transcript: bytes, at: int) -> JsonObject:
+        """Return the signed statement that this trustee's secrets were deleted at `at`."""
+        return destruction.make_statement(self.meeting, self.attempt, self.index, transcript, at, self.seed)
 
     def _message(self, kind: str, **content: object) -> JsonObject:
-        message = {"type": kind, "meeting": self.meeting, "trustee": self.index, **content}
+        message = {"type": kind, "meeting": self.meeting, "attempt": self.attempt}
+        message |= {"trustee": self.index, **content}
         return keygen.sign_message(message, self.seed)
 
 
 def run_key_generation(trustees: list[Trustee]) -> KeyGeneration:
     """Run all rounds among software trustees and return the finished state."""
     first = trustees[0]
-    state = KeyGeneration(first.meeting, first.roll_hash, first.threshold, first.count)
+    state = KeyGeneration(first.meeting, first.roll_hash, first.attempt, first.threshold, first.count)
     for one in trustees:
         state = state.accept(one.register())
     for one in trustees:
@@ -182,6 +179,9 @@ def run_key_generation(trustees: list[Trustee]) -> KeyGeneration:
     before_shares = state
     for one in trustees:
         state = state.accept(one.shares(before_shares))
+    before_salts = state
+    for one in trustees:
+        state = state.accept(one.reveal_salt(before_salts))
     before_certify = state
     for one in trustees:
         state = state.accept(one.certify(before_certify))
