@@ -2,6 +2,7 @@
 import type {
   Board,
   CheckInBegin,
+  ElectionPreview,
   Command,
   EnrolBegin,
   Grant,
@@ -13,14 +14,17 @@ import type {
   MeetingCard,
   MeetingEvent,
   Member,
+  MyPasskey,
   NoncePurpose,
   Organisation,
-  RollCore,
+  Question,
+  RollDraft,
   RollEntry,
   RollStatement,
   Session,
   Signed,
   TallyAnswer,
+  UnconfirmedPasskey,
   Unit,
 } from "./types.ts";
 
@@ -81,7 +85,7 @@ async function answerOf(response: Response): Promise<unknown> {
  * Sends one request and gives the parsed answer.
  * @throws ApiError with the server's code, or `network.unreachable` after 20 s or without a connection.
  */
-export async function call<T>(method: "GET" | "POST", path: string, body?: object): Promise<T> {
+export async function call<T>(method: "GET" | "POST" | "PUT", path: string, body?: object): Promise<T> {
   let response: Response;
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(), TIMEOUT_MS);
@@ -157,15 +161,30 @@ export const api = {
     body: {
       agenda_item: string;
       title: string;
-      type: string;
-      text: string;
-      options: string[];
+      questions: Question[];
+      secrecy: string;
+      voting_again: string;
       majority: { kind: string; of: string };
+      tie: string;
+      closes_after_s: number;
+      kiosk: boolean;
     },
   ) => post<{ election: string }>(at(m, "/questions"), body),
   command: (m: string, command: Command) => post<{ seq: number }>(at(m, "/commands"), command),
 
-  prepareRoll: (m: string) => post<{ core: RollCore; roll_hash: string }>(at(m, "/roll/prepare")),
+  rehearse: (m: string) => post<{ id: string }>(at(m, "/rehearsal")),
+  unconfirmed: (unit: string) => get<{ passkeys: UnconfirmedPasskey[] }>(`/api/passkeys/unconfirmed?unit=${encodeURIComponent(unit)}`),
+  confirmPasskeys: (passkeys: string[], action: object, signed: Signed) => post<object>("/api/passkeys/confirm", { passkeys, action, signed }),
+  myPasskeys: () => get<{ passkeys: MyPasskey[] }>("/api/passkeys"),
+  removePasskey: (id: string, action: object, signed: Signed) => post<object>(`/api/passkeys/${encodeURIComponent(id)}/remove`, { action, signed }),
+  addPasskeyBegin: () => post<EnrolBegin>("/api/passkeys/begin"),
+  addPasskeyFinish: (nonce: string, credential: object) => post<object>("/api/passkeys/finish", { nonce, credential }),
+  replacementLink: (member: string) => post<{ enrolment_url: string }>(`/api/members/${encodeURIComponent(member)}/replacement-link`),
+  setWeight: (member: string, weight: number, action: object, signed: Signed) => post<object>(`/api/members/${encodeURIComponent(member)}/weight`, { weight, action, signed }),
+  auditorKey: () => get<{ recipient: string; at: number } | null>("/api/auditor-key"),
+  setAuditorKey: (recipient: string, action: object, signed: Signed) => post<object>("/api/auditor-key", { recipient, action, signed }),
+
+  prepareRoll: (m: string) => post<RollDraft>(at(m, "/roll/prepare")),
   freezeRoll: (m: string, rollHash: string, signed: Signed) =>
     post<{ statement: RollStatement }>(at(m, "/roll/freeze"), { roll_hash: rollHash, signed }),
   roll: (m: string) => get<{ statement: RollStatement; mine: RollEntry | null; size: number }>(at(m, "/roll")),
@@ -176,14 +195,26 @@ export const api = {
   keygen: (m: string) => get<Keygen>(at(m, "/keygen")),
   keygenMessage: (m: string, message: object, statement?: Signed) =>
     post<object>(at(m, "/keygen/messages"), statement ? { message, statement } : { message }),
+  restartKey: (m: string, reason: string, action: object, signed: Signed) => post<object>(at(m, "/keygen/restart"), { reason, action, signed }),
+  shareCopy: (m: string) => get<{ copy: object | null }>(at(m, "/keygen/copy")),
+  keepShareCopy: (m: string, copy: object) => call<object>("PUT", at(m, "/keygen/copy"), { copy }),
+  shareDestroyed: (m: string, statement: object) => post<object>(at(m, "/keygen/destroyed"), { statement }),
   nameCosigner: (m: string, body: { name: string; key: string } & Signed) => post<object>(at(m, "/cosigners"), body),
 
   openElection: (m: string, e: string, action: object, signed: Signed) =>
     post<{ manifest: object }>(vote(m, e, "open"), { action, signed }),
+  preview: (m: string, e: string) => get<ElectionPreview>(vote(m, e, "preview")),
+  exclude: (m: string, e: string, body: { member: string; excluded: boolean; reason: string }) => post<object>(vote(m, e, "exclusions"), body),
+  announceSealed: (m: string, e: string, credential: string, sealed: string) => post<{ seals: number }>(vote(m, e, "seals"), { credential, sealed }),
+  voidSealed: (m: string, e: string, entry: object) => post<object>(vote(m, e, "voids"), { entry }),
+  replaceCredential: (m: string, e: string, body: { old: string; new: string; kiosk: boolean } & Signed) => post<object>(vote(m, e, "replacements"), body),
+  castingVote: (m: string, e: string, entry: object) => post<object>(vote(m, e, "casting"), { entry }),
+  manifestByHash: (mh: string) => get<{ manifest: object }>(`/api/manifests/${encodeURIComponent(mh)}`),
+  voidRecorded: (mh: string, sealed: string) => get<{ recorded: boolean; published: boolean }>(`/api/manifests/${encodeURIComponent(mh)}/voids/${encodeURIComponent(sealed)}`),
   closeElection: (m: string, e: string, action: object, signed: Signed) =>
     post<object>(vote(m, e, "close"), { action, signed }),
   manifest: (m: string, e: string) =>
-    get<{ manifest: object; electorate: { credential: string; weight: 1 }[] }>(vote(m, e, "manifest")),
+    get<{ manifest: object; electorate: { credential: string; weight: number; name: string }[] }>(vote(m, e, "manifest")),
   cast: (m: string, e: string, ballot: object) => post<{ promise: object }>(vote(m, e, "ballots"), { ballot }),
   board: (m: string, e: string, from: number) => get<Board>(vote(m, e, `board?from=${from}`)),
   inclusion: (m: string, e: string, leaf: string) =>
@@ -200,6 +231,6 @@ export const api = {
 /** Addresses of files that the browser downloads by itself. */
 export const files = {
   bundle: (m: string): string => at(m, "/bundle.zip"),
-  annex: (m: string): string => at(m, "/annex.zip"),
+  annex: (m: string): string => at(m, "/annex.age"),
   attendance: (m: string): string => at(m, "/attendance.csv"),
 };

@@ -1,7 +1,7 @@
 /** The wire's JSON shapes (docs/spec/wire.md). Times are seconds since 1970, UTC. */
 
-export type Role = "chair" | "secretary" | "registrar" | "teller" | "member" | "auditor";
-export const ROLES: readonly Role[] = ["chair", "secretary", "registrar", "teller", "member", "auditor"];
+export type Role = "chair" | "secretary" | "registrar" | "teller" | "observer" | "member" | "auditor";
+export const ROLES: readonly Role[] = ["chair", "secretary", "registrar", "teller", "observer", "member", "auditor"];
 
 export interface Named {
   id: string;
@@ -51,7 +51,7 @@ export interface Signed {
   assertion: Assertion;
 }
 
-export type NoncePurpose = "roll" | "check-in" | "trustee" | "cosign" | "action";
+export type NoncePurpose = "roll" | "check-in" | "trustee" | "cosign" | "action" | "replace";
 
 export interface EnrolBegin {
   nonce: string;
@@ -80,6 +80,7 @@ export interface Member {
   unit: string;
   roles: Grant[];
   passkeys: number;
+  weight: number;
   state: "invited" | "active";
 }
 
@@ -96,9 +97,10 @@ export interface MeetingCard {
 export type MeetingState = "draft" | "convened" | "checking-in" | "opened" | "closed";
 export type AgendaState = "waiting" | "current" | "done";
 export type FloorMode = "open" | "chaired";
-export type QuestionType = "yes-no-abstain" | "one-of-n";
+export type QuestionType = "yes-no-abstain" | "one-of-n" | "m-of-n" | "multi-seat" | "approval" | "score" | "borda";
+export type Secrecy = "trustees" | "open" | "roll-call";
 export type MajorityKind = "simple" | "absolute" | "two-thirds" | "three-quarters";
-export type MajorityBase = "cast" | "present" | "roll";
+export type MajorityBase = "cast" | "decided" | "present" | "roll";
 
 export interface AgendaItem {
   id: string;
@@ -131,11 +133,26 @@ export interface Majority {
   of: MajorityBase;
 }
 
-export type ElectionState = "draft" | "open" | "closing" | "closed" | "counting" | "counted" | "declared" | "too-few" | "void";
+export type ElectionState = "draft" | "open" | "closing" | "closed" | "counting" | "tied" | "counted" | "declared" | "too-few" | "void";
+
+/** A question as the manifest has it (voting.md section 5). */
+export interface Question {
+  type: QuestionType;
+  text: string;
+  options: string[];
+  min: number;
+  max: number;
+  blank: boolean;
+  score: number;
+  ranks: number;
+  seats: number;
+}
 
 export interface Outcome {
   kind: "carried" | "rejected" | "no-quorum" | "too-few" | "elected" | "none";
-  option: number;
+  options: number[];
+  tied: number[];
+  votes: number[];
 }
 
 /** The signed core of a tally (voting.md section 8). */
@@ -145,10 +162,16 @@ export interface TallyCore {
   manifest: string;
   closing: string;
   aggregate: string;
+  ballots: number;
   cast: number;
+  cast_weight: number;
+  replacements: number;
+  kiosk: number;
+  voids: number;
   counts: number[][];
   trustees: number[];
-  quorum: { met: boolean; present: number; roll: number };
+  rejected: { trustee: number; hash: string }[];
+  quorum: { met: boolean; count: number; base: number };
   outcome: Outcome[];
   exceptions: number;
   counted_at: number;
@@ -158,15 +181,33 @@ export interface ElectionSummary {
   election: string;
   agenda_item: string;
   title: string;
-  type: QuestionType;
-  text: string;
-  options: string[];
+  questions: Question[];
+  secrecy: Secrecy;
+  voting_again: "once" | "last-counts";
   majority: Majority;
+  tie: "rejected" | "casting-vote";
+  kiosk: boolean;
+  closes_at: number;
+  weighted: boolean;
   state: ElectionState;
   electorate_size: number;
   cast: number;
   voted: boolean;
+  excluded: string[];
+  warnings: ("small" | "repeat")[];
+  me: { lineage: string; credential: string; weight: number; seq: number };
   result: TallyCore | null;
+}
+
+/** What the chair sees before opening a vote. */
+export interface ElectionPreview {
+  electorate_size: number;
+  present: number;
+  excluded: number;
+  repeats: string[];
+  small: boolean;
+  weights: Record<string, number>;
+  refusal: string;
 }
 
 export interface TrusteeInfo {
@@ -186,6 +227,7 @@ export interface Me {
   roles: Role[];
   checked_in: boolean;
   credential: string | null;
+  entitled: boolean;
   removed: boolean;
   trustee: number;
   cosigner: string;
@@ -209,6 +251,9 @@ export interface Meeting {
   key: { state: "waiting" | "running" | "ready"; trustees: TrusteeInfo[]; code: string };
   cosigners: CosignerInfo[];
   elections: ElectionSummary[];
+  rehearsal: boolean;
+  challenge_s: number;
+  removed: { member: string; name: string }[];
   me: Me;
   seq: number;
 }
@@ -219,6 +264,7 @@ export interface RollCore {
   organisation: string;
   root: string;
   size: number;
+  weight: number;
   exceptions: number;
   frozen_at: number;
   rp: { id: string; origins: string[] };
@@ -234,9 +280,9 @@ export interface RollStatement {
 export interface RollEntry {
   member: string;
   name: string;
-  weight: 1;
+  weight: number;
   passkeys: { id: string; key: string }[];
-  exception: string;
+  exception: { kind: "none" | "first" | "replaced" | "added"; method: string; officers: string[] };
   salt: string;
 }
 
@@ -249,6 +295,9 @@ export interface CheckInBegin {
 }
 
 export interface Keygen {
+  attempt: number;
+  complaint: { by: number; against: number; at_fault: number } | null;
+  can_restart: boolean;
   threshold: number;
   count: number;
   trustees: TrusteeInfo[];
@@ -286,7 +335,7 @@ export type MeetingEvent = { seq: number; at: number } & EventBody;
 export type EventBody =
   | { type: "MeetingDrafted" | "MeetingConvened" | "CheckInBegan" | "MeetingOpened" | "MeetingClosed" | "AllMuted"; body: object }
   | { type: "RollFrozen"; body: { hash: string; size: number; exceptions: number } }
-  | { type: "MemberCheckedIn"; body: { member: string; name: string; site: string } }
+  | { type: "MemberCheckedIn"; body: { member: string; name: string; site: string; proof: string } }
   | { type: "MemberDeparted"; body: { member: string; reason: "left" | "lost" | "removed" | "closed"; until: number } }
   | {
       type: "MemberAway" | "MemberReturned" | "HandRaised" | "HandLowered" | "FloorGranted" | "FloorWithdrawn" | "MemberRemoved" | "MemberReadmitted";
@@ -298,6 +347,10 @@ export type EventBody =
   | { type: "MemberMuted"; body: { member: string; muted: boolean } }
   | { type: "KeyMessagePosted"; body: { round: string; trustee: number } }
   | { type: "KeyGenerated"; body: { key: string; code: string } }
+  | { type: "KeyRestarted"; body: { attempt: number; reason: string } }
+  | { type: "ShareDestroyed"; body: { trustee: number } }
+  | { type: "ElectorExcluded"; body: { election: string; member: string; excluded: boolean } }
+  | { type: "ShareRejected"; body: { election: string; trustee: number } }
   | { type: "CosignerNamed"; body: { name: string } }
   | { type: "ElectionDrafted" | "TallyComputed" | "ElectionVoided"; body: { election: string } }
   | { type: "ElectionOpened"; body: { election: string; manifest: string; present: number } }
@@ -316,3 +369,30 @@ export type Command =
   | { command: "start-item"; item: string }
   | { command: "set-floor-mode"; mode: FloorMode }
   | { command: "grant-floor" | "withdraw-floor" | "mute" | "unmute" | "remove" | "readmit"; member: string };
+
+/** A passkey of the member who is signed in. */
+export interface MyPasskey {
+  id: string;
+  added_at: number;
+  method: string;
+  last_used_at: number | null;
+  in_roll: boolean;
+}
+
+/** An enrolment that waits for its second officer. */
+export interface UnconfirmedPasskey {
+  passkey: string;
+  member: string;
+  name: string;
+  method: string;
+  made_by: string;
+  at: number;
+}
+
+/** What `roll/prepare` would freeze. */
+export interface RollDraft {
+  core: RollCore;
+  roll_hash: string;
+  unconfirmed: { member: string; name: string }[];
+  exceptions: { member: string; name: string; kind: string; method: string; officers: string[] }[];
+}
