@@ -1,4 +1,4 @@
-"""Write tests/vectors/fm1/: deterministic vectors of docs/spec/voting.md for both implementations.
+"""Write tests/vectors/fm1/: deterministic vectors of docs/spec/voting.md; make_keys writes sections 2 to 4.
 
 Run from the checkout: `python -m tests.vectors.make_fm1`. Byte strings are b64u, draws are the 64-byte (or
 shorter) strings taken from the generator, in order. Secrets in these files are for tests alone.
@@ -15,9 +15,7 @@ from typing import Any
 from tests.voting import scenario
 from tests.voting.seeded import SeededRng
 
-from folkmoot_server.demo.authenticator import SoftwareAuthenticator
-from folkmoot_voting import ballot, board, bundle, challenges, encoding, group, merkle_log, rules, signing, tally
-from folkmoot_voting.assertion import verify_assertion
+from folkmoot_voting import ballot, board, bundle, encoding, group, merkle_log, rules, signing, tally
 from folkmoot_voting.encoding import JsonObject, b64u, h, h512, jcs, lp
 from folkmoot_voting.errors import VotingError
 from folkmoot_voting.manifest import Manifest, one_of_n, yes_no_abstain
@@ -31,9 +29,6 @@ def main() -> None:
     meeting = scenario.small_meeting()
     first = meeting.elections[0]
     _write("encodings", encodings())
-    _write("challenges", challenge_vectors(meeting))
-    _write("roll", roll_vectors(meeting))
-    _write("keygen", keygen_vectors(meeting))
     _write("ballot", ballot_vectors(meeting))
     _write("board", board_vectors(meeting))
     _write("shares", share_vectors(meeting))
@@ -98,115 +93,6 @@ def encodings() -> JsonObject:
         "jcs": [{"value": one, "bytes": b64u(jcs(one))} for one in values],
         "json_bad": [b64u(one) for one in bad],
         "tracker": [{"leaf": b64u(_bytes(32, 7)), "tracker": ballot.tracker(_bytes(32, 7))}],
-    }
-
-
-def challenge_vectors(meeting: scenario.Meeting) -> JsonObject:
-    """Section 2: every challenge, and assertions good and bad."""
-    handle, nonce, key, box = _bytes(16), _bytes(32, 1), _bytes(32, 2), _bytes(32, 3)
-    roll_hash = meeting.roll.hash
-    action = {"type": "open-election", "meeting": "meeting-1", "election": "vote-1"}
-    checkpoint = meeting.checkins[0]["checkpoint"]
-    common = {"meeting": "meeting-1", "roll_hash": b64u(roll_hash), "nonce": b64u(nonce)}
-    made = {
-        "enrol": (
-            {"rp_id": "localhost", "user_handle": b64u(handle), "nonce": b64u(nonce)},
-            challenges.enrol("localhost", handle, nonce),
-        ),
-        "sign_in": ({"rp_id": "localhost", "nonce": b64u(nonce)}, challenges.sign_in("localhost", nonce)),
-        "action": ({"action": action, "nonce": b64u(nonce)}, challenges.action(action, nonce)),
-        "registrar": (
-            {"roll_hash": b64u(roll_hash), "nonce": b64u(nonce)},
-            challenges.registrar(roll_hash, nonce),
-        ),
-        "checkin": (
-            {**common, "site": "main", "credential": b64u(key), "checkpoint": checkpoint},
-            challenges.checkin("meeting-1", roll_hash, "main", key, checkpoint, nonce),
-        ),
-        "trustee": (
-            {**common, "index": 2, "sign_key": b64u(key), "box_key": b64u(box)},
-            challenges.trustee("meeting-1", roll_hash, 2, key, box, nonce),
-        ),
-        "cosign": (
-            {**common, "name": "teller-1", "key": b64u(key)},
-            challenges.cosign("meeting-1", roll_hash, "teller-1", key, nonce),
-        ),
-    }
-    return {
-        "challenges": {name: {"input": given, "challenge": b64u(out)} for name, (given, out) in made.items()},
-        "assertions": _assertions(),
-    }
-
-
-def _assertions() -> list[JsonObject]:
-    rng = SeededRng("assertions")
-    device = SoftwareAuthenticator(scenario.RP.origins[0], rng)
-    device.register(scenario.RP.id, b"user", rng(32))
-    elsewhere = SoftwareAuthenticator("https://evil.example", SeededRng("assertions"))
-    elsewhere.register(scenario.RP.id, b"user", rng(32))
-    challenge = rng(32)
-    good = device.assertion(challenge)
-    data = encoding.unb64u(good["authenticator_data"])
-    cases = {
-        "good": good,
-        "other challenge": device.assertion(rng(32)),
-        "other origin": elsewhere.assertion(challenge),
-        "cross origin": device.assertion(challenge, crossOrigin=True),
-        "top origin": device.assertion(challenge, topOrigin="https://evil.example"),
-        "user not verified": {**good, "authenticator_data": b64u(data[:32] + b"\x01" + data[33:])},
-        "other rp": {**good, "authenticator_data": b64u(bytes(32) + data[32:])},
-        "signature of another message": {**good, "signature": device.assertion(rng(32))["signature"]},
-    }
-    out = []
-    for name, assertion in cases.items():
-        try:
-            verify_assertion(scenario.RP, challenge, device.cose_key, assertion)
-            code = "ok"
-        except VotingError as error:
-            code = error.code
-        out.append(
-            {
-                "name": name,
-                "rp": {"id": scenario.RP.id, "origins": list(scenario.RP.origins)},
-                "challenge": b64u(challenge),
-                "key": b64u(device.cose_key),
-                "assertion": assertion,
-                "code": code,
-            }
-        )
-    return out
-
-
-def roll_vectors(meeting: scenario.Meeting) -> JsonObject:
-    """Section 3."""
-    return {
-        "entries": meeting.entries,
-        "statement": meeting.statement,
-        "roll_hash": b64u(meeting.roll.hash),
-    }
-
-
-def keygen_vectors(meeting: scenario.Meeting) -> JsonObject:
-    """Section 4: the whole transcript of a 2 of 3 key generation, with its secrets."""
-    return {
-        "roll_hash": b64u(meeting.roll.hash),
-        "trustees": [
-            {
-                "index": one.index,
-                "seed": b64u(one.seed),
-                "box_private": b64u(one.box_private),
-                "coefficients": [b64u(scalar) for scalar in one.coefficients],
-                "w": b64u(one.pop_nonce),
-                "share": b64u(one.secret_share(meeting.keygen)),
-            }
-            for one in meeting.trustees
-        ],
-        "keygen": meeting.keygen.to_json(),
-        "reveals_hash": b64u(meeting.keygen.reveals_hash),
-        "transcript": b64u(meeting.key.transcript),
-        "spoken_code": meeting.keygen.spoken_code,
-        "key": b64u(meeting.key.key),
-        "verification_keys": [b64u(key) for key in meeting.key.verification_keys],
     }
 
 
