@@ -1,17 +1,22 @@
 /** The application's translator and the ways to write numbers, dates and refusals. */
-import { type CatalogueOf, createI18n, formatNumber, localeOf } from "./core.ts";
+import { type CatalogueOf, createI18n, formatNumber, localeOf, together } from "./core.ts";
 import type en from "./en.json";
+import type errors from "./errors_en.json";
+import type rules from "./rules_en.json";
 
-type English = typeof en;
+type English = typeof en & typeof errors & typeof rules;
 export type Catalogue = CatalogueOf<English>;
 
 const i18n = createI18n<English>({
-  en: () => import("./en.json"),
-  vi: (): Promise<{ default: Catalogue }> => import("./vi.json"),
+  en: () => together(import("./en.json"), import("./errors_en.json"), import("./rules_en.json")),
+  vi: () => together(import("./vi.json"), import("./errors_vi.json"), import("./rules_vi.json")),
 });
 
 export const { language, use: useLanguage, t, tn, lookup } = i18n;
 export type Key = Parameters<typeof t>[0];
+
+/** A sentence whose key is made of data, as rules are. */
+export const say = (key: string, params: Record<string, string | number> = {}): string => lookup(key, params) ?? key;
 
 const dates = new Map<string, Intl.DateTimeFormat>();
 

@@ -35,7 +35,9 @@ function differences(english: Catalogue, other: Catalogue, language: string): st
   return found;
 }
 
-for (const prefix of ["", "booth_"]) {
+const PREFIXES = ["", "booth_", "booth_audit_", "errors_", "rules_"];
+
+for (const prefix of PREFIXES) {
   const english = read(`${prefix}en.json`);
   for (const { code } of LANGUAGES) {
     test(`${prefix}${code}.json has the same keys, plurals and places as English`, () => {
@@ -52,7 +54,7 @@ for (const prefix of ["", "booth_"]) {
 
 test("every catalogue has a file for each language and no other", () => {
   const files = readdirSync(FOLDER).filter((name) => name.endsWith(".json"));
-  assert.deepEqual(files.toSorted(), ["booth_en.json", "booth_vi.json", "en.json", "vi.json"]);
+  assert.deepEqual(files.toSorted(), PREFIXES.flatMap((prefix) => [`${prefix}en.json`, `${prefix}vi.json`]).toSorted());
 });
 
 test("control: a missing key, a missing plural and a wrong place are found", () => {
