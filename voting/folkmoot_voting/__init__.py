@@ -1,17 +1,22 @@
 """The ballot protocol fm1: group, proofs, ballots, board, trustees, tally and offline verification; no I/O.
 
-The server uses these modules by name: `challenges` and `assertion` (passkeys), `roll`, `keygen`, `manifest`,
-`ballot`, `board`, `merkle_log`, `tally`, `rules`, `bundle`, `verify`, with `encoding` and `errors` throughout.
-`trustee` and `ballot.make_ballot` are the software side of people's devices, for demonstrations and tests.
+The server uses these modules by name: `challenges` and `assertion` (passkeys), `roll`, `keygen`, `questions`,
+`electorate`, `manifest`, `ballot`, `batch`, `lineages`, `board`, `merkle_log`, `tally`, `rules`, `bundle`, `verify`,
+with `encoding` and `errors` throughout. `trustee` and `casting` are the software side of people's devices, for
+demonstrations and tests.
 """
 
 from .assertion import RelyingParty, verify_assertion
-from .ballot import Ballot, CheckedBallot, check_ballot, make_ballot
+from .ballot import Ballot, CheckedBallot, check_ballot
 from .board import BoardState
 from .bundle import Bundle, ElectionFiles, write_annex, write_bundle
+from .casting import make_ballot
+from .electorate import Elector
 from .errors import BallotRejected, VotingError
 from .keygen import KeyGeneration, TrusteesKey
-from .manifest import Manifest, Question, Rules, build_manifest
+from .lineages import Lineages
+from .manifest import Manifest, Rules, build_manifest
+from .questions import Question
 from .roll import RollCore
 from .tally import Aggregate
 from .trustee import Trustee
@@ -24,7 +29,9 @@ __all__ = [
     "Bundle",
     "CheckedBallot",
     "ElectionFiles",
+    "Elector",
     "KeyGeneration",
+    "Lineages",
     "Manifest",
     "Question",
     "RelyingParty",

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import ballot as ballots
 from . import fields, manifest, signing
-from .encoding import JsonObject, b64u, h, jcs, u32, u64
+from .encoding import JsonObject, b64u, h, jcs, u32, u64, unb64u
 from .errors import BoardInvalid, EncodingError
 from .merkle_log import leaf_hash
 
 PART = fields.record(d=fields.hash32, u=fields.hash32, w=fields.hash32, z=fields.hash32)
-PARTS = fields.items(fields.items(PART, 0, 100), 0, 100)
+PARTS = fields.items(fields.items(PART))
 
 ENTRIES: Mapping[str, fields.Shape] = {
     "opening": fields.record(type=fields.const("opening"), manifest=manifest.SHAPE),
     "ballot": fields.record(type=fields.const("ballot"), ballot=ballots.SHAPE),
-    "closing": fields.record(type=fields.const("closing"), cast=fields.integer(), at=fields.moment),
+    "replacement": fields.record(
+        type=fields.const("replacement"),
+        old=fields.key32,
+        new=fields.key32,
+        kiosk=fields.boolean,
+        statement=fields.hash32,
+    ),
+    "void": fields.record(
+        type=fields.const("void"),
+        credential=fields.key32,
+        sealed=fields.hash32,
+        sig=fields.signature,
+    ),
+    "closing": fields.record(
+        type=fields.const("closing"),
+        ballots=fields.integer(),
+        cast=fields.integer(),
+        ended=fields.moment,
+        at=fields.moment,
+    ),
     "intent": fields.record(
         type=fields.const("intent"),
         trustee=fields.index,
@@ -35,18 +54,24 @@ ENTRIES: Mapping[str, fields.Shape] = {
         parts=PARTS,
         sig=fields.signature,
     ),
+    "casting": fields.record(
+        type=fields.const("casting"),
+        question=fields.integer(),
+        options=fields.items(fields.integer()),
+        sig=fields.signature,
+    ),
     "tally": fields.record(type=fields.const("tally"), hash=fields.hash32),
 }
 
 # state -> entry type -> next state
 ORDER: Mapping[str, Mapping[str, str]] = {
     "empty": {"opening": "open"},
-    "open": {"ballot": "open", "closing": "closed"},
-    "closed": {"intent": "closed", "share": "closed", "tally": "done"},
+    "open": {"ballot": "open", "replacement": "open", "void": "open", "closing": "closed"},
+    "closed": {"intent": "closed", "share": "closed", "casting": "closed", "tally": "done"},
     "done": {},
 }
 
-LEDGER_TYPES = ("roll", "key", "opened", "closed", "tally")
+LEDGER_TYPES = ("roll", "key", "opened", "closed", "tally", "destroyed")
 LEDGER_ENTRY = fields.record(
     v=fields.const(1),
     type=fields.one_of(*LEDGER_TYPES),
@@ -71,9 +96,10 @@ class BoardState:
     ballots: int = 0
     intents: frozenset[int] = field(default=frozenset())
     shares: frozenset[int] = field(default=frozenset())
+    castings: frozenset[int] = field(default=frozenset())
 
     def accept(self, entry: JsonObject) -> BoardState:
-        """Return the state after one more entry; looks at type and trustee only.
+        """Return the state after one more entry; looks at type, trustee and question only.
 
         Raises:
             BoardInvalid: the entry may not come now.
@@ -86,15 +112,20 @@ class BoardState:
         if kind == "ballot":
             return replace(state, ballots=self.ballots + 1)
         if kind == "intent":
-            return replace(state, intents=self._once(self.intents, entry))
+            return replace(state, intents=_once(self.intents, entry["trustee"]))
         if kind == "share":
-            return replace(state, shares=self._once(self.shares, entry))
+            if entry["trustee"] not in self.intents:
+                raise BoardInvalid("a share comes after its trustee's intent", code="voting.board-order")
+            return replace(state, shares=_once(self.shares, entry["trustee"]))
+        if kind == "casting":
+            return replace(state, castings=_once(self.castings, entry["question"]))
         return state
 
-    def _once(self, known: frozenset[int], entry: JsonObject) -> frozenset[int]:
-        if entry["trustee"] in known:
-            raise BoardInvalid("one intent and one share per trustee", code="voting.board-second")
-        return known | {entry["trustee"]}
+
+def _once(known: frozenset[int], index: int) -> frozenset[int]:
+    if index in known:
+        raise BoardInvalid("one intent and share per trustee, one casting per question", code="voting.board-second")
+    return known | {index}
 
 
 def check_entry(entry: Any) -> dict[str, Any]:
@@ -128,9 +159,63 @@ def ballot_entry(ballot_json: JsonObject) -> JsonObject:
     return {"type": "ballot", "ballot": ballot_json}
 
 
-def closing_entry(cast: int, at: int) -> JsonObject:
-    """Return the closing entry."""
-    return {"type": "closing", "cast": cast, "at": at}
+def replacement_entry(old: bytes, new: bytes, statement: bytes, *, kiosk: bool) -> JsonObject:
+    """Return the entry by which `new` takes the place of `old`; statement is a `statement_hash`."""
+    return {"type": "replacement", "old": b64u(old), "new": b64u(new), "kiosk": kiosk, "statement": b64u(statement)}
+
+
+def statement_hash(salt: bytes, statement: JsonObject) -> bytes:
+    """Return the salted hash by which board and events cite a member's statement in the annex (sections 6, 9)."""
+    return h("fm1/statement", salt, jcs(statement))
+
+
+def closing_entry(*, ballots: int, cast: int, ended: int, at: int) -> JsonObject:
+    """Return the closing entry; ended and at are Unix seconds."""
+    return {"type": "closing", "ballots": ballots, "cast": cast, "ended": ended, "at": at}
+
+
+def check_closing_times(opened: manifest.Manifest, entry: JsonObject) -> None:
+    """Check the closing entry's times against the manifest (part of V16).
+
+    Raises:
+        BoardInvalid: earlier than the grace or closes_at allow.
+    """
+    everybody = entry["cast"] == opened.electorate_size and opened.voting_again == manifest.ONCE
+    if everybody:
+        return
+    if entry["at"] < entry["ended"] + opened.grace_s or entry["ended"] < opened.closes_at:
+        raise BoardInvalid("the vote was closed too early", code="voting.board-closing")
+
+
+def casting_hash(manifest_hash: bytes, closing: bytes, question: int, options: Sequence[int]) -> bytes:
+    """Return the 32 bytes that a casting vote signs."""
+    return h("fm1/casting", manifest_hash, closing, u32(question), jcs(list(options)))
+
+
+def casting_entry(
+    manifest_hash: bytes, closing: bytes, question: int, options: Sequence[int], seed: bytes
+) -> JsonObject:
+    """Return a casting vote signed by the chair's cosigner seed; closing is the closing checkpoint's hash."""
+    digest = casting_hash(manifest_hash, closing, question, options)
+    return {
+        "type": "casting",
+        "question": question,
+        "options": list(options),
+        "sig": b64u(signing.sign(seed, digest)),
+    }
+
+
+def check_casting(opened: manifest.Manifest, closing: bytes, entry: JsonObject) -> None:
+    """Check the signature and question of a well-formed casting entry (part of V21).
+
+    Raises:
+        BoardInvalid: no such question, or not signed by the chair.
+    """
+    if entry["question"] >= len(opened.questions):
+        raise BoardInvalid("no such question", code="voting.casting-question")
+    digest = casting_hash(opened.hash, closing, entry["question"], entry["options"])
+    if not signing.is_valid(opened.cosigners["chair"], digest, unb64u(entry["sig"])):
+        raise BoardInvalid("the casting vote is not signed by the chair", code="voting.casting-unsigned")
 
 
 def intent_hash(manifest_hash: bytes, closing: bytes, aggregate: bytes, trustee: int) -> bytes:

@@ -113,13 +113,13 @@ class BallotForeign(BallotRejected):
 
 
 class BallotNotElector(BallotRejected):
-    """The credential is not in the electorate."""
+    """The credential is no lineage's current one."""
 
     code = "voting.ballot-not-elector"
 
 
 class BallotAlreadyCast(BallotRejected):
-    """The credential has already cast a ballot in this election."""
+    """The lineage has already cast a ballot, and votes once."""
 
     code = "voting.ballot-already-cast"
 
@@ -137,13 +137,13 @@ class BallotBytesInvalid(BallotRejected):
 
 
 class BallotOptionProofInvalid(BallotRejected):
-    """The proof that every option is 0 or 1 fails."""
+    """The proof that every cell is in its range fails."""
 
     code = "voting.ballot-option-proof"
 
 
 class BallotSumProofInvalid(BallotRejected):
-    """The proof that exactly one option is chosen fails."""
+    """The proof that a constrained sum is in its range fails."""
 
     code = "voting.ballot-sum-proof"
 
@@ -152,6 +152,18 @@ class BallotPointRepeated(BallotRejected):
     """A point of the ballot is already present in another ballot."""
 
     code = "voting.ballot-point-repeated"
+
+
+class ReplacementRefused(VotingError):
+    """A credential may not take over a lineage."""
+
+    code = "voting.replacement"
+
+
+class VoidRefused(VotingError):
+    """An audited ballot cannot be made void."""
+
+    code = "voting.void"
 
 
 class BoardInvalid(VotingError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable
+from math import isqrt
 
 from .errors import GroupError
 from .sodium import SODIUM
@@ -161,13 +162,27 @@ def lagrange_at_zero(indices: list[int]) -> list[bytes]:
 
 
 def small_log(point: bytes, limit: int) -> int | None:
-    """Return n with n * G = point for 0 <= n <= limit, or None."""
-    candidate = IDENTITY
-    for n in range(limit + 1):
-        if candidate == point:
-            return n
-        candidate = add(candidate, BASE)
+    """Return n with n * G = point for 0 <= n <= limit (at most about 10^9), or None; some sqrt(limit) additions."""
+    width = _baby_width(limit)
+    stride = mult_base(scalar_int(width))
+    candidate = point
+    for start in range(0, limit + 1, width):
+        step = _BABY_STEPS.get(candidate)
+        if step is not None and start + step <= limit:
+            return start + step
+        candidate = sub(candidate, stride)
     return None
+
+
+def _baby_width(limit: int) -> int:
+    """Make sure of at least sqrt(limit) baby steps and return how many there are."""
+    wanted = isqrt(limit) + 1
+    if wanted > len(_BABY_STEPS):
+        step, last = max(((n, one) for one, n in _BABY_STEPS.items()), default=(-1, b""))
+        for n in range(step + 1, wanted):
+            last = add(last, BASE) if n else IDENTITY
+            _BABY_STEPS[last] = n
+    return len(_BABY_STEPS)
 
 
 def _exact(data: bytes) -> bytes:
@@ -189,3 +204,5 @@ def _has_top_bit(data: bytes) -> bool:
 
 
 BASE = mult_base(ONE)
+# n * G -> n for small n, grown as far as the largest count so far needed; public and the same for everybody.
+_BABY_STEPS: dict[bytes, int] = {}

@@ -1,34 +1,53 @@
-"""The manifest and the electorate of section 5."""
+"""The manifest of section 5."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from . import fields, group
 from .assertion import RelyingParty
-from .encoding import JsonObject, b64u, h, jcs, unb64u
+from .electorate import check_classes, electorate_hash, parse_electorate
+from .encoding import JsonObject, b64u, h, jcs
 from .errors import EncodingError, ManifestInvalid
-from .keygen import TrusteesKey
+from .keygen import NO_KEY, TrusteesKey
+from .questions import Question, check_questions
+from .range_proof import proof_bytes
 from .roll import RP, RollCore, rp_json
 
 PROTOCOL = "fm1-ristretto255-sha512"
 MAX_MANIFEST = 200 * 1024
-MAX_QUESTIONS, MAX_OPTIONS, MAX_COSIGNERS = 8, 32, 15
+MAX_SEALED = 180 * 1024
+MAX_COSIGNERS = 15
+MAX_TOTAL = 10**8
 LIARS = 2
 LEAST_ELECTORATE = 3
 DEFAULT_LEAST_ELECTORATE = 5
-YES_NO_ABSTAIN = ("yes", "no", "abstain")
+DEFAULT_CHALLENGE_S = 30 * 86_400
+SECRET, OPEN, ROLL_CALL = "trustees", "open", "roll-call"
+ONCE, LAST_COUNTS = "once", "last-counts"
+REJECTED, CASTING_VOTE = "rejected", "casting-vote"
 MAJORITIES = ("simple", "absolute", "two-thirds", "three-quarters")
-BASES = ("cast", "present", "roll")
+BASES = ("cast", "decided", "present", "roll")
 
 _COSIGNER = re.compile(r"[a-z]{1,20}(-[1-9][0-9]?)?\Z")
 _WORD = fields.text(64)
 _NUMBER = fields.integer()
+_LIST = 10_000
 
+QUESTION = fields.record(
+    type=_WORD,
+    text=fields.text(2000, line_feed=True),
+    options=fields.items(fields.text(), 0, _LIST),
+    min=_NUMBER,
+    max=_NUMBER,
+    blank=fields.boolean,
+    score=_NUMBER,
+    ranks=_NUMBER,
+    seats=_NUMBER,
+)
 SHAPE = fields.record(
     v=fields.const(1),
     protocol=_WORD,
@@ -36,64 +55,74 @@ SHAPE = fields.record(
     meeting=fields.ident,
     election=fields.ident,
     title=fields.text(),
-    questions=fields.items(
-        fields.record(
-            type=_WORD,
-            text=fields.text(2000, line_feed=True),
-            options=fields.items(fields.text(), 0, 1000),
-        ),
-        0,
-        100,
-    ),
+    rehearsal=fields.boolean,
+    questions=fields.items(QUESTION, 0, _LIST),
     secrecy=_WORD,
     voting_again=_WORD,
+    kiosk=fields.boolean,
     rules=fields.record(
-        quorum=fields.record(num=_NUMBER, den=_NUMBER, of=_WORD),
+        quorum=fields.record(num=_NUMBER, den=_NUMBER, by=_WORD, in_=_WORD),
         majority=fields.record(kind=_WORD, of=_WORD),
         tie=_WORD,
     ),
     roll=fields.hash32,
     roll_size=_NUMBER,
+    roll_weight=_NUMBER,
     present=_NUMBER,
+    present_weight=_NUMBER,
+    excluded=_NUMBER,
+    exceptions=_NUMBER,
     electorate=fields.hash32,
     electorate_size=_NUMBER,
-    exceptions=_NUMBER,
+    electorate_weight=_NUMBER,
+    least_electorate=_NUMBER,
+    repeats=fields.items(fields.ident, 0, _LIST),
     trustees=fields.record(
+        attempt=_NUMBER,
         threshold=_NUMBER,
         count=_NUMBER,
-        transcript=fields.hash32,
-        key=fields.hash32,
-        verification_keys=fields.items(fields.hash32, 0, 100),
-        sign_keys=fields.items(fields.hash32, 0, 100),
+        transcript=fields.empty_or(fields.hash32),
+        key=fields.empty_or(fields.hash32),
+        verification_keys=fields.items(fields.hash32, 0, _LIST),
+        sign_keys=fields.items(fields.hash32, 0, _LIST),
     ),
-    cosigners=fields.items(fields.record(name=_WORD, key=fields.key32), 0, 100),
+    cosigners=fields.items(fields.record(name=_WORD, key=fields.key32), 0, _LIST),
     cosign_quorum=_NUMBER,
     board=fields.record(origin=fields.text(400), key=fields.key32),
     ledger=fields.record(origin=fields.text(400), key=fields.key32),
     rp=RP,
     opened_at=fields.moment,
+    closes_at=fields.moment,
     grace_s=_NUMBER,
     time_limit=fields.moment,
+    challenge_s=_NUMBER,
 )
 
 
 @dataclass(frozen=True)
-class Question:
-    """One question: its type, text and options."""
-
-    type: str
-    text: str
-    options: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Rules:
-    """Quorum num/den of the roll, and the majority's kind and base."""
+    """Quorum num/den of the roll, counted by and in what; the majority's kind and base; what a tie does."""
 
     quorum_num: int
     quorum_den: int
     majority: str
     base: str
+    quorum_by: str = "present"
+    quorum_in: str = "members"
+    tie: str = REJECTED
+
+    def to_json(self) -> JsonObject:
+        """Return the manifest's `rules`."""
+        return {
+            "quorum": {
+                "num": self.quorum_num,
+                "den": self.quorum_den,
+                "by": self.quorum_by,
+                "in": self.quorum_in,
+            },
+            "majority": {"kind": self.majority, "of": self.base},
+            "tie": self.tie,
+        }
 
 
 @dataclass(frozen=True)
@@ -105,14 +134,25 @@ class Manifest:
     organisation: str
     meeting: str
     election: str
+    title: str
+    rehearsal: bool
     questions: tuple[Question, ...]
+    secrecy: str
+    voting_again: str
+    kiosk: bool
     rules: Rules
     roll: bytes
     roll_size: int
+    roll_weight: int
     present: int
+    present_weight: int
+    excluded: int
+    exceptions: int
     electorate: bytes
     electorate_size: int
-    exceptions: int
+    electorate_weight: int
+    least_electorate: int
+    repeats: tuple[str, ...]
     trustees: TrusteesKey
     cosigners: Mapping[str, bytes]
     cosign_quorum: int
@@ -121,13 +161,20 @@ class Manifest:
     server_key: bytes
     rp: RelyingParty
     opened_at: int
+    closes_at: int
     grace_s: int
     time_limit: int
+    challenge_s: int
 
     @property
     def key(self) -> bytes:
-        """The trustees' key Y."""
+        """The trustees' key Y; empty in an open or roll-call vote."""
         return self.trustees.key
+
+    @property
+    def secret(self) -> bool:
+        """Whether ballots are sealed."""
+        return self.secrecy == SECRET
 
     @classmethod
     def from_json(cls, data: JsonObject) -> Manifest:
@@ -143,82 +190,59 @@ class Manifest:
             raise ManifestInvalid(f"manifest: {error.detail}", code="voting.manifest-malformed") from error
         if len(raw) > MAX_MANIFEST:
             raise _bad("longer than 200 KiB")
-        for check in (_check_words, _check_questions, _check_numbers, _check_trustees, _check_cosigners):
-            check(parts)
-        _check_logs(parts)
-        return cls._build(data, parts)
+        made = cls._build(data, parts)
+        for check in _CHECKS:
+            check(made)
+        _check_logs(made, parts)
+        return made
 
     @classmethod
     def _build(cls, data: JsonObject, parts: dict[str, Any]) -> Manifest:
-        quorum, majority, trustees = parts["rules"]["quorum"], parts["rules"]["majority"], parts["trustees"]
-        same = ("meeting", "election", "roll", "roll_size", "present", "electorate", "electorate_size")
+        quorum, majority = parts["rules"]["quorum"], parts["rules"]["majority"]
+        trustees = {**parts["trustees"]}
+        for name in ("transcript", "key"):
+            trustees[name] = trustees[name] or b""
+        for name in ("verification_keys", "sign_keys"):
+            trustees[name] = tuple(trustees[name])
+        cosigners = [(one["name"], one["key"]) for one in parts["cosigners"]]
+        if len({name for name, _ in cosigners}) != len(cosigners):
+            raise _bad("two cosigners of one name")
         return cls(
             json=data,
             hash=h("fm1/manifest", jcs(data)),
             organisation=parts["organisation"]["id"],
-            questions=tuple(Question(one["type"], one["text"], tuple(one["options"])) for one in parts["questions"]),
-            rules=Rules(quorum["num"], quorum["den"], majority["kind"], majority["of"]),
-            trustees=TrusteesKey(
-                trustees["threshold"],
-                trustees["count"],
-                trustees["transcript"],
-                trustees["key"],
-                tuple(trustees["verification_keys"]),
-                tuple(trustees["sign_keys"]),
+            questions=tuple(Question(**{**one, "options": tuple(one["options"])}) for one in parts["questions"]),
+            rules=Rules(
+                quorum["num"],
+                quorum["den"],
+                majority["kind"],
+                majority["of"],
+                quorum["by"],
+                quorum["in"],
+                parts["rules"]["tie"],
             ),
-            cosigners={one["name"]: one["key"] for one in parts["cosigners"]},
+            repeats=tuple(parts["repeats"]),
+            trustees=TrusteesKey(**trustees),
+            cosigners=dict(cosigners),
             board_origin=parts["board"]["origin"],
             ledger_origin=parts["ledger"]["origin"],
             server_key=parts["board"]["key"],
             rp=RelyingParty(parts["rp"]["id"], tuple(parts["rp"]["origins"])),
-            exceptions=parts["exceptions"],
-            cosign_quorum=parts["cosign_quorum"],
-            opened_at=parts["opened_at"],
-            grace_s=parts["grace_s"],
-            time_limit=parts["time_limit"],
-            **{name: parts[name] for name in same},
+            **{name: parts[name] for name in _SAME},
         )
 
 
+_SAME = (
+    "meeting", "election", "title", "rehearsal", "secrecy", "voting_again", "kiosk",
+    "roll", "roll_size", "roll_weight", "present", "present_weight", "excluded", "exceptions",
+    "electorate", "electorate_size", "electorate_weight", "least_electorate",
+    "cosign_quorum", "opened_at", "closes_at", "grace_s", "time_limit", "challenge_s",
+)  # fmt: skip
+
+
 def least_cosign_quorum(cosigners: int) -> int:
-    """Return the least q with q > (w + 2) / 2."""
+    """Return the least q with 2q > w + 2."""
     return (cosigners + LIARS) // 2 + 1
-
-
-def make_electorate(credentials: Iterable[bytes]) -> list[JsonObject]:
-    """Return the electorate list for these credentials, sorted by their b64u form.
-
-    Raises:
-        ManifestInvalid: a credential comes twice or is not 32 bytes.
-    """
-    names = sorted(b64u(credential) for credential in credentials)
-    electorate: list[JsonObject] = [{"credential": name, "weight": 1} for name in names]
-    parse_electorate(electorate)
-    return electorate
-
-
-_ELECTORATE = fields.items(fields.record(credential=fields.key32, weight=fields.const(1)))
-
-
-def parse_electorate(electorate: Sequence[JsonObject]) -> frozenset[bytes]:
-    """Return the credentials of an electorate list.
-
-    Raises:
-        ManifestInvalid: malformed, unsorted or with duplicates.
-    """
-    try:
-        _ELECTORATE(electorate)
-    except EncodingError as error:
-        raise ManifestInvalid(f"electorate: {error.detail}", code="voting.electorate") from error
-    names = [one["credential"] for one in electorate]
-    if any(left >= right for left, right in pairwise(names)):
-        raise ManifestInvalid("the electorate is not sorted or has duplicates", code="voting.electorate")
-    return frozenset(unb64u(name) for name in names)
-
-
-def electorate_hash(electorate: Sequence[JsonObject]) -> bytes:
-    """Return the hash that the manifest carries."""
-    return h("fm1/electorate", jcs(list(electorate)))
 
 
 def build_manifest(
@@ -230,28 +254,42 @@ def build_manifest(
     rules: Rules,
     roll: RollCore,
     present: int,
+    present_weight: int,
     electorate: Sequence[JsonObject],
-    trustees: TrusteesKey,
     cosigners: Sequence[tuple[str, bytes]],
     server_key: bytes,
     opened_at: int,
     grace_s: int,
     time_limit: int,
+    trustees: TrusteesKey | None = None,
+    secrecy: str = SECRET,
+    voting_again: str = ONCE,
+    kiosk: bool = False,
+    rehearsal: bool = False,
+    excluded: int = 0,
+    repeats: Sequence[str] = (),
     cosign_quorum: int | None = None,
     least_electorate: int = DEFAULT_LEAST_ELECTORATE,
+    closes_at: int = 0,
+    challenge_s: int = DEFAULT_CHALLENGE_S,
 ) -> Manifest:
-    """Build the manifest of one election; organisation is (id, name).
+    """Build the manifest of one election and check that it can be held.
+
+    organisation is (id, name); electorate and repeats are what `electorate.make_electorate` and `find_repeats`
+    give; trustees, the meeting's key, is left out of open and roll-call votes, and so is least_electorate, which is
+    at least 3; times are Unix seconds, closes_at 0 when the chair closes.
 
     Raises:
-        ManifestInvalid: a value breaks section 5, or the electorate is below `least_electorate`.
+        ManifestInvalid: a value breaks section 5; "voting.electorate-too-small" and "voting.weight-leak" when the
+            electorate is too small for a secret vote, "voting.questions-too-long" when no ballot could be sent.
     """
-    if len(electorate) < max(least_electorate, LEAST_ELECTORATE):
-        raise ManifestInvalid(
-            f"a secret vote needs at least {max(least_electorate, LEAST_ELECTORATE)} electors",
-            code="voting.electorate-too-small",
-        )
-    parse_electorate(electorate)
-    return Manifest.from_json(
+    secret = secrecy == SECRET
+    least = max(least_electorate, LEAST_ELECTORATE) if secret else 1
+    electors = parse_electorate(electorate)
+    if len(electors) < least:
+        raise ManifestInvalid(f"at least {least} electors are needed", code="voting.electorate-too-small")
+    _check_length(questions, secret=secret)
+    made = Manifest.from_json(
         {
             "v": 1,
             "protocol": PROTOCOL,
@@ -259,116 +297,154 @@ def build_manifest(
             "meeting": roll.meeting,
             "election": election,
             "title": title,
-            "questions": [{"type": one.type, "text": one.text, "options": list(one.options)} for one in questions],
-            "secrecy": "trustees",
-            "voting_again": "once",
-            "rules": {
-                "quorum": {"num": rules.quorum_num, "den": rules.quorum_den, "of": "roll"},
-                "majority": {"kind": rules.majority, "of": rules.base},
-                "tie": "rejected",
-            },
+            "rehearsal": rehearsal,
+            "questions": [one.to_json() for one in questions],
+            "secrecy": secrecy,
+            "voting_again": voting_again,
+            "kiosk": kiosk,
+            "rules": rules.to_json(),
             "roll": b64u(roll.hash),
             "roll_size": roll.size,
+            "roll_weight": roll.weight,
             "present": present,
-            "electorate": b64u(electorate_hash(electorate)),
-            "electorate_size": len(electorate),
+            "present_weight": present_weight,
+            "excluded": excluded,
             "exceptions": roll.exceptions,
-            "trustees": trustees.to_json(),
+            "electorate": b64u(electorate_hash(electorate)),
+            "electorate_size": len(electors),
+            "electorate_weight": sum(one.weight for one in electors.values()),
+            "least_electorate": least,
+            "repeats": list(repeats),
+            "trustees": (trustees if secret and trustees else NO_KEY).to_json(),
             "cosigners": [{"name": name, "key": b64u(key)} for name, key in cosigners],
             "cosign_quorum": least_cosign_quorum(len(cosigners)) if cosign_quorum is None else cosign_quorum,
             "board": {"origin": f"{roll.rp.id}/{roll.meeting}/{election}", "key": b64u(server_key)},
             "ledger": {"origin": f"{roll.rp.id}/ledger", "key": b64u(server_key)},
             "rp": rp_json(roll.rp),
             "opened_at": opened_at,
+            "closes_at": closes_at,
             "grace_s": grace_s,
             "time_limit": time_limit,
+            "challenge_s": challenge_s,
         }
     )
+    check_electorate(made, electorate)
+    return made
 
 
-def yes_no_abstain(text: str) -> Question:
-    """Return a yes/no/abstain question."""
-    return Question("yes-no-abstain", text, YES_NO_ABSTAIN)
+def check_electorate(manifest: Manifest, electorate: Sequence[JsonObject]) -> None:
+    """Check an electorate list against the manifest (V09 without repeats).
 
-
-def one_of_n(text: str, options: Sequence[str]) -> Question:
-    """Return a question with exactly one of several options."""
-    return Question("one-of-n", text, tuple(options))
+    Raises:
+        ManifestInvalid: another hash, size or weight, a name where none belongs, or a weight that occurs too seldom.
+    """
+    electors = parse_electorate(electorate)
+    if electorate_hash(electorate) != manifest.electorate:
+        raise ManifestInvalid("another electorate than the manifest's", code="voting.electorate")
+    weight = sum(one.weight for one in electors.values())
+    if (len(electors), weight) != (manifest.electorate_size, manifest.electorate_weight):
+        raise ManifestInvalid("another size or weight of the electorate", code="voting.electorate")
+    named = manifest.secrecy == ROLL_CALL
+    if any(bool(one.name) != named for one in electors.values()):
+        raise ManifestInvalid("electors are named in a roll-call vote and in no other", code="voting.electorate")
+    check_classes(electors, manifest.least_electorate)
 
 
 def _bad(why: str) -> ManifestInvalid:
     return ManifestInvalid(f"manifest: {why}")
 
 
-def _check_words(parts: dict[str, Any]) -> None:
-    rules = parts["rules"]
+def _check_length(questions: Sequence[Question], *, secret: bool) -> None:
+    """Refuse questions whose sealed answers would not fit into protocol JSON of 256 KiB."""
+    check_questions(questions)
+    size = 0
+    for one in questions if secret else ():
+        size += sum(64 + proof_bytes(0, highest) for highest in one.cells)
+        size += sum(proof_bytes(sums.low, sums.high) for sums in one.constraints)
+    if size > MAX_SEALED:
+        raise ManifestInvalid("a ballot on all these questions would be too long", code="voting.questions-too-long")
+
+
+def _check_words(made: Manifest) -> None:
+    rules = made.rules
     expected = (
-        (parts["protocol"], (PROTOCOL,), "another protocol"),
-        (parts["secrecy"], ("trustees",), "this kind of secrecy is refused in this version"),
-        (parts["voting_again"], ("once",), "voting again is refused in this version"),
-        (rules["quorum"]["of"], ("roll",), "the quorum is of the roll"),
-        (rules["majority"]["kind"], MAJORITIES, "unknown majority"),
-        (rules["majority"]["of"], BASES, "unknown base of the majority"),
-        (rules["tie"], ("rejected",), "unknown rule for a tie"),
+        (made.json["protocol"], (PROTOCOL,), "another protocol"),
+        (made.secrecy, (SECRET, OPEN, ROLL_CALL), "unknown secrecy"),
+        (made.voting_again, (ONCE, LAST_COUNTS), "unknown rule for voting again"),
+        (rules.quorum_by, ("present", "cast"), "the quorum counts members present or ballots cast"),
+        (rules.quorum_in, ("members", "votes"), "the quorum counts members or votes"),
+        (rules.majority, MAJORITIES, "unknown majority"),
+        (rules.base, BASES, "unknown base of the majority"),
+        (rules.tie, (REJECTED, CASTING_VOTE), "unknown rule for a tie"),
     )
     for value, allowed, why in expected:
         if value not in allowed:
             raise _bad(why)
 
 
-def _check_questions(parts: dict[str, Any]) -> None:
-    questions = parts["questions"]
-    if not 1 <= len(questions) <= MAX_QUESTIONS:
-        raise _bad("1 to 8 questions")
-    for one in questions:
-        options = one["options"]
-        if one["type"] not in ("yes-no-abstain", "one-of-n"):
-            raise _bad("unknown type of question")
-        if not 2 <= len(options) <= MAX_OPTIONS or len(set(options)) != len(options):
-            raise _bad("2 to 32 distinct options")
-        if one["type"] == "yes-no-abstain" and tuple(options) != YES_NO_ABSTAIN:
-            raise _bad("the options of yes-no-abstain are fixed")
+def _check_questions(made: Manifest) -> None:
+    check_questions(made.questions)
+    types = {one.type for one in made.questions}
+    plain_majority = made.rules.majority == "simple"
+    if not plain_majority and types & {"score", "borda"}:
+        raise _bad("points are counted by simple majority alone")
+    if not plain_majority and made.rules.tie == CASTING_VOTE and "yes-no-abstain" in types:
+        raise _bad("a casting vote on yes or no needs the simple majority")
 
 
-def _check_numbers(parts: dict[str, Any]) -> None:
-    quorum = parts["rules"]["quorum"]
-    if not (quorum["num"] <= quorum["den"] <= 10**6 and quorum["den"] >= 1):
+def _check_numbers(made: Manifest) -> None:
+    rules = made.rules
+    if not (rules.quorum_num <= rules.quorum_den <= 10**6 and rules.quorum_den >= 1):
         raise _bad("the quorum is not a fraction")
-    if not LEAST_ELECTORATE <= parts["electorate_size"] <= parts["present"] <= parts["roll_size"]:
-        raise _bad("3 <= electorate <= present <= roll")
-    if parts["opened_at"] >= parts["time_limit"] or parts["grace_s"] > 3600:
+    if not made.electorate_size + made.excluded <= made.present <= made.roll_size:
+        raise _bad("electorate and excluded <= present <= roll")
+    if not made.electorate_weight <= made.present_weight <= made.roll_weight:
+        raise _bad("weights: electorate <= present <= roll")
+    if made.roll_weight * max(one.score for one in made.questions) > MAX_TOTAL:
+        raise _bad("votes beyond 100,000,000 cannot be counted")
+    if made.secret and not LEAST_ELECTORATE <= made.least_electorate <= made.electorate_size:
+        raise _bad("3 <= least electorate <= electorate")
+    if not made.secret and (made.least_electorate != 1 or made.electorate_size < 1):
+        raise _bad("least electorate is 1 where ballots are not secret")
+    if made.opened_at >= made.time_limit or made.grace_s > 3600 or made.challenge_s > 31_536_000:
         raise _bad("times")
+    if made.closes_at and not made.opened_at < made.closes_at < made.time_limit:
+        raise _bad("closing lies between opening and time limit")
 
 
-def _check_trustees(parts: dict[str, Any]) -> None:
-    trustees = parts["trustees"]
-    count, keys = trustees["count"], trustees["verification_keys"]
-    if not 2 <= trustees["threshold"] <= count <= 9:
-        raise _bad("2 <= threshold <= trustees <= 9")
-    if len(keys) != count or len(trustees["sign_keys"]) != count:
+def _check_trustees(made: Manifest) -> None:
+    key = made.trustees
+    if not made.secret:
+        if key != NO_KEY:
+            raise _bad("trustees where ballots are not secret")
+        return
+    if not 1 <= key.attempt <= 20 or not 2 <= key.threshold <= key.count <= 9:
+        raise _bad("attempt 1 to 20, 2 <= threshold <= trustees <= 9")
+    if len(key.transcript) != 32 or len(key.verification_keys) != key.count or len(key.sign_keys) != key.count:
         raise _bad("a key for each trustee")
-    if len(set(trustees["sign_keys"])) != count:
+    if len(set(key.sign_keys)) != key.count:
         raise _bad("two trustees share a key")
-    if any(key == group.IDENTITY or not group.is_point(key) for key in (trustees["key"], *keys)):
+    if any(one == group.IDENTITY or not group.is_point(one) for one in (key.key, *key.verification_keys)):
         raise _bad("a trustees' key is not a point")
 
 
-def _check_cosigners(parts: dict[str, Any]) -> None:
-    cosigners, quorum = parts["cosigners"], parts["cosign_quorum"]
-    names = {one["name"] for one in cosigners}
-    if len(cosigners) > MAX_COSIGNERS or len(names) != len(cosigners):
-        raise _bad("at most 15 cosigners with distinct names")
+def _check_cosigners(made: Manifest) -> None:
+    names, quorum = made.cosigners.keys(), made.cosign_quorum
+    if len(names) > MAX_COSIGNERS:
+        raise _bad("at most 15 cosigners")
     if not names >= {"chair", "secretary"} or not all(_COSIGNER.match(name) for name in names):
         raise _bad("names of cosigners")
-    if len({one["key"] for one in cosigners}) != len(cosigners):
+    if len(set(made.cosigners.values())) != len(names):
         raise _bad("two cosigners share a key")
-    if not least_cosign_quorum(len(cosigners)) <= quorum <= len(cosigners):
+    if not least_cosign_quorum(len(names)) <= quorum <= len(names):
         raise _bad("the quorum of cosigners is not safe")
 
 
-def _check_logs(parts: dict[str, Any]) -> None:
-    rp_id = parts["rp"]["id"]
-    if parts["board"]["origin"] != f"{rp_id}/{parts['meeting']}/{parts['election']}":
+_CHECKS = (_check_words, _check_questions, _check_numbers, _check_trustees, _check_cosigners)
+
+
+def _check_logs(made: Manifest, parts: dict[str, Any]) -> None:
+    if made.board_origin != f"{made.rp.id}/{made.meeting}/{made.election}":
         raise _bad("origin of the board")
-    if parts["ledger"]["origin"] != f"{rp_id}/ledger" or parts["ledger"]["key"] != parts["board"]["key"]:
+    if made.ledger_origin != f"{made.rp.id}/ledger" or parts["ledger"]["key"] != made.server_key:
         raise _bad("origin or key of the ledger")

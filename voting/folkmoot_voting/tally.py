@@ -12,7 +12,9 @@ from .board import PARTS, intent_hash, share_hash
 from .encoding import JsonObject, b64u, h, h512, jcs, u32, unb64u
 from .errors import EncodingError, TallyInvalid
 from .group import Rng
+from .lineages import Lineages
 from .manifest import Manifest
+from .range_proof import Pair
 
 CORE = fields.record(
     v=fields.const(1),
@@ -20,11 +22,24 @@ CORE = fields.record(
     manifest=fields.hash32,
     closing=fields.hash32,
     aggregate=fields.empty_or(fields.hash32),
+    ballots=fields.integer(),
     cast=fields.integer(),
-    counts=fields.items(fields.items(fields.integer(), 0, 100), 0, 100),
-    trustees=fields.items(fields.index, 0, 9),
-    quorum=fields.record(met=fields.boolean, present=fields.integer(), roll=fields.integer()),
-    outcome=fields.items(fields.record(kind=fields.text(64), option=fields.integer(-1)), 0, 100),
+    cast_weight=fields.integer(),
+    replacements=fields.integer(),
+    kiosk=fields.integer(),
+    voids=fields.integer(),
+    counts=fields.items(fields.items(fields.integer())),
+    trustees=fields.items(fields.index),
+    rejected=fields.items(fields.record(trustee=fields.index, hash=fields.hash32)),
+    quorum=fields.record(met=fields.boolean, count=fields.integer(), base=fields.integer()),
+    outcome=fields.items(
+        fields.record(
+            kind=fields.text(64),
+            options=fields.items(fields.integer()),
+            tied=fields.items(fields.integer()),
+            votes=fields.items(fields.integer()),
+        )
+    ),
     exceptions=fields.integer(),
     counted_at=fields.moment,
 )
@@ -33,30 +48,79 @@ TALLY = fields.record(
     signatures=fields.record(
         server=fields.signature,
         chair=fields.signature,
-        trustees=fields.items(fields.record(trustee=fields.index, sig=fields.signature), 0, 9),
+        trustees=fields.items(fields.record(trustee=fields.index, sig=fields.signature)),
     ),
 )
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """The homomorphic sums: per question and option (sum alpha, sum beta), and their hash."""
+    """The homomorphic sums: per question and cell (sum w*alpha, sum w*beta), and their hash."""
 
-    pairs: tuple[tuple[tuple[bytes, bytes], ...], ...]
+    pairs: tuple[tuple[Pair, ...], ...]
     hash: bytes
 
 
-def aggregate(manifest: Manifest, ballots: Iterable[Sequence[Answer]]) -> Aggregate:
-    """Sum all ballots' decoded answers (weight 1 each)."""
-    sums = [[[group.IDENTITY, group.IDENTITY] for _ in one.options] for one in manifest.questions]
-    for answers in ballots:
+@dataclass(frozen=True)
+class BoardNumbers:
+    """What the tally says of the board.
+
+    Attributes:
+        ballots: ballot entries.
+        cast: lineages that voted.
+        cast_weight: their weight.
+        replacements: replacement entries, of which `kiosk` by a kiosk.
+        voids: audited ballots.
+    """
+
+    ballots: int
+    cast: int
+    cast_weight: int
+    replacements: int = 0
+    kiosk: int = 0
+    voids: int = 0
+
+    @classmethod
+    def of(cls, lineages: Lineages) -> BoardNumbers:
+        """Read them off the fold of a whole board."""
+        folded = (lineages.replacements, lineages.kiosk, lineages.voids)
+        return cls(lineages.ballots, lineages.cast, lineages.cast_weight, *folded)
+
+    @property
+    def turnout(self) -> rules.Turnout:
+        """Lineages that voted, and their weight."""
+        return rules.Turnout(self.cast, self.cast_weight)
+
+
+def aggregate(manifest: Manifest, ballots: Iterable[tuple[int, Sequence[Answer]]]) -> Aggregate:
+    """Sum the counted ballots' (weight, decoded answers); the fast way for many ballots is `batch.BatchSums`."""
+    sums = [[(group.IDENTITY, group.IDENTITY) for _ in one.cells] for one in manifest.questions]
+    for weight, answers in ballots:
+        factor = group.scalar_int(weight)
         for row, answer in zip(sums, answers, strict=True):
-            for pair, option in zip(row, answer.options, strict=True):
-                pair[0] = group.add(pair[0], option.alpha)
-                pair[1] = group.add(pair[1], option.beta)
-    pairs = tuple(tuple((alpha, beta) for alpha, beta in row) for row in sums)
+            for index, cell in enumerate(answer.cells):
+                alpha, beta = cell.alpha, cell.beta
+                if weight != 1:
+                    alpha, beta = group.mult(factor, alpha), group.mult(factor, beta)
+                row[index] = (group.add(row[index][0], alpha), group.add(row[index][1], beta))
+    return make_aggregate(manifest, sums)
+
+
+def make_aggregate(manifest: Manifest, sums: Sequence[Sequence[Pair]]) -> Aggregate:
+    """Return the aggregate of summed pairs, per question and cell."""
+    pairs = tuple(tuple(row) for row in sums)
     flat = [point for row in pairs for pair in row for point in pair]
     return Aggregate(pairs, h("fm1/aggregate", manifest.hash, *flat))
+
+
+def plain_counts(manifest: Manifest, ballots: Iterable[tuple[int, Sequence[Sequence[int]]]]) -> list[list[int]]:
+    """Return the weighted sums of counted plain ballots' (weight, cells), per question and cell."""
+    counts = [[0] * len(one.cells) for one in manifest.questions]
+    for weight, values in ballots:
+        for row, cells in zip(counts, values, strict=True):
+            for index, value in enumerate(cells):
+                row[index] += weight * value
+    return counts
 
 
 def partial_decrypt(
@@ -72,11 +136,11 @@ def partial_decrypt(
     parts: list[list[JsonObject]] = []
     for question, row in enumerate(total.pairs):
         parts.append([])
-        for option, (alpha, _) in enumerate(row):
+        for cell, (alpha, _) in enumerate(row):
             d = group.mult(secret, alpha)
             s = group.random_scalar(rng)
             u, w = group.mult_base(s), group.mult(s, alpha)
-            c = _share_challenge(manifest, total, trustee, question, option, (d, u, w))
+            c = _share_challenge(manifest, total, trustee, question, cell, (d, u, w))
             z = group.scalar_add(s, group.scalar_mul(c, secret))
             parts[-1].append({"d": b64u(d), "u": b64u(u), "w": b64u(w), "z": b64u(z)})
     return parts
@@ -94,15 +158,14 @@ def check_parts(manifest: Manifest, total: Aggregate, trustee: int, parts: Any) 
         decoded = PARTS(parts)
     except EncodingError as error:
         raise TallyInvalid(f"share: {error.detail}", code="voting.share-malformed") from error
-    if [len(row) for row in decoded] != [len(row) for row in total.pairs]:
-        raise TallyInvalid("a share has a part for every option", code="voting.share-malformed")
+    _require_shape(total, decoded)
     key = manifest.trustees.verification_keys[trustee - 1]
     for question, row in enumerate(total.pairs):
-        for option, (alpha, _) in enumerate(row):
-            d, u, w, z = (decoded[question][option][name] for name in "duwz")
+        for cell, (alpha, _) in enumerate(row):
+            d, u, w, z = (decoded[question][cell][name] for name in "duwz")
             if not (all(map(group.is_point, (d, u, w))) and group.is_scalar(z)):
                 raise TallyInvalid("a part of a share is not canonical", code="voting.share-proof")
-            c = _share_challenge(manifest, total, trustee, question, option, (d, u, w))
+            c = _share_challenge(manifest, total, trustee, question, cell, (d, u, w))
             fits_key = group.mult_base(z) == group.add(u, group.mult(c, key))
             if not fits_key or group.mult(z, alpha) != group.add(w, group.mult(c, d)):
                 raise TallyInvalid(f"the share of trustee {trustee} is not proved", code="voting.share-proof")
@@ -143,33 +206,49 @@ def check_share(manifest: Manifest, total: Aggregate, share: JsonObject) -> None
     check_parts(manifest, total, share["trustee"], share["parts"])
 
 
-def combine(manifest: Manifest, total: Aggregate, shares: Mapping[int, Any], cast: int) -> list[list[int]]:
-    """Return the counts from exactly t checked shares (trustee -> JSON parts).
+def is_evidence(manifest: Manifest, total: Aggregate, share: JsonObject) -> bool:
+    """Say whether a well-formed share is signed by its trustee for this box and proved wrongly (V30)."""
+    try:
+        check_share_signature(manifest, total, share)
+        _require_shape(total, share["parts"])
+    except TallyInvalid:
+        return False
+    try:
+        check_parts(manifest, total, share["trustee"], share["parts"])
+    except TallyInvalid:
+        return True
+    return False
+
+
+def rejected_json(share: JsonObject) -> JsonObject:
+    """Return how the tally names a rejected share."""
+    return {"trustee": share["trustee"], "hash": b64u(h("fm1/rejected", jcs(share)))}
+
+
+def combine(manifest: Manifest, total: Aggregate, shares: Mapping[int, Any], cast_weight: int) -> list[list[int]]:
+    """Return the counts of every cell from exactly t checked shares (trustee -> JSON parts).
 
     Raises:
-        TallyInvalid: not exactly t shares, or no count in 0..cast fits.
+        TallyInvalid: not exactly t shares, or no count in 0..cast_weight * highest value of the cell fits.
     """
     indices = sorted(shares)
     if len(indices) != manifest.trustees.threshold:
         raise TallyInvalid("exactly the threshold of shares is combined", code="voting.tally-shares")
-    shape = [len(row) for row in total.pairs]
-    if any([len(row) for row in shares[index]] != shape for index in indices):
-        raise TallyInvalid("a share has a part for every option", code="voting.share-malformed")
+    for index in indices:
+        _require_shape(total, shares[index])
     coefficients = group.lagrange_at_zero(indices)
     counts: list[list[int]] = []
-    for question, row in enumerate(total.pairs):
+    for number, (question, row) in enumerate(zip(manifest.questions, total.pairs, strict=True)):
         counts.append([])
-        for option, (_, beta) in enumerate(row):
+        for cell, (highest, (_, beta)) in enumerate(zip(question.cells, row, strict=True)):
             rest = beta
             for index, coefficient in zip(indices, coefficients, strict=True):
-                d = unb64u(shares[index][question][option]["d"])
+                d = unb64u(shares[index][number][cell]["d"])
                 rest = group.sub(rest, group.mult(coefficient, d))
-            count = group.small_log(rest, cast)
+            count = group.small_log(rest, cast_weight * highest)
             if count is None:
                 raise TallyInvalid("the shares do not open the box", code="voting.tally-counts")
             counts[-1].append(count)
-        if sum(counts[-1]) != cast:
-            raise TallyInvalid("the counts do not sum to the ballots cast", code="voting.tally-counts")
     return counts
 
 
@@ -178,31 +257,47 @@ def make_core(
     *,
     closing: bytes,
     total: Aggregate | None,
-    cast: int,
+    numbers: BoardNumbers,
     counts: list[list[int]],
-    trustees: Sequence[int],
     counted_at: int,
+    trustees: Sequence[int] = (),
+    rejected: Sequence[JsonObject] = (),
+    castings: Mapping[int, Sequence[int]] | None = None,
 ) -> JsonObject:
-    """Return the tally core; with fewer than 3 ballots pass no aggregate, counts or trustees."""
+    """Return the tally core.
+
+    Args:
+        manifest: of the election.
+        closing: hash of the closing checkpoint.
+        total: the aggregate; None in plain votes and when too few voted.
+        numbers: what the board holds.
+        counts: per question and cell; [] when too few voted.
+        counted_at: Unix seconds.
+        trustees: those whose shares gave the counts.
+        rejected: share entries kept as evidence, in order.
+        castings: options of the chair's casting votes by question.
+
+    Raises:
+        TallyInvalid: a casting vote is missing, surplus or elects what it cannot.
+    """
+    outcomes = rules.evaluate(manifest, counts, numbers.turnout, castings)
+    if rules.undecided(outcomes):
+        raise TallyInvalid("a casting vote is due", code="voting.casting-due")
     return {
         "v": 1,
         "election": manifest.election,
         "manifest": b64u(manifest.hash),
         "closing": b64u(closing),
         "aggregate": b64u(total.hash) if total else "",
-        "cast": cast,
+        **vars(numbers),
         "counts": counts,
         "trustees": sorted(trustees),
-        "quorum": quorum_json(manifest),
-        "outcome": [one.to_json() for one in rules.evaluate(manifest, counts, cast)],
+        "rejected": [rejected_json(one) for one in rejected],
+        "quorum": rules.quorum_json(manifest, numbers.turnout),
+        "outcome": [one.to_json() for one in outcomes],
         "exceptions": manifest.exceptions,
         "counted_at": counted_at,
     }
-
-
-def quorum_json(manifest: Manifest) -> JsonObject:
-    """Return the core's quorum field."""
-    return {"met": rules.quorum_met(manifest), "present": manifest.present, "roll": manifest.roll_size}
 
 
 def tally_hash(core: JsonObject) -> bytes:
@@ -243,18 +338,23 @@ def verify_tally_signatures(manifest: Manifest, tally: JsonObject) -> None:
             raise TallyInvalid(f"the tally is not signed by the {name}", code="voting.tally-signatures")
 
 
+def _require_shape(total: Aggregate, parts: Sequence[Sequence[Any]]) -> None:
+    if [len(row) for row in parts] != [len(row) for row in total.pairs]:
+        raise TallyInvalid("a share has a part for every cell", code="voting.share-malformed")
+
+
 def _share_challenge(
     manifest: Manifest,
     total: Aggregate,
     trustee: int,
     question: int,
-    option: int,
+    cell: int,
     points: tuple[bytes, bytes, bytes],
 ) -> bytes:
     d, u, w = points
-    place = (u32(trustee), u32(question), u32(option))
+    place = (u32(trustee), u32(question), u32(cell))
     key = manifest.trustees.verification_keys[trustee - 1]
-    alpha = total.pairs[question][option][0]
+    alpha = total.pairs[question][cell][0]
     return group.reduce(h512("fm1/decrypt", manifest.hash, total.hash, *place, alpha, d, key, u, w))
 
 
