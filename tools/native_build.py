@@ -65,6 +65,15 @@ TARGETS: tuple[Target, ...] = (
         ),
         output="voting/folkmoot_voting/_multiexp.so",
         flags=("-O3",),
+        harness=("tests/voting/native_fuzz.c",),
+        libraries=("-ldl",),
+    ),
+    Target(
+        name="fan",
+        sources=tuple(f"media/folkmoot_media/fan/native/{name}.c" for name in ("address", "table", "receive", "send")),
+        headers=("media/folkmoot_media/fan/native/fan.h",),
+        output="media/folkmoot_media/fan/native/libfolkmoot_fan.so",
+        libraries=("-ldl",),
     ),
 )
 
