@@ -1,315 +1,342 @@
-"""CPU per forwarded packet and per join of the media worker, driven by real ICE, DTLS and SRTP clients on loopback.
+"""CPU per forwarded packet of the media worker, beside Janus in the same run, driven by one generator.
 
-    python loadtests/fanout.py --subscribers 10 --size 1200 --rate 1000 --seconds 8 --json out.json
+    python loadtests/fanout.py --backend compiled --subscribers 10 --size 1200 --rate 200 --loss 0 \
+        --peer janus-tuned --json out.json
+    python loadtests/fanout.py --backend compiled --peer janus --delay --rate 500
 
-One publisher sends VP8 packets in 5 ms ticks; every subscriber has a socket and transport of its own, answers with a
-receiver report a second and keeps its consent fresh. CPU is what the kernel accounts to the worker's threads
-(/proc/PID/task/*/schedstat), divided by the packets that arrived at the subscribers. Two figures are only comparable
-when they come from one run on one machine.
+One client publishes, N subscribe, with real ICE, DTLS 1.2 and SRTP (AES-128-GCM), receiver reports once a second,
+in a network namespace over loopback. Both servers stand with all their clients; the rounds measure them in turn,
+and nothing is sent through the one that is not measured. CPU is what the kernel accounts to the server's threads
+(/proc/PID/task/*/schedstat), divided by the packets that reached the subscribers' socket; repeated packets are not
+counted, so the cost of repairs is in the figure. With `--loss` receivers pretend to have lost some packets, ask for
+them again and report the loss. Rounds in which 2 % or more are missing without that are discarded.
 """
+
+from __future__ import annotations
 
 import argparse
 import asyncio
 import json
 import os
-import secrets
-import selectors
-import socket
 import statistics
 import sys
-import tempfile
-import threading
 import time
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from folkmoot_media.forwarding import rtcp
-from folkmoot_media.forwarding.packets import RTP_HEADER
-from folkmoot_media.transport.active import ActiveTransport
-from folkmoot_media.transport.aiortc_adapter import DtlsIdentity, Fingerprint
-from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-ROUTER = "load"
-TICK = 0.005
-WARM_UP = 1.0
-SETTLE = 0.3
+from loadtests import namespace
+from loadtests.clients import Group, Load, PacketSource, until
+from loadtests.peers.janus import Janus, JanusError
+from loadtests.peers.server import Server, cpu_seconds, thread_count
+from loadtests.peers.worker import Worker
+
+from folkmoot_media.errors import MediaError
+
+BACKENDS = ("compiled", "cffi", "python")
+JANUSES = ("janus", "janus-tuned")
+WARM_UP = 0.5
+SETTLE = 0.25
 MOST_LOSS_PERCENT = 2.0
-CONSENT_PERIOD = 5.0
-REPORT_PERIOD = 1.0
-SSRC = 0x00ABCDEF
-PAYLOAD_TYPE = 96
-MID_EXTENSION = b"\xbe\xde\x00\x01\x100\x00\x00"
-KEY_FRAME, DELTA_FRAME = b"\x00", b"\x01"
-IDENTITY = DtlsIdentity()
-CAPABILITIES = {
-    "codecs": [
-        {"kind": "video", "mimeType": "video/VP8", "clockRate": 90000},
-        {"kind": "video", "mimeType": "video/rtx", "clockRate": 90000, "parameters": {"apt": 101}},
-    ]
-}
-PARAMETERS = {
-    "mid": "0",
-    "codecs": [{"mimeType": "video/VP8", "payloadType": PAYLOAD_TYPE, "clockRate": 90000}],
-    "headerExtensions": [{"uri": "urn:ietf:params:rtp-hdrext:sdes:mid", "id": 1}],
-    "encodings": [{"ssrc": SSRC}],
-}
+MOST_DELAYED = 3
+ATTACH_TIMEOUT = 15.0
+REPAIR_WAIT = 0.4
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one run measured."""
+@dataclass
+class Round:
+    """What one server did in one round."""
 
-    backend: str
-    subscribers: int
-    packet_bytes: int
-    rate_in: int
-    seconds: float
+    server: str
     sent: int
-    received: int
-    loss_percent: float
+    arrived: int
     cpu_us_per_packet: float
-    cpu_ms_per_join: float
+    missing_percent: float
     cores: float
+    generator_cores: float
+    load_average: float
+    counts: dict[str, int]
+    delay_p50_us: float | None = None
+    delay_p99_us: float | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether nearly everything arrived that was not dropped on purpose."""
+        return self.arrived > 0 and self.missing_percent < MOST_LOSS_PERCENT
 
 
-class Peer:
-    """One client transport with a socket of its own."""
+@dataclass(eq=False)
+class Bench:
+    """One server with its clients and its publisher."""
 
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.socket.setblocking(False)
-        self.active = ActiveTransport(IDENTITY, self._send, secrets.token_bytes)
-        self.transport_id = ""
-        self.ssrc = 0
-
-    def _send(self, data: bytes) -> None:
-        self.socket.send(data)
-
-    async def connect(self, pool: MediaPool, owner: str, direction: str) -> None:
-        """Create the transport and finish ICE and DTLS."""
-        info = await pool.request(
-            ROUTER, "router.create_transport", {"router_id": ROUTER, "owner": owner, "direction": direction}
-        )
-        self.transport_id = info["id"]
-        prints = [Fingerprint(found["algorithm"], found["value"]) for found in info["dtlsParameters"]["fingerprints"]]
-        ice = info["iceParameters"]
-        self.active.set_remote(ice["usernameFragment"], ice["password"], prints)
-        own = [{"algorithm": found.algorithm, "value": found.value} for found in IDENTITY.fingerprints]
-        dtls = {"role": "client", "fingerprints": own}
-        await pool.request(ROUTER, "transport.connect", {"transport_id": self.transport_id, "dtlsParameters": dtls})
-        candidate = info["iceCandidates"][0]
-        self.socket.connect((candidate["address"], candidate["port"]))
-        loop = asyncio.get_running_loop()
-        self.active.check()
-        async with asyncio.timeout(10):
-            while not self.active.connected:
-                self.active.receive(await loop.sock_recv(self.socket, 2048))
-
-    async def consume(self, pool: MediaPool, producer_id: str) -> None:
-        """Receive a producer."""
-        answer = await pool.request(
-            ROUTER,
-            "transport.consume",
-            {
-                "transport_id": self.transport_id,
-                "producer_id": producer_id,
-                "rtpCapabilities": CAPABILITIES,
-                "paused": False,
-            },
-        )
-        self.ssrc = answer["rtpParameters"]["encodings"][0]["ssrc"]
-
-    def report(self) -> None:
-        """Send a receiver report as a browser does."""
-        block = rtcp.ReportBlock(self.ssrc, 0, 0, 0, 0, 0, 0)
-        self.active.send_rtcp(rtcp.build_receiver_report(1, (block,)))
+    server: Server
+    group: Group
+    source: PacketSource | None = None
+    join_ms: float = 0.0
+    threads: int = 0
+    faults: int = 0
+    rounds: list[Round] = field(default_factory=list)
 
 
-class Receiver(threading.Thread):
-    """Drains every subscriber's socket and counts the media packets."""
+async def prepare(load: Load, bench: Bench, options: argparse.Namespace) -> None:
+    """Start a server, connect everybody, and wait until every subscriber gets packets."""
+    await bench.server.start()
+    sender = load.peer(bench.group)
+    await bench.server.publish(sender, options.kind)
+    source = PacketSource(sender, options.kind, options.size, options.rate, options.burst)
+    bench.source = source
+    bench.group.sources.append(source)
+    before = cpu_seconds(bench.server.pid)
+    for _ in range(options.subscribers):
+        await bench.server.subscribe(load.peer(bench.group), options.kind)
+    bench.join_ms = (cpu_seconds(bench.server.pid) - before) / options.subscribers * 1e3
+    source.start(time.monotonic())
 
-    def __init__(self, peers: list[Peer]) -> None:
-        super().__init__(daemon=True)
-        self.received = 0
-        self._running = True
-        self._selector = selectors.DefaultSelector()
-        for peer in peers:
-            self._selector.register(peer.socket, selectors.EVENT_READ)
+    def all_receive() -> bool:
+        source.key_frame()
+        return bool(sum(1 for stream in bench.group.streams if stream.arrived) >= options.subscribers)
 
-    def run(self) -> None:
-        """Drain until stopped."""
-        buffer = bytearray(2048)
-        while self._running:
-            for key, _ in self._selector.select(0.1):
-                drain = key.fileobj
-                assert isinstance(drain, socket.socket)
-                try:
-                    while drain.recv_into(buffer):
-                        if 127 < buffer[0] < 192 and not 192 <= buffer[1] <= 223:
-                            self.received += 1
-                except BlockingIOError:
-                    continue
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._running = False
-        self.join()
+    await until(load, all_receive, ATTACH_TIMEOUT, f"{bench.server.name}: not every subscriber gets packets")
+    source.stop()
+    # An audio subscriber has a stream for each voice slot, of which one is in use.
+    bench.group.streams = [stream for stream in bench.group.streams if stream.arrived]
+    if options.delay:
+        chosen = bench.group.streams
+        for stream in {chosen[0].ssrc: chosen[0], chosen[len(chosen) // 2].ssrc: chosen[len(chosen) // 2]}.values():
+            stream.delays = []
+        chosen[-1].delays = []
 
 
-class Publisher:
-    """Sends packets of one size at one rate in 5 ms ticks."""
-
-    def __init__(self, peer: Peer, size: int, rate: int) -> None:
-        self.sent = 0
-        self._peer = peer
-        self._rate = rate
-        self._body = bytes(size - 12 - len(MID_EXTENSION) - 7)
-
-    def send(self, key_frame: bool = False) -> None:
-        """Send one packet; each is a picture of its own."""
-        self.sent += 1
-        number = self.sent & 0x7FFF
-        header = RTP_HEADER.pack(0x90, 0x80 | PAYLOAD_TYPE, self.sent & 0xFFFF, self.sent * 450 & 0xFFFFFFFF, SSRC)
-        descriptor = bytes((0x90, 0xE0, 0x80 | number >> 8, number & 0xFF, number & 0xFF, 0))
-        kind = KEY_FRAME if key_frame else DELTA_FRAME
-        self._peer.active.send_rtp(header + MID_EXTENSION + descriptor + kind + self._body)
-
-    async def run(self, seconds: float, peers: list[Peer]) -> None:
-        """Send for some seconds, with the peers' reports and consent checks in between."""
-        start = time.monotonic()
-        already = self.sent
-        next_report = next_consent = start
-        while (now := time.monotonic()) - start < seconds:
-            # By the clock, not by ticks: a generator that was held up catches up, so that the rate is what it says.
-            for _ in range(int((now - start) * self._rate) - (self.sent - already)):
-                self.send()
-            if now >= next_report:
-                next_report += REPORT_PERIOD
-                for peer in peers:
-                    peer.report()
-            if now >= next_consent:
-                next_consent += CONSENT_PERIOD
-                for peer in [self._peer, *peers]:
-                    peer.active.check()
-            ahead = start + (round((now - start) / TICK) + 1) * TICK - time.monotonic()
-            await asyncio.sleep(max(0.0, ahead))
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of all threads of a process (first field of schedstat, nanoseconds)."""
-    total = 0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        total += int((thread / "schedstat").read_text().split()[0])
-    return total / 1e9
-
-
-async def attach(publisher: Publisher, pool: MediaPool, subscribers: int) -> None:
-    """Send key frames until every consumer has joined the stream."""
-    for _ in range(200):
-        publisher.send(key_frame=True)
-        await asyncio.sleep(0.02)
-        stats = (await pool.stats())[0]
-        if publisher.sent > 10 and stats["packets_sent"] >= 5 * subscribers:
-            return
-    raise RuntimeError("the consumers did not start")
-
-
-async def measure(options: argparse.Namespace) -> Result:
-    """Run once."""
-    with tempfile.TemporaryDirectory() as folder:
-        pool = MediaPool(MediaPoolSettings(Path(folder) / "run", workers=1))
-        await pool.start()
-        try:
-            return await _measure(pool, options)
-        finally:
-            await pool.close()
-
-
-async def _measure(pool: MediaPool, options: argparse.Namespace) -> Result:
-    (pid,) = pool.pids
-    await pool.request(ROUTER, "router.create", {"router_id": ROUTER, "floor_mode": "open"})
-    sender = Peer()
-    await sender.connect(pool, "publisher", "send")
-    produced = {
-        "transport_id": sender.transport_id,
-        "kind": "video",
-        "source": "camera",
-        "rtpParameters": PARAMETERS,
-        "paused": False,
-    }
-    producer = await pool.request(ROUTER, "transport.produce", produced)
-    publisher = Publisher(sender, options.size, options.rate)
-    peers = [Peer() for _ in range(options.subscribers)]
-    before = cpu_seconds(pid)
-    for number, peer in enumerate(peers):
-        await peer.connect(pool, f"seat-{number}", "recv")
-        await peer.consume(pool, producer["id"])
-    join = (cpu_seconds(pid) - before) / options.subscribers
-    receiver = Receiver(peers)
-    receiver.start()
-    await attach(publisher, pool, options.subscribers)
-    await publisher.run(WARM_UP, peers)
+async def measure(load: Load, bench: Bench, options: argparse.Namespace) -> Round:
+    """Measure one round of one server."""
+    source, group, pid = bench.source, bench.group, bench.server.pid
+    assert source is not None
+    source.start(time.monotonic())
+    await asyncio.sleep(WARM_UP)
+    source.stop()
     await asyncio.sleep(SETTLE)
-    before, sent, received = cpu_seconds(pid), publisher.sent, receiver.received
-    await publisher.run(options.seconds, peers)
-    await asyncio.sleep(SETTLE)
-    used = cpu_seconds(pid) - before
-    sent, received = publisher.sent - sent, receiver.received - received
-    receiver.stop()
-    expected = sent * options.subscribers
-    return Result(
-        backend=options.backend,
-        subscribers=options.subscribers,
-        packet_bytes=options.size,
-        rate_in=round(sent / options.seconds),
-        seconds=options.seconds,
+    timed = [stream for stream in group.streams if stream.delays is not None]
+    for stream in timed:
+        stream.delays = []
+    before, cpu, own = group.totals(), cpu_seconds(pid), time.process_time()
+    source.start(time.monotonic())
+    await asyncio.sleep(options.seconds)
+    source.stop()
+    await asyncio.sleep(REPAIR_WAIT if options.loss else SETTLE)
+    load.check()
+    cpu = cpu_seconds(pid) - cpu
+    counts = group.totals() - before
+    sent, arrived = counts["sent"], counts["arrived"]
+    expected = sent * len(group.streams)
+    made = Round(
+        server=bench.group.name,
         sent=sent,
-        received=received,
-        loss_percent=round(100 * (1 - received / expected), 2),
-        cpu_us_per_packet=round(used / received * 1e6, 1),
-        cpu_ms_per_join=round(join * 1e3, 2),
-        cores=round(used / options.seconds, 3),
+        arrived=arrived,
+        cpu_us_per_packet=round(cpu / max(1, arrived) * 1e6, 2),
+        missing_percent=round(100 * (1 - arrived / max(1, expected)), 2),
+        cores=round(cpu / options.seconds, 3),
+        generator_cores=round((time.process_time() - own) / options.seconds, 3),
+        load_average=round(os.getloadavg()[0], 2),
+        counts=dict(sorted(counts.items())),
     )
+    delays = sorted(delay / 1e3 for stream in timed for delay in stream.delays or ())
+    if delays:
+        made.delay_p50_us = round(delays[len(delays) // 2], 1)
+        made.delay_p99_us = round(delays[int(len(delays) * 0.99)], 1)
+    bench.rounds.append(made)
+    return made
+
+
+def opponents(load: Load, options: argparse.Namespace) -> list[Bench]:
+    """Return ours and, if one is asked for, the peer: Janus, or another back end of ours."""
+    address = load.network.server
+    benches = [Bench(Worker(options.backend, address), load.group("ours"))]
+    if options.peer in JANUSES:
+        janus = Janus(options.peer == "janus-tuned", address, load.wire.port)
+        benches.append(Bench(janus, load.group("peer")))
+    elif options.peer != "none":
+        benches.append(Bench(Worker(options.peer, address), load.group("peer")))
+    return benches
+
+
+async def run(options: argparse.Namespace, network: namespace.Network) -> list[Bench]:
+    """Make all rounds, the two servers in turn and the order changed from round to round."""
+    load = Load(network, options.loss, options.seed)
+    benches = opponents(load, options)
+    load.start()
+    try:
+        for bench in benches:
+            await prepare(load, bench, options)
+        for number in range(options.rounds):
+            for bench in benches if number % 2 == 0 else benches[::-1]:
+                made = await measure(load, bench, options)
+                print(describe(number, bench.server.name, made), flush=True)
+        for bench in benches:
+            bench.threads = thread_count(bench.server.pid)
+            bench.faults = await bench.server.faults()
+    finally:
+        for bench in benches:
+            await bench.server.close()
+        await load.close()
+    return benches
+
+
+def describe(number: int, name: str, made: Round) -> str:
+    """Return one line about a round."""
+    line = (
+        f"round {number + 1} {name}: {made.cpu_us_per_packet} us CPU per forwarded packet, "
+        f"{made.arrived} of {made.sent} sent forwarded, {made.missing_percent} % missing, {made.cores} cores, "
+        f"load average {made.load_average}"
+    )
+    if made.delay_p50_us is not None:
+        line += f"; delay p50 {made.delay_p50_us} us, p99 {made.delay_p99_us} us"
+    return line if made.good else line + "; DISCARDED: too much is missing"
+
+
+def median_of(rounds: Sequence[Round], name: str) -> float | None:
+    """Return the median of a figure over the rounds that count, or None when none do."""
+    values = [value for made in rounds if made.good and (value := getattr(made, name)) is not None]
+    return round(statistics.median(values), 2) if values else None
+
+
+def pair_ratios(ours: Bench, peer: Bench, name: str) -> list[float]:
+    """Return ours over peer for every round in which both count."""
+    return [
+        round(getattr(mine, name) / getattr(theirs, name), 3)
+        for mine, theirs in zip(ours.rounds, peer.rounds, strict=True)
+        if mine.good and theirs.good
+    ]
+
+
+def summarise(benches: list[Bench], options: argparse.Namespace) -> dict[str, Any]:
+    """Return what is written as JSON."""
+    ours = benches[0]
+    result: dict[str, Any] = {
+        "backend": options.backend,
+        "peer": options.peer,
+        "subscribers": options.subscribers,
+        "size": options.size,
+        "rate": options.rate,
+        "kind": options.kind,
+        "loss": options.loss,
+        "burst": options.burst,
+        "seconds": options.seconds,
+        "ours_us": median_of(ours.rounds, "cpu_us_per_packet"),
+        "ours_join_ms": round(ours.join_ms, 2),
+        "discarded_rounds": sum(1 for bench in benches for made in bench.rounds if not made.good),
+        "load_average": round(os.getloadavg()[0], 2),
+        "rounds": [asdict(made) for bench in benches for made in bench.rounds],
+        "did": {bench.group.name: what_it_did(bench) for bench in benches},
+    }
+    if len(benches) > 1:
+        peer = benches[1]
+        result["peer_us"] = median_of(peer.rounds, "cpu_us_per_packet")
+        result["peer_join_ms"] = round(peer.join_ms, 2)
+        result["ratios"] = pair_ratios(ours, peer, "cpu_us_per_packet")
+        result["ratio"] = _ratio(result["ours_us"], result["peer_us"])
+    if options.delay:
+        for name in ("delay_p50_us", "delay_p99_us"):
+            result[f"ours_{name}"] = median_of(ours.rounds, name)
+            if len(benches) > 1:
+                result[f"peer_{name}"] = median_of(benches[1].rounds, name)
+                ratios = pair_ratios(ours, benches[1], name)
+                result[f"{name[:-3]}_ratios"] = ratios
+                result[f"{name[:-3]}_ratio"] = round(statistics.median(ratios), 3) if ratios else None
+    return result
+
+
+def _ratio(ours: float | None, peer: float | None) -> float | None:
+    return round(ours / peer, 3) if ours and peer else None
+
+
+def what_it_did(bench: Bench) -> dict[str, int]:
+    """Return what a server did in all measured rounds, by the packets that came from it."""
+    total: Counter[str] = Counter()
+    for made in bench.rounds:
+        total.update(made.counts)
+    done = {
+        "packets_in": total["sent"],
+        "forwarded": total["arrived"],
+        "missing": total["sent"] * len(bench.group.streams) - total["arrived"],
+        "lost_on_purpose": total["discarded"],
+        "nacked": total["nacked"],
+        "nack_answered": total["resent"],
+        "repaired": total["repaired"],
+        "decrypted_and_compared": total["checked"],
+        "wrong_inside": total["forged"],
+        "threads": bench.threads,
+        "faults_contained": bench.faults,
+    }
+    done.update({name: count for name, count in total.items() if name.startswith("to_")})
+    return done
+
+
+def compare(did: dict[str, dict[str, int]]) -> list[str]:
+    """Return lines that say what each server did in the run, side by side, and what only one of them did."""
+    names = list(did)
+    kinds = sorted({kind for done in did.values() for kind in done})
+    lines = [f"{'in all rounds':28}" + "".join(f"{name:>14}" for name in names)]
+    lines += [f"{kind:28}" + "".join(f"{done.get(kind, 0):14}" for done in did.values()) for kind in kinds]
+    for name, other in zip(names, reversed(names), strict=True):
+        alone = [kind for kind in kinds if did[name].get(kind, 0) and not did[other].get(kind, 0)]
+        if name != other and alone:
+            lines.append(f"only {name} did: {', '.join(alone)}")
+    return lines
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="CPU per forwarded packet of the media worker")
-    parser.add_argument("--backend", choices=["python"], default="python")
+    parser = argparse.ArgumentParser(description="CPU per forwarded packet of the media worker, beside Janus")
+    parser.add_argument("--backend", choices=BACKENDS, default="python")
+    parser.add_argument("--peer", choices=("none", *JANUSES, *BACKENDS), default="none")
     parser.add_argument("--subscribers", type=int, default=10)
     parser.add_argument("--size", type=int, default=1200, help="bytes of an RTP packet before encryption")
-    parser.add_argument("--rate", type=int, default=200, help="packets per second from the publisher")
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument(
-        "--rounds", type=int, default=1, help="the median is reported; rounds that lose 2 %% or more do not count"
-    )
-    parser.add_argument("--json", type=Path, help="write the result of every round here")
-    return parser.parse_args(arguments)
+    parser.add_argument("--rate", type=float, default=200, help="packets per second from the publisher")
+    parser.add_argument("--kind", choices=("video", "audio"), default="video", help="VP8, or Opus in a voice slot")
+    parser.add_argument("--burst", type=int, default=1, help="packets of a frame, sent together")
+    parser.add_argument("--loss", type=float, default=0.0, help="percent that receivers pretend to lose")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of a round of one server")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", default="load", help="of the losses")
+    parser.add_argument("--delay", action="store_true", help="also measure the delay that a server adds")
+    parser.add_argument("--json", type=Path, help="write the result here")
+    options = parser.parse_args(arguments)
+    for name, least, most in (("subscribers", 1, 900), ("size", 60, 1300), ("rate", 1, 6000), ("rounds", 1, 1000)):
+        if not least <= getattr(options, name) <= most:
+            parser.error(f"--{name} is from {least} to {most}")
+    if not 0 <= options.loss <= 50 or options.burst < 1 or options.seconds <= 0:
+        parser.error("--loss is from 0 to 50, --burst at least 1, --seconds more than 0")
+    return options
 
 
 def main() -> int:
-    """Measure and print one line per round and the median."""
+    """Measure, print one line per round and the medians, and write the JSON."""
     options = parse()
-    rounds = [asyncio.run(measure(options)) for _ in range(options.rounds)]
-    for found in rounds:
-        print(
-            f"{found.backend} N={found.subscribers} {found.packet_bytes} B x {found.rate_in}/s: "
-            f"{found.cpu_us_per_packet} us CPU per forwarded packet, {found.cpu_ms_per_join} ms CPU per join, "
-            f"{found.cores} cores, {found.loss_percent} % lost"
-        )
-    good = [found.cpu_us_per_packet for found in rounds if found.loss_percent < MOST_LOSS_PERCENT]
-    if not good:
-        print("every round lost too much to count: the machine is too busy", file=sys.stderr)
+    try:
+        network = namespace.enter() if options.peer in JANUSES else namespace.enter_or_loopback()
+        benches = asyncio.run(run(options, network))
+    except MediaError as error:
+        print(f"error: {error.message} (back end {options.backend})", file=sys.stderr)
         return 1
-    median = statistics.median(good)
-    print(f"median of {len(good)}: {median} us per forwarded packet; load average {os.getloadavg()[0]:.1f}")
+    except (JanusError, namespace.NamespaceError, RuntimeError, TimeoutError, ConnectionError) as error:
+        print(f"error: {error or type(error).__name__}", file=sys.stderr)
+        return 1
+    result = summarise(benches, options)
+    print("\n".join(compare(result["did"])))
+    if result["discarded_rounds"]:
+        print(f"{result['discarded_rounds']} rounds discarded: 2 % or more was missing, the machine is too busy")
+    if benches[0].faults:
+        print(f"the worker met and contained {benches[0].faults} faults of its own: do not trust the figures")
+    for name in ("ours_us", "peer_us", "ratio", "delay_p50_ratio", "delay_p99_ratio", "ours_join_ms", "peer_join_ms"):
+        if name in result:
+            print(f"{name:16} {result[name]}")
     if options.json:
-        document: dict[str, Any] = {"rounds": [asdict(found) for found in rounds], "median_us": median}
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
-    return 0
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    return 0 if result["ours_us"] is not None and result.get("peer_us", 0.0) is not None else 1
 
 
 if __name__ == "__main__":

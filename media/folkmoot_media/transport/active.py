@@ -34,7 +34,7 @@ class ActiveTransport:
         self._dtls = DtlsEndpoint(identity, server=False)
         self._send = send
         self._rng = rng
-        self._fragment = rng(4).hex()
+        self.fragment = rng(4).hex()
         self._remote = ("", "")
 
     @property
@@ -61,7 +61,7 @@ class ActiveTransport:
     def binding_request(self, nominate: bool = True) -> bytes:
         """Return a connectivity check (RFC 8445 section 7.2.2)."""
         request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, self._rng(12))
-        request.attributes["USERNAME"] = f"{self._remote[0]}:{self._fragment}"
+        request.attributes["USERNAME"] = f"{self._remote[0]}:{self.fragment}"
         request.attributes["PRIORITY"] = 1853817087
         request.attributes["ICE-CONTROLLING"] = int.from_bytes(self._rng(8), "big")
         if nominate:
