@@ -1,21 +1,17 @@
 /** Preparation by secretary and registrar: questions, roll, convening. */
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
-import type { MajorityBase, MajorityKind, Meeting, QuestionType, RollEntry } from "../api/types.ts";
+import type { Meeting, RollEntry } from "../api/types.ts";
 import { t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { signRoll } from "../state/sign.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, Field, Form, LinkButton, Note, Problem, Select, Title } from "../ui/parts.tsx";
-import { majorityText, optionText } from "./words.ts";
+import { Button, Card, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
+import { QuestionEditor } from "./question_editor.tsx";
+import { QuestionLines } from "./question_lines.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
-
-const KINDS: readonly MajorityKind[] = ["simple", "absolute", "two-thirds", "three-quarters"];
-const BASES: readonly MajorityBase[] = ["cast", "present", "roll"];
-const YES_NO = ["yes", "no", "abstain"];
-const MOST_OPTIONS = 32;
 
 export function Prepare({ id }: { id: string }) {
   return (
@@ -54,85 +50,15 @@ function Questions({ meeting }: { meeting: Meeting }) {
               .map((election) => (
                 <div key={election.election} class="stack-tight" data-testid="question" data-election={election.election}>
                   <p>
-                    <span class="badge">{t("secret-vote")}</span> {election.title}
+                    <span class="badge">{t(`secrecy.badge.${election.secrecy}`)}</span> {election.title}
                   </p>
-                  <p class="muted">{election.text}</p>
-                  <p class="small">
-                    {election.options.map((option) => optionText(election.type, option)).join(" · ")}. {majorityText(election.type, election.majority)}
-                  </p>
+                  <QuestionLines election={election} />
                 </div>
               ))}
           </li>
         ))}
       </ol>
     </Card>
-  );
-}
-
-function QuestionEditor({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
-  const item = useSignal(meeting.agenda[0]?.id ?? "");
-  const title = useSignal("");
-  const type = useSignal<QuestionType>("yes-no-abstain");
-  const text = useSignal("");
-  const options = useSignal(["", ""]);
-  const kind = useSignal<MajorityKind>("simple");
-  const of = useSignal<MajorityBase>("cast");
-  const saved = useSignal(false);
-  const saving = useAction();
-  // Open when there is nothing yet; it stays as the person leaves it.
-  const first = useRef(meeting.elections.length === 0);
-  const save = async (): Promise<void> => {
-    await api.addQuestion(meeting.id, {
-      agenda_item: item.value,
-      title: title.value.trim(),
-      type: type.value,
-      text: text.value.trim(),
-      options: type.value === "yes-no-abstain" ? YES_NO : options.value.map((option) => option.trim()).filter(Boolean),
-      majority: { kind: kind.value, of: of.value },
-    });
-    title.value = text.value = "";
-    options.value = ["", ""];
-    saved.value = true;
-    await live.refresh();
-  };
-  return (
-    <details class="card" open={first.current}>
-      <summary>{t("question.new")}</summary>
-      <Form action={saving} work={save} submit={t("question.save")} testid="question-save" kind="plain">
-        <Select label={t("question.item")} value={item.value} onChange={(value) => (item.value = value)} choices={meeting.agenda.map((entry) => ({ value: entry.id, label: entry.title }))} testid="question-item" />
-        <Field label={t("question.title")} hint={t("question.title-hint")} value={title.value} onInput={(value) => (title.value = value)} testid="question-title" required maxLength={200} />
-        <Field label={t("question.text")} hint={t("question.text-hint")} rows={4} value={text.value} onInput={(value) => (text.value = value)} testid="question-text" required maxLength={2000} />
-        <Select
-          label={t("question.type")}
-          value={type.value}
-          onChange={(value) => (type.value = value as QuestionType)}
-          choices={[
-            { value: "yes-no-abstain", label: t("question.type.yes-no-abstain") },
-            { value: "one-of-n", label: t("question.type.one-of-n") },
-          ]}
-          testid="question-type"
-        />
-        {type.value === "one-of-n" && (
-          <fieldset class="stack-tight">
-            <legend>{t("question.options")}</legend>
-            {options.value.map((option, index) => (
-              <Field key={index} label={t("question.option", { n: index + 1 })} value={option} onInput={(value) => (options.value = options.value.map((option, at) => (at === index ? value : option)))} testid={`question-option-${index}`} required={index < 2} maxLength={200} />
-            ))}
-            {options.value.length < MOST_OPTIONS && (
-              <Button testid="question-option-add" onClick={() => (options.value = [...options.value, ""])}>
-                {t("question.option-add")}
-              </Button>
-            )}
-          </fieldset>
-        )}
-        <Select label={t("question.majority")} value={kind.value} onChange={(value) => (kind.value = value as MajorityKind)} choices={KINDS.map((value) => ({ value, label: t(`majority.${value}`) }))} testid="question-majority" />
-        {kind.value !== "simple" && (
-          <Select label={t("question.of")} value={of.value} onChange={(value) => (of.value = value as MajorityBase)} choices={BASES.map((value) => ({ value, label: t(`base.${value}`) }))} testid="question-of" />
-        )}
-        <Note>{majorityText(type.value, { kind: kind.value, of: of.value })}</Note>
-      </Form>
-      {saved.value && <Note kind="good">{t("question.saved")}</Note>}
-    </details>
   );
 }
 

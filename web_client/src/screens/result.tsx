@@ -1,33 +1,34 @@
 /** The result card: outcome, bars with words and numbers, what was needed, and the voter's own check. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { ElectionSummary, TallyCore } from "../api/types.ts";
+import type { ElectionSummary, Question, TallyCore } from "../api/types.ts";
 import { number, t, tn } from "../i18n/index.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, LinkButton, Note, Problem } from "../ui/parts.tsx";
-import { neededText, optionMark, optionText, optionTone, outcomeText } from "./words.ts";
+import { usesPoints } from "./question_draft.ts";
+import { neededText, optionMark, optionText, optionTone, outcomeText, tiedText } from "./words.ts";
 
 const PERCENT = 100;
 /** Outcomes in which the motion or a person won. */
 const POSITIVE = new Set(["carried", "elected"]);
+/** Votes that stand in the record with the voter's code or name. */
+const PLAIN = new Set(["open", "roll-call"]);
 
 export function ResultCard({ election, meeting }: { election: ElectionSummary; meeting: string }) {
   const core = election.result;
-  const outcome = core?.outcome[0];
   if (election.state === "void") return <VoidCard election={election} />;
-  if (!core || !outcome) return null;
+  if (!core) return null;
   return (
     <article class="card" data-testid={`result-${election.election}`}>
       <h3>{election.title}</h3>
-      <p class={`outcome ${POSITIVE.has(outcome.kind) ? "outcome-good" : "outcome-other"}`} data-testid="result-outcome" data-kind={outcome.kind} data-option={outcome.option}>
-        {outcomeText(election, outcome)}
-      </p>
-      {core.counts.length > 0 && <Bars election={election} counts={core.counts[0] ?? []} />}
-      <p data-testid="result-needed">{neededText(election, core)}</p>
+      <QuestionResults election={election} core={core} />
       <p class="muted" data-testid="result-quorum">
-        {quorumText(core)}
+        {quorumWords(core)}
       </p>
+      {core.rejected.length > 0 && <Note kind="warn">{t("result.rejected", { tellers: core.rejected.map(({ trustee }) => trustee).join(", ") })}</Note>}
+      {core.kiosk > 0 && <p class="muted">{tn("result.kiosk", core.kiosk)}</p>}
+      {PLAIN.has(election.secrecy) && <p class="muted">{t(election.secrecy === "open" ? "result.open" : "result.roll-call")}</p>}
       <OwnVote election={election} />
       <div class="actions">
         <LinkButton href={`/meetings/${meeting}/audit`} testid="audit-file">
@@ -35,6 +36,34 @@ export function ResultCard({ election, meeting }: { election: ElectionSummary; m
         </LinkButton>
       </div>
     </article>
+  );
+}
+
+/** Outcome, bars and what was needed, question by question. */
+export function QuestionResults({ election, core }: { election: ElectionSummary; core: TallyCore }) {
+  return (
+    <>
+      {election.questions.map((question, at) => {
+        const outcome = core.outcome[at];
+        if (!outcome) return null;
+        const tied = tiedText(question, outcome);
+        return (
+          <section key={at} class="stack-tight" data-testid={at === 0 ? "result-question" : `result-question-${at}`}>
+            {election.questions.length > 1 && (
+              <p class="pre strong" dir="auto">
+                {question.text}
+              </p>
+            )}
+            <p class={`outcome ${POSITIVE.has(outcome.kind) ? "outcome-good" : "outcome-other"}`} data-testid={at === 0 ? "result-outcome" : `result-outcome-${at}`} data-kind={outcome.kind} data-options={outcome.options.join(" ")} dir="auto">
+              {outcomeText(question, outcome)}
+            </p>
+            {tied && <p>{tied}</p>}
+            {outcome.votes.length > 0 && <Bars question={question} votes={outcome.votes} elected={outcome.options} at={at} />}
+            <p data-testid={at === 0 ? "result-needed" : `result-needed-${at}`}>{neededText(election, core, at)}</p>
+          </section>
+        );
+      })}
+    </>
   );
 }
 
@@ -51,34 +80,38 @@ function VoidCard({ election }: { election: ElectionSummary }) {
   );
 }
 
-function quorumText({ quorum, cast }: TallyCore): string {
-  const cast_ = tn("result.cast", cast);
-  const met = t(quorum.met ? "result.quorum-met" : "result.quorum-missed", { present: quorum.present, roll: quorum.roll });
-  return `${cast_} ${met}`;
+function quorumWords({ quorum, cast }: TallyCore): string {
+  return `${tn("result.cast", cast)} ${t(quorum.met ? "result.quorum-met" : "result.quorum-missed", { present: quorum.count, roll: quorum.base })}`;
 }
 
-function Bars({ election, counts }: { election: ElectionSummary; counts: readonly number[] }) {
-  const total = counts.reduce((sum, votes) => sum + votes, 0);
+function Bars({ question, votes, elected, at }: { question: Question; votes: readonly number[]; elected: readonly number[]; at: number }) {
+  const points = usesPoints(question.type);
+  const most = Math.max(...votes, 1);
+  const total = votes.reduce((sum, each) => sum + each, 0);
+  const single = question.type === "yes-no-abstain" || question.type === "one-of-n";
   return (
     <table class="bars">
-      <caption class="visually-hidden">{t("result.votes")}</caption>
+      <caption class="visually-hidden">{t(points ? "result.points" : "result.votes")}</caption>
       <tbody>
-        {election.options.map((option, index) => {
-          const votes = counts[index] ?? 0;
-          const share = total === 0 ? 0 : Math.round((votes / total) * PERCENT);
+        {question.options.map((option, index) => {
+          const own = votes[index] ?? 0;
+          const share = total === 0 ? 0 : Math.round((own / total) * PERCENT);
+          const length = single ? share : Math.round((own / most) * PERCENT);
+          const won = elected.includes(index) && question.type !== "yes-no-abstain";
           return (
-            <tr key={option} data-testid={`result-count-${index}`} data-count={votes}>
-              <th scope="row">
-                <span aria-hidden="true">{optionMark(election.type, index)}</span> {optionText(election.type, option)}
+            <tr key={option} data-testid={at === 0 ? `result-count-${index}` : `result-count-${at}-${index}`} data-count={own}>
+              <th scope="row" dir="auto">
+                <span aria-hidden="true">{won ? "★" : optionMark(question.type, index)}</span> {optionText(question.type, option)}
+                {won && <span class="visually-hidden"> ({t("result.won")})</span>}
               </th>
               <td class="bar-cell" aria-hidden="true">
-                <svg class={`bar bar-${optionTone(election.type, index)}`} viewBox="0 0 100 10" preserveAspectRatio="none">
+                <svg class={`bar bar-${optionTone(question.type, index)}`} viewBox="0 0 100 10" preserveAspectRatio="none">
                   <rect class="bar-ground" width="100" height="10" />
-                  <rect class="bar-fill" width={share} height="10" />
+                  <rect class="bar-fill" width={length} height="10" />
                 </svg>
               </td>
               <td class="bar-number">
-                <strong>{number(votes)}</strong> <span class="muted">{t("result.percent", { n: share })}</span>
+                <strong>{number(own)}</strong> {single && <span class="muted">{t("result.percent", { n: share })}</span>}
               </td>
             </tr>
           );

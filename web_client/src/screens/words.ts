@@ -1,6 +1,7 @@
-/** Rules, options and outcomes in exact words. */
-import type { ElectionSummary, Majority, Outcome, QuestionType, TallyCore } from "../api/types.ts";
-import { t, tn } from "../i18n/index.ts";
+/** Options and outcomes in exact words; the rules themselves are in ui/rule_words.ts. */
+import type { ElectionSummary, Majority, Outcome, Question, QuestionType, TallyCore } from "../api/types.ts";
+import { say, t, tn } from "../i18n/index.ts";
+import { ruleSentences, type VoteRules, winText } from "../ui/rule_words.ts";
 
 /** Options of a yes-no-abstain question are translated; names never are. */
 export function optionText(type: QuestionType, option: string): string {
@@ -14,30 +15,52 @@ export const optionMark = (type: QuestionType, index: number): string =>
 export const optionTone = (type: QuestionType, index: number): string =>
   type === "yes-no-abstain" ? (["yes", "no", "abstain"][index] ?? "any") : "any";
 
+/** The rules of an election, for the sentences; the quorum is the meeting's. */
+export const rulesOf = (election: Pick<ElectionSummary, "majority" | "tie">, quorum?: VoteRules["quorum"]): VoteRules => ({
+  majority: election.majority,
+  tie: election.tie,
+  ...(quorum ? { quorum } : {}),
+});
+
 /** What is needed, before anything is counted. */
-export function majorityText(type: QuestionType, { kind, of }: Majority): string {
-  if (kind === "simple") return type === "yes-no-abstain" ? t("needed.simple") : t("needed.simple-one");
-  return t(`needed.${kind}`, { base: t(`base-of.${of}`) });
-}
+export const rulesText = (question: Question, rules: VoteRules): string => ruleSentences(say, question, rules).join(" ");
 
 const SHARES = { absolute: [1, 2], "two-thirds": [2, 3], "three-quarters": [3, 4] } as const;
 
-/** The number of votes that the majority asks for, as voting.md section 8 counts. */
-export function votesNeeded({ kind, of }: Majority, core: TallyCore): number | null {
-  if (kind === "simple") return null;
-  const base = { cast: core.cast, present: core.quorum.present, roll: core.quorum.roll }[of];
+/** Votes of the blank cell, or of those who abstained. */
+function aside(question: Question, counts: readonly number[]): number {
+  if (question.type === "yes-no-abstain") return counts[2] ?? 0;
+  return question.blank ? (counts[question.options.length] ?? 0) : 0;
+}
+
+/** The number of votes that the majority asks for, as voting.md section 8 counts; null where none is asked or known here. */
+export function votesNeeded(question: Question, { kind, of }: Majority, core: TallyCore, at: number): number | null {
+  if (kind === "simple" || of === "present" || of === "roll") return null;
+  const base = of === "cast" ? core.cast_weight : core.cast_weight - aside(question, core.counts[at] ?? []);
   const [num, den] = SHARES[kind];
   return kind === "absolute" ? Math.floor(base / 2) + 1 : Math.ceil((num * base) / den);
 }
 
 /** What was needed, with the figures of the count. */
-export function neededText(election: ElectionSummary, core: TallyCore): string {
-  const rule = majorityText(election.type, election.majority);
-  const votes = votesNeeded(election.majority, core);
+export function neededText(election: ElectionSummary, core: TallyCore, at: number): string {
+  const question = election.questions[at];
+  if (!question) return "";
+  const rule = winText(say, question, rulesOf(election));
+  const votes = votesNeeded(question, election.majority, core, at);
   return votes === null ? rule : `${rule} ${tn("needed.votes", votes)}`;
 }
 
-export function outcomeText(election: ElectionSummary, outcome: Outcome): string {
-  if (outcome.kind === "elected") return t("outcome.elected", { name: election.options[outcome.option] ?? "" });
+export function outcomeText(question: Question, outcome: Outcome): string {
+  if (outcome.kind === "elected") {
+    const names = outcome.options.map((option) => question.options[option] ?? "");
+    return names.length === 1 ? t("outcome.elected", { name: names[0] ?? "" }) : t("outcome.elected-some", { names: names.join(", ") });
+  }
   return t(`outcome.${outcome.kind}`);
+}
+
+/** Who is left tied, in words, or "". */
+export function tiedText(question: Question, outcome: Outcome): string {
+  if (outcome.tied.length === 0) return "";
+  const names = outcome.tied.map((option) => optionText(question.type, question.options[option] ?? "")).join(", ");
+  return t("outcome.tied", { names });
 }

@@ -33,6 +33,8 @@ const INCOMPLETE: ReadonlySet<EventType> = new Set<EventType>([
   "TallySigned",
   "ResultDeclared",
   "ElectionVoided",
+  "KeyRestarted",
+  "ElectorExcluded",
 ]);
 
 /** How many members must be present. */
@@ -132,6 +134,10 @@ const APPLY: Handlers = {
   TallyComputed: (m, body) => changeElection(m, body.election, { state: "counted" }),
   TallySigned: (m) => m,
   ResultDeclared: (m, body) => changeElection(m, body.election, { state: "declared" }),
+  KeyRestarted: (m) => ({ ...m, key: { ...m.key, state: "running", code: "" } }),
+  ShareDestroyed: (m) => m,
+  ElectorExcluded: (m) => m,
+  ShareRejected: (m) => m,
   ElectionVoided: (m, body) => changeElection(m, body.election, { state: "void" }),
 };
 

@@ -92,7 +92,7 @@ test("no sentence is left that no screen shows", () => {
   const used = keysInCode();
   const shown = (key: string): boolean =>
     used.has(key) || [...used].some((pattern) => pattern.endsWith("*") && key.startsWith(pattern.slice(0, -1)));
-  const all = [...Object.keys(read("en.json")), ...Object.keys(read("booth_en.json"))];
+  const all = PREFIXES.flatMap((prefix) => Object.keys(read(`${prefix}en.json`)));
   assert.deepEqual(all.filter((key) => !shown(key)), []);
 });
 
@@ -110,11 +110,11 @@ test("every refusal of the server has a plain sentence in every language", () =>
   const codes = [...codesOf("Server"), ...codesOf("Media"), ...codesOf("Voting")].filter((code) => !code.startsWith("start."));
   assert.ok(codes.length > 100);
   for (const { code: language } of LANGUAGES) {
-    const catalogue = read(`${language}.json`);
+    const catalogue = read(`errors_${language}.json`);
     assert.deepEqual(codes.filter((code) => !said(catalogue, code)), [], language);
   }
 });
 
 test("control: an unknown code has no sentence", () => {
-  assert.equal(said(read("en.json"), "nowhere.never"), false);
+  assert.equal(said(read("errors_en.json"), "nowhere.never"), false);
 });

@@ -3,14 +3,14 @@ import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { api } from "../../api/fetch.ts";
 import type { Command, ElectionSummary, Meeting, MeetingEvent } from "../../api/types.ts";
-import { clock, lookup, number, t, tn } from "../../i18n/index.ts";
+import { clock, lookup, t, tn } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { isOver, queue, removedMembers } from "../../state/meeting.ts";
 import { type Next, nextStep, whyNotOpen } from "../../state/next.ts";
 import { signAction } from "../../state/sign.ts";
 import { type Action, useAction, useQueue } from "../../ui/action.ts";
 import { Button, Card, Confirm, ConfirmButton, Note, Problem, Progress } from "../../ui/parts.tsx";
-import { neededText, optionText, outcomeText } from "../words.ts";
+import { QuestionResults } from "../result.tsx";
 import { PeopleList, PersonLine } from "./people.tsx";
 
 interface Console {
@@ -153,7 +153,6 @@ function NextCard({ live, meeting, acting }: Console) {
 /** The vote that runs or waits for its result; what is to be done about it is the next step above. */
 function RunningVote({ election }: { election: ElectionSummary }) {
   const core = election.result;
-  const outcome = core?.outcome[0];
   return (
     <section class="card" data-testid="chair-vote" data-election={election.election} data-state={election.state}>
       <div class="row-between">
@@ -163,19 +162,7 @@ function RunningVote({ election }: { election: ElectionSummary }) {
       <div data-testid="cast-count">
         <Progress label={tn("vote.cast", election.cast, { of: election.electorate_size })} value={election.cast} of={election.electorate_size} />
       </div>
-      {election.state === "counted" && core && outcome && (
-        <>
-          <p class="strong">{outcomeText(election, outcome)}</p>
-          <ul class="list">
-            {(core.counts[0] ?? []).map((votes, index) => (
-              <li key={election.options[index]}>
-                {optionText(election.type, election.options[index] ?? "")}: <strong>{number(votes)}</strong>
-              </li>
-            ))}
-          </ul>
-          <p class="muted">{neededText(election, core)}</p>
-        </>
-      )}
+      {(election.state === "counted" || election.state === "tied") && core && <QuestionResults election={election} core={core} />}
     </section>
   );
 }

@@ -3,7 +3,7 @@ import type { ElectionSummary, Meeting } from "../../api/types.ts";
 import { t, tn } from "../../i18n/index.ts";
 import { isOver, isRunning } from "../../state/meeting.ts";
 import { ResultCard } from "../result.tsx";
-import { majorityText, optionText } from "../words.ts";
+import { QuestionLines } from "../question_lines.tsx";
 import { Practice } from "./practice.tsx";
 
 export function Votes({ meeting, onPractice }: { meeting: Meeting; onPractice: () => void }) {
@@ -48,9 +48,10 @@ function Running({ election }: { election: ElectionSummary }) {
         <h2>{election.title}</h2>
         <span class={election.state === "open" ? "badge badge-live" : "badge"}>{t(`election.state.${election.state}`)}</span>
       </div>
-      <p class="pre">{election.text}</p>
-      <p class="muted">{election.options.map((option) => optionText(election.type, option)).join(" · ")}</p>
-      <p class="small">{majorityText(election.type, election.majority)}</p>
+      <p>
+        <span class="badge">{t(`secrecy.badge.${election.secrecy}`)}</span>
+      </p>
+      <QuestionLines election={election} />
       {election.state !== "draft" && <p>{tn("vote.cast", election.cast, { of: election.electorate_size })}</p>}
     </section>
   );
