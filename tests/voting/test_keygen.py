@@ -1,39 +1,28 @@
-"""Key generation accepts messages in order and refuses every wrong one with its own code."""
+"""Key generation accepts messages in order, refuses every wrong one, and judges complaints."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from tests.voting.seeded import SeededRng
+from tests.vectors import make_keys
+from tests.vectors.key_faults import MESSAGE_FAULTS, bend
+from tests.vectors.make_keys import ATTEMPT, MEETING, ROLL_HASH, lying_shares, make_trustees, seeded, state_before
 
-from folkmoot_voting import group, keygen
+from folkmoot_voting import boxes, complaints, group, keygen
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.errors import KeyGenerationError
-from folkmoot_voting.keygen import KeyGeneration
-from folkmoot_voting.trustee import Trustee, box_cipher, run_key_generation
-
-ROLL = bytes(range(32))
+from folkmoot_voting.keygen import NO_KEY, KeyGeneration
+from folkmoot_voting.trustee import Trustee, run_key_generation
 
 
-def make(count: int = 3, threshold: int = 2, seed: str = "keys") -> list[Trustee]:
-    rng = SeededRng(seed)
-    return [
-        Trustee.create(meeting="m", roll_hash=ROLL, index=i, threshold=threshold, count=count, rng=rng)
-        for i in range(1, count + 1)
-    ]
+def make(seed: str = "test", attempt: int = ATTEMPT) -> list[Trustee]:
+    return make_trustees(seeded(seed), attempt)
 
 
-def state_before(kind: str, trustees: list[Trustee]) -> KeyGeneration:
-    full = run_key_generation(trustees)
-    state = KeyGeneration("m", ROLL, full.threshold, full.count)
-    for name in keygen.ROUNDS[: keygen.ROUNDS.index(kind)]:
-        for message in full.messages(name):
-            state = state.accept(message)
-    return state
+def empty(threshold: int = 2, count: int = 3, attempt: int = ATTEMPT) -> KeyGeneration:
+    return KeyGeneration(MEETING, ROLL_HASH, attempt, threshold, count)
 
 
 def refused(state: KeyGeneration, message: JsonObject) -> str:
@@ -42,9 +31,13 @@ def refused(state: KeyGeneration, message: JsonObject) -> str:
     return caught.value.code
 
 
+def body_of(message: JsonObject) -> JsonObject:
+    return {name: value for name, value in message.items() if name != "sig"}
+
+
 @pytest.mark.parametrize(("count", "threshold"), [(2, 2), (3, 2), (3, 3), (5, 3), (9, 5)])
 def test_every_threshold_opens(count: int, threshold: int) -> None:
-    trustees = make(count, threshold)
+    trustees = make_trustees(seeded("test", count), threshold=threshold)
     state = run_key_generation(trustees)
     result = state.result
     assert result is not None
@@ -60,9 +53,11 @@ def test_every_threshold_opens(count: int, threshold: int) -> None:
 
 
 def test_numbers_are_bounded() -> None:
-    for threshold, count in ((1, 3), (4, 3), (2, 10), (0, 0)):
-        with pytest.raises(KeyGenerationError):
-            KeyGeneration("m", ROLL, threshold, count)
+    for threshold, count, attempt in ((1, 3, 1), (4, 3, 1), (2, 10, 1), (0, 0, 1), (2, 3, 0), (2, 3, 21)):
+        with pytest.raises(KeyGenerationError) as caught:
+            empty(threshold, count, attempt)
+        assert caught.value.code == "voting.keygen-numbers"
+    assert empty(2, 9, 20).round == "register"
 
 
 def test_the_same_message_again_changes_nothing_a_different_one_is_refused() -> None:
@@ -76,63 +71,37 @@ def test_the_same_message_again_changes_nothing_a_different_one_is_refused() -> 
 
 def test_rounds_wait_for_each_other() -> None:
     trustees = make()
-    empty = KeyGeneration("m", ROLL, 2, 3)
-    assert refused(empty, trustees[0].commit()) == "voting.keygen-order"
-    assert refused(state_before("commit", trustees), trustees[0].reveal()) == "voting.keygen-order"
-    assert state_before("shares", trustees).round == "shares"
+    full = run_key_generation(trustees)
+    for round_, earlier in itertools.pairwise(reversed(keygen.ROUNDS)):
+        late = full.messages(round_)[0]
+        assert refused(state_before(earlier, trustees), late) == "voting.keygen-order"
+        assert state_before(round_, trustees).round == round_
     with pytest.raises(KeyGenerationError):
         trustees[0].shares(state_before("reveal", trustees))
+    with pytest.raises(KeyGenerationError):
+        trustees[0].reveal_salt(state_before("shares", trustees))
+    with pytest.raises(KeyGenerationError):
+        assert state_before("salt", trustees).spoken_code
 
 
-def change(name: str, to: Callable[[Any], Any]) -> Callable[[JsonObject], JsonObject]:
-    return lambda message: {**message, name: to(message[name])}
+@pytest.fixture(scope="module")
+def vector() -> JsonObject:
+    return make_keys.refused_messages()
 
 
-def bend(text: str) -> str:
-    raw = bytearray(unb64u(text))
-    raw[3] ^= 1
-    return b64u(bytes(raw))
-
-
-WRONG: list[tuple[str, str, Callable[[JsonObject], JsonObject], str]] = [
-    ("register", "other meeting", change("meeting", lambda _: "x"), "voting.keygen-foreign"),
-    ("register", "no such trustee", change("trustee", lambda _: 4), "voting.keygen-foreign"),
-    ("register", "other roll", change("roll", bend), "voting.keygen-roll"),
-    ("commit", "other key's signature", change("trustee", lambda _: 2), "voting.keygen-unsigned"),
-    ("reveal", "other points", change("points", lambda p: p[::-1]), "voting.keygen-commitment"),
-    ("reveal", "one point", change("points", lambda p: p[:1]), "voting.keygen-commitment"),
-    ("reveal", "response", change("pop", lambda p: {**p, "z": b64u(bytes(32))}), "voting.keygen-pop"),
-    ("reveal", "commitment", change("pop", lambda p: {**p, "r": b64u(group.BASE)}), "voting.keygen-pop"),
-    ("reveal", "no point", change("pop", lambda p: {**p, "r": b64u(b"\x01" * 32)}), "voting.keygen-points"),
-    ("reveal", "no scalar", change("pop", lambda p: {**p, "z": b64u(b"\xff" * 32)}), "voting.keygen-points"),
-    ("shares", "short box", change("boxes", lambda b: [b[0], b[1][:-4], b[2]]), "voting.keygen-boxes"),
-    ("shares", "box for oneself", change("boxes", lambda b: [b[1], b[1], b[2]]), "voting.keygen-boxes"),
-    ("shares", "two boxes", change("boxes", lambda b: b[:2]), "voting.keygen-boxes"),
-    ("certify", "other transcript", change("transcript", bend), "voting.keygen-certify"),
-    ("certify", "other key", change("key", lambda _: b64u(group.BASE)), "voting.keygen-certify"),
-    ("certify", "keys reversed", change("verification_keys", lambda k: k[::-1]), "voting.keygen-certify"),
-    ("commit", "unknown field", lambda m: {**m, "note": 1}, "voting.keygen-malformed"),
-    ("commit", "unknown type", change("type", lambda _: "vote"), "voting.keygen-malformed"),
-    ("commit", "trustee as text", change("trustee", lambda _: "1"), "voting.keygen-malformed"),
-]
-
-
-@pytest.mark.parametrize(("kind", "name", "spoil", "code"), WRONG, ids=[f"{w[0]} {w[1]}" for w in WRONG])
-def test_wrong_messages_are_refused(
-    kind: str, name: str, spoil: Callable[[JsonObject], JsonObject], code: str
+@pytest.mark.parametrize("fault", MESSAGE_FAULTS, ids=[f"{one[0]} {one[1]}" for one in MESSAGE_FAULTS])
+def test_wrong_messages_are_refused_and_the_good_one_is_not(
+    vector: JsonObject, fault: tuple[str, str, object, bool]
 ) -> None:
-    trustees = make()
-    good = run_key_generation(trustees).messages(kind)[0]
+    kind, name = fault[0], fault[1]
+    case = next(one for one in vector["cases"] if (one["round"], one["name"]) == (kind, name))
+    trustees = make_trustees(seeded("keys"))
     state = state_before(kind, trustees)
+    full = KeyGeneration.from_json(vector["keygen"], ROLL_HASH)
+    good = trustees[0].complain(3) if kind == keygen.COMPLAINT else full.messages(kind)[0]
     assert state.accept(good) != state
-    unsigned = spoil({key: value for key, value in good.items() if key != "sig"})
-    if code == "voting.keygen-malformed":
-        wrong = {**unsigned, "sig": good["sig"]}
-    else:
-        wrong = keygen.sign_message(unsigned, trustees[0].seed)
-    assert refused(state, wrong) == code
-    if code != "voting.keygen-malformed":
-        assert refused(state, {**good, "sig": bend(good["sig"])}) == "voting.keygen-unsigned"
+    assert refused(state, case["message"]) == case["code"]
+    assert case["code"] != "ok"
 
 
 def test_identity_and_copied_points_are_refused() -> None:
@@ -152,7 +121,7 @@ def test_identity_and_copied_points_are_refused() -> None:
 
 def test_two_trustees_cannot_share_keys() -> None:
     trustees = make()
-    state = KeyGeneration("m", ROLL, 2, 3).accept(trustees[0].register())
+    state = empty().accept(trustees[0].register())
     for twin in (
         replace(trustees[1], seed=trustees[0].seed),
         replace(trustees[1], box_private=trustees[0].box_private),
@@ -160,26 +129,32 @@ def test_two_trustees_cannot_share_keys() -> None:
         assert refused(state, twin.register()) == "voting.keygen-same-key"
 
 
+def test_messages_of_another_attempt_are_refused() -> None:
+    for kind in keygen.ROUNDS:
+        other = run_key_generation(make(attempt=ATTEMPT + 1)).messages(kind)[0]
+        assert refused(state_before(kind, make()), other) == "voting.keygen-foreign"
+    assert run_key_generation(make()).transcript != run_key_generation(make(attempt=3)).transcript
+
+
+def test_boxes_open_in_no_other_attempt() -> None:
+    trustees = make()
+    state = run_key_generation(trustees)
+    with pytest.raises(KeyGenerationError, match="does not open"):
+        trustees[0].secret_share(replace(state, attempt=ATTEMPT + 1))
+
+
 def test_a_wrong_share_stops_its_receiver_and_nobody_else() -> None:
     trustees = make()
-    before = state_before("shares", trustees)
-    good = trustees[0].shares(before)
-    cipher = box_cipher(trustees[0].box_private, before.box_key(2), "m", 1, 2)
-    lie = b64u(cipher.encrypt(bytes(12), group.ONE, before.reveals_hash))
-    boxes = ["", lie, good["boxes"][2]]
-    body = {key: value for key, value in good.items() if key != "sig"}
-    state = before.accept(keygen.sign_message({**body, "boxes": boxes}, trustees[0].seed))
-    for one in trustees[1:]:
-        state = state.accept(one.shares(before))
+    state = lying_shares(trustees, lambda key, aad: boxes.seal(key, group.ONE, aad))
     with pytest.raises(KeyGenerationError, match="trustee 1 is wrong"):
-        trustees[1].certify(state)
-    assert trustees[2].certify(state)["trustee"] == 3
+        trustees[1].reveal_salt(state)
+    assert trustees[2].reveal_salt(state)["trustee"] == 3
 
 
 def test_a_box_opens_for_nobody_else_and_in_no_other_key_generation() -> None:
     trustees = make()
     state = run_key_generation(trustees)
-    other = run_key_generation(make(seed="other"))
+    other = run_key_generation(make("other"))
     moved = replace(state, received=(*state.received[:2], other.received[2], *state.received[3:]))
     with pytest.raises(KeyGenerationError, match="does not open"):
         trustees[0].secret_share(moved)
@@ -190,11 +165,109 @@ def test_a_box_opens_for_nobody_else_and_in_no_other_key_generation() -> None:
 
 def test_small_order_box_keys_are_refused() -> None:
     with pytest.raises(KeyGenerationError):
-        box_cipher(bytes(range(32)), bytes(32), "m", 1, 2)
+        boxes.box_key(bytes(range(32)), bytes(32), MEETING, 1, 1, 2)
 
 
-def test_the_spoken_code_changes_with_the_transcript() -> None:
-    first, second = run_key_generation(make()), run_key_generation(make(seed="other"))
-    assert first.spoken_code != second.spoken_code
-    assert len(first.spoken_code) == 7
-    assert first.spoken_code[3] == "-"
+def test_the_spoken_code_covers_transcript_and_every_salt() -> None:
+    state = run_key_generation(make())
+    salts = [unb64u(message["salt"]) for message in state.messages("salt")]
+    code = state.spoken_code
+    assert len(code) == 7
+    assert code[3] == "-"
+    assert keygen.spoken_code(state.transcript, salts) == code
+    assert keygen.spoken_code(bytes(32), salts) != code
+    for place in range(3):
+        changed = [bytes(32) if index == place else salt for index, salt in enumerate(salts)]
+        assert keygen.spoken_code(state.transcript, changed) != code
+
+
+def test_a_complaint_ends_the_attempt() -> None:
+    trustees = make()
+    state = state_before("salt", trustees)
+    complaint = trustees[1].complain(1)
+    over = state.accept(complaint)
+    assert over.round is None
+    assert over.result is None
+    assert over.accept(complaint) is over
+    assert over.all_messages()[-1] == complaint
+    assert refused(over, trustees[0].reveal_salt(state)) == "voting.keygen-over"
+    assert refused(over, trustees[2].complain(1)) == "voting.keygen-over"
+    assert refused(over, trustees[1].complain(3)) == "voting.keygen-second"
+    with pytest.raises(KeyGenerationError):
+        KeyGeneration.from_json(over.to_json(), ROLL_HASH)
+
+
+def test_a_complaint_comes_after_the_shares_and_before_ones_certification() -> None:
+    trustees = make()
+    assert refused(state_before("shares", trustees), trustees[1].complain(1)) == "voting.keygen-order"
+    state = state_before("certify", trustees)
+    assert state.accept(trustees[1].complain(1)).complaint is not None
+    state = state.accept(trustees[1].certify(state))
+    assert refused(state, trustees[1].complain(1)) == "voting.keygen-order"
+    assert state.accept(trustees[2].complain(1)).complaint is not None
+
+
+def test_complaints_are_judged_from_public_messages() -> None:
+    reasons = {}
+    for case in make_keys.complaint_vectors()["cases"]:
+        state = empty()
+        for message in case["messages"]:
+            state = state.accept(message)
+        found = complaints.judge(state, case["complaint"])
+        assert vars(found) == case["judgement"]
+        assert complaints.judge(state.accept(case["complaint"])) == found
+        reasons[found.reason] = found.at_fault
+    assert reasons == {"share": 1, "box": 1, "box-key": 1, "unfounded": 2}
+
+
+def test_nobody_is_judged_without_a_complaint_or_by_a_forged_one() -> None:
+    trustees = make()
+    state = state_before("salt", trustees)
+    with pytest.raises(KeyGenerationError):
+        complaints.judge(state)
+    forged = keygen.sign_message(body_of(trustees[1].complain(1)), trustees[2].seed)
+    with pytest.raises(KeyGenerationError):
+        complaints.judge(state, forged)
+    bent = {**body_of(trustees[1].complain(1)), "box_secret": bend(b64u(trustees[1].box_private))}
+    with pytest.raises(KeyGenerationError):
+        complaints.judge(state, keygen.sign_message(bent, trustees[1].seed))
+
+
+def test_keygen_json_is_whole_or_empty() -> None:
+    state = run_key_generation(make())
+    data = state.to_json()
+    assert KeyGeneration.from_json(data, ROLL_HASH) == state
+    assert not keygen.is_empty(data)
+    assert keygen.is_empty(keygen.empty_json(MEETING))
+    for name in ("attempt", "threshold", "count", "messages"):
+        with pytest.raises(KeyGenerationError) as caught:
+            keygen.is_empty({**data, name: keygen.empty_json(MEETING)[name]})
+        assert caught.value.code == "voting.keygen-numbers"
+    for bad in (
+        {**data, "messages": data["messages"][:-1]},
+        {**data, "messages": data["messages"][::-1]},
+        {**data, "attempt": ATTEMPT + 1},
+        {**data, "note": ""},
+    ):
+        with pytest.raises(KeyGenerationError):
+            KeyGeneration.from_json(bad, ROLL_HASH)
+    assert NO_KEY.to_json() == {
+        "attempt": 0,
+        "threshold": 0,
+        "count": 0,
+        "transcript": "",
+        "key": "",
+        "verification_keys": [],
+        "sign_keys": [],
+    }
+
+
+def test_form_alone_passes_where_points_are_wrong() -> None:
+    data = run_key_generation(make()).to_json()
+    certify = data["messages"][-1]
+    wrong = keygen.sign_message({**body_of(certify), "key": b64u(group.BASE)}, make()[2].seed)
+    bad = {**data, "messages": [*data["messages"][:-1], wrong]}
+    assert KeyGeneration.from_json(bad, ROLL_HASH, form_only=True).round is None
+    with pytest.raises(KeyGenerationError) as caught:
+        KeyGeneration.from_json(bad, ROLL_HASH)
+    assert caught.value.about_points
