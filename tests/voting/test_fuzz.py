@@ -2,87 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import random  # noqa: TID251  # seeded test data, no secrets
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.voting.fuzzing import MUTATIONS, outcomes, spoil_bytes, spoil_value
 from tests.voting.scenario import RP, Meeting
-from tests.voting.spoiling import GOOD, checked_in, run
+from tests.voting.spoiling import GOOD, run
 
 from folkmoot_voting import assertion, board, bundle, merkle_log, roll, tally
 from folkmoot_voting.ballot import Ballot, check_ballot
 from folkmoot_voting.encoding import b64u, jcs, strict_json, unb64u
 from folkmoot_voting.errors import VotingError
-from folkmoot_voting.keygen import KeyGeneration
 from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.verify import verify_bundle
-
-MUTATIONS = 10_000
-ODD: list[Any] = [
-    None, True, -1, 0, 1, 10, 2**53 - 1, 2**64, 1.5, "", "A", "AA", "A" * 43, "A" * 86, "\ud800", "e\u0301",
-    "\x00", [], [[]], {}, {"type": "ballot"}, "0" * 9000,
-]  # fmt: skip
-
-
-def spoil_bytes(rng: random.Random, raw: bytes) -> bytes:
-    """Flip, cut, insert or repeat a few bytes."""
-    data = bytearray(raw)
-    for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(len(data) + 1)
-        match rng.randrange(4):
-            case 0 if at < len(data):
-                data[at] ^= 1 << rng.randrange(8)
-            case 1:
-                del data[at : at + rng.randint(1, 40)]
-            case 2:
-                data[at:at] = rng.randbytes(rng.randint(1, 8))
-            case _:
-                data[at:at] = data[max(0, at - 30) : at]
-    return bytes(data)
-
-
-def spoil_value(rng: random.Random, value: Any) -> Any:
-    """Change one place of a JSON value."""
-    root = [copy.deepcopy(value)]
-    parent: Any = root
-    key: Any = 0
-    while rng.random() < 0.85:
-        inner: Any = parent[key]
-        if isinstance(inner, dict) and inner:
-            parent, key = inner, rng.choice(sorted(inner, key=str))
-        elif isinstance(inner, list) and inner:
-            parent, key = inner, rng.randrange(len(inner))
-        else:
-            break
-    old: Any = parent[key]
-    match rng.randrange(5):
-        case 0 if isinstance(parent, dict):
-            del parent[key]
-        case 1 if isinstance(parent, dict):
-            parent["odd"] = rng.choice(ODD)
-        case 2 if isinstance(parent, list) and parent is not root:
-            parent.insert(key, copy.deepcopy(old))
-        case 3 if isinstance(old, str) and old:
-            at = rng.randrange(len(old))
-            parent[key] = old[:at] + rng.choice("AZaz09-_ .") + old[at + 1 :]
-        case _:
-            parent[key] = rng.choice(ODD)
-    return root[0]
-
-
-def outcomes(call: Callable[[random.Random], Any], count: int = MUTATIONS) -> tuple[int, int]:
-    """Run a call `count` times; return how many passed and how many were refused with a typed error."""
-    rng = random.Random(7)
-    passed = refused = 0
-    for _ in range(count):
-        try:
-            call(rng)
-            passed += 1
-        except VotingError as error:
-            refused += error.code.startswith("voting.") and bool(error.detail)
-    return passed, refused
 
 
 @pytest.fixture(scope="module")
@@ -116,27 +50,6 @@ def test_ballots_as_values(meeting: Meeting) -> None:
         assert spoiled == one
 
     assert outcomes(check)[1] > MUTATIONS * 0.9
-
-
-def test_key_generation_messages(meeting: Meeting) -> None:
-    messages = meeting.keygen.to_json()["messages"]
-    states = [KeyGeneration("meeting-1", meeting.roll.hash, 2, 3)]
-    for message in messages:
-        states.append(states[-1].accept(message))
-
-    def check(rng: random.Random) -> None:
-        number = rng.randrange(len(messages))
-        spoiled = spoil_value(rng, messages[number])
-        states[number].accept(spoiled)
-        assert spoiled == messages[number]
-
-    assert outcomes(check)[1] > MUTATIONS * 0.9
-
-
-def test_whole_key_generations(meeting: Meeting) -> None:
-    good = meeting.keygen.to_json()
-    _, refused = outcomes(lambda rng: KeyGeneration.from_json(spoil_value(rng, good), meeting.roll.hash), 1000)
-    assert refused > 900
 
 
 def test_manifests_rolls_boards_and_tallies(meeting: Meeting) -> None:
@@ -249,17 +162,3 @@ def _spoiled_file(rng: random.Random, name: str, raw: bytes) -> bytes:
         return jcs(spoil_value(rng, strict_json(raw, 2**30)))
     except VotingError:
         return spoil_bytes(rng, raw)
-
-
-def test_the_fuzzer_reaches_past_the_first_check() -> None:
-    """A control: mutations of a valid meeting are not all refused for their form."""
-    meeting = checked_in()
-    good = meeting.keygen.to_json()["messages"][0]
-    codes = set()
-    rng = random.Random(3)
-    for _ in range(300):
-        try:
-            KeyGeneration("meeting-1", meeting.roll.hash, 2, 3).accept(spoil_value(rng, good))
-        except VotingError as error:
-            codes.add(error.code)
-    assert {"voting.keygen-malformed", "voting.keygen-unsigned"} <= codes
