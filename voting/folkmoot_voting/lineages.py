@@ -6,7 +6,7 @@ Server, verifier and tellers' pages follow the same rules. `Lineage` alone is en
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from . import signing
@@ -100,6 +100,11 @@ class Lineages:
 
     def __iter__(self) -> Iterator[Lineage]:
         return iter(self._by_first.values())
+
+    @property
+    def firsts(self) -> Collection[bytes]:
+        """The first credentials, those of the electorate."""
+        return self._by_first.keys()
 
     def find(self, credential: bytes) -> Lineage | None:
         """Return the lineage that this is or was a credential of."""

@@ -46,7 +46,7 @@ class RangeProof:
 def proof_bytes(low: int, high: int) -> int:
     """Return the length of a proof for low..high."""
     count = high - low + 1
-    return 160 * count - 32
+    return 128 * count - 32
 
 
 def verify(key: bytes, pair: Pair, low: int, proof: RangeProof, e: bytes) -> bool:

@@ -134,8 +134,8 @@ def _evaluate(manifest: Manifest, question: Question, counts: Sequence[int], tur
     if question.type == "yes-no-abstain":
         if votes[0] > votes[1] and reached(votes[0], base):
             return Outcome("carried", (0,), votes=votes)
-        tied = (0, 1) if votes[0] == votes[1] and manifest.rules.tie == CASTING_VOTE else ()
-        return Outcome("rejected", tied=tied, votes=votes, seats_left=1)
+        even = votes[0] == votes[1] and manifest.rules.tie == CASTING_VOTE
+        return Outcome("rejected", tied=(0, 1) if even else (), votes=votes, seats_left=1)
     candidates = [option for option, number in enumerate(votes) if number > 0 and reached(number, base)]
     elected, tied = _fill(votes, candidates, question.seats)
     kind = "elected" if elected else "none"
@@ -164,11 +164,7 @@ def _with_casting(manifest: Manifest, question: Question, found: Outcome, castin
     if not ascending or not set(casting) <= set(found.tied) or len(casting) not in (0, found.seats_left):
         raise TallyInvalid("the casting vote does not fill the seats left", code="voting.casting")
     if question.type == "yes-no-abstain":
-        return Outcome(
-            "carried" if casting[:1] == [0] else "rejected",
-            (0,) if casting[:1] == [0] else (),
-            found.tied,
-            found.votes,
-        )
+        carried = 0 in casting
+        return Outcome("carried" if carried else "rejected", (0,) if carried else (), found.tied, found.votes)
     options = tuple(sorted((*found.options, *casting)))
     return Outcome("elected" if options else "none", options, found.tied, found.votes)
