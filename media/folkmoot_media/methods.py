@@ -11,12 +11,13 @@ from pydantic import Field
 
 from folkmoot_media.errors import MediaError
 from folkmoot_media.forwarding.floor import FloorMode
-from folkmoot_media.forwarding.model import Producer, SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.model import Leg, Producer, SlotConsumer, VideoConsumer
 from folkmoot_media.forwarding.router import Router
 from folkmoot_media.rooms import Attached, Rooms
 from folkmoot_media.rtp_parameters import (
     AUDIO_PAYLOAD_TYPE,
     ROUTER_CAPABILITIES,
+    WIDE_ID,
     DtlsParameters,
     Id,
     Kind,
@@ -27,6 +28,7 @@ from folkmoot_media.rtp_parameters import (
     checked,
     consumer_parameters,
     consumer_payload_types,
+    takes_packet_numbers,
     to_producer_spec,
 )
 from folkmoot_media.transport.aiortc_adapter import SUPPORTED_DIGESTS, Fingerprint
@@ -307,6 +309,7 @@ class Methods:
         consumer: VideoConsumer | SlotConsumer
         if slot is not None:
             payload_types = consumer_payload_types("audio/opus", data.rtpCapabilities)
+            self._number(router, leg, data.rtpCapabilities)
             consumer = router.add_slot_consumer(consumer_id, leg, slot, AUDIO_PAYLOAD_TYPE, data.paused)
             kind, form, ssrcs = "audio", "simple", (consumer.ssrc, 0)
         else:
@@ -316,6 +319,7 @@ class Methods:
             if producer.spec.kind != "video":
                 raise MediaError("media.not-consumable", "Voices are heard through the slots only.")
             payload_types = consumer_payload_types(producer.spec.codec.mime, data.rtpCapabilities)
+            self._number(router, leg, data.rtpCapabilities)
             consumer = router.add_video_consumer(consumer_id, leg, producer, payload_types, data.paused)
             kind, ssrcs = "video", (consumer.ssrc, consumer.rtx_ssrc)
             form = "simulcast" if len(producer.layers) > 1 else "simple"
@@ -324,14 +328,20 @@ class Methods:
         if not data.paused:
             router.set_consumer_paused(consumer, False, now)
         self._rooms.flush(router, now)
+        parameters = consumer_parameters(mid, payload_types, ssrcs, consumer.cname, leg.wide is not None)
         return {
             "id": consumer_id,
             "producerId": data.producer_id,
             "kind": kind,
-            "rtpParameters": consumer_parameters(mid, payload_types, ssrcs, consumer.cname),
+            "rtpParameters": parameters,
             "type": form,
             "paused": data.paused,
         }
+
+    @staticmethod
+    def _number(router: Router, leg: Leg, capabilities: RtpCapabilities) -> None:
+        if takes_packet_numbers(capabilities):
+            router.number_packets(leg, WIDE_ID)
 
     def _consumer(self, data: ConsumerRef | PreferredLayers) -> tuple[Attached, VideoConsumer | SlotConsumer]:
         attached = self._rooms.transport(data.transport_id)

@@ -67,7 +67,7 @@ class Rooms:
             raise MediaError("media.router-exists", "A router with this id exists.")
         if len(self.routers) >= MAXIMUM_ROUTERS:
             raise MediaError("media.too-many-routers", "This worker has too many routers.")
-        router = self.routers[router_id] = Router(router_id, mode, self.rng)
+        router = self.routers[router_id] = Router(router_id, mode, self.rng, stamping=self._fan.stamps)
         return router
 
     def router(self, router_id: str) -> Router:
@@ -96,7 +96,7 @@ class Rooms:
         transport_id = self.rng(16).hex()
         endpoint = self.mux.add(transport_id, now)
         try:
-            leg = router.add_leg(transport_id, owner, direction, endpoint)
+            leg = router.add_leg(transport_id, owner, direction, endpoint, now)
         except MediaError:
             self.mux.close(endpoint)
             raise

@@ -14,6 +14,9 @@ RID_URI = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID_URI = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 SEND_TIME_URI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+WIDE_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+DESCRIPTOR_URI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+WIDE_ID = 5
 MAXIMUM_ENCODINGS = 3
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
@@ -168,7 +171,9 @@ _VIDEO_FEEDBACK: list[dict[str, str]] = [
     {"type": "nack", "parameter": "pli"},
     {"type": "ccm", "parameter": "fir"},
     {"type": "goog-remb", "parameter": ""},
+    {"type": "transport-cc", "parameter": ""},
 ]
+_AUDIO_FEEDBACK: list[dict[str, str]] = [{"type": "transport-cc", "parameter": ""}]
 _H264_PARAMETERS: dict[str, object] = {
     "packetization-mode": 1,
     "level-asymmetry-allowed": 1,
@@ -206,23 +211,25 @@ ROUTER_CODECS: list[dict[str, object]] = [
         "clockRate": 48000,
         "channels": 2,
         "parameters": {"minptime": 10, "useinbandfec": 1},
-        "rtcpFeedback": [],
+        "rtcpFeedback": _AUDIO_FEEDBACK,
     },
     *_video_codec("video/VP8", 101, {}),
     *_video_codec("video/H264", 103, _H264_PARAMETERS),
+    *_video_codec("video/VP9", 105, {"profile-id": 0}),
+    *_video_codec("video/AV1", 107, {}),
 ]
 AUDIO_PAYLOAD_TYPE = 100
-VIDEO_PAYLOAD_TYPES = {"video/vp8": 101, "video/h264": 103}
+VIDEO_PAYLOAD_TYPES = {"video/vp8": 101, "video/h264": 103, "video/vp9": 105, "video/av1": 107}
 
 
-def _extension(kind: str, uri: str, identifier: int) -> dict[str, object]:
+def _extension(kind: str, uri: str, identifier: int, direction: str = "recvonly") -> dict[str, object]:
     # recvonly: the router reads these from publishers and writes none of them to consumers.
     return {
         "kind": kind,
         "uri": uri,
         "preferredId": identifier,
         "preferredEncrypt": False,
-        "direction": "recvonly",
+        "direction": direction,
     }
 
 
@@ -234,6 +241,9 @@ ROUTER_CAPABILITIES: dict[str, object] = {
         _extension("video", RID_URI, 2),
         _extension("video", REPAIRED_RID_URI, 3),
         _extension("video", SEND_TIME_URI, 4),
+        _extension("audio", WIDE_URI, WIDE_ID, "sendrecv"),
+        _extension("video", WIDE_URI, WIDE_ID, "sendrecv"),
+        _extension("video", DESCRIPTOR_URI, 8),
         _extension("audio", LEVEL_URI, 10),
     ],
 }
@@ -274,6 +284,8 @@ def to_producer_spec(kind: Kind, source: Source, parameters: RtpParameters) -> P
         ids.get(RID_URI, 0),
         ids.get(REPAIRED_RID_URI, 0),
         ids.get(LEVEL_URI, 0),
+        ids.get(WIDE_URI, 0),
+        ids.get(DESCRIPTOR_URI, 0),
     )
 
 
@@ -283,7 +295,7 @@ def _choose_codec(kind: Kind, parameters: RtpParameters) -> CodecChoice:
     if kind == "audio":
         supported = mime == "audio/opus" and first.clockRate == 48000
     else:
-        supported = mime in VIDEO_PAYLOAD_TYPES and first.clockRate == 90000
+        supported = mime in VIDEO_PAYLOAD_TYPES and first.clockRate == 90000 and _has_common_profile(mime, first)
     if not supported:
         raise MediaError("media.unsupported-codec", f"{first.mimeType} is not forwarded here.")
     rtx = next(
@@ -295,6 +307,24 @@ def _choose_codec(kind: Kind, parameters: RtpParameters) -> CodecChoice:
         -1,
     )
     return CodecChoice(mime, first.payloadType, rtx, first.clockRate)
+
+
+def _has_common_profile(mime: str, codec: Codec) -> bool:
+    """Say whether every browser that knows the codec can play this profile of it."""
+    if mime == "video/h264":
+        # Constrained baseline is profile 42 with the constraint bit of profile 4D or both (RFC 6184 section 8.1).
+        profile = str(codec.parameters.get("profile-level-id", "")).lower()
+        return profile[:3] in ("42e", "42c") and codec.parameters.get("packetization-mode") == 1
+    if mime == "video/vp9":
+        return codec.parameters.get("profile-id", 0) in (0, "0")
+    return mime != "video/av1" or codec.parameters.get("profile", 0) in (0, "0")
+
+
+def takes_packet_numbers(capabilities: RtpCapabilities) -> bool:
+    """Say whether a client answers transport-wide numbers with feedback."""
+    return any(extension.uri == WIDE_URI for extension in capabilities.headerExtensions) and any(
+        item.type == "transport-cc" for codec in capabilities.codecs for item in codec.rtcpFeedback
+    )
 
 
 def consumer_payload_types(mime: str, capabilities: RtpCapabilities) -> tuple[int, int]:
@@ -313,9 +343,14 @@ def consumer_payload_types(mime: str, capabilities: RtpCapabilities) -> tuple[in
 
 
 def consumer_parameters(
-    mid: str, payload_types: tuple[int, int], ssrcs: tuple[int, int], cname: str
+    mid: str, payload_types: tuple[int, int], ssrcs: tuple[int, int], cname: str, numbered: bool
 ) -> dict[str, object]:
-    """Return the rtpParameters of a consumer for `mediasoup-client`."""
+    """Return the rtpParameters of a consumer for `mediasoup-client`.
+
+    When its packets are `numbered` it answers with transport-wide feedback, and otherwise with REMB.
+    """
+    numbering = {"uri": WIDE_URI, "id": WIDE_ID, "encrypt": False, "parameters": {}}
+    unused = "goog-remb" if numbered else "transport-cc"
     codecs = []
     for codec in ROUTER_CODECS:
         if codec["preferredPayloadType"] in payload_types:
@@ -324,7 +359,7 @@ def consumer_parameters(
                 "payloadType": codec["preferredPayloadType"],
                 "clockRate": codec["clockRate"],
                 "parameters": codec["parameters"],
-                "rtcpFeedback": [item for item in _feedback_of(codec) if item["type"] != "goog-remb"],
+                "rtcpFeedback": [item for item in _feedback_of(codec) if item["type"] != unused],
             }
             if "channels" in codec:
                 entry["channels"] = codec["channels"]
@@ -335,11 +370,13 @@ def consumer_parameters(
     return {
         "mid": mid,
         "codecs": codecs,
-        "headerExtensions": [],
+        "headerExtensions": [numbering] if numbered else [],
         "encodings": [encoding],
         "rtcp": {"cname": cname, "reducedSize": True, "mux": True},
     }
 
 
 def _feedback_of(codec: dict[str, object]) -> list[dict[str, str]]:
+    if codec["kind"] == "audio":
+        return _AUDIO_FEEDBACK
     return _VIDEO_FEEDBACK if codec["rtcpFeedback"] else []

@@ -47,7 +47,7 @@ def video(**changes: Any) -> dict[str, Any]:
     return {**video_parameters(), **changes}
 
 
-VIDEO_CODEC = {"mimeType": "video/AV1", "payloadType": 96, "clockRate": 90000}
+VIDEO_CODEC = {"mimeType": "video/H265", "payloadType": 96, "clockRate": 90000}
 REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("router.open", {}, "media.unknown-method"),
     ("router.create", {"router_id": "r", "floor_mode": "open"}, "media.router-exists"),

@@ -106,7 +106,7 @@ def test_vp8_numbers_are_read_and_shifted_in_place() -> None:
         255,
         6,
     )
-    patched = codecs.patch_vp8(payload, descriptor, 2, 2)
+    patched = codecs.patch(payload, descriptor, 2, 2)
     again = codecs.parse_vp8(patched + payload[len(patched) :])
     assert again is not None
     assert (again.picture, again.tl0, len(patched)) == (1, 1, descriptor.length)
@@ -117,7 +117,7 @@ def test_vp8_short_picture_id_keeps_its_width() -> None:
     descriptor = codecs.parse_vp8(payload)
     assert descriptor is not None
     assert not descriptor.picture_wide
-    assert codecs.patch_vp8(payload, descriptor, 1, 0) == bytes((0x90, 0x80, 0x00))
+    assert codecs.patch(payload, descriptor, 1, 0) == bytes((0x90, 0x80, 0x00))
 
 
 @pytest.mark.parametrize("key", [True, False])
@@ -164,7 +164,7 @@ def test_ten_thousand_mutations_of_every_parser_raise_nothing_unexpected() -> No
             read_extensions(packet.extension_profile, packet.extensions)
             descriptor = codecs.parse_vp8(packet.payload)
             if descriptor is not None:
-                assert len(codecs.patch_vp8(packet.payload, descriptor, 5, 7)) == descriptor.length
+                assert len(codecs.patch(packet.payload, descriptor, 5, 7)) == descriptor.length
             codecs.is_h264_key_frame(packet.payload)
         try:
             rtcp.parse_compound(mutate(whole_rtcp, dice))

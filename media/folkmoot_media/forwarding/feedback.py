@@ -9,6 +9,7 @@ from folkmoot_media.forwarding.video import FEEDBACK_SSRC
 
 FEEDBACK_PERIOD = 0.5
 REPORT_PERIOD = 1.0
+ARRIVALS_PERIOD = 0.1
 AUDIO_CLOCK = 48000
 MAXIMUM_COMPOUND = 1100
 SMALLEST_RTT = 0.002
@@ -17,7 +18,10 @@ SMOOTHING = 0.25
 
 
 def report_to_publisher(leg: Leg, bitrate: int, now: float, outbox: Outbox) -> None:
-    """Queue one receiver report on every stream of `leg` and the REMB that lets all layers be sent."""
+    """Queue one receiver report on every stream of `leg`.
+
+    A publisher that gets no transport-wide feedback is told by REMB that all its layers may be sent.
+    """
     blocks, videos = [], []
     for producer in leg.producers.values():
         for layer in producer.layers:
@@ -29,9 +33,20 @@ def report_to_publisher(leg: Leg, bitrate: int, now: float, outbox: Outbox) -> N
     if not blocks:
         return
     compound = rtcp.build_receiver_report(FEEDBACK_SSRC, tuple(blocks))
-    if videos:
+    if videos and leg.arrivals is None:
         compound += rtcp.build_remb(FEEDBACK_SSRC, bitrate, videos)
     outbox.reports.append((leg, compound))
+
+
+def tell_arrivals(leg: Leg, now: float, outbox: Outbox) -> None:
+    """Queue transport-wide feedback on what has arrived from a publisher that numbers its packets."""
+    if leg.arrivals is None or now < leg.next_arrivals:
+        return
+    leg.next_arrivals = now + ARRIVALS_PERIOD
+    body = leg.arrivals.build()
+    if body is not None:
+        media = next(iter(leg.streams), 0)
+        outbox.reports.append((leg, rtcp.build_transport_feedback(FEEDBACK_SSRC, media, body)))
 
 
 def ask_again(leg: Leg, now: float, outbox: Outbox) -> None:
@@ -82,12 +97,13 @@ def _sender_report(consumer: VideoConsumer | SlotConsumer, now: float, wall_ntp:
     layer = consumer.layer
     if layer is None:
         return None
+    source = layer if consumer.view is None else consumer.view
     return rtcp.SenderReport(
         consumer.ssrc,
         wall_ntp,
         (layer.reception.media_time(now) + consumer.timestamp_shift) & TIMESTAMP_MASK,
-        consumer.packets_before + layer.forwarded_packets,
-        consumer.octets_before + layer.forwarded_octets,
+        consumer.packets_before + source.forwarded_packets,
+        consumer.octets_before + source.forwarded_octets,
     )
 
 

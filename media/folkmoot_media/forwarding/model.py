@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from folkmoot_media.forwarding.codecs import Reader, parse_vp8
+from folkmoot_media.forwarding.dependency_descriptor import Dependencies
 from folkmoot_media.forwarding.reception import History, Reception, Retransmissions
+from folkmoot_media.forwarding.temporal import EVERYTHING, TemporalView
+from folkmoot_media.forwarding.transport_wide import ArrivalLog, SendLog
+
+if TYPE_CHECKING:
+    from folkmoot_media.forwarding.downlink import Downlink
+    from folkmoot_media.forwarding.pacing import Pacer
 
 Rng = Callable[[int], bytes]
 
@@ -84,11 +92,17 @@ class ProducerSpec:
     rid_id: int
     repaired_rid_id: int
     level_id: int
+    wide_id: int = 0
+    descriptor_id: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class Leg:
-    """The forwarding side of one transport; `ready` once its DTLS handshake has finished."""
+    """The forwarding side of one transport; `ready` once its DTLS handshake has finished.
+
+    Upstream, `arrivals` gathers transport-wide feedback when the publisher sends extension `wide_id`. Downstream,
+    `wide` numbers every packet when the subscriber understands it, and `pacer` is there while video must wait.
+    """
 
     id: str
     owner: str
@@ -105,6 +119,12 @@ class Leg:
     next_feedback: float = 0.0
     next_mid: int = 0
     closed: bool = False
+    wide_id: int = 0
+    arrivals: ArrivalLog | None = None
+    next_arrivals: float = 0.0
+    wide: SendLog | None = None
+    pacer: Pacer | None = None
+    downlink: Downlink | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -125,6 +145,16 @@ class Layer:
     key_wanted: bool = False
     last_picture: int = 0
     last_tl0: int = 0
+    read: Reader = parse_vp8
+    dependencies: Dependencies = field(default_factory=Dependencies)
+    frame_timestamp: int = -1
+    views: list[TemporalView] = field(default_factory=list)
+    changing: list[VideoConsumer] = field(default_factory=list)
+    octets: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    rates: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
+    top_temporal: int = 0
+    sampled: float = float("-inf")
+    sampled_octets: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
 
 
 @dataclass(slots=True, eq=False)
@@ -149,8 +179,10 @@ class Producer:
 class VideoConsumer:
     """One leg's view of a video producer.
 
-    A packet at position p of the current layer leaves with sequence number p + `sequence_shift`; packets before
-    `base` belong to the time before the last switch and are not sent.
+    A packet at position p of the current layer (place p of the temporal view, if there is one) leaves with sequence
+    number p + `sequence_shift`; packets before position `base` belong to the time before the last switch and are not
+    sent. `preferred` is what the page wants, `allowed` what its link carries (-1: nothing), `temporal` the same for
+    temporal layers.
     """
 
     id: str
@@ -162,6 +194,10 @@ class VideoConsumer:
     rtx_payload_type: int
     cname: str
     preferred: int
+    allowed: int = EVERYTHING
+    temporal: int = EVERYTHING
+    view: TemporalView | None = None
+    may_rise_at: float = float("-inf")
     paused: bool = True
     layer: Layer | None = None
     target: Layer | None = None
@@ -179,6 +215,9 @@ class VideoConsumer:
     packets_before: int = 0
     octets_before: int = 0
     rtx_sequence: int = 0
+    repair_octets: int = 0
+    held_back: int = 0
+    reported: tuple[int, int] | None = None
     retransmissions: Retransmissions = field(default_factory=Retransmissions)
     next_report: float = 0.0
 
@@ -200,6 +239,8 @@ class Slot:
     fresh: bool = True
     packets: int = 0
     octets: int = 0
+    rate: float = 0.0
+    sampled: tuple[float, int, int] | None = None
     consumers: dict[str, SlotConsumer] = field(default_factory=dict)
     active: list[SlotConsumer] = field(default_factory=list)
 
@@ -219,4 +260,5 @@ class SlotConsumer:
     gap: int = 0
     base: int = 0
     held_at: int = 0
+    reported: tuple[int, int] | None = None
     next_report: float = 0.0

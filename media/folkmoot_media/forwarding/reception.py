@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from folkmoot_media.forwarding.codecs import Vp8Descriptor
+from folkmoot_media.forwarding.codecs import Descriptor
 from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, extend
 from folkmoot_media.forwarding.rtcp import ReportBlock, SenderReport
 
@@ -15,6 +15,10 @@ MAXIMUM_NACK_TRIES = 3
 MAXIMUM_MISSING = 128
 REORDER_WAIT = 0.02
 GIVE_UP_AFTER = 1.0
+SEEN_WINDOW = 1024
+MAXIMUM_DROPOUT = 3000
+EMPTY, DUPLICATE, JUMPED, RESTARTED = -1, -2, -3, -4
+_SEEN_MASK = (1 << SEEN_WINDOW) - 1
 
 
 class StoredPacket(NamedTuple):
@@ -24,7 +28,7 @@ class StoredPacket(NamedTuple):
     marker: int
     timestamp: int
     payload: bytes
-    descriptor: Vp8Descriptor | None
+    descriptor: Descriptor
 
 
 class History:
@@ -71,8 +75,10 @@ class Reception:
     """
 
     __slots__ = (
+        "_after_jump",
         "_expected_before",
         "_received_before",
+        "_seen",
         "_skipped",
         "_transit",
         "clock",
@@ -108,16 +114,37 @@ class Reception:
         self._transit = 0.0
         self._expected_before = 0
         self._received_before = 0
+        self._seen = 0
+        self._after_jump = -1
 
-    def receive(self, sequence: int, timestamp: int, size: int, now: float) -> int:
-        """Count a packet and return its position, or -1 for an empty one (padding only)."""
+    def receive(self, sequence: int, timestamp: int, size: int, now: float, repair: bool = False) -> int:
+        """Count a packet and return its position.
+
+        Negative are EMPTY (padding only), DUPLICATE, JUMPED (far from all others: ignored) and RESTARTED (the second
+        in a row after a jump: the stream has begun anew and needs a new `Reception`; RFC 3550 appendix A.1). A
+        `repair` (retransmission) never counts as a jump.
+        """
         if self.first < 0:
             number = (1 << 16) + sequence
             self.first = number
             self.highest = number - 1
         else:
             number = extend(sequence, self.highest)
-        if number > self.highest:
+        ahead = number - self.highest
+        if ahead > MAXIMUM_DROPOUT or ahead <= -SEEN_WINDOW:
+            if repair:
+                return DUPLICATE
+            if sequence == self._after_jump:
+                return RESTARTED
+            self._after_jump = sequence + 1 & 0xFFFF
+            return JUMPED
+        if ahead > 0:
+            self._seen = (self._seen << ahead | 1) & _SEEN_MASK
+        elif self._seen >> -ahead & 1:
+            return DUPLICATE
+        else:
+            self._seen |= 1 << -ahead
+        if ahead > 0:
             self._note_gap(number, now)
             self._measure_jitter(timestamp, now)
             self.highest = number
@@ -133,7 +160,7 @@ class Reception:
             if number == self.highest:
                 self.skipped_total += 1
                 self._skipped.append(number)
-            return -1
+            return EMPTY
         position = number - self.skipped_total
         if self._skipped and number < self._skipped[-1]:
             position += sum(1 for skipped in self._skipped if skipped > number)

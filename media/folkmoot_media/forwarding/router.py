@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from folkmoot_media.errors import MediaError
-from folkmoot_media.forwarding import feedback, rtcp, video, voices
+from folkmoot_media.forwarding import codecs, demux, feedback, repair, rtcp, video, voices
+from folkmoot_media.forwarding.demux import LARGEST_PAYLOAD, Count
+from folkmoot_media.forwarding.downlink import Downlink, release
 from folkmoot_media.forwarding.floor import SLOT_COUNT, Floor, FloorMode, SlotChange
 from folkmoot_media.forwarding.model import (
     Event,
@@ -25,26 +27,37 @@ from folkmoot_media.forwarding.model import (
     VideoConsumer,
 )
 from folkmoot_media.forwarding.packets import RtpPacket, parse_rtp, read_extensions
-from folkmoot_media.forwarding.reception import History, Reception
+from folkmoot_media.forwarding.reception import DUPLICATE, JUMPED, RESTARTED, History, Reception
+from folkmoot_media.forwarding.transport_wide import ArrivalLog, SendLog
 
 MAXIMUM_LEGS_PER_OWNER = 6
 MAXIMUM_CONSUMERS_PER_LEG = 64
 MAXIMUM_LEGS = 1000
-UNKNOWN_BUDGET = 256
 FLOOR_PERIOD = 0.1
 SILENT_LEVEL = 127
+NO_EXTENSIONS: dict[int, bytes] = {}
 
 
 class Router:
     """The forwarding core of one room."""
 
-    def __init__(self, router_id: str, mode: FloorMode, rng: Rng, upstream_bitrate: int = 4_000_000) -> None:
+    def __init__(
+        self,
+        router_id: str,
+        mode: FloorMode,
+        rng: Rng,
+        upstream_bitrate: int = 4_000_000,
+        stamping: bool = False,
+    ) -> None:
+        """Open a room; `stamping` says that the fan-out writes stamps (`model.Copy`)."""
         self.id = router_id
         self.floor = Floor(mode)
         self.outbox = Outbox()
         self.legs: dict[str, Leg] = {}
         self.producers: dict[str, Producer] = {}
-        self.counters = {"received": 0, "malformed": 0, "unknown_stream": 0, "silenced": 0, "resent": 0}
+        self.stamping = stamping
+        self.counters: dict[str, int] = {str(count): 0 for count in Count}
+        self._paced: list[Leg] = []
         self._rng = rng
         self._upstream_bitrate = upstream_bitrate
         self._microphones: dict[str, Producer] = {}
@@ -62,7 +75,7 @@ class Router:
 
     # -- legs -------------------------------------------------------------------------------------------------
 
-    def add_leg(self, leg_id: str, owner: str, direction: str, sink: Sink) -> Leg:
+    def add_leg(self, leg_id: str, owner: str, direction: str, sink: Sink, now: float = 0.0) -> Leg:
         """Add the forwarding side of a transport.
 
         Raises:
@@ -72,7 +85,14 @@ class Router:
         if held >= MAXIMUM_LEGS_PER_OWNER or len(self.legs) >= MAXIMUM_LEGS:
             raise MediaError("media.too-many-transports", "This seat or room has too many transports open.")
         leg = self.legs[leg_id] = Leg(leg_id, owner, direction, sink)
+        if direction == "recv":
+            leg.downlink = Downlink(leg, now)
         return leg
+
+    def number_packets(self, leg: Leg, extension_id: int) -> None:
+        """Number every packet to `leg` in this extension, if the fan-out can; only before its first consumer."""
+        if self.stamping and not leg.consumers:
+            leg.wide = SendLog(extension_id)
 
     def set_ready(self, leg: Leg, now: float) -> None:
         """The leg's handshake has finished: packets may flow."""
@@ -110,11 +130,14 @@ class Router:
         producer.muted = spec.kind == "audio" and self.floor.is_muted(leg.owner)
         for index, encoding in enumerate(spec.encodings):
             layer = Layer(producer, index, Reception(spec.codec.clock_rate))
+            layer.read = codecs.READERS.get(spec.codec.mime, codecs.parse_h264)
             producer.layers.append(layer)
             if encoding.ssrc is not None:
-                self._learn(leg, layer, encoding.ssrc)
+                demux.learn(leg, layer, encoding.ssrc)
             if encoding.rtx_ssrc is not None:
-                self._learn_repair(leg, layer, encoding.rtx_ssrc)
+                demux.learn_repair(leg, layer, encoding.rtx_ssrc)
+        if spec.wide_id and leg.arrivals is None:
+            leg.wide_id, leg.arrivals = spec.wide_id, ArrivalLog()
         self.producers[producer_id] = leg.producers[producer_id] = producer
         if spec.source == "microphone":
             self._microphones[leg.owner] = producer
@@ -175,8 +198,8 @@ class Router:
             consumer_id,
             leg,
             producer,
-            self.new_ssrc(),
-            self.new_ssrc(),
+            self._free_ssrc(leg),
+            self._free_ssrc(leg),
             *payload_types,
             cname=producer.id,
             preferred=len(producer.layers) - 1,
@@ -184,6 +207,9 @@ class Router:
             last_sequence=int.from_bytes(self._rng(2), "big") >> 1,
             rtx_sequence=int.from_bytes(self._rng(2), "big") >> 1,
         )
+        if leg.wide is not None:
+            # On a link that is not known yet, begin with the least: more comes within a moment if it fits.
+            consumer.allowed = 0
         producer.consumers[consumer_id] = consumer
         self._admit(leg, consumer)
         return consumer
@@ -194,7 +220,7 @@ class Router:
         """Let `leg` hear a voice slot."""
         self._check_room(leg)
         consumer = SlotConsumer(
-            consumer_id, leg, slot, self.new_ssrc(), payload_type, cname=slot.producer_id, paused=paused
+            consumer_id, leg, slot, self._free_ssrc(leg), payload_type, cname=slot.producer_id, paused=paused
         )
         # SRTP wants the first sequence number in the lower half of its range (RFC 3711 section 3.3.1).
         consumer.gap = slot.last_position - (int.from_bytes(self._rng(2), "big") >> 1)
@@ -202,6 +228,12 @@ class Router:
         slot.consumers[consumer_id] = consumer
         self._admit(leg, consumer)
         return consumer
+
+    def _free_ssrc(self, leg: Leg) -> int:
+        taken = {other.rtx_ssrc for other in leg.consumers.values() if isinstance(other, VideoConsumer)}
+        while (ssrc := self.new_ssrc()) in leg.by_ssrc or ssrc in taken:
+            pass
+        return ssrc
 
     def _check_room(self, leg: Leg) -> None:
         if len(leg.consumers) >= MAXIMUM_CONSUMERS_PER_LEG:
@@ -234,6 +266,8 @@ class Router:
             voices.refresh(consumer)
         else:
             video.release(consumer)
+            if consumer.leg.pacer is not None:
+                consumer.leg.pacer.forget(consumer)
             consumer.producer.consumers.pop(consumer.id, None)
         consumer.leg.consumers.pop(consumer.id, None)
         consumer.leg.by_ssrc.pop(consumer.ssrc, None)
@@ -273,83 +307,73 @@ class Router:
         """Take one decrypted RTP packet from `leg`."""
         packet = parse_rtp(data)
         if packet is None:
-            self.counters["malformed"] += 1
+            self.counters[Count.MALFORMED] += 1
             return
-        self.counters["received"] += 1
-        layer = leg.streams.get(packet.ssrc)
+        self.counters[Count.RECEIVED] += 1
+        if len(packet.payload) > LARGEST_PAYLOAD:
+            self.counters[Count.OVERSIZE] += 1
+            return
+        values = read_extensions(packet.extension_profile, packet.extensions) if packet.extensions else NO_EXTENSIONS
+        if leg.arrivals is not None:
+            number = values.get(leg.wide_id)
+            if number is not None and len(number) == 2:
+                leg.arrivals.note(number[0] << 8 | number[1], now)
+        layer = leg.streams.get(packet.ssrc) or leg.repairs.get(packet.ssrc)
         if layer is None:
-            layer = leg.repairs.get(packet.ssrc) or self._identify(leg, packet, now)
-            if layer is None:
-                self.counters["unknown_stream"] += 1
+            identified = demux.identify(leg, packet, values)
+            if identified is None:
+                self.counters[Count.UNKNOWN_STREAM] += 1
                 return
-        if packet.ssrc != layer.ssrc:
-            repaired = self._unwrap(layer, packet)
+            layer, anew = identified
+            if anew:
+                self._restart(layer, now)
+        elif values and not demux.is_of_section(layer, values):
+            self.counters[Count.WRONG_SECTION] += 1
+            return
+        repair = packet.ssrc != layer.ssrc
+        if repair:
+            repaired = demux.unwrap(layer, packet)
             if repaired is None:
                 return
             packet = repaired
         if packet.payload_type != layer.producer.spec.codec.payload_type:
-            self.counters["unknown_stream"] += 1
+            self.counters[Count.UNKNOWN_STREAM] += 1
             return
-        position = layer.reception.receive(packet.sequence, packet.timestamp, len(packet.payload), now)
-        if layer.producer.silent or position < 0:
-            self.counters["silenced"] += 1
-            return
-        if layer.producer.spec.kind == "video":
-            video.forward(layer, packet, position, now, self.outbox)
-        elif layer.producer.spec.source == "microphone":
-            self._receive_voice(layer, packet, position, now)
+        self._place(layer, packet, values, now, repair)
+        if self._paced:
+            self._release(now)
 
-    def _receive_voice(self, layer: Layer, packet: RtpPacket, position: int, now: float) -> None:
+    def _place(self, layer: Layer, packet: RtpPacket, values: dict[int, bytes], now: float, repair: bool) -> None:
+        """Give the packet its position in the layer and forward it."""
+        size = len(packet.payload)
+        position = layer.reception.receive(packet.sequence, packet.timestamp, size, now, repair)
+        if position == RESTARTED:
+            self._restart(layer, now)
+            position = layer.reception.receive(packet.sequence, packet.timestamp, size, now)
+        spec = layer.producer.spec
+        if layer.producer.silent or position < 0:
+            reason = {DUPLICATE: Count.DUPLICATE, JUMPED: Count.SEQUENCE_JUMP}.get(position, Count.SILENCED)
+            self.counters[reason] += 1
+        elif spec.kind == "video":
+            marks = values.get(spec.descriptor_id) if spec.descriptor_id else None
+            video.forward(layer, packet, position, now, self.outbox, marks)
+        elif spec.source == "microphone":
+            self._receive_voice(layer, packet, values, position, now)
+
+    def _receive_voice(
+        self, layer: Layer, packet: RtpPacket, values: dict[int, bytes], position: int, now: float
+    ) -> None:
         spec, owner = layer.producer.spec, layer.producer.leg.owner
-        level = SILENT_LEVEL
-        if spec.level_id:
-            value = read_extensions(packet.extension_profile, packet.extensions).get(spec.level_id)
-            if value:
-                level = value[0] & 0x7F
-        if self.floor.hear(owner, level, now):
+        value = values.get(spec.level_id) if spec.level_id else None
+        if self.floor.hear(owner, value[0] & 0x7F if value else SILENT_LEVEL, now):
             self._assign(now)
         slot = self._speaking.get(owner)
         if slot is not None:
             voices.forward(slot, packet, position, now, self.outbox)
 
-    def _unwrap(self, layer: Layer, packet: RtpPacket) -> RtpPacket | None:
-        """Turn a retransmission back into the packet it repeats (RFC 4588 section 4)."""
-        if packet.payload_type != layer.producer.spec.codec.rtx or len(packet.payload) <= 2 or layer.ssrc < 0:
-            return None
-        original = int.from_bytes(packet.payload[:2], "big")
-        return packet._replace(
-            payload_type=layer.producer.spec.codec.payload_type,
-            sequence=original,
-            ssrc=layer.ssrc,
-            payload=packet.payload[2:],
-        )
-
-    def _identify(self, leg: Leg, packet: RtpPacket, now: float) -> Layer | None:
-        """Find the layer of an unknown SSRC by MID and RID (RFC 8843 section 9.2, RFC 8852)."""
-        if leg.unknown_budget <= 0 or not packet.extensions:
-            return None
-        leg.unknown_budget -= 1
-        values = read_extensions(packet.extension_profile, packet.extensions)
-        for producer in leg.producers.values():
-            spec = producer.spec
-            if not spec.mid_id or values.get(spec.mid_id) != spec.mid.encode():
-                continue
-            rid, repaired = values.get(spec.rid_id), values.get(spec.repaired_rid_id)
-            for layer, encoding in zip(producer.layers, spec.encodings, strict=True):
-                name = encoding.rid.encode() if encoding.rid is not None else None
-                if packet.payload_type == spec.codec.payload_type and rid == name:
-                    if layer.ssrc >= 0:
-                        self._restart(layer, now)
-                    self._learn(leg, layer, packet.ssrc)
-                    return layer
-                if packet.payload_type == spec.codec.rtx and repaired == name:
-                    self._learn_repair(leg, layer, packet.ssrc)
-                    return layer
-        return None
-
     def _restart(self, layer: Layer, now: float) -> None:
-        """The publisher has begun the layer anew under another SSRC: its numbers have nothing to do with the old."""
-        for consumer in list(layer.active):
+        """The publisher has begun the layer anew: its numbers have nothing to do with those of before."""
+        for consumer in [*layer.active, *(consumer for view in layer.views for consumer in view.consumers)]:
             video.release(consumer)
         layer.reception = Reception(layer.producer.spec.codec.clock_rate)
         layer.history = History()
@@ -357,18 +381,6 @@ class Router:
             self._refresh(consumer, now)
         for slot in self.slots:
             slot.fresh = slot.fresh or slot.source is layer
-
-    @staticmethod
-    def _learn(leg: Leg, layer: Layer, ssrc: int) -> None:
-        leg.streams.pop(layer.ssrc, None)
-        layer.ssrc = ssrc
-        leg.streams[ssrc] = layer
-
-    @staticmethod
-    def _learn_repair(leg: Leg, layer: Layer, ssrc: int) -> None:
-        leg.repairs.pop(layer.rtx_ssrc, None)
-        layer.rtx_ssrc = ssrc
-        leg.repairs[ssrc] = layer
 
     def receive_rtcp(self, leg: Leg, data: bytes, now: float, wall_ntp: int) -> list[rtcp.ReportBlock]:
         """Take one decrypted RTCP compound from `leg`; return its report blocks (they may prove a path)."""
@@ -385,16 +397,29 @@ class Router:
                     layer.reception.note_sender_report(part, now)
             if isinstance(part, rtcp.SenderReport | rtcp.ReceiverReport):
                 for block in part.blocks:
-                    if block.ssrc in leg.by_ssrc:
+                    reporting = leg.by_ssrc.get(block.ssrc)
+                    if reporting is not None:
                         feedback.note_round_trip(leg, block, wall_ntp)
                         blocks.append(block)
+                        if leg.downlink is not None:
+                            leg.downlink.report(reporting, block, now)
+                continue
+            if isinstance(part, rtcp.TransportFeedback):
+                if leg.downlink is not None:
+                    leg.downlink.feedback(part, now)
+                continue
+            if isinstance(part, rtcp.BitrateLimit):
+                if leg.downlink is not None and leg.wide is None:
+                    leg.downlink.limit(part, now)
                 continue
             consumer = leg.by_ssrc.get(part.media_ssrc)
             if isinstance(consumer, VideoConsumer):
                 if isinstance(part, rtcp.KeyFrameRequest):
                     self.request_key_frame(consumer, now)
                 else:
-                    self.counters["resent"] += video.answer_nack(consumer, part, now, self.outbox)
+                    self.counters[Count.RESENT] += repair.answer_nack(consumer, part, now, self.outbox)
+        if self._paced:
+            self._release(now)
         return blocks
 
     # -- time -------------------------------------------------------------------------------------------------
@@ -407,17 +432,28 @@ class Router:
             for producer in self.producers.values():
                 if producer.spec.kind == "video":
                     video.poll_producer(producer, now, self.outbox)
+            for slot in self.slots:
+                voices.sample(slot, now)
         for leg in self.legs.values():
             if not leg.ready:
                 continue
             if leg.producers:
+                feedback.tell_arrivals(leg, now, self.outbox)
                 feedback.ask_again(leg, now, self.outbox)
+            if leg.downlink is not None:
+                leg.downlink.poll(now, self.outbox)
             if now < leg.next_feedback:
                 continue
-            leg.unknown_budget = UNKNOWN_BUDGET
+            leg.unknown_budget = demux.UNKNOWN_BUDGET
             if leg.producers:
                 leg.next_feedback = now + feedback.FEEDBACK_PERIOD
                 feedback.report_to_publisher(leg, self._upstream_bitrate, now, self.outbox)
             else:
                 leg.next_feedback = now + feedback.REPORT_PERIOD
                 feedback.report_to_consumer(leg, now, wall_ntp, self.outbox)
+        self._paced = [leg for leg in self.legs.values() if leg.pacer is not None]
+
+    def _release(self, now: float) -> None:
+        for leg in self._paced:
+            release(leg, now, self.outbox)
+

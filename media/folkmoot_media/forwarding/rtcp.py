@@ -1,9 +1,11 @@
-"""RTCP packets that the worker reads and writes (RFC 3550 section 6, RFC 4585, RFC 5104, REMB draft)."""
+"""RTCP packets that the worker reads and writes (RFC 3550 section 6, RFC 4585, RFC 5104, REMB and transport-cc)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from struct import Struct
+
+from folkmoot_media.forwarding import transport_wide
 
 SENDER_REPORT = 200
 RECEIVER_REPORT = 201
@@ -14,6 +16,7 @@ FEEDBACK_NACK = 1
 FEEDBACK_PLI = 1
 FEEDBACK_FIR = 4
 FEEDBACK_APPLICATION = 15
+FEEDBACK_TRANSPORT_WIDE = 15
 MAXIMUM_REPORT_BLOCKS = 31
 MAXIMUM_NACKS = 256
 
@@ -77,7 +80,25 @@ class KeyFrameRequest:
     media_ssrc: int
 
 
-Feedback = SenderReport | ReceiverReport | Nack | KeyFrameRequest
+@dataclass(frozen=True, slots=True)
+class BitrateLimit:
+    """What a receiver believes its link carries, in bit/s (REMB)."""
+
+    bitrate: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFeedback:
+    """When packets arrived, by transport-wide number from `base` on; see `transport_wide.parse_feedback`.
+
+    `arrivals` has one entry per number: ticks of 250 us on the receiver's clock, or -1 when it has not arrived.
+    """
+
+    base: int
+    arrivals: tuple[int, ...]
+
+
+Feedback = SenderReport | ReceiverReport | Nack | KeyFrameRequest | BitrateLimit | TransportFeedback
 
 
 def parse_compound(data: bytes) -> list[Feedback]:
@@ -142,11 +163,25 @@ def _parse_feedback(kind: int, form: int, body: bytes) -> list[Feedback]:
     control = body[8:]
     if kind == TRANSPORT_FEEDBACK and form == FEEDBACK_NACK:
         return [Nack(media_ssrc, _parse_nacks(control))]
+    if kind == TRANSPORT_FEEDBACK and form == FEEDBACK_TRANSPORT_WIDE:
+        arrived = transport_wide.parse_feedback(control)
+        if arrived is None:
+            raise MalformedRtcpError("transport-wide feedback is cut")
+        return [TransportFeedback(*arrived)]
+    if kind == PAYLOAD_FEEDBACK and form == FEEDBACK_APPLICATION:
+        return [BitrateLimit(bitrate) for bitrate in _parse_remb(control)]
     if kind == PAYLOAD_FEEDBACK and form == FEEDBACK_PLI:
         return [KeyFrameRequest(media_ssrc)]
     if kind == PAYLOAD_FEEDBACK and form == FEEDBACK_FIR:
         return [KeyFrameRequest(_LONG.unpack_from(control, at)[0]) for at in range(0, len(control) - 7, 8)]
     return []
+
+
+def _parse_remb(control: bytes) -> list[int]:
+    if len(control) < 8 or control[:4] != b"REMB":
+        return []
+    (word,) = _LONG.unpack_from(control, 4)
+    return [(word & 0x3FFFF) << (word >> 18 & 0x3F)]
 
 
 def _parse_nacks(control: bytes) -> tuple[int, ...]:
@@ -220,6 +255,16 @@ def build_nack(sender_ssrc: int, media_ssrc: int, sequences: list[int]) -> bytes
             pairs.append([sequence, 0])
     body = _PAIR.pack(sender_ssrc, media_ssrc) + b"".join(_NACK.pack(*pair) for pair in pairs)
     return _pack(TRANSPORT_FEEDBACK, FEEDBACK_NACK, body)
+
+
+def build_transport_feedback(sender_ssrc: int, media_ssrc: int, body: bytes) -> bytes:
+    """Build transport-wide feedback from `transport_wide.build_feedback`, padded to whole words."""
+    padding = -len(body) % 4
+    whole = _PAIR.pack(sender_ssrc, media_ssrc) + body
+    if padding:
+        whole += bytes(padding - 1) + bytes((padding,))
+    packed = _pack(TRANSPORT_FEEDBACK, FEEDBACK_TRANSPORT_WIDE, whole)
+    return bytes((packed[0] | 0x20,)) + packed[1:] if padding else packed
 
 
 def build_remb(sender_ssrc: int, bitrate: int, ssrcs: list[int]) -> bytes:

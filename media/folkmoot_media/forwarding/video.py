@@ -1,96 +1,253 @@
-"""Forwarding of video layers: unbroken numbering per consumer, switches at key frames, retransmission."""
+"""Forwarding of video layers: unbroken numbering per consumer, switches at key frames, key-frame requests."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from folkmoot_media.forwarding import codecs, rtcp
+from folkmoot_media.forwarding.codecs import Descriptor
 from folkmoot_media.forwarding.model import Batch, Copy, Event, Layer, Outbox, Producer, VideoConsumer
-from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, RtpPacket, extend
+from folkmoot_media.forwarding.pacing import Queued
+from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, RtpPacket
 from folkmoot_media.forwarding.reception import StoredPacket
+from folkmoot_media.forwarding.temporal import EVERYTHING, TemporalView
+from folkmoot_media.forwarding.transport_wide import Sent
 
 KEY_REQUEST_GAP = 0.5
 KEY_REQUEST_RETRY = 1.0
 LAYER_ALIVE_FOR = 3.0
-MINIMUM_RESEND_GAP = 0.02
 FEEDBACK_SSRC = 1
-VP8 = "video/vp8"
+# What a packet weighs on the wire beside its payload: RTP, SRTP's tag, header extension, UDP and IPv4.
+OVERHEAD = 64
+RATE_PERIOD = 0.5
 
 
-def forward(layer: Layer, packet: RtpPacket, position: int, now: float, outbox: Outbox) -> None:
-    """Queue the copies of one packet of `layer`; waiting consumers join when it starts a key frame."""
+def forward(
+    layer: Layer, packet: RtpPacket, position: int, now: float, outbox: Outbox, marks: bytes | None = None
+) -> None:
+    """Queue the copies of one packet of `layer`; waiting consumers join when it starts a key frame.
+
+    `marks` is the packet's AV1 dependency descriptor, if it carries one.
+    """
     payload = packet.payload
-    descriptor = None
-    if layer.producer.spec.codec.mime == VP8:
-        descriptor = codecs.parse_vp8(payload)
-        if descriptor is None:
-            return
-        key_frame = descriptor.key_frame_start
-    else:
-        key_frame = codecs.is_h264_key_frame(payload)
-    if key_frame and position == layer.reception.last_position:
-        for consumer in layer.waiting:
-            _switch(consumer, layer, packet, position, descriptor, now)
-            outbox.events.append(Event("layers_changed", {"consumer_id": consumer.id, "layer": layer.index}))
-        layer.waiting.clear()
-    if descriptor is not None and position == layer.reception.last_position:
+    descriptor = layer.read(payload)
+    if descriptor is None:
+        return
+    if marks is not None:
+        descriptor = layer.dependencies.describe(marks, descriptor)
+    newest = position == layer.reception.last_position
+    starts = newest and packet.timestamp != layer.frame_timestamp
+    if newest:
+        if descriptor.key_frame_start and layer.waiting:
+            for consumer in layer.waiting:
+                _switch(consumer, layer, packet, position, descriptor, now)
+                outbox.events.append(Event("layers_changed", {"consumer_id": consumer.id, "layer": layer.index}))
+            layer.waiting.clear()
+        if starts and layer.changing:
+            _change_views(layer, descriptor, position)
         layer.last_picture, layer.last_tl0 = descriptor.picture, descriptor.tl0
-    if not layer.active:
+        layer.frame_timestamp = packet.timestamp
+    size = len(payload)
+    temporal = descriptor.temporal
+    if temporal > 0:
+        layer.octets[temporal] += size + OVERHEAD
+        layer.top_temporal = max(layer.top_temporal, temporal)
+    else:
+        layer.octets[0] += size + OVERHEAD
+    if not layer.active and not layer.views:
         return
     layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor))
     layer.forwarded_packets += 1
-    layer.forwarded_octets += len(payload)
+    layer.forwarded_octets += size
+    sent = Sent(now, size + OVERHEAD)
     copies: list[Copy] = []
+    overdue = _copy(copies, layer.active, packet, (position, position, 0), descriptor, sent, starts)
+    for view in layer.views:
+        placed = view.place(position, descriptor, newest)
+        if placed is not None:
+            view.forwarded_packets += 1
+            view.forwarded_octets += size
+            overdue += _copy(copies, view.consumers, packet, (position, *placed), descriptor, sent, starts)
+    if copies:
+        outbox.batches.append(Batch(payload, False, copies))
+    for consumer in overdue:
+        _hold_back(consumer, now, outbox)
+
+
+def _copy(
+    copies: list[Copy],
+    consumers: Sequence[VideoConsumer],
+    packet: RtpPacket,
+    numbers: tuple[int, int, int],
+    descriptor: Descriptor,
+    sent: Sent,
+    starts: bool,
+) -> list[VideoConsumer]:
+    """Copy one packet for the consumers of one view; return those for whom its frame comes too late.
+
+    `numbers` are the packet's position, its place in the view, and the pictures that the view left out before it.
+    """
+    position, place, left_out = numbers
+    payload, marker, timestamp = packet.payload, packet.marker, packet.timestamp
     heads: dict[tuple[int, int], bytes] = {(0, 0): b""}
-    marker, timestamp = packet.marker, packet.timestamp
-    for consumer in layer.active:
+    numbered = descriptor.length > 0
+    overdue: list[VideoConsumer] = []
+    for consumer in consumers:
         if position < consumer.base:
             continue
         head = b""
-        if descriptor is not None:
-            shifts = (consumer.picture_shift, consumer.tl0_shift)
+        if numbered:
+            shifts = (consumer.picture_shift - left_out, consumer.tl0_shift)
             known = heads.get(shifts)
             if known is None:
-                known = heads[shifts] = codecs.patch_vp8(payload, descriptor, *shifts)
+                known = heads[shifts] = codecs.patch(payload, descriptor, *shifts)
             head = known
-        copies.append(
-            (
-                consumer.leg,
-                marker | consumer.payload_type,
-                (position + consumer.sequence_shift) & 0xFFFF,
-                (timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK,
-                consumer.ssrc,
-                head,
-                0,
-            )
+        leg = consumer.leg
+        wide, pacer = leg.wide, leg.pacer
+        copy = (
+            leg,
+            marker | consumer.payload_type,
+            (place + consumer.sequence_shift) & 0xFFFF,
+            (timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK,
+            consumer.ssrc,
+            head,
+            0 if wide is None or pacer is not None else wide.stamp(sent),
         )
-    if copies:
-        outbox.batches.append(Batch(payload, False, copies))
+        if pacer is None:
+            copies.append(copy)
+        elif starts and pacer.overdue:
+            overdue.append(consumer)
+        else:
+            picture = descriptor.picture + consumer.picture_shift - left_out
+            tl0 = descriptor.tl0 + consumer.tl0_shift
+            pacer.push(Queued(consumer, copy, payload, sent.size, picture, tl0, sent.time))
+    return overdue
+
+
+def _hold_back(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
+    """Leave out the frame that begins now and all that follow until a key frame, and take back what has not begun."""
+    pacer = consumer.leg.pacer
+    if pacer is None:
+        return
+    layer = consumer.layer
+    detach(consumer)
+    # The frame's first packet has been counted but is not sent.
+    consumer.last_sequence = (consumer.last_sequence - 1) & 0xFFFF
+    consumer.last_picture -= 1
+    consumer.last_tl0 -= 1
+    consumer.packets_before -= 1
+    taken = pacer.take_back(consumer)
+    if taken:
+        first = taken[0]
+        _, _, sequence, timestamp, _, _, _ = first.copy
+        consumer.last_sequence, consumer.last_timestamp = (sequence - 1) & 0xFFFF, timestamp
+        consumer.last_heard, consumer.last_picture, consumer.last_tl0 = first.since, first.picture - 1, first.tl0 - 1
+        consumer.packets_before -= len(taken)
+        consumer.octets_before -= sum(packet.size - OVERHEAD for packet in taken)
+    consumer.held_back += 1
+    if consumer.target is None and layer is not None:
+        consumer.target = layer
+        layer.waiting.append(consumer)
+    if consumer.target is not None:
+        request_key_frame(consumer.target, now, outbox)
+
+
+# -- temporal layers --------------------------------------------------------------------------------------------
+
+
+def _view_of(layer: Layer, temporal: int) -> TemporalView | None:
+    """Return the view of `layer` up to `temporal`, or None when that is everything it has."""
+    if temporal >= layer.top_temporal:
+        return None
+    for view in layer.views:
+        if view.most == temporal:
+            return view
+    view = TemporalView(temporal)
+    layer.views.append(view)
+    return view
+
+
+def _enter(consumer: VideoConsumer, layer: Layer, view: TemporalView | None) -> None:
+    consumer.view = view
+    (layer.active if view is None else view.consumers).append(consumer)
+
+
+def _leave(consumer: VideoConsumer, layer: Layer) -> None:
+    view = consumer.view
+    if view is None:
+        layer.active.remove(consumer)
+        return
+    view.consumers.remove(consumer)
+    consumer.view = None
+    if not view.consumers:
+        layer.views.remove(view)
+
+
+def set_temporal(consumer: VideoConsumer, most: int) -> None:
+    """Let a consumer get temporal layers up to `most`; the change comes at a frame from which it can go on."""
+    consumer.temporal = most
+    layer = consumer.layer
+    if layer is not None and consumer not in layer.changing:
+        layer.changing.append(consumer)
+
+
+def _change_views(layer: Layer, descriptor: Descriptor, position: int) -> None:
+    """At the start of a frame: fewer temporal layers at any, more only at a frame made for it (RFC 7741, Y bit)."""
+    for consumer in list(layer.changing):
+        old = consumer.view
+        current = EVERYTHING if old is None else old.most
+        wanted = consumer.temporal if consumer.temporal < layer.top_temporal else EVERYTHING
+        if consumer.layer is not layer or wanted == current:
+            layer.changing.remove(consumer)
+            continue
+        may_rise = descriptor.key_frame_start or (descriptor.temporal > current and descriptor.sync)
+        if wanted > current and not may_rise:
+            continue
+        layer.changing.remove(consumer)
+        before = layer if old is None else old
+        if old is not None:
+            consumer.sequence_shift -= old.packets_left_out
+            consumer.picture_shift -= old.pictures_left_out
+        consumer.packets_before += before.forwarded_packets
+        consumer.octets_before += before.forwarded_octets
+        _leave(consumer, layer)
+        new = _view_of(layer, wanted)
+        if new is not None:
+            consumer.sequence_shift += new.packets_left_out
+            consumer.picture_shift += new.pictures_left_out
+        after = layer if new is None else new
+        consumer.packets_before -= after.forwarded_packets
+        consumer.octets_before -= after.forwarded_octets
+        consumer.base = position
+        _enter(consumer, layer, new)
+
+
+# -- layers -----------------------------------------------------------------------------------------------------
 
 
 def _switch(
-    consumer: VideoConsumer,
-    layer: Layer,
-    packet: RtpPacket,
-    position: int,
-    descriptor: codecs.Vp8Descriptor | None,
-    now: float,
+    consumer: VideoConsumer, layer: Layer, packet: RtpPacket, position: int, descriptor: Descriptor, now: float
 ) -> None:
     """Attach a consumer to `layer` so that its numbers go on where the last layer stopped."""
     detach(consumer)
     consumer.target = None
     consumer.layer = layer
     consumer.base = position
-    consumer.sequence_shift = consumer.last_sequence + 1 - position
+    view = _view_of(layer, consumer.temporal)
+    packets_out, pictures_out = (0, 0) if view is None else (view.packets_left_out, view.pictures_left_out)
+    consumer.sequence_shift = consumer.last_sequence + 1 - (position - packets_out)
     if consumer.started:
         elapsed = max(1, int((now - consumer.last_heard) * layer.reception.clock_rate))
         consumer.timestamp_shift = consumer.last_timestamp + elapsed - packet.timestamp
-        if descriptor is not None:
-            consumer.picture_shift = consumer.last_picture + 1 - descriptor.picture
+        if descriptor.length:
+            consumer.picture_shift = consumer.last_picture + 1 - (descriptor.picture - pictures_out)
             consumer.tl0_shift = consumer.last_tl0 + 1 - descriptor.tl0
     consumer.started = True
-    consumer.packets_before -= layer.forwarded_packets
-    consumer.octets_before -= layer.forwarded_octets
+    source = layer if view is None else view
+    consumer.packets_before -= source.forwarded_packets
+    consumer.octets_before -= source.forwarded_octets
     consumer.retransmissions.sent.clear()
-    layer.active.append(consumer)
+    _enter(consumer, layer, view)
 
 
 def detach(consumer: VideoConsumer) -> None:
@@ -98,15 +255,19 @@ def detach(consumer: VideoConsumer) -> None:
     layer = consumer.layer
     if layer is None:
         return
-    reception = layer.reception
-    consumer.last_sequence = (reception.last_position + consumer.sequence_shift) & 0xFFFF
+    reception, view = layer.reception, consumer.view
+    packets_out, pictures_out = (0, 0) if view is None else (view.packets_left_out, view.pictures_left_out)
+    source = layer if view is None else view
+    consumer.last_sequence = (reception.last_position - packets_out + consumer.sequence_shift) & 0xFFFF
     consumer.last_timestamp = (reception.last_timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK
     consumer.last_heard = reception.heard
-    consumer.last_picture = layer.last_picture + consumer.picture_shift
+    consumer.last_picture = layer.last_picture - pictures_out + consumer.picture_shift
     consumer.last_tl0 = layer.last_tl0 + consumer.tl0_shift
-    consumer.packets_before += layer.forwarded_packets
-    consumer.octets_before += layer.forwarded_octets
-    layer.active.remove(consumer)
+    consumer.packets_before += source.forwarded_packets
+    consumer.octets_before += source.forwarded_octets
+    _leave(consumer, layer)
+    if consumer in layer.changing:
+        layer.changing.remove(consumer)
     consumer.layer = None
 
 
@@ -122,6 +283,8 @@ def retarget(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
     """Choose the layer a consumer should see and start towards it; the change comes with a key frame."""
     wanted = _choose(consumer, now)
     if wanted is None:
+        if consumer.layer is not None and consumer.allowed < 0:
+            outbox.events.append(Event("layers_changed", {"consumer_id": consumer.id, "layer": None}))
         release(consumer)
         return
     if wanted is consumer.target:
@@ -135,15 +298,21 @@ def retarget(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
         request_key_frame(wanted, now, outbox)
 
 
+def alive_layers(producer: Producer, now: float) -> list[Layer]:
+    """Return the layers that are being sent, smallest first; a single layer counts always."""
+    layers = producer.layers
+    if len(layers) == 1:
+        return layers
+    return [layer for layer in layers if now - layer.reception.heard <= LAYER_ALIVE_FOR]
+
+
 def _choose(consumer: VideoConsumer, now: float) -> Layer | None:
     producer = consumer.producer
-    if consumer.paused or not consumer.leg.ready or producer.silent:
+    if consumer.paused or consumer.allowed < 0 or not consumer.leg.ready or producer.silent:
         return None
     layers = producer.layers
-    top = min(consumer.preferred, len(layers) - 1)
-    if len(layers) == 1:
-        return layers[0]
-    alive = [layer for layer in layers if now - layer.reception.heard <= LAYER_ALIVE_FOR]
+    top = min(consumer.preferred, consumer.allowed, len(layers) - 1)
+    alive = alive_layers(producer, now)
     fitting = [layer for layer in alive if layer.index <= top]
     if fitting:
         return fitting[-1]
@@ -163,7 +332,10 @@ def request_key_frame(layer: Layer, now: float, outbox: Outbox) -> None:
 
 
 def poll_producer(producer: Producer, now: float, outbox: Outbox) -> None:
-    """Retry key-frame requests and move consumers off layers that have stopped or onto ones that came back."""
+    """Measure rates, retry key-frame requests, move consumers off layers that stopped or onto ones that came back."""
+    for layer in producer.layers:
+        if now - layer.sampled >= RATE_PERIOD:
+            _sample(layer, now)
     if producer.silent:
         return
     if len(producer.layers) > 1:
@@ -175,41 +347,13 @@ def poll_producer(producer: Producer, now: float, outbox: Outbox) -> None:
             request_key_frame(layer, now, outbox)
 
 
-def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Outbox) -> int:
-    """Queue kept packets again, in the retransmission format where negotiated (RFC 4588 section 4).
-
-    Returns:
-        How many packets were queued.
-    """
-    layer = consumer.layer
-    if layer is None:
-        return 0
-    gap = max(MINIMUM_RESEND_GAP, 0.8 * consumer.leg.round_trip)
-    resent = 0
-    for sequence in nack.sequences:
-        position = extend(sequence - consumer.sequence_shift, layer.reception.last_position)
-        stored = layer.history.find(position) if position >= consumer.base else None
-        if stored is None or not consumer.retransmissions.allow(position, now, gap):
-            continue
-        payload = stored.payload
-        if stored.descriptor is not None and (consumer.picture_shift or consumer.tl0_shift):
-            head = codecs.patch_vp8(payload, stored.descriptor, consumer.picture_shift, consumer.tl0_shift)
-            payload = head + payload[len(head) :]
-        timestamp = (stored.timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK
-        if consumer.rtx_payload_type < 0:
-            copy = (consumer.leg, stored.marker | consumer.payload_type, sequence, timestamp, consumer.ssrc, b"", 0)
-        else:
-            payload = sequence.to_bytes(2, "big") + payload
-            consumer.rtx_sequence = (consumer.rtx_sequence + 1) & 0xFFFF
-            copy = (
-                consumer.leg,
-                stored.marker | consumer.rtx_payload_type,
-                consumer.rtx_sequence,
-                timestamp,
-                consumer.rtx_ssrc,
-                b"",
-                0,
-            )
-        outbox.batches.append(Batch(payload, False, [copy]))
-        resent += 1
-    return resent
+def _sample(layer: Layer, now: float) -> None:
+    """Move each temporal layer's rate (bit/s) halfway to what the time since the last sample has shown."""
+    elapsed = now - layer.sampled
+    for index, octets in enumerate(layer.octets):
+        if elapsed < 10 * RATE_PERIOD:
+            rate = (octets - layer.sampled_octets[index]) * 8 / elapsed
+            known = layer.rates[index]
+            layer.rates[index] = rate if known == 0 else (known + rate) / 2
+        layer.sampled_octets[index] = octets
+    layer.sampled = now

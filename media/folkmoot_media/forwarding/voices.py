@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from folkmoot_media.forwarding.model import Batch, Copy, Layer, Outbox, Slot, SlotConsumer
 from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, RtpPacket
+from folkmoot_media.forwarding.transport_wide import Sent
+from folkmoot_media.forwarding.video import OVERHEAD, RATE_PERIOD
 
 MARKER = 0x80
 SMALLEST_STEP = 120
@@ -26,21 +28,37 @@ def forward(slot: Slot, packet: RtpPacket, position: int, now: float, outbox: Ou
         slot.last_position, slot.last_timestamp, slot.last_heard = place, timestamp, now
     slot.packets += 1
     slot.octets += len(packet.payload)
-    copies: list[Copy] = [
-        (
-            consumer.leg,
-            marker | consumer.payload_type,
-            (place - consumer.gap) & 0xFFFF,
-            timestamp,
-            consumer.ssrc,
-            b"",
-            0,
+    sent = Sent(now, len(packet.payload) + OVERHEAD)
+    copies: list[Copy] = []
+    for consumer in slot.active:
+        if place < consumer.base:
+            continue
+        leg = consumer.leg
+        if leg.pacer is not None:
+            leg.pacer.spend(sent.size)
+        copies.append(
+            (
+                leg,
+                marker | consumer.payload_type,
+                (place - consumer.gap) & 0xFFFF,
+                timestamp,
+                consumer.ssrc,
+                b"",
+                0 if leg.wide is None else leg.wide.stamp(sent),
+            )
         )
-        for consumer in slot.active
-        if place >= consumer.base
-    ]
     if copies:
         outbox.batches.append(Batch(packet.payload, True, copies))
+
+
+def sample(slot: Slot, now: float) -> None:
+    """Move the slot's rate (bit/s on the wire) halfway to what the time since the last sample has shown."""
+    before = slot.sampled
+    if before is None or now - before[0] >= RATE_PERIOD:
+        slot.sampled = (now, slot.packets, slot.octets)
+        if before is not None:
+            octets = slot.octets - before[2] + OVERHEAD * (slot.packets - before[1])
+            slot.rate += (octets * 8 / (now - before[0]) - slot.rate) / 2
 
 
 def _join(slot: Slot, packet: RtpPacket, position: int, now: float, clock_rate: int) -> None:

@@ -1,0 +1,140 @@
+"""Whether a queue is building up on the way to a receiver, from send and arrival times alone.
+
+The filter is that of draft-ietf-rmcat-gcc-02 section 5: delay differences between groups of packets, their slope by
+least squares over the last groups, and a threshold that adapts to the link's own noise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+GROUP_SPAN = 0.005
+WINDOW = 20
+SMOOTHING = 0.9
+GAIN = 4.0
+MOST_DELTAS = 60
+SUSTAINED = 0.010
+START_THRESHOLD = 0.0125
+SMALLEST_THRESHOLD = 0.006
+LARGEST_THRESHOLD = 0.6
+THRESHOLD_UP = 0.0087
+THRESHOLD_DOWN = 0.039
+LARGEST_STEP = 0.015
+BASE_WINDOW = 15.0
+QUEUE_SMOOTHING = 0.3
+
+
+class Use(Enum):
+    """What the delay says of the link: it fills up, it drains, or neither."""
+
+    OVER = "over"
+    UNDER = "under"
+    NORMAL = "normal"
+
+
+class DelayTrend:
+    """Takes send and arrival times (seconds, of two unrelated clocks) in send order."""
+
+    __slots__ = (
+        "_accumulated",
+        "_base",
+        "_base_before",
+        "_base_since",
+        "_deltas",
+        "_first_arrival",
+        "_group",
+        "_last_update",
+        "_over_for",
+        "_points",
+        "_previous",
+        "_slope",
+        "_smoothed",
+        "_threshold",
+        "queue",
+        "use",
+    )
+
+    def __init__(self) -> None:
+        self.use = Use.NORMAL
+        self.queue = 0.0
+        self._group: tuple[float, float, float] | None = None
+        self._previous: tuple[float, float] | None = None
+        self._points: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._deltas = 0
+        self._accumulated = 0.0
+        self._smoothed = 0.0
+        self._first_arrival = 0.0
+        self._slope = 0.0
+        self._threshold = START_THRESHOLD
+        self._over_for = 0.0
+        self._last_update: float | None = None
+        self._base = self._base_before = float("inf")
+        self._base_since = 0.0
+
+    def add(self, sent: float, arrival: float) -> None:
+        """Take one packet that arrived; `queue` is the waiting time above the least seen of late, in seconds."""
+        self._measure_queue(sent, arrival)
+        group = self._group
+        if group is None:
+            self._group = (sent, sent, arrival)
+            self._first_arrival = arrival
+            return
+        first, last, heard = group
+        if sent - first <= GROUP_SPAN or (arrival - heard < GROUP_SPAN and arrival - heard < sent - last):
+            self._group = (first, max(last, sent), max(heard, arrival))
+            return
+        if self._previous is not None:
+            before_sent, before_heard = self._previous
+            self._update(heard - before_heard, last - before_sent, heard)
+        self._previous = (last, heard)
+        self._group = (sent, sent, arrival)
+
+    def _measure_queue(self, sent: float, arrival: float) -> None:
+        delay = arrival - sent
+        if arrival - self._base_since > BASE_WINDOW:
+            self._base_before, self._base, self._base_since = self._base, delay, arrival
+        self._base = min(self._base, delay)
+        waiting = delay - min(self._base, self._base_before)
+        self.queue += (waiting - self.queue) * QUEUE_SMOOTHING
+
+    def _update(self, arrived_apart: float, sent_apart: float, heard: float) -> None:
+        self._deltas = min(self._deltas + 1, MOST_DELTAS)
+        self._accumulated += arrived_apart - sent_apart
+        self._smoothed += (self._accumulated - self._smoothed) * (1 - SMOOTHING)
+        self._points.append((heard - self._first_arrival, self._smoothed))
+        before = self._slope
+        if len(self._points) == WINDOW:
+            self._slope = _least_squares(self._points)
+        self._decide(self._slope * self._deltas * GAIN / 1000, before, sent_apart, heard)
+
+    def _decide(self, level: float, slope_before: float, sent_apart: float, heard: float) -> None:
+        # The draft compares slope times count with milliseconds; here both sides are in thousandths of that.
+        if level > self._threshold:
+            self._over_for += sent_apart
+            if self._over_for > SUSTAINED and self._slope >= slope_before:
+                self.use = Use.OVER
+        else:
+            self._over_for = 0.0
+            self.use = Use.UNDER if level < -self._threshold else Use.NORMAL
+        self._adapt(abs(level), heard)
+
+    def _adapt(self, level: float, heard: float) -> None:
+        elapsed = 0.0 if self._last_update is None else min(0.1, heard - self._last_update)
+        self._last_update = heard
+        if level > self._threshold + LARGEST_STEP:
+            return
+        rate = THRESHOLD_DOWN if level < self._threshold else THRESHOLD_UP
+        moved = self._threshold + rate * (level - self._threshold) * elapsed * 1000
+        self._threshold = max(SMALLEST_THRESHOLD, min(LARGEST_THRESHOLD, moved))
+
+
+def _least_squares(points: deque[tuple[float, float]]) -> float:
+    """Return the slope of the line through the points, 0 when they have no extent."""
+    count = len(points)
+    mean_x = sum(x for x, _ in points) / count
+    mean_y = sum(y for _, y in points) / count
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    if spread <= 0:
+        return 0.0
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
