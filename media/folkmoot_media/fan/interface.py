@@ -48,7 +48,11 @@ class Intake(Protocol):
 
 
 class Fan(Protocol):
-    """A fan-out back end. All back ends send the same bytes to the same addresses for the same calls."""
+    """A fan-out back end. All back ends send the same bytes to the same addresses for the same calls.
+
+    `sent` and `dropped` count datagrams, RTP and RTCP. Copies for one transport leave in the order in which they were
+    queued; nothing is promised about the order between transports. Only a back end with `stamps` writes stamps.
+    """
 
     name: str
     stamps: bool

@@ -38,6 +38,8 @@ class PythonFan(ReadingFan):
             self._wire.sendto(keys.send.protect_rtcp(prepared), address)
         except (OSError, SrtpError, ValueError):
             self.dropped += 1
+        else:
+            self.sent += 1
 
     def _send_copies(self, batch: Batch, now: float) -> None:
         payload, audio, copies = batch
