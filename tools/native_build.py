@@ -54,6 +54,8 @@ class Target:
     harness: tuple[str, ...] = ()
 
 
+_FAN = "media/folkmoot_media/fan/native"
+
 TARGETS: tuple[Target, ...] = (
     Target(
         name="multiexp",
@@ -70,9 +72,9 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="fan",
-        sources=tuple(f"media/folkmoot_media/fan/native/{name}.c" for name in ("address", "table", "receive", "send")),
-        headers=("media/folkmoot_media/fan/native/fan.h",),
-        output="media/folkmoot_media/fan/native/libfolkmoot_fan.so",
+        sources=tuple(f"{_FAN}/{name}.c" for name in ("address", "table", "receive", "send")),
+        headers=(f"{_FAN}/fan.h",),
+        output=f"{_FAN}/libfolkmoot_fan.so",
         libraries=("-ldl",),
     ),
 )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from folkmoot_media.errors import MediaError
+from folkmoot_media.fan.cffi_backend import CffiFan
+from folkmoot_media.fan.compiled_backend import CompiledFan
 from folkmoot_media.fan.interface import Fan, Unavailable, Wire
 from folkmoot_media.fan.python_backend import PythonFan
 
@@ -20,12 +22,21 @@ class Choice:
     passed_over: tuple[str, ...]
 
 
+def _cffi(wire: Wire, ipv6: bool, rng: Callable[[int], bytes]) -> Fan:
+    del rng
+    return CffiFan(wire, ipv6)
+
+
 def _python(wire: Wire, ipv6: bool, rng: Callable[[int], bytes]) -> Fan:
     del ipv6, rng
     return PythonFan(wire)
 
 
-MAKERS: dict[str, Callable[[Wire, bool, Callable[[int], bytes]], Fan]] = {"python": _python}
+MAKERS: dict[str, Callable[[Wire, bool, Callable[[int], bytes]], Fan]] = {
+    "compiled": CompiledFan,
+    "cffi": _cffi,
+    "python": _python,
+}
 """Best first."""
 NAMES = (AUTOMATIC, *MAKERS)
 

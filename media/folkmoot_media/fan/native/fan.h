@@ -1,0 +1,179 @@
+/* The compiled fan-out back end: receives, unprotects, rewrites, protects and sends media in batches.
+ *
+ * What goes where is decided in Python; this code carries out tables and keeps none of the rules. The one thread
+ * that owns a `struct fan` calls it without holding Python's lock. Every index, offset and length that comes from
+ * outside is checked here, because it may come from a peer. */
+#ifndef FOLKMOOT_FAN_H
+#define FOLKMOOT_FAN_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define FAN_API __attribute__((visibility("default")))
+
+/* Raised with every change of what Python sees; the loader refuses another number. */
+#define FAN_ABI 1
+
+enum {
+    FAN_BATCH = 64,            /* datagrams per system call */
+    FAN_SLOT = 2048,           /* bytes of one datagram's buffer */
+    FAN_HEADER = 12,           /* RTP header without CSRCs, RFC 3550 section 5.1 */
+    FAN_STAMP = 8,             /* the header extension of a stamp, RFC 8285 section 4.2 */
+    FAN_LARGEST_RTP = 1356,    /* plain bytes: what pylibsrtp takes: all back ends drop the same */
+    FAN_LARGEST_RTCP = 1352,
+    FAN_LARGEST_RECEIVED = 1500,
+    FAN_MOST_COPIES = 1 << 16, /* per call */
+    FAN_MOST_LANES = 1 << 20,
+    FAN_MOST_SEGMENTS = 64,    /* of one UDP_SEGMENT send; the kernel's smallest limit */
+    FAN_MOST_SEGMENTED = 60000,
+    FAN_HOST = 48              /* bytes of a printed address */
+};
+
+/* The word of a copy: marker and payload type in bits 16 to 23, sequence number in bits 0 to 15. */
+#define FAN_CONTROL 0x01000000u /* the payload is a whole RTCP compound */
+
+enum fan_kind {
+    FAN_OTHER,       /* not media, or for Python to judge: the bytes as they came */
+    FAN_RTP,         /* decrypted */
+    FAN_RTCP,        /* decrypted */
+    FAN_OVER_BUDGET, /* dropped: too many from this receiver */
+    FAN_REFUSED      /* dropped: forged, replayed or malformed */
+};
+
+enum fan_counter {
+    FAN_UNCHECKED,  /* media from an address nobody has entered */
+    FAN_SEND_CALLS, /* system calls to send */
+    FAN_SEGMENTED,  /* messages that the kernel cut into datagrams */
+    FAN_SEND_FAILED,
+    FAN_COUNTERS
+};
+
+/* libsrtp, resolved at run time; the sessions belong to Python. */
+struct fan_srtp {
+    int (*protect)(void *session, void *packet, int *length);
+    int (*protect_rtcp)(void *session, void *packet, int *length);
+    int (*unprotect)(void *session, void *packet, int *length);
+    int (*unprotect_rtcp)(void *session, void *packet, int *length);
+};
+extern struct fan_srtp fan_srtp;
+
+union fan_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Where copies may be sent. */
+struct fan_lane {
+    void *session; /* NULL: nowhere */
+    union fan_address to;
+    uint32_t first, last; /* copies of the call in hand; FAN_NONE between calls */
+};
+#define FAN_NONE UINT32_MAX
+
+/* Whose packets may come in; budgets are token buckets. */
+struct fan_bucket {
+    double rate, level, updated;
+};
+struct fan_receiver {
+    void *session; /* NULL: no key yet */
+    struct fan_bucket media, control;
+};
+
+/* Address to receiver: open addressing, linear probing. */
+struct fan_source {
+    uint8_t ip[16];
+    uint32_t scope;
+    uint16_t port;
+    uint16_t used;
+    uint32_t receiver;
+};
+struct fan_sources {
+    struct fan_source *table;
+    uint32_t size, count; /* size is a power of two */
+    uint64_t seed;
+};
+
+/* One copy to send, as it comes from Python. `payload` and `head` are numbers of pieces; `head` takes the place of
+ * the payload's first bytes. `stamp` is 0, or id << 16 | number: a header extension of eight bytes. */
+struct fan_copy {
+    uint32_t lane, payload, head, word, timestamp, ssrc, stamp;
+};
+struct fan_piece {
+    uint32_t offset, length;
+};
+
+/* One datagram received, as Python reads it. */
+struct fan_result {
+    uint32_t kind, receiver, offset, length, port, flow, scope;
+};
+
+/* What one call has built but not yet handed to the kernel. */
+struct fan_outgoing {
+    uint8_t slot[FAN_BATCH][FAN_SLOT] __attribute__((aligned(16)));
+    struct iovec piece[FAN_BATCH];
+    struct mmsghdr message[FAN_BATCH];
+    char control[FAN_BATCH][CMSG_SPACE(sizeof(uint16_t))] __attribute__((aligned(8)));
+    unsigned slots, messages;
+    uint32_t lane; /* of the last message */
+};
+
+struct fan {
+    int fd;
+    int ipv6;
+    int segments; /* the kernel has UDP_SEGMENT */
+    struct fan_lane *lanes;
+    uint32_t lane_count;
+    struct fan_receiver *receivers;
+    uint32_t receiver_count;
+    struct fan_sources sources;
+    uint32_t *next, *order;
+    uint32_t scratch;
+    uint64_t counters[FAN_COUNTERS];
+    struct fan_outgoing out;
+    uint8_t in[FAN_BATCH][FAN_SLOT] __attribute__((aligned(16)));
+    char host[FAN_BATCH][FAN_HOST];
+    struct fan_result result[FAN_BATCH];
+    struct mmsghdr in_message[FAN_BATCH];
+    struct iovec in_piece[FAN_BATCH];
+    union fan_address in_from[FAN_BATCH];
+};
+
+/* address.c */
+int fan_read_address(const struct fan *fan, const char *host, uint16_t port, uint32_t flow, uint32_t scope,
+                     union fan_address *out);
+socklen_t fan_address_length(const union fan_address *address);
+void fan_print_address(const union fan_address *address, char host[FAN_HOST], struct fan_result *result);
+struct fan_source fan_source_key(const union fan_address *address);
+struct fan_source *fan_find_source(struct fan_sources *sources, const struct fan_source *key);
+int fan_put_source(struct fan_sources *sources, const struct fan_source *key, uint32_t receiver);
+void fan_drop_source(struct fan_sources *sources, const struct fan_source *key);
+
+/* What Python calls: table.c, receive.c, send.c. */
+FAN_API int fan_abi(void);
+FAN_API const char *fan_load(const char *library, const char *const *versions, uint32_t count);
+FAN_API struct fan *fan_new(int fd, int ipv6, int segments, uint64_t seed);
+FAN_API void fan_free(struct fan *fan);
+FAN_API int fan_has_segments(const struct fan *fan);
+FAN_API void *fan_buffer(struct fan *fan);
+FAN_API void *fan_hosts(struct fan *fan);
+FAN_API void *fan_results(struct fan *fan);
+FAN_API void *fan_counters(struct fan *fan);
+FAN_API int fan_set_lane(struct fan *fan, uint32_t lane, void *session, const char *host, uint16_t port,
+                         uint32_t flow, uint32_t scope);
+FAN_API void fan_clear_lane(struct fan *fan, uint32_t lane);
+FAN_API int fan_set_receiver(struct fan *fan, uint32_t receiver, void *session, double media, double control);
+FAN_API void fan_clear_receiver(struct fan *fan, uint32_t receiver);
+FAN_API int fan_set_source(struct fan *fan, const char *host, uint16_t port, uint32_t scope, uint32_t receiver);
+FAN_API void fan_clear_source(struct fan *fan, const char *host, uint16_t port, uint32_t scope);
+FAN_API int fan_receive(struct fan *fan, double now);
+FAN_API int64_t fan_send(struct fan *fan, const struct fan_copy *copies, uint32_t count,
+                         const struct fan_piece *pieces, uint32_t piece_count, const uint8_t *blob,
+                         uint32_t blob_size);
+#endif
