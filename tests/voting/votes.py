@@ -8,9 +8,10 @@ from typing import Any
 
 from tests.voting.scenario import FIRST, ORGANISATION, SIMPLE, Meeting, Person
 
-from folkmoot_voting import ballot, board, casting, electorate, lineages, manifest, merkle_log, signing, tally
+from folkmoot_voting import ballot, board, casting, electorate, manifest, merkle_log, signing, tally
 from folkmoot_voting.ballot import Ballot
 from folkmoot_voting.encoding import JsonObject, b64u
+from folkmoot_voting.lineages import Lineages, Voids
 from folkmoot_voting.manifest import Manifest, Rules
 from folkmoot_voting.questions import Question, approval, borda, m_of_n, multi_seat, one_of_n, score, yes_no_abstain
 from folkmoot_voting.tally import Aggregate, BoardNumbers
@@ -57,8 +58,8 @@ class Vote:
     manifest: Manifest
     electorate: list[JsonObject]
     at: int
-    lineages: lineages.Lineages
-    voids: lineages.Voids
+    lineages: Lineages
+    voids: Voids
     entries: list[JsonObject] = field(default_factory=list)
     devices: dict[str, bytes] = field(default_factory=dict)
 
@@ -271,8 +272,8 @@ def open_vote(
         time_limit=at + 86_400,
         **options,
     )
-    folded = lineages.Lineages(opened, electorate.parse_electorate(listed))
-    vote = Vote(meeting, opened, listed, at, folded, lineages.Voids(opened))
+    folded = Lineages(opened, electorate.parse_electorate(listed))
+    vote = Vote(meeting, opened, listed, at, folded, Voids(opened))
     meeting.votes.append(vote)
     return vote
 
