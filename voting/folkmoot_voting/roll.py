@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from . import challenges, fields
@@ -142,13 +142,13 @@ def make_entry(
     return entry
 
 
-def check_entries(entries: Sequence[JsonObject]) -> None:
+def check_entries(entries: Iterable[JsonObject]) -> None:
     """Check the fields, the order and that no member or passkey comes twice.
 
     Raises:
         RollInvalid: with the first fault.
     """
-    if not isinstance(entries, list | tuple):
+    if not isinstance(entries, Iterable):
         raise RollInvalid("roll entries are a list", code="voting.roll-malformed")
     last, passkeys = "", set()
     for entry in entries:
