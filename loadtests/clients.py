@@ -33,7 +33,7 @@ TICK = 0.005
 CONSENT_PERIOD = 5.0
 REPORT_PERIOD = 1.0
 CONNECT_TIMEOUT = 20.0
-CHECK_RETRY = 0.25
+CHECK_RETRY = 0.1
 DRAWS = 1 << 16
 SAMPLE_MASK = 63
 VIDEO_HEAD = 7
@@ -54,6 +54,8 @@ class Peer:
         self.address = load.network.client(index)
         self.password = secrets.token_hex(16)
         self.group = group
+        # A server that makes checks of its own drops a handshake that comes before them.
+        self.was_checked = True
         self.active = ActiveTransport(load.identity, self._send, secrets.token_bytes, on_rtcp=self._on_rtcp)
         self.streams: list[Stream] = []
         self.ssrc = int.from_bytes(secrets.token_bytes(4), "big") | 0x100
@@ -81,6 +83,7 @@ class Peer:
         again = 0.0
         async with asyncio.timeout(CONNECT_TIMEOUT):
             while not self.active.connected:
+                self._load.check()
                 if self.active.failed:
                     raise ConnectionError(f"no DTLS with {self.group.name}")
                 now = time.monotonic()
@@ -98,17 +101,19 @@ class Peer:
         """Take what is not media; Janus makes checks of its own although it says that it is lite."""
         if datagram[:2] == BINDING_REQUEST:
             self._answer_check(datagram)
-        else:
+        elif self.was_checked or not datagram[0] < 4:
             self.active.receive(datagram)
 
     def _answer_check(self, datagram: bytes) -> None:
         request = stun.parse_message(datagram)
-        if not request.check_message_integrity(self.password.encode()):
+        # A check may come before the description that names the server has been read.
+        if not self._target[1] or not request.check_message_integrity(self.password.encode()):
             return
         answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
         answer.attributes["XOR-MAPPED-ADDRESS"] = self._target
         answer.add_message_integrity(self.password.encode())
         self._send(bytes(answer))
+        self.was_checked = True
 
     def add_stream(self, kind: str, ssrc: int, rtx_ssrc: int = 0) -> Stream:
         """Receive a stream from now on."""

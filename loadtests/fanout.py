@@ -39,6 +39,7 @@ from folkmoot_media.errors import MediaError
 
 BACKENDS = ("compiled", "cffi", "python")
 JANUSES = ("janus", "janus-tuned")
+JOINS_AT_ONCE = 20
 WARM_UP = 0.5
 SETTLE = 0.25
 MOST_LOSS_PERCENT = 2.0
@@ -91,8 +92,13 @@ async def prepare(load: Load, bench: Bench, options: argparse.Namespace) -> None
     bench.source = source
     bench.group.sources.append(source)
     before = cpu_seconds(bench.server.pid)
-    for _ in range(options.subscribers):
-        await bench.server.subscribe(load.peer(bench.group), options.kind)
+    turn = asyncio.Semaphore(JOINS_AT_ONCE)
+
+    async def join() -> None:
+        async with turn:
+            await bench.server.subscribe(load.peer(bench.group), options.kind)
+
+    await asyncio.gather(*(join() for _ in range(options.subscribers)))
     bench.join_ms = (cpu_seconds(bench.server.pid) - before) / options.subscribers * 1e3
     source.start(time.monotonic())
 
@@ -323,7 +329,7 @@ def main() -> int:
         print(f"error: {error.message} (back end {options.backend})", file=sys.stderr)
         return 1
     except (JanusError, namespace.NamespaceError, RuntimeError, TimeoutError, ConnectionError) as error:
-        print(f"error: {error or type(error).__name__}", file=sys.stderr)
+        print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     result = summarise(benches, options)
     print("\n".join(compare(result["did"])))

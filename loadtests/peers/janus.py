@@ -232,6 +232,7 @@ class Janus:
         target = _find(r"^a=candidate:\S+ 1 udp \d+ (\S+ \d+) typ host", sdp).split()
         digest = Fingerprint("sha-256", _find(r"^a=fingerprint:sha-256 (\S+)", sdp))
         fragment, password = _find(r"^a=ice-ufrag:(\S+)", sdp), _find(r"^a=ice-pwd:(\S+)", sdp)
+        peer.was_checked = False
         await peer.connect((target[0], int(target[1])), fragment, password, [digest])
 
     async def publish(self, peer: Peer, kind: str) -> None:
