@@ -189,8 +189,10 @@ async def test_packets_lost_on_the_way_down_are_sent_again(browser: BrowserConte
         seconds=60.0,
     )
     assert relay.dropped > 10
-    (worker,) = await server.pool.stats()
-    assert worker["counters"]["resent"] >= 10
+    # The page counts as repaired what the worker sent twice only to try the link; the worker knows the difference.
+    async with asyncio.timeout(60):
+        while (await server.pool.stats())[0]["counters"]["resent"] < 10:  # noqa: ASYNC110 - statistics are asked for
+            await asyncio.sleep(0.2)
 
 
 async def test_a_shared_screen_is_seen_and_its_end_too(browser: BrowserContext, server: PageServer) -> None:
