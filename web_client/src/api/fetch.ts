@@ -26,6 +26,7 @@ import type {
   TallyAnswer,
   UnconfirmedPasskey,
   Unit,
+  VotePlace,
 } from "./types.ts";
 
 /** A refusal by the server, or `network.unreachable` / `network.bad-answer` from here. */
@@ -214,7 +215,7 @@ export const api = {
   closeElection: (m: string, e: string, action: object, signed: Signed) =>
     post<object>(vote(m, e, "close"), { action, signed }),
   manifest: (m: string, e: string) =>
-    get<{ manifest: object; electorate: { credential: string; weight: number; name: string }[] }>(vote(m, e, "manifest")),
+    get<{ manifest: object; electorate: { credential: string; weight: number; name: string }[]; me: VotePlace }>(vote(m, e, "manifest")),
   cast: (m: string, e: string, ballot: object) => post<{ promise: object }>(vote(m, e, "ballots"), { ballot }),
   board: (m: string, e: string, from: number) => get<Board>(vote(m, e, `board?from=${from}`)),
   inclusion: (m: string, e: string, leaf: string) =>

@@ -199,6 +199,15 @@ export interface ElectionSummary {
   result: TallyCore | null;
 }
 
+/** Where my lineage stands in an open vote: its first and current credential, weight, ballots so far and the last one's leaf. */
+export interface VotePlace {
+  lineage: string;
+  credential: string;
+  weight: number;
+  seq: number;
+  prev: string;
+}
+
 /** What the chair sees before opening a vote. */
 export interface ElectionPreview {
   electorate_size: number;

@@ -1,27 +1,78 @@
 /** The booth's dealings with the server: one ballot, sent as often as needed, always the same bytes. */
 import { ApiError, api } from "../api/fetch.ts";
-import { type BoothVote, BoothWorker } from "../ballot/booth.ts";
+import type { VotePlace } from "../api/types.ts";
+import { BoothVote, type BoothWorker } from "../ballot/booth.ts";
 import type { Json, JsonObject } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
-import type { CastAnswer } from "../ballot/voter.ts";
+import type { CastAnswer, Sealed } from "../ballot/voter.ts";
 import { readDecision } from "../identity/records.ts";
 import { pins } from "../state/pins.ts";
 
 /** Answers that say nothing about the ballot itself: sign in again, wait, or try again. */
 const NOT_ABOUT_THE_BALLOT = new Set([401, 403, 408, 413, 421, 425, 429]);
 
+export interface Opened {
+  vote: BoothVote;
+  /** The key that this device's must take the place of first, or "". */
+  replaces: string;
+}
+
+export interface Place {
+  meeting: string;
+  election: string;
+  /** A fresh key that is forgotten afterwards; its vote is marked in the record. */
+  kiosk: boolean;
+}
+
+const placeOf = (me: VotePlace) => ({ weight: me.weight, seq: me.seq + 1, prev: me.prev });
+
 /** Opens the vote on this device, against what the device saw at check-in. @throws VotingError, ApiError */
-export async function openVote(worker: BoothWorker, meeting: string, election: string): Promise<BoothVote> {
-  const [{ manifest, electorate }, { member: { id: member } }] = await Promise.all([api.manifest(meeting, election), api.session()]);
-  const [rollHash, serverKey] = await Promise.all([readDecision(member, pins.roll(meeting)), readDecision(member, pins.server(meeting))]);
+export async function openVote(worker: BoothWorker, { meeting, election, kiosk }: Place): Promise<Opened> {
+  const [{ manifest, electorate, me }, { member }] = await Promise.all([api.manifest(meeting, election), api.session()]);
+  if (kiosk) {
+    // A kiosk has seen no check-in; what it holds the vote against is what it saw of this meeting first.
+    const { roll, board } = manifest as { roll: string; board: { key: string } };
+    const vote = await worker.open({ member: "", manifest: manifest as Json, place: placeOf(me), expect: { meeting, rollHash: roll, serverKey: board.key } });
+    return { vote, replaces: requireLineage(me) };
+  }
+  const [rollHash, serverKey] = await Promise.all([readDecision(member.id, pins.roll(meeting)), readDecision(member.id, pins.server(meeting))]);
   if (rollHash === null || serverKey === null) {
     throw new VotingError("voting.not-in-the-electorate", "This device has not checked in to the meeting.");
   }
-  return worker.open({ member, manifest: manifest as Json, electorate, expect: { meeting, rollHash, serverKey } });
+  const request = { member: member.id, manifest: manifest as Json, electorate, expect: { meeting, rollHash, serverKey } };
+  try {
+    return { vote: await worker.open(request), replaces: "" };
+  } catch (error) {
+    if (!(error instanceof VotingError) || error.code !== "voting.not-in-the-electorate" || me.lineage === "") throw error;
+  }
+  // Another device of this member checked in before the vote opened: this one can take its place.
+  const vote = await worker.open({ ...request, place: placeOf(me) });
+  return { vote, replaces: vote.credential === me.credential ? "" : me.credential };
+}
+
+function requireLineage(me: VotePlace): string {
+  if (me.lineage === "") throw new VotingError("voting.not-in-the-electorate", "You were not checked in when this vote opened.");
+  return me.credential;
+}
+
+/** The member's passkey signs that this device's key takes the place of the one before. @throws PasskeyError, ApiError */
+export async function replaceKey({ vote, replaces }: Opened, { meeting, election, kiosk }: Place): Promise<void> {
+  const { signChallenge } = await import("../state/sign.ts");
+  const { nonce } = await api.nonce("replace");
+  const { challenge, new: own } = await vote.replacement(replaces, nonce, kiosk);
+  const signed = await signChallenge(nonce, challenge);
+  await api.replaceCredential(meeting, election, { old: replaces, new: own, kiosk, ...signed });
+  const { me } = await api.manifest(meeting, election);
+  await vote.take(placeOf(me));
+}
+
+/** Fixes the sealed ballot at the server, by its hash alone, before the voter says cast or audit. */
+export async function announce(vote: BoothVote, { meeting, election }: Place, sealed: Sealed): Promise<void> {
+  await api.announceSealed(meeting, election, vote.credential, sealed.sealed);
 }
 
 /** Sends one ballot; throws when it is not known whether it arrived. */
-export async function send(meeting: string, election: string, ballot: JsonObject): Promise<CastAnswer> {
+export async function send({ meeting, election }: Place, ballot: JsonObject): Promise<CastAnswer> {
   try {
     const { promise } = await api.cast(meeting, election, ballot);
     return { promise: promise as JsonObject };
@@ -31,15 +82,26 @@ export async function send(meeting: string, election: string, ballot: JsonObject
   }
 }
 
-/** True when the cast ballot is proved to be on the board; false while its batch is not published. */
-export async function isInTheBox(vote: BoothVote): Promise<boolean> {
+export type Whereabouts = "pending" | "in-the-box" | "missing";
+
+/** Where the cast ballot is: proved to be on the board, not published yet, or not in the closed box. */
+export async function whereIs(vote: BoothVote): Promise<Whereabouts> {
   const { record } = vote;
-  if (record === null) return false;
+  if (record === null) return "pending";
   try {
     await vote.checkInclusion(await api.inclusion(record.meeting, record.election, record.leaf));
-    return true;
+    return "in-the-box";
   } catch (error) {
-    if (error instanceof ApiError) return false; // not published yet, or no connection: asked again
-    throw error;
+    if (!(error instanceof ApiError)) throw error;
+    // No connection or not published yet: asked again. A closed board without the ballot is a broken promise.
+    return error.code === "board.not-published" && (await isClosed(record.meeting, record.election)) ? "missing" : "pending";
+  }
+}
+
+async function isClosed(meeting: string, election: string): Promise<boolean> {
+  try {
+    return (await api.board(meeting, election, 0)).closing !== "";
+  } catch {
+    return false;
   }
 }

@@ -5,11 +5,19 @@ import { render } from "preact";
 import { preferredLanguage } from "../i18n/core.ts";
 import { startSettings } from "../state/settings.ts";
 import { allowOwnWorkersOnly } from "../ui/trusted.ts";
-import { Booth } from "./booth.tsx";
+import { Booth, place } from "./booth.tsx";
 import { useLanguage } from "./i18n.ts";
 
 allowOwnWorkersOnly();
 startSettings();
 await useLanguage(preferredLanguage());
 const root = document.getElementById("app");
-if (root) render(<Booth />, root);
+const { hash } = location;
+const where = place(hash);
+if (root && hash.startsWith("#a=")) {
+  const { Check } = await import("./check.tsx");
+  render(<Check fragment={hash} />, root);
+} else if (root && where !== null && where !== "practice" && where.kiosk) {
+  const { Kiosk } = await import("./kiosk.tsx");
+  render(<Kiosk where={where} />, root);
+} else if (root) render(<Booth where={where} />, root);

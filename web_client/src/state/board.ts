@@ -1,8 +1,9 @@
 /** Reads an election's manifest and board, and this device's ballots on it. */
 import { ApiError, api } from "../api/fetch.ts";
 import { type Bytes, jcs, utf8 } from "../ballot/encoding.ts";
-import { type Elector, openManifest } from "../ballot/manifest.ts";
-import { requireIncluded } from "../ballot/voter.ts";
+import type { Elector } from "../ballot/electorate.ts";
+import { openManifest } from "../ballot/manifest.ts";
+import { requireIncluded } from "../ballot/receipts.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { keystore } from "./keys.ts";
 

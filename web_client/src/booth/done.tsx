@@ -1,0 +1,187 @@
+/** After casting: sent, received, in the box, or missing from it; and the proof of a broken promise. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { BoothPractice, BoothVote } from "../ballot/booth.ts";
+import { VotingError } from "../ballot/errors.ts";
+import { type BoothState, inFrame } from "./booth.tsx";
+import { send, whereIs } from "./cast.ts";
+import { t, tn } from "./i18n.ts";
+import { Button, Problem, StepTitle } from "./parts.tsx";
+import { optionText } from "./question.tsx";
+
+const RETRY_FIRST_MS = 2_000;
+const RETRY_LONGEST_MS = 15_000;
+const LOOK_FIRST_MS = 1_500;
+const LOOK_LONGEST_MS = 15_000;
+
+/** One try; false when the ballot was refused and the voter must choose again. */
+export async function castOnce({ vote, where, delivery, tracker, error }: BoothState): Promise<boolean> {
+  error.value = null;
+  if (!(vote instanceof BoothVote)) {
+    await vote.cast();
+    tracker.value = vote.tracker;
+    delivery.value = "received";
+    return true;
+  }
+  if (where === null || where === "practice") return false;
+  try {
+    const record = await vote.cast((ballot) => send(where, ballot));
+    tracker.value = record.tracker;
+    delivery.value = record.state === "included" ? "in-the-box" : "received";
+    return true;
+  } catch (caught) {
+    error.value = caught;
+    const refused = caught instanceof VotingError && caught.code === "voting.ballot-refused";
+    delivery.value = refused ? "refused" : "unknown";
+    return !refused;
+  }
+}
+
+export function Done(state: BoothState) {
+  const { vote, where, delivery, error } = state;
+  const retrying = useSignal(false);
+  const retry = async (): Promise<void> => {
+    if (retrying.peek()) return;
+    retrying.value = true;
+    if (!(await castOnce(state))) state.step.value = "choose";
+    retrying.value = false;
+  };
+  useAgain(delivery.value === "unknown", RETRY_FIRST_MS, RETRY_LONGEST_MS, retry);
+  useAgain(delivery.value === "received" && vote instanceof BoothVote, LOOK_FIRST_MS, LOOK_LONGEST_MS, async () => {
+    if (!(vote instanceof BoothVote)) return;
+    try {
+      const now = await whereIs(vote);
+      if (now !== "pending") delivery.value = now;
+    } catch (caught) {
+      error.value = caught;
+    }
+  });
+  const now = delivery.value;
+  const shown = now === "received" || now === "in-the-box" || now === "missing" ? now : "unknown";
+  const known = shown !== "unknown";
+  const tone = shown === "missing" ? "note-bad" : known ? "note-good" : "note-warn";
+  return (
+    <div class="stack" data-testid={known ? "booth-done" : "booth-pending"}>
+      <StepTitle key={shown}>{where === "practice" ? t("done.practice") : t(`done.${shown}`)}</StepTitle>
+      {where !== "practice" && (
+        <p role="status" class={`note ${tone}`}>
+          {t(shown === "missing" ? "done.evidence" : `done.${shown}.text`)}
+        </p>
+      )}
+      <Problem error={error.value} />
+      {vote instanceof BoothPractice && <PracticeBox vote={vote} />}
+      {shown === "missing" && vote instanceof BoothVote && <Evidence vote={vote} />}
+      {known && <Receipt {...state} />}
+      <NextSteps state={state} known={known} retrying={retrying.value} retry={retry} />
+    </div>
+  );
+}
+
+function Receipt({ tracker, where }: BoothState) {
+  if (tracker.value === "") return null;
+  const hint = where === "practice" ? "done.code-practice" : where?.kiosk ? "done.code-kiosk" : "done.code-hint";
+  return (
+    <div class="stack-tight">
+      <p>{t("done.code")}</p>
+      <output class="code-block big" data-testid="tracker">
+        {tracker.value}
+      </output>
+      <p class="muted">{t(hint)}</p>
+    </div>
+  );
+}
+
+function NextSteps({ state, known, retrying, retry }: { state: BoothState; known: boolean; retrying: boolean; retry: () => Promise<void> }) {
+  const { vote, where, delivery, marks, step, error } = state;
+  const kiosk = where !== null && where !== "practice" && where.kiosk;
+  const again = async (): Promise<void> => {
+    if (!(vote instanceof BoothVote)) return;
+    try {
+      await vote.again();
+      marks.value = vote.questions.map(() => null);
+      step.value = "choose";
+    } catch (caught) {
+      error.value = caught;
+    }
+  };
+  const mayAgain = known && !kiosk && vote instanceof BoothVote && vote.terms.votingAgain === "last-counts" && delivery.value !== "missing";
+  return (
+    <div class="actions booth-actions">
+      {delivery.value === "unknown" && (
+        <Button main testid="booth-retry" busy={retrying} onClick={() => void retry()}>
+          {t("done.retry")}
+        </Button>
+      )}
+      <Button main={known} testid="booth-back" onClick={state.back}>
+        {kiosk ? t("kiosk.next") : t(inFrame() ? "back-room" : "back")}
+      </Button>
+      {mayAgain && (
+        <Button testid="booth-again" onClick={() => void again()}>
+          {t("done.again")}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+/** The signed promise, for a teller's page to check against the closed board. */
+function Evidence({ vote }: { vote: BoothVote }) {
+  const text = JSON.stringify(vote.record?.promise ?? {});
+  const copied = useSignal(false);
+  return (
+    <div class="stack-tight">
+      <code class="code-block" data-testid="booth-evidence">
+        {text}
+      </code>
+      <Button testid="booth-evidence-copy" onClick={() => void navigator.clipboard.writeText(text).then(() => (copied.value = true))}>
+        {t("done.evidence-copy")}
+      </Button>
+      {copied.value && <p role="status">{t("audit.copied")}</p>}
+    </div>
+  );
+}
+
+/** Runs the work again and again, ever more slowly, while `on`; and at once when the network is back. */
+function useAgain(on: boolean, first: number, longest: number, work: () => Promise<void>): void {
+  useEffect(() => {
+    if (!on) return;
+    let wait = first;
+    let timer: ReturnType<typeof setTimeout>;
+    const round = async (): Promise<void> => {
+      await work();
+      wait = Math.min(wait * 1.5, longest);
+      timer = setTimeout(() => void round(), wait);
+    };
+    const now = (): void => void work();
+    timer = setTimeout(() => void round(), wait);
+    addEventListener("online", now);
+    return () => {
+      clearTimeout(timer);
+      removeEventListener("online", now);
+    };
+  }, [on]);
+}
+
+/** The practice box can be opened by the voter alone: its key was made on this page. */
+function PracticeBox({ vote }: { vote: BoothPractice }) {
+  const counts = useSignal<number[] | null>(null);
+  const question = vote.questions[0];
+  return (
+    <div class="stack-tight">
+      <p>{t("practice.box")}</p>
+      {counts.value === null ? (
+        <Button testid="booth-open-practice" onClick={() => void vote.open().then((opened) => (counts.value = opened[0] ?? []))}>
+          {t("practice.open")}
+        </Button>
+      ) : (
+        <ul class="list" data-testid="practice-counts">
+          {question?.options.map((option, index) => (
+            <li key={option} data-count={counts.value?.[index]}>
+              {optionText(question.type, option)}: <strong>{tn("practice.votes", counts.value?.[index] ?? 0)}</strong>
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
