@@ -15,6 +15,24 @@ LINK_S: Final = 7 * 86400
 PASSKEYS_MAX: Final = 20
 
 
+OPERATOR: Final = "operator"  # who hands out links on the command line, before there are officers
+
+
+class PasskeyKind(StrEnum):
+    """How a passkey came: by an officer's link, by a link after all were lost, or by its owner."""
+
+    FIRST = "first"
+    REPLACED = "replaced"
+    ADDED = "added"
+
+
+METHODS: Final = {
+    PasskeyKind.FIRST: "enrolment-link",
+    PasskeyKind.REPLACED: "replacement-link",
+    PasskeyKind.ADDED: "own-passkey",
+}
+
+
 class Purpose(StrEnum):
     """What a nonce may be used for (voting.md, section 2)."""
 
@@ -25,6 +43,7 @@ class Purpose(StrEnum):
     TRUSTEE = "trustee"
     COSIGN = "cosign"
     ACTION = "action"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,11 @@ class FloorMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A meeting as stored; times are seconds UTC."""
+    """A meeting as stored; times are seconds UTC.
+
+    `challenge_s` is how long after its last tally the trustees keep their shares (voting.md section 4); what a
+    rehearsal decides counts for nothing.
+    """
 
     id: str
     unit: str
@@ -119,3 +123,5 @@ class Meeting:
     closed_at: int | None
     last_seq: int
     version: int
+    rehearsal: bool = False
+    challenge_s: int = 0

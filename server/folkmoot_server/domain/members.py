@@ -14,7 +14,7 @@ LONG_TEXT_MAX: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person on the books; `user_handle` is the random id that passkeys carry."""
+    """A person on the books; `user_handle` is the random id that passkeys carry, `weight` counts in votes."""
 
     id: str
     code: str
@@ -23,6 +23,7 @@ class Member:
     user_handle: bytes
     joined_at: int
     left_at: int | None
+    weight: int = 1
 
     def belongs(self, at: int) -> bool:
         """Say whether the member has not left at `at`."""

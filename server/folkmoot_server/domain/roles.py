@@ -19,6 +19,7 @@ class Role(StrEnum):
     SECRETARY = "secretary"
     REGISTRAR = "registrar"
     TELLER = "teller"
+    OBSERVER = "observer"
     MEMBER = "member"
     AUDITOR = "auditor"
 
@@ -29,6 +30,7 @@ class Action(StrEnum):
     MANAGE_UNITS = "manage-units"
     MANAGE_MEMBERS = "manage-members"
     LIST_MEMBERS = "list-members"
+    CONFIRM_PASSKEY = "confirm-passkey"
     GRANT_ROLE = "grant-role"
     CREATE_MEETING = "create-meeting"
     CONVENE = "convene"
@@ -40,6 +42,7 @@ class Action(StrEnum):
     FREEZE_ROLL = "freeze-roll"
     CHECK_IN = "check-in"
     HOLD_KEY = "hold-key"
+    RESTART_KEY = "restart-key"
     OPEN_ELECTION = "open-election"
     CLOSE_ELECTION = "close-election"
     DECLARE_RESULT = "declare-result"
@@ -55,6 +58,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_UNITS: frozenset({Role.SECRETARY}),
     Action.MANAGE_MEMBERS: frozenset({Role.SECRETARY, Role.REGISTRAR}),
     Action.LIST_MEMBERS: _OFFICE | {Role.REGISTRAR},
+    Action.CONFIRM_PASSKEY: _OFFICE | {Role.REGISTRAR},
     Action.GRANT_ROLE: _OFFICE | {Role.REGISTRAR},
     Action.CREATE_MEETING: _OFFICE,
     Action.CONVENE: _OFFICE,
@@ -66,6 +70,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.FREEZE_ROLL: frozenset({Role.REGISTRAR}),
     Action.CHECK_IN: frozenset({Role.MEMBER}),
     Action.HOLD_KEY: frozenset({Role.TELLER}),
+    Action.RESTART_KEY: _CHAIR,
     Action.OPEN_ELECTION: _CHAIR,
     Action.CLOSE_ELECTION: _CHAIR,
     Action.DECLARE_RESULT: _CHAIR,
@@ -80,6 +85,7 @@ GRANTED_BY: Final[Mapping[Role, frozenset[Role]]] = {
     Role.SECRETARY: frozenset({Role.SECRETARY}),
     Role.REGISTRAR: frozenset({Role.REGISTRAR}),
     Role.TELLER: _OFFICE,
+    Role.OBSERVER: _OFFICE,
     Role.AUDITOR: _OFFICE,
     Role.MEMBER: _OFFICE | {Role.REGISTRAR},
 }

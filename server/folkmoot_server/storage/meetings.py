@@ -29,6 +29,8 @@ def _meeting(row: Row[Any]) -> Meeting:
         row.closed_at,
         row.last_seq,
         row.version,
+        bool(row.rehearsal),
+        row.challenge_s,
     )
 
 
@@ -46,6 +48,8 @@ def add(tx: Connection, meeting: Meeting) -> None:
             quorum_den=meeting.quorum_den,
             quorum_met=0,
             floor_mode=meeting.floor_mode,
+            rehearsal=int(meeting.rehearsal),
+            challenge_s=meeting.challenge_s,
         )
     )
 

@@ -48,6 +48,8 @@ member = Table(
     Column("user_handle", LargeBinary, nullable=False, unique=True),
     Column("joined_at", Integer, nullable=False),
     Column("left_at", Integer),
+    Column("weight", Integer, nullable=False, default=1),
+    Column("weight_evidence", Text, nullable=False, default=""),
 )
 role_grant = Table(
     "role_grant",
@@ -73,6 +75,15 @@ passkey = Table(
     Column("backed_up", Integer, nullable=False),
     Column("added_at", Integer, nullable=False),
     Column("used_at", Integer),
+    # How it came: by a link ("first", "replaced") or by its owner ("added"); root is the link's passkey behind it.
+    Column("kind", String, nullable=False),
+    Column("root", String, nullable=False),
+    Column("made_by", String, nullable=False, default=""),
+    Column("confirmed_by", String, nullable=False, default=""),
+    Column("evidence", Text, nullable=False, default=""),
+    Column("rolled_at", Integer),  # when a roll listed it first; rehearsals do not count
+    Column("ended_at", Integer),
+    Index("passkey_member", "member"),
 )
 enrolment = Table(
     "enrolment",
@@ -81,6 +92,16 @@ enrolment = Table(
     _key("member", "member.id"),
     Column("expires_at", Integer, nullable=False),
     Column("used_at", Integer),
+    Column("kind", String, nullable=False),
+    Column("made_by", String, nullable=False),
+)
+auditor_key = Table(
+    "auditor_key",
+    metadata,
+    _key("member", "member.id", primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("evidence", Text, nullable=False),
 )
 session = Table(
     "session",
@@ -127,6 +148,8 @@ meeting = Table(
     Column("closed_at", Integer),
     Column("last_seq", Integer, nullable=False, default=0),
     Column("version", Integer, nullable=False, default=0),
+    Column("rehearsal", Integer, nullable=False, default=0),
+    Column("challenge_s", Integer, nullable=False, default=0),
 )
 agenda_item = Table(
     "agenda_item",
@@ -218,7 +241,8 @@ annex_check_in = Table(
     Column("statement", Text, nullable=False),
     UniqueConstraint("meeting", "credential"),
 )
-# Statements of trustees (kind "trustee", name = index) and cosigners (kind "cosigner", name = "name key").
+# Statements of trustees (kind "trustee", name = index), of ended attempts at the key (kind "trustee <attempt>"),
+# and of cosigners (kind "cosigner", name = "name key").
 annex_statement = Table(
     "annex_statement",
     metadata,
@@ -239,9 +263,35 @@ key_message = Table(
     "key_message",
     metadata,
     _key("meeting", "meeting.id", primary_key=True),
+    Column("attempt", Integer, primary_key=True),
     Column("round", Integer, primary_key=True),
     Column("trustee", Integer, primary_key=True),
     Column("message", Text, nullable=False),
+)
+# Attempts at the key that were broken off; the one that runs has the next number.
+ended_attempt = Table(
+    "ended_attempt",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("evidence", Text, nullable=False),
+)
+# A trustee's sealed copy of the own secrets, which only the trustee's passkey opens.
+share_copy = Table(
+    "share_copy",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    Column("trustee", Integer, primary_key=True),
+    Column("copy", Text, nullable=False),
+)
+share_destroyed = Table(
+    "share_destroyed",
+    metadata,
+    _key("meeting", "meeting.id", primary_key=True),
+    Column("trustee", Integer, primary_key=True),
+    Column("statement", Text, nullable=False),
 )
 cosigner = Table(
     "cosigner",
