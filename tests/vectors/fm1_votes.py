@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.voting import votes
-from tests.voting.scenario import FIRST, Meeting, SeededRng
+from tests.voting.scenario import FIRST, Meeting
+from tests.voting.seeded import SeededRng
 
 from folkmoot_voting import ballot, casting, electorate, group, signing
 from folkmoot_voting.ballot import Ballot

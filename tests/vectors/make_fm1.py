@@ -10,7 +10,7 @@ import json
 import pathlib
 from typing import Any
 
-from tests.vectors import fm1_votes
+from tests.vectors import fm1_tally, fm1_votes
 from tests.voting import scenario, votes
 
 from folkmoot_voting import ballot, board, group, merkle_log, signing
@@ -36,11 +36,19 @@ def made_vectors() -> dict[str, Any]:
         "manifest": fm1_votes.manifest_vectors(opened),
         "electorate": fm1_votes.electorate_vectors(opened),
         "ballot": fm1_votes.ballot_vectors(vote_meeting, opened),
+        "lineages": fm1_tally.lineage_vectors(),
+        "closing": fm1_tally.closing_vectors(),
+        "box": fm1_tally.box_vectors(),
+        "rules": fm1_tally.rule_vectors(),
     }
 
 
 def _write(name: str, data: Any) -> None:
-    text = json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True)
+    if isinstance(data, list):
+        lines = [json.dumps(one, ensure_ascii=False, sort_keys=True) for one in data]
+        text = "[\n" + ",\n".join(lines) + "\n]"
+    else:
+        text = json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True)
     (OUT / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 

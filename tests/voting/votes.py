@@ -11,7 +11,7 @@ from tests.voting.scenario import FIRST, ORGANISATION, SIMPLE, Meeting, Person
 from folkmoot_voting import ballot, board, casting, electorate, manifest, merkle_log, signing, tally
 from folkmoot_voting.ballot import Ballot
 from folkmoot_voting.encoding import JsonObject, b64u
-from folkmoot_voting.lineages import Lineages, Voids
+from folkmoot_voting.lineages import Lineages, Voids, take
 from folkmoot_voting.manifest import Manifest, Rules
 from folkmoot_voting.questions import Question, approval, borda, m_of_n, multi_seat, one_of_n, score, yes_no_abstain
 from folkmoot_voting.tally import Aggregate, BoardNumbers
@@ -76,9 +76,7 @@ class Vote:
         """Seal, check and publish a ballot."""
         made = casting.make_ballot(self.manifest, self.device(person), choices, self.meeting.rng, self.place(person))
         checked = ballot.check_ballot(self.manifest, Ballot.from_json(made))
-        self.lineages.add_ballot(checked.ballot, checked.leaf)
-        self.voids.add_ballot(ballot.sealed_hash(made))
-        self.entries.append(board.ballot_entry(made))
+        self._take(board.ballot_entry(made), checked.leaf)
         return made
 
     def audit(self, person: Person, choices: Choices) -> tuple[JsonObject, JsonObject]:
@@ -87,8 +85,7 @@ class Vote:
         draws = casting.SeededDraws(seed)
         sealed = casting.seal(self.manifest, signing.public_key(device), choices, draws, self.place(person))
         entry = casting.make_void(self.manifest, device, sealed)
-        self.voids.add_void(self.lineages.add_void(entry), entry)
-        self.entries.append(entry)
+        self._take(entry)
         return entry, casting.make_opening(sealed, seed, choices)
 
     def replace(self, person: Person, *, kiosk: bool = False) -> JsonObject:
@@ -97,10 +94,13 @@ class Vote:
         keys = (signing.public_key(self.device(person)), signing.public_key(device))
         digest = self.meeting.replacement(self.manifest.hash, self.manifest.election, person, keys, kiosk=kiosk)
         entry = board.replacement_entry(*keys, digest, kiosk=kiosk)
-        self.lineages.add_replacement(entry)
+        self._take(entry)
         self.devices[person.member] = device
-        self.entries.append(entry)
         return entry
+
+    def _take(self, entry: JsonObject, leaf: bytes = b"") -> None:
+        take(self.lineages, self.voids, entry, leaf)
+        self.entries.append(entry)
 
     def finish(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from . import signing
-from .ballot import Ballot, check_manifest
+from .ballot import Ballot, check_manifest, sealed_hash
 from .casting import MAX_VOIDS, void_hash
 from .electorate import Elector
 from .encoding import JsonObject, unb64u
@@ -214,6 +214,24 @@ class Voids:
         if sealed in self._sealed:
             raise BallotRejected("this ballot was audited and is void", code="voting.ballot-void")
         self._cast.add(sealed)
+
+
+def take(lineages: Lineages, voids: Voids, entry: JsonObject, leaf: bytes) -> None:
+    """Take a well-formed ballot, replacement or void, or leave both folds as they were.
+
+    Raises:
+        BallotRejected, ReplacementRefused, VoidRefused: with the reason.
+    """
+    if entry["type"] == "ballot":
+        ballot = Ballot.from_json(entry["ballot"])
+        lineages.current(ballot.credential).check_ballot(lineages.manifest, ballot)
+        voids.add_ballot(sealed_hash(ballot.json))
+        lineages.add_ballot(ballot, leaf)
+    elif entry["type"] == "void":
+        voids.add_void(lineages.current(unb64u(entry["credential"])), entry)
+        lineages.add_void(entry)
+    else:
+        lineages.add_replacement(entry)
 
 
 def check_void(manifest: Manifest, entry: JsonObject) -> bytes:
