@@ -333,6 +333,8 @@ export interface Inclusion {
 
 export interface TallyAnswer {
   core: TallyCore;
+  /** Share entries kept as evidence, JCS strings. */
+  rejected: string[];
   tally_hash: string;
   signatures: { server: string; chair: string; trustees: { trustee: number; sig: string }[] };
   entries: number;

@@ -1,6 +1,7 @@
 /** The cosigner's two acts: naming a key for this meeting, and signing a closed box. */
 import { api } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
+import { utf8 } from "../ballot/encoding.ts";
 import { WorkerVerifier } from "../ballot/workers.ts";
 import { prepareCosigner } from "../identity/statements.ts";
 import { Cosigner } from "../trustee/cosigner.ts";
@@ -40,7 +41,15 @@ export async function hasCosigned(meeting: Meeting, election: string): Promise<b
 /** The chair recomputes the tally from the board and signs it: the result is declared. */
 export async function declareResult(meeting: Meeting, election: string): Promise<void> {
   const cosigner = await cosignerFor(meeting, election);
-  const [{ core }, { entries, closing }] = await Promise.all([api.tally(meeting.id, election), readBoard(meeting.id, election)]);
-  const sig = await cosigner.signTally({ entries, closing, core: { ...core }, verifier: new WorkerVerifier() });
+  const [{ core, rejected }, { entries, closing }] = await Promise.all([api.tally(meeting.id, election), readBoard(meeting.id, election)]);
+  const sig = await cosigner.signTally({ entries, closing, core: { ...core }, rejected: rejected.map(utf8), verifier: new WorkerVerifier() });
   await api.signTally(meeting.id, election, { signer: "chair", trustee: 0, sig });
+}
+
+/** The chair decides one tie; recomputed here from the board before it is signed. */
+export async function decideTie(meeting: Meeting, election: string, question: number, options: number[]): Promise<void> {
+  const cosigner = await cosignerFor(meeting, election);
+  const [{ core }, { entries, closing }] = await Promise.all([api.tally(meeting.id, election), readBoard(meeting.id, election)]);
+  const entry = await cosigner.castingVote({ entries, closing, trustees: core.trustees, question, options, verifier: new WorkerVerifier() });
+  await api.castingVote(meeting.id, election, entry);
 }

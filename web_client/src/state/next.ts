@@ -9,6 +9,7 @@ export type Step =
   | "start-item"
   | "open-vote"
   | "close-vote"
+  | "casting-vote"
   | "wait"
   | "declare"
   | "close"
@@ -23,6 +24,7 @@ export type Why =
   | "waiting-cosigners"
   | "waiting-tellers"
   | "closing"
+  | "closes-later"
   | "over";
 
 export interface Next {
@@ -38,16 +40,19 @@ export const SMALLEST_ELECTORATE = 5;
 const next = (step: Step, target = "", why: Why | null = null): Next => ({ step, target, why });
 
 /** Why a drafted vote cannot be opened now, or null. */
-export function whyNotOpen(meeting: Meeting): Why | null {
-  if (meeting.key.state !== "ready") return "key-not-ready";
+export function whyNotOpen(meeting: Meeting, election: ElectionSummary): Why | null {
+  const secret = election.secrecy === "trustees";
+  if (secret && meeting.key.state !== "ready") return "key-not-ready";
   if (meeting.cosigners.filter((c) => c.ready).length < cosignQuorum(meeting.cosigners.length)) return "cosigners-missing";
-  return meeting.quorum.present < SMALLEST_ELECTORATE ? "too-few-present" : null;
+  const least = secret ? SMALLEST_ELECTORATE : 1;
+  return meeting.quorum.present - election.excluded.length < least ? "too-few-present" : null;
 }
 
 function duringElection(election: ElectionSummary): Next {
-  if (election.state === "open") return next("close-vote", election.election);
+  if (election.state === "open") return next("close-vote", election.election, election.closes_at > 0 ? "closes-later" : null);
   if (election.state === "closing") return next("wait", election.election, "waiting-cosigners");
   if (election.state === "closed") return next("wait", election.election, "waiting-cosigners");
+  if (election.state === "tied") return next("casting-vote", election.election);
   if (election.state === "counting") return next("wait", election.election, "waiting-tellers");
   return next("declare", election.election);
 }
@@ -57,7 +62,7 @@ function whileOpened(meeting: Meeting): Next {
   if (running) return duringElection(running);
   const current = meeting.agenda.find((item) => item.state === "current");
   const draft = meeting.elections.find((e) => e.state === "draft" && e.agenda_item === current?.id);
-  if (draft) return next("open-vote", draft.election, whyNotOpen(meeting));
+  if (draft) return next("open-vote", draft.election, whyNotOpen(meeting, draft));
   const waiting = meeting.agenda.find((item) => item.state === "waiting");
   return waiting ? next("start-item", waiting.id) : next("close");
 }

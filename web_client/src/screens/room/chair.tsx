@@ -1,16 +1,17 @@
 /** The chair's console: one next button bound to the rules, quorum, the queue, the people, the log. */
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { api } from "../../api/fetch.ts";
-import type { Command, ElectionSummary, Meeting, MeetingEvent } from "../../api/types.ts";
+import type { Command, ElectionPreview, ElectionSummary, Meeting, MeetingEvent } from "../../api/types.ts";
 import { clock, lookup, t, tn } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { isOver, queue, removedMembers } from "../../state/meeting.ts";
 import { type Next, nextStep, whyNotOpen } from "../../state/next.ts";
 import { signAction } from "../../state/sign.ts";
 import { type Action, useAction, useQueue } from "../../ui/action.ts";
-import { Button, Card, Confirm, ConfirmButton, Note, Problem, Progress } from "../../ui/parts.tsx";
+import { Button, Card, Confirm, ConfirmButton, Field, Form, Note, Problem, Progress, Select } from "../../ui/parts.tsx";
 import { QuestionResults } from "../result.tsx";
+import { CastingVote } from "./casting_vote.tsx";
 import { PeopleList, PersonLine } from "./people.tsx";
 
 interface Console {
@@ -49,8 +50,9 @@ async function command(live: LiveMeeting, what: Command): Promise<void> {
   await live.refresh();
 }
 
-async function openVote(live: LiveMeeting, election: string): Promise<void> {
-  const action = { type: "open-election", meeting: live.id, election };
+/** The chair signs which earlier votes this one nearly repeats, having been shown them. */
+async function openVote(live: LiveMeeting, election: string, repeats: string[]): Promise<void> {
+  const action = { type: "open-election", meeting: live.id, election, repeats };
   await api.openElection(live.id, election, action, await signAction(action));
   await live.refresh();
 }
@@ -77,8 +79,6 @@ function take(live: LiveMeeting, meeting: Meeting, next: Next): Promise<void> {
       return command(live, { command: next.step });
     case "start-item":
       return command(live, { command: "start-item", item: next.target });
-    case "open-vote":
-      return openVote(live, next.target);
     case "close-vote":
       return closeVote(live, next.target);
     case "declare":
@@ -105,7 +105,9 @@ function NextCard({ live, meeting, acting }: Console) {
   const election = meeting.elections.find((e) => e.election === next.target);
   const open = election?.state === "open";
   const mustAsk = next.step === "close" || (open && next.step === "close-vote");
-  const go = (): void => void acting.run(() => take(live, meeting, next));
+  const opening = useOpening(live, acting);
+  const go = (): void => (next.step === "open-vote" ? opening.start(next.target) : void acting.run(() => take(live, meeting, next)));
+  const casting = next.step === "casting-vote" && election;
   const text = open
     ? t("next.close-vote.text", { cast: election?.cast ?? 0, of: election?.electorate_size ?? 0 })
     : t("next.close.text");
@@ -113,7 +115,8 @@ function NextCard({ live, meeting, acting }: Console) {
     <section class="card next-card">
       <h2>{t("next.title")}</h2>
       <Problem error={acting.error.value} />
-      <div class="actions">
+      {casting && <CastingVote live={live} meeting={meeting} election={casting} />}
+      <div class="actions" hidden={Boolean(casting)}>
         <Button
           kind="main"
           testid="chair-next"
@@ -134,6 +137,7 @@ function NextCard({ live, meeting, acting }: Console) {
       {!meeting.quorum.met && (meeting.state === "checking-in" || meeting.state === "opened") && (
         <Note kind="warn">{t("next.no-quorum", { present: meeting.quorum.present, needed: meeting.quorum.needed })}</Note>
       )}
+      <OpenWarning meeting={meeting} opening={opening} />
       <Confirm
         open={asking.value}
         title={t(`next.${next.step}`, { title: titleOf(meeting, next.target) })}
@@ -213,13 +217,90 @@ function Floor({ live, meeting, acting }: Console) {
   );
 }
 
+interface Opening {
+  asked: Signal<{ election: string; preview: ElectionPreview } | null>;
+  start: (election: string) => void;
+  go: () => void;
+}
+
+/** Looks at what opening would freeze; asks first where the result could tell how a few people voted. */
+function useOpening(live: LiveMeeting, acting: Action): Opening {
+  const asked = useSignal<{ election: string; preview: ElectionPreview } | null>(null);
+  return {
+    asked,
+    start: (election) =>
+      void acting.run(async () => {
+        const preview = await api.preview(live.id, election);
+        if (preview.small || preview.repeats.length > 0) asked.value = { election, preview };
+        else await openVote(live, election, []);
+      }),
+    go: () => {
+      const now = asked.value;
+      asked.value = null;
+      if (now) void acting.run(() => openVote(live, now.election, now.preview.repeats));
+    },
+  };
+}
+
+function OpenWarning({ meeting, opening }: { meeting: Meeting; opening: Opening }) {
+  const now = opening.asked.value;
+  const names = (now?.preview.repeats ?? []).map((id) => titleOf(meeting, id)).join(", ");
+  const text = [now?.preview.small ? t("open-vote.small", { n: now.preview.electorate_size }) : "", names ? t("open-vote.repeats", { names }) : ""].filter(Boolean).join(" ");
+  return (
+    <Confirm
+      open={now !== null}
+      title={t("open-vote.warning")}
+      text={text}
+      yes={t("open-vote.anyway")}
+      onNo={() => (opening.asked.value = null)}
+      onYes={opening.go}
+    />
+  );
+}
+
+/** Who may not vote on this question, and why; until it opens. */
+function Exclusions({ live, meeting, election }: { live: LiveMeeting; meeting: Meeting; election: ElectionSummary }) {
+  const acting = useAction();
+  const member = useSignal("");
+  const reason = useSignal("");
+  const others = meeting.present.filter((person) => !election.excluded.includes(person.member));
+  const nameOf = (id: string): string => meeting.present.find((person) => person.member === id)?.name ?? id;
+  const set = async (who: string, excluded: boolean): Promise<void> => {
+    await api.exclude(live.id, election.election, { member: who, excluded, reason: excluded ? reason.value.trim() : "" });
+    reason.value = member.value = "";
+    await live.refresh();
+  };
+  return (
+    <details data-testid={`exclusions-${election.election}`}>
+      <summary>{t("exclude.title", { n: election.excluded.length })}</summary>
+      <div class="stack-tight">
+        <p class="hint">{t("exclude.text")}</p>
+        <ul class="list">
+          {election.excluded.map((id) => (
+            <li key={id} class="row-between">
+              <span>{nameOf(id)}</span>
+              <Button testid={`include-${id}`} onClick={() => void acting.run(() => set(id, false))}>
+                {t("exclude.undo")}
+              </Button>
+            </li>
+          ))}
+        </ul>
+        <Form action={acting} work={() => set(member.value, true)} submit={t("exclude.button")} testid="exclude-add" kind="plain">
+          <Select label={t("exclude.member")} value={member.value} onChange={(value) => (member.value = value)} choices={[{ value: "", label: "…" }, ...others.map((person) => ({ value: person.member, label: person.name }))]} testid="exclude-member" />
+          <Field label={t("exclude.reason")} value={reason.value} onInput={(value) => (reason.value = value)} testid="exclude-reason" required maxLength={200} />
+        </Form>
+      </div>
+    </details>
+  );
+}
+
 /** Votes not opened yet, each with its own button; the next button offers the one of the current item. */
 function Drafts({ live, meeting, acting }: Console) {
   const drafts = meeting.elections.filter((election) => election.state === "draft");
   const items = meeting.agenda.filter((item) => item.state === "waiting");
   if (meeting.state !== "opened") return null;
   const next = nextStep(meeting);
-  const why = whyNotOpen(meeting);
+  const opening = useOpening(live, acting);
   const busyVote = meeting.elections.some((election) => election.state !== "draft" && !isOver(election));
   return (
     <details class="card">
@@ -230,12 +311,19 @@ function Drafts({ live, meeting, acting }: Console) {
             {t("next.start-item", { title: item.title })}
           </Button>
         ))}
-        {drafts.map((election) => (
-          <Button key={election.election} testid={`open-vote-${election.election}`} disabled={why !== null || busyVote} busy={acting.busy.value} onClick={() => void acting.run(() => openVote(live, election.election))}>
-            {t("next.open-vote", { title: election.title })}
-          </Button>
-        ))}
-        {drafts.length > 0 && why !== null && <p class="muted">{whyText(meeting, { ...next, why })}</p>}
+        {drafts.map((election) => {
+          const why = whyNotOpen(meeting, election);
+          return (
+            <div key={election.election} class="stack-tight">
+              <Button testid={`open-vote-${election.election}`} disabled={why !== null || busyVote} busy={acting.busy.value} onClick={() => opening.start(election.election)}>
+                {t("next.open-vote", { title: election.title })}
+              </Button>
+              {why !== null && <p class="muted">{whyText(meeting, { ...next, why })}</p>}
+              <Exclusions live={live} meeting={meeting} election={election} />
+            </div>
+          );
+        })}
+        <OpenWarning meeting={meeting} opening={opening} />
         <ConfirmButton
           testid="close-meeting"
           kind="danger"
