@@ -6,137 +6,37 @@ does, and the same assertions hold.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random  # noqa: TID251  # seeded test data, no secrets
-import shutil
-import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.voting.native_fuzz import ROOT, SODIUM_NAME, TARGET, compile_harness
-from tools import native_build
+from tests.voting.multiexp_support import (
+    accepts,
+    bring_up_to_date,
+    random_points,
+    random_scalars,
+    scalar,
+    spelled,
+)
+from tests.voting.native_fuzz import ROOT
 
-from folkmoot_voting import group, multiexp, multiexp_backends
+from folkmoot_voting import group, multiexp
 from folkmoot_voting.errors import GroupError
 
 VECTORS = json.loads((ROOT / "tests/vectors/external/ristretto255_rfc9496.json").read_text())
 P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
 ROOT_M1 = pow(2, (P - 1) // 4, P)
-COMPILER = native_build.find_compiler()
 
 both = pytest.mark.parametrize("native", [True, False], ids=["native", "libsodium"])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _library() -> Iterator[None]:
-    """Compile the library where that is possible; `run.py` has usually done so."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native_build, "TARGETS", (TARGET,))
-        patch.delenv("FOLKMOOT_NO_NATIVE", raising=False)
-        if not native_build.is_fresh(ROOT, TARGET):
-            native_build.build(ROOT, print)
-            multiexp_backends.load.cache_clear()
-        yield
-
-
-def scalar(number: int) -> bytes:
-    return group.scalar_int(number)
-
-
-def random_points(rng: random.Random, count: int) -> tuple[list[int], list[bytes]]:
-    """Return logarithms and points; the logarithms give any sum a second way, in one multiplication."""
-    logs = [rng.randrange(1, group.ORDER) for _ in range(count)]
-    return logs, [group.mult_base(scalar(log)) for log in logs]
-
-
-def random_scalars(rng: random.Random, count: int) -> list[int]:
-    """Return full and short scalars, zeros, ones and minus ones, mixed."""
-    odd = (0, 1, 2, group.ORDER - 1, group.ORDER - 2, 2**128 - 1, 2**128, 2**252)
-    kinds = (
-        lambda: rng.randrange(group.ORDER),
-        lambda: rng.getrandbits(128),
-        lambda: rng.choice(odd),
-    )
-    return [rng.choice(kinds)() for _ in range(count)]
-
-
-def spelled(numbers: list[int]) -> bytes:
-    return b"".join(number.to_bytes(32, "little") for number in numbers)
-
-
-def accepts(encodings: bytes, *, native: bool, hints: bytes | None = None) -> int | None:
-    """Return the index of the first refused point, or None."""
-    try:
-        multiexp.decode(encodings, hints, native=native)
-    except multiexp.PointRefused as refused:
-        return refused.index
-    return None
-
-
-# Which back end
-
-
-def test_the_library_is_used_where_there_is_a_compiler() -> None:
-    assert multiexp.available() == (COMPILER is not None)
-    assert multiexp.backend_name() == ("libsodium" if COMPILER is None else "native")
-    assert multiexp.backend_name(native=False) == "libsodium"
-    assert multiexp.decode(group.BASE).backend == multiexp.backend_name()
-    assert multiexp.decode(group.BASE, native=False).backend == "libsodium"
-
-
-def test_the_environment_switches_the_library_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    for value, off in (("1", True), ("yes", True), ("", False), ("0", False)):
-        monkeypatch.setenv("FOLKMOOT_NO_NATIVE", value)
-        assert multiexp.available() == (COMPILER is not None and not off)
-        assert multiexp.decode(group.BASE).backend == ("libsodium" if off or COMPILER is None else "native")
-
-
-def test_a_library_that_is_missing_or_another_is_passed_over(tmp_path: Path) -> None:
-    text = tmp_path / "text.so"
-    text.write_text("not a library")
-    for path in (tmp_path / "nowhere.so", text, Path(SODIUM_NAME)):
-        assert multiexp_backends.load(path) is None
-
-
-def planted(tmp_path: Path, file: str, good: str, bad: str) -> Path:
-    """Copy the sources and plant a fault; return the root of the copy."""
-    root = tmp_path / hashlib.sha256(bad.encode()).hexdigest()
-    for name in (*TARGET.sources, *TARGET.headers, *TARGET.harness):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, root / name)
-    path = root / "voting/folkmoot_voting/native" / file
-    text = path.read_text()
-    assert text.count(good) == 1, good
-    path.write_text(text.replace(good, bad))
-    return root
-
-
-def compiled(root: Path, output: Path) -> Path:
-    assert COMPILER is not None
-    sources = [str(root / name) for name in TARGET.sources]
-    command = [COMPILER, *native_build.FLAGS, "-O0", "-fPIC", "-shared", *sources]
-    assert native_build.compile_to(output, command) == ""
-    return output
-
-
-def test_a_library_of_another_version_or_that_computes_wrongly_is_passed_over(tmp_path: Path) -> None:
-    if COMPILER is None:
-        assert multiexp.backend_name() == "libsodium"
-        return
-    assert multiexp_backends.load(compiled(ROOT, tmp_path / "good.so")) is not None
-    faults = [
-        ("multiexp.h", "#define FM_VERSION 1u", "#define FM_VERSION 2u"),
-        ("field25519.h", "FE_D = {{0x34dca135978a3", "FE_D = {{0x34dca135978a4"),
-        ("field25519.h", "h4 >> 51);\n", "h4 >> 52);\n"),
-    ]
-    for number, fault in enumerate(faults):
-        output = compiled(planted(tmp_path, *fault), tmp_path / f"{number}.so")
-        assert multiexp_backends.load(output) is None, fault
+@pytest.fixture(autouse=True)
+def _library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FOLKMOOT_NO_NATIVE", raising=False)
+    bring_up_to_date()
 
 
 # Decoding
@@ -415,90 +315,3 @@ def test_threads_do_not_disturb_each_other(native: bool) -> None:
             expected = sum(number * log for number, log in zip(scalars, logs, strict=True))
             assert first == second == group.mult_base(scalar(expected))
             assert added == columns
-
-
-# Under the sanitizers
-
-INPUTS = 800
-FAULTS = [
-    # A second encoding of every point.
-    ("ristretto255.h", "(s[0] & 1) || top >> 63", "(s[0] & 1)"),
-    # An encoding of p and more.
-    ("ristretto255.h", "return !(all_ones && load64(s) >= UINT64_MAX - 18)", "return !all_ones || s[0]"),
-    # Hints that are believed.
-    ("ristretto255.h", "is_square = fe_is_one(&t);", "is_square = 1;"),
-    # The group order as a scalar.
-    (
-        "multiexp.c",
-        "return k->v[i] < order[i];\n    }\n    return 0;",
-        "return k->v[i] < order[i];\n    }\n    return 1;",
-    ),
-    # A digit too few for the longest scalars.
-    ("multiexp.c", "(scalar_length + 2 + bits - 1) / bits", "(scalar_length + bits - 1) / bits - 1"),
-    # A column outside its row, which only the sanitizer sees.
-    ("multiexp.c", "if (offsets[i] >= stride) return", "if (offsets[i] > stride) return"),
-]
-
-
-def harness(program: Path, seed: int, inputs: int) -> subprocess.CompletedProcess[str]:
-    command = [str(program), SODIUM_NAME, str(seed), str(inputs)]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=100)
-
-
-def test_seeded_inputs_under_the_sanitizers(tmp_path: Path) -> None:
-    if COMPILER is None:
-        compare_on_seeded_inputs(11, 100)
-        return
-    program = tmp_path / "harness"
-    compile_harness(ROOT, program, COMPILER, native_build.SANITIZERS)
-    done = harness(program, 11, INPUTS)
-    assert done.returncode == 0, done.stderr
-    counts = dict(part.split("=") for part in done.stdout.split())
-    assert int(counts["inputs"]) == INPUTS
-    assert min(int(counts[name]) for name in ("bad", "sums", "identities")) > INPUTS // 20
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=[good[:24].strip() for _, good, _ in FAULTS])
-def test_planted_faults_are_found(tmp_path: Path, fault: tuple[str, str, str]) -> None:
-    if COMPILER is None:
-        compare_on_seeded_inputs(12, 20)
-        return
-    program = tmp_path / "harness"
-    flags = native_build.SANITIZERS if "stride" in fault[1] else ("-O1",)
-    compile_harness(planted(tmp_path, *fault), program, COMPILER, flags)
-    done = harness(program, 11, 5 * INPUTS)
-    assert done.returncode != 0
-    assert "disagreement: " in done.stderr or "AddressSanitizer" in done.stderr
-
-
-def compare_on_seeded_inputs(seed: int, count: int) -> None:
-    """Hold whatever is chosen here against libsodium on spoiled points and scalars."""
-    rng = random.Random(seed)
-    good = random_points(rng, 30)[1]
-    for _ in range(count):
-        encodings = bytearray(b"".join(rng.choices(good, k=rng.randrange(1, 12))))
-        for _ in range(rng.randrange(2)):
-            encodings[rng.randrange(len(encodings))] ^= 1 << rng.randrange(8)
-        raw = bytes(encodings)
-        refused = accepts(raw, native=True)
-        assert refused == accepts(raw, native=False, hints=rng.randbytes(len(raw)))
-        if refused is None:
-            scalars = spelled(random_scalars(rng, len(raw) // 32))
-            sums = {multiexp.msm(scalars, multiexp.decode(raw, native=native)) for native in (True, False)}
-            assert len(sums) == 1
-
-
-def test_the_face_agrees_on_seeded_inputs() -> None:
-    compare_on_seeded_inputs(13, 150)
-
-
-def test_a_refusal_of_the_library_that_the_face_did_not_expect_is_an_error() -> None:
-    if COMPILER is None:
-        assert multiexp.backend_name() == "libsodium"
-        return
-    native = multiexp_backends.load(multiexp_backends.LIBRARY)
-    assert native is not None
-    with pytest.raises(GroupError, match="answered -1"):
-        native.encode(memoryview(bytearray(121))[1:])
-    with pytest.raises(GroupError, match="answered -1"):
-        native.sums_begin(0)
