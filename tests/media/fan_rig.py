@@ -18,7 +18,8 @@ from folkmoot_media.forwarding.floor import FloorMode
 from folkmoot_media.forwarding.model import Batch, Copy, Leg, SlotConsumer, VideoConsumer
 from folkmoot_media.methods import Methods
 from folkmoot_media.rooms import Rooms
-from folkmoot_media.transport.aiortc_adapter import REPLAY_WINDOW, SrtpPair
+from folkmoot_media.transport.active import ActiveTransport
+from folkmoot_media.transport.aiortc_adapter import REPLAY_WINDOW, Fingerprint, SrtpPair
 from folkmoot_media.transport.dtls import DtlsState
 from folkmoot_media.transport.endpoint import Address, Credentials, Endpoint, Path
 
@@ -240,10 +241,14 @@ class RoomRig:
         self.methods = Methods(self.rooms, [])
         self.rooms.create_router("r", FloorMode.OPEN)
         self.guests: list[Guest] = []
+        self.visitors: list[Visitor] = []
 
     def close(self) -> None:
         for opened in (self.server, *(guest.socket for guest in self.guests)):
             opened.close()
+        for visitor in self.visitors:
+            for opened in visitor.sockets:
+                opened.close()
 
     # -- what the back end tells (Intake) ---------------------------------------------------------------------
 
@@ -259,6 +264,26 @@ class RoomRig:
         guest = Guest(self, owner, direction)
         self.guests.append(guest)
         return guest
+
+    def visit(self, owner: str, direction: str) -> "Visitor":
+        """Let a client join by ICE and DTLS."""
+        return Visitor(self, owner, direction).connect()
+
+    def settle(self) -> None:
+        """Deliver until nothing is under way."""
+        while True:
+            taken = self.rooms.receive(self, self.now)
+            heard = sum(visitor.hear() for visitor in self.visitors)
+            if not taken and not heard:
+                return
+
+    def wait(self, seconds: float, step: float = 0.05) -> None:
+        """Let time pass in steps, with the worker's timers."""
+        end = self.now + seconds
+        while self.now < end - 1e-9:
+            self.now = min(end, self.now + step)
+            self.rooms.poll(self.now)
+            self.settle()
 
     def receive(self) -> None:
         while self.rooms.receive(self, self.now):
@@ -289,3 +314,50 @@ def picture(number: int, *, key: bool, body: bytes, ssrc: int = 7, marker: bool 
         extensions={1: b"1", 2: b"r0"},
         payload=vp8(key=key, picture=number & 0x7FFF, tl0=number, body=body),
     )
+
+
+class Visitor:
+    """A client of a `RoomRig` that goes through ICE, DTLS and SRTP like a browser, from a socket of its own."""
+
+    def __init__(self, rig: RoomRig, owner: str, direction: str) -> None:
+        self.rig = rig
+        self.sockets = [open_socket(rig.family)]
+        self.rtp: list[bytes] = []
+        self.rtcp: list[bytes] = []
+        self.active = ActiveTransport(IDENTITY, self._send, rig.dice.bytes, self.rtp.append, self.rtcp.append)
+        data = {"router_id": "r", "owner": owner, "direction": direction}
+        info: Any = rig.methods.call("router.create_transport", data, rig.now)
+        self.id = str(info["id"])
+        ice, dtls = info["iceParameters"], info["dtlsParameters"]
+        prints = [Fingerprint(item["algorithm"], item["value"]) for item in dtls["fingerprints"]]
+        self.active.set_remote(ice["usernameFragment"], ice["password"], prints)
+        own = [{"algorithm": item.algorithm, "value": item.value} for item in self.active.fingerprints]
+        connect_data = {"transport_id": self.id, "dtlsParameters": {"role": "client", "fingerprints": own}}
+        rig.methods.call("transport.connect", connect_data, rig.now)
+        rig.visitors.append(self)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.rig.rooms.mux.endpoints[self.id]
+
+    def _send(self, data: bytes) -> None:
+        self.sockets[-1].sendto(data, self.rig.server.getsockname())
+
+    def connect(self) -> "Visitor":
+        self.active.check()
+        self.rig.settle()
+        assert self.active.connected
+        return self
+
+    def move(self) -> None:
+        """Send from another address from now on, and say so."""
+        self.sockets.append(open_socket(self.rig.family))
+        self.active.check()
+        self.rig.settle()
+
+    def hear(self) -> int:
+        """Take what has arrived; return how many datagrams it was."""
+        arrived = [data for opened in self.sockets for data in drain(opened)]
+        for data in arrived:
+            self.active.receive(data)
+        return len(arrived)
