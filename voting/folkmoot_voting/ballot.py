@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from . import fields, group, range_proof, signing
@@ -105,9 +106,38 @@ class Ballot:
             BallotMalformed: not strict JSON of at most 256 KiB with exactly the fields of section 7.
         """
         try:
-            return cls.from_json(strict_json(raw))
+            made = cls.from_json(strict_json(raw))
         except EncodingError as error:
             raise BallotMalformed(f"ballot: {error.detail}") from error
+        made.__dict__["raw"] = raw
+        return made
+
+    @cached_property
+    def raw(self) -> bytes:
+        """The JCS bytes."""
+        return jcs(self.json)
+
+    @cached_property
+    def leaf(self) -> bytes:
+        """Leaf hash of the board entry."""
+        # The JCS form of {"ballot", "type"}, without spelling the ballot once more.
+        return leaf_hash(b'{"ballot":' + self.raw + b',"type":"ballot"}')
+
+    @cached_property
+    def _body_hash(self) -> bytes:
+        # No string of a well-formed ballot holds a quotation mark, so this is the one place of its signature.
+        signature = b'"sig":"' + self.json["sig"].encode() + b'",'
+        return hashlib.sha256(self.raw.replace(signature, b"", 1)).digest()
+
+    @property
+    def signed_hash(self) -> bytes:
+        """The 32 bytes that the credential signs."""
+        return h("fm1/ballot-sig", self.manifest, self._body_hash)
+
+    @property
+    def sealed(self) -> bytes:
+        """The hash that is announced before a ballot is cast or audited."""
+        return h("fm1/sealed", self.manifest, self._body_hash)
 
 
 @dataclass(frozen=True)
@@ -177,14 +207,14 @@ def check_ballot(
     if not manifest.secret:
         values = decode_values(manifest, ballot)
         check_value_sums(manifest, values)
-        return CheckedBallot(ballot, (), values, ballot_leaf(ballot.json), frozenset())
+        return CheckedBallot(ballot, (), values, ballot.leaf, frozenset())
     answers = decode_answers(manifest, ballot)
     e = ballot_challenge(manifest, ballot, answers)
     check_cells(manifest, e, answers)
     check_constraints(manifest, e, answers)
     points = ballot_points(answers)
     check_copies(points, seen_points)
-    return CheckedBallot(ballot, answers, (), ballot_leaf(ballot.json), points)
+    return CheckedBallot(ballot, answers, (), ballot.leaf, points)
 
 
 def check_manifest(manifest: Manifest, ballot: Ballot) -> None:
@@ -203,7 +233,7 @@ def check_signature(ballot: Ballot) -> None:
     Raises:
         BallotSignatureInvalid: it does not verify.
     """
-    if not signing.is_valid(ballot.credential, signed_hash(ballot.json), ballot.sig):
+    if not signing.is_valid(ballot.credential, ballot.signed_hash, ballot.sig):
         raise BallotSignatureInvalid("the ballot's signature does not verify")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from . import signing
-from .ballot import Ballot, check_manifest, sealed_hash
+from .ballot import Ballot, check_manifest
 from .casting import MAX_VOIDS, void_hash
 from .electorate import Elector
 from .encoding import JsonObject, unb64u
@@ -225,7 +225,7 @@ def take(lineages: Lineages, voids: Voids, entry: JsonObject, leaf: bytes) -> No
     if entry["type"] == "ballot":
         ballot = Ballot.from_json(entry["ballot"])
         lineages.current(ballot.credential).check_ballot(lineages.manifest, ballot)
-        voids.add_ballot(sealed_hash(ballot.json))
+        voids.add_ballot(ballot.sealed)
         lineages.add_ballot(ballot, leaf)
     elif entry["type"] == "void":
         voids.add_void(lineages.current(unb64u(entry["credential"])), entry)
