@@ -28,22 +28,25 @@ NTP = 3_900_000_000 << 32
 class Room:
     """A router whose output is taken down instead of sent."""
 
-    def __init__(self) -> None:
-        self.router = Router("r", FloorMode.OPEN, Dice("forwarding").bytes)
+    def __init__(self, stamping: bool = False) -> None:
+        self.router = Router("r", FloorMode.OPEN, Dice("forwarding").bytes, stamping=stamping)
         self.now = 100.0
         self.sent: dict[str, list[RtpPacket]] = {}
         self.reports: list[tuple[str, bytes]] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     def leg(self, name: str, direction: str = "recv", owner: str | None = None) -> Leg:
-        leg = self.router.add_leg(name, owner or name, direction, object())
+        leg = self.router.add_leg(name, owner or name, direction, object(), self.now)
         self.router.set_ready(leg, self.now)
         return leg
+
+    def on_copy(self, leg: Leg, packet: RtpPacket, stamp: int) -> None:
+        """Called for every packet that leaves; there is no network."""
 
     def take(self) -> None:
         outbox = self.router.outbox
         for batch in outbox.batches:
-            for leg, second, sequence, timestamp, ssrc, head, _ in batch.copies:
+            for leg, second, sequence, timestamp, ssrc, head, stamp in batch.copies:
                 packet = RtpPacket(
                     second & 0x80,
                     second & 0x7F,
@@ -55,6 +58,7 @@ class Room:
                     b"",
                 )
                 self.sent.setdefault(leg.id, []).append(packet)
+                self.on_copy(leg, packet, stamp)
         self.reports.extend((leg.id, compound) for leg, compound in outbox.reports)
         self.events.extend((event.name, event.data) for event in outbox.events)
         for list_ in (outbox.batches, outbox.reports, outbox.events):

@@ -82,10 +82,20 @@ def rtp(
     return header + (one_byte_extensions(extensions) if extensions else b"") + payload + tail
 
 
-def vp8(*, key: bool, picture: int, tl0: int = 0, start: bool = True, body: bytes = b"frame") -> bytes:
+def vp8(
+    *,
+    key: bool,
+    picture: int,
+    tl0: int = 0,
+    start: bool = True,
+    body: bytes = b"frame",
+    temporal: int = 0,
+    sync: bool = False,
+) -> bytes:
     """Return a VP8 payload with a 15-bit picture id, TL0PICIDX and TID."""
     first = 0x80 | (0x10 if start else 0)
-    descriptor = bytes((first, 0xE0, 0x80 | picture >> 8 & 0x7F, picture & 0xFF, tl0 & 0xFF, 0x00))
+    layer = temporal << 6 | (0x20 if sync else 0)
+    descriptor = bytes((first, 0xE0, 0x80 | picture >> 8 & 0x7F, picture & 0xFF, tl0 & 0xFF, layer))
     return descriptor + bytes((0x00 if key else 0x01,)) + body
 
 

@@ -14,6 +14,7 @@ ALLOCATE_PERIOD = 0.2
 RISE_AFTER_FALL = 5.0
 PACED_FROM = 0.6
 PACED_UNTIL = 0.4
+ALWAYS_PACED = 1_000_000.0
 MEDIA_SHARE = 0.95
 GUESSED_LOWEST = 150_000.0
 GUESSED_FACTOR = 3.0
@@ -24,6 +25,9 @@ PROBE_SECONDS = 0.06
 FEWEST_PROBES = 5
 MOST_PROBES = 24
 PROBE_PACKET = 1_000
+SMALLEST_PROBE = 300
+THIN = 150_000.0
+PROBE_GAP_IF_THIN = 15.0
 CONTROL_RATE = 4_000.0
 
 
@@ -38,6 +42,8 @@ class Downlink:
         self._next = now
         self._next_probe = now
         self._wanting = False
+        # What was sent last: the link of a subscriber who gets no video for now is tried with it.
+        self._spare: tuple[VideoConsumer, list[repair.Again]] | None = None
 
     # -- feedback ---------------------------------------------------------------------------------------------
 
@@ -142,12 +148,12 @@ class Downlink:
     # -- pacing -----------------------------------------------------------------------------------------------
 
     def _pace(self, now: float, outbox: Outbox) -> None:
-        leg = self._leg
-        used = (self._video_rate() + self._voice_rate()) / self.estimator.bitrate
+        leg, bitrate = self._leg, self.estimator.bitrate
+        used = (self._video_rate() + self._voice_rate()) / bitrate
         if leg.pacer is None:
-            if self._known() and used > PACED_FROM:
-                leg.pacer = Pacer(self.estimator.bitrate, now)
-        elif not len(leg.pacer) and used < PACED_UNTIL:
+            if self._known() and (used > PACED_FROM or bitrate < ALWAYS_PACED):
+                leg.pacer = Pacer(bitrate, now)
+        elif not len(leg.pacer) and used < PACED_UNTIL and bitrate > 1.2 * ALWAYS_PACED:
             leg.pacer = None
         else:
             release(leg, now, outbox)
@@ -158,17 +164,21 @@ class Downlink:
         """Try whether the link carries more, when more is wanted than it is known to carry."""
         if not self._wanting or now < self._next_probe or not self.estimator.may_probe(now):
             return
-        wanted = int(self.estimator.bitrate * PROBE_SECONDS / 8 / PROBE_PACKET)
-        wanted = max(FEWEST_PROBES, min(MOST_PROBES, wanted))
+        octets = int(self.estimator.bitrate * PROBE_SECONDS / 8)
+        wanted = max(FEWEST_PROBES, min(MOST_PROBES, octets // PROBE_PACKET))
+        size = max(SMALLEST_PROBE, octets // wanted)
         for consumer in self._leg.consumers.values():
             if isinstance(consumer, VideoConsumer) and self._leg.wide is not None:
-                packets = repair.find_probe(consumer, wanted)
+                packets = repair.find_probe(consumer, wanted, size)
                 if len(packets) >= FEWEST_PROBES:
-                    self.estimator.begin_probe(len(packets), now)
-                    repair.send_probe(consumer, packets, now, outbox)
+                    self._spare = (consumer, packets)
                     break
+        if self._spare is not None:
+            self.estimator.begin_probe(len(self._spare[1]), now)
+            repair.send_probe(*self._spare, now, outbox)
         first = now - self._opened < FIRST_PHASE
-        self._next_probe = now + (PROBE_GAP_AT_FIRST + self._leg.round_trip if first else PROBE_GAP)
+        gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if first else PROBE_GAP
+        self._next_probe = now + (gap if self.estimator.bitrate > THIN else PROBE_GAP_IF_THIN)
 
 
 def release(leg: Leg, now: float, outbox: Outbox) -> None:

@@ -20,11 +20,14 @@ SHORTEST_WINDOW = 0.1
 GROWTH = 1.08
 NEAR = 0.1
 MOST_ABOVE_DELIVERED = 1.5
+LITTLE_ABOVE_DELIVERED = 1.15
+PROOF_HOLDS = 15.0
 SPARE = 10_000.0
 BACKED_OFF = 0.93
 DRAINING = 0.6
 STEEPEST = 0.3
 QUEUE_HIGH = 0.15
+QUEUE_RISING = 0.015
 QUEUE_LOW = 0.04
 RESUMED = 0.9
 PACKET_BITS = 9_600.0
@@ -171,6 +174,8 @@ class SendEstimator:
         self._probe_size = 0
         self._probe_started = float("-inf")
         self._probe_goal = 0.0
+        self._proven = 0.0
+        self._proven_at = float("-inf")
 
     # -- what comes in ----------------------------------------------------------------------------------------
 
@@ -251,6 +256,7 @@ class SendEstimator:
             octets = sum(size for _, size in self._probe) - first[1]
             span = last[0] - first[0]
             found = octets * 8 / span * PROBE_TRUST if span > 0.001 else self._probe_goal
+            self._proven, self._proven_at = found, now
             self.bitrate = self._bounded(max(self.bitrate, min(found, self._probe_goal)))
             if self._ceiling is not None and self.bitrate > self._ceiling * (1 + NEAR):
                 self._ceiling = None
@@ -267,7 +273,8 @@ class SendEstimator:
         throughput = self.delivered.rate / (1 - by_chance)
         if throughput <= 0:
             return
-        over = self.trend.use is Use.OVER or self.trend.queue > QUEUE_HIGH + self._packet_time
+        queue = self.trend.queue - self._packet_time
+        over = queue > (QUEUE_RISING if self.trend.use is Use.OVER else QUEUE_HIGH)
         congested = self.losses.congested()
         if (over or congested) and now - self._braked >= response:
             self._brake(throughput, congested, now)
@@ -305,6 +312,8 @@ class SendEstimator:
         else:
             wanted = self.bitrate * GROWTH**elapsed
         most = MOST_ABOVE_DELIVERED * throughput + SPARE
+        if now - self._proven_at < PROOF_HOLDS:
+            most = max(LITTLE_ABOVE_DELIVERED * throughput + SPARE, self._proven)
         self.bitrate = self._bounded(max(self.bitrate, min(wanted, most)))
         if ceiling is not None and self.bitrate > ceiling * (1 + NEAR):
             self._ceiling = None

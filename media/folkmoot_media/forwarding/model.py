@@ -217,6 +217,7 @@ class VideoConsumer:
     rtx_sequence: int = 0
     repair_octets: int = 0
     held_back: int = 0
+    shown: int | None = None
     reported: tuple[int, int] | None = None
     retransmissions: Retransmissions = field(default_factory=Retransmissions)
     next_report: float = 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from folkmoot_media.forwarding import codecs, rtcp
 from folkmoot_media.forwarding.model import Batch, Copy, Outbox, VideoConsumer
 from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, extend
@@ -77,24 +79,39 @@ def _again(consumer: VideoConsumer, stored: StoredPacket, sequence: int, now: fl
     return Batch(payload, False, [copy])
 
 
-def find_probe(consumer: VideoConsumer, wanted: int) -> list[StoredPacket]:
-    """Return up to `wanted` of the largest packets sent of late that may be sent again to try the link.
+class Again(NamedTuple):
+    """A packet that a consumer was sent, kept to be sent again."""
 
+    sequence: int
+    stored: StoredPacket
+
+
+def find_probe(consumer: VideoConsumer, wanted: int, size: int) -> list[Again]:
+    """Return up to `wanted` of the packets sent of late that may be sent again to try the link.
+
+    Those with at most `size` bytes of payload come first, the largest before the others, then the rest.
     Retransmissions of what has arrived are thrown away by the receiver; without a retransmission stream there is
     nothing that may be sent.
     """
-    layer = consumer.layer
-    if layer is None or consumer.rtx_payload_type < 0 or consumer.view is not None:
+    layer, view = consumer.layer, consumer.view
+    if layer is None or consumer.rtx_payload_type < 0:
         return []
-    newest = layer.reception.last_position
-    first = max(consumer.base, newest - PROBE_LOOKBACK)
-    found = [stored for position in range(first, newest + 1) if (stored := layer.history.find(position)) is not None]
-    found.sort(key=lambda stored: -len(stored.payload))
+    newest = layer.reception.last_position - (0 if view is None else view.packets_left_out)
+    found: list[Again] = []
+    for place in range(max(0, newest - PROBE_LOOKBACK), newest + 1):
+        position = place if view is None else view.position_of(place)
+        stored = layer.history.find(position) if position >= consumer.base else None
+        if stored is not None:
+            found.append(Again((place + consumer.sequence_shift) & 0xFFFF, stored))
+    found.sort(key=lambda again: _distance(len(again.stored.payload), size))
     return found[:wanted]
 
 
-def send_probe(consumer: VideoConsumer, packets: list[StoredPacket], now: float, outbox: Outbox) -> None:
+def _distance(size: int, wanted: int) -> int:
+    return wanted - size if size <= wanted else wanted + size
+
+
+def send_probe(consumer: VideoConsumer, packets: list[Again], now: float, outbox: Outbox) -> None:
     """Queue packets again in one go, to learn from their arrival what the link carries."""
-    for stored in packets:
-        sequence = (stored.position + consumer.sequence_shift) & 0xFFFF
+    for sequence, stored in packets:
         outbox.batches.append(_again(consumer, stored, sequence, now, True))

@@ -41,7 +41,7 @@ def forward(
         if descriptor.key_frame_start and layer.waiting:
             for consumer in layer.waiting:
                 _switch(consumer, layer, packet, position, descriptor, now)
-                outbox.events.append(Event("layers_changed", {"consumer_id": consumer.id, "layer": layer.index}))
+                _tell(consumer, layer.index, outbox)
             layer.waiting.clear()
         if starts and layer.changing:
             _change_views(layer, descriptor, position)
@@ -283,8 +283,8 @@ def retarget(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
     """Choose the layer a consumer should see and start towards it; the change comes with a key frame."""
     wanted = _choose(consumer, now)
     if wanted is None:
-        if consumer.layer is not None and consumer.allowed < 0:
-            outbox.events.append(Event("layers_changed", {"consumer_id": consumer.id, "layer": None}))
+        if consumer.allowed < 0 and consumer.shown is not None:
+            _tell(consumer, None, outbox)
         release(consumer)
         return
     if wanted is consumer.target:
@@ -296,6 +296,11 @@ def retarget(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
         consumer.target = wanted
         wanted.waiting.append(consumer)
         request_key_frame(wanted, now, outbox)
+
+
+def _tell(consumer: VideoConsumer, layer: int | None, outbox: Outbox) -> None:
+    consumer.shown = layer
+    outbox.events.append(Event("layers_changed", {"consumer_id": consumer.id, "layer": layer}))
 
 
 def alive_layers(producer: Producer, now: float) -> list[Layer]:

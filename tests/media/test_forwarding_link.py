@@ -1,0 +1,216 @@
+"""A whole router with a subscriber behind a virtual link: which layers it gets, and that voices stay whole."""
+
+import itertools
+
+import pytest
+from tests.media.forwarding_room import NACK, assert_unbroken, listen
+from tests.media.linked_room import RATES, BigCamera, LinkedRoom, SteadyVoice, watch_all
+from tests.media.virtual_link import VirtualLink
+
+from folkmoot_media.forwarding import rtcp
+from folkmoot_media.forwarding.codecs import parse_vp8
+from folkmoot_media.forwarding.model import SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.packets import RtpPacket
+from folkmoot_media.forwarding.temporal import EVERYTHING
+
+
+class Seat:
+    """Cleo, who watches Anna and hears Bela through a link."""
+
+    def __init__(self, link: VirtualLink, numbered: bool = True, preferred: int = 7) -> None:
+        self.room = LinkedRoom()
+        self.link = link
+        self.camera = BigCamera(self.room)
+        SteadyVoice(self.room, "bela")
+        self.leg = self.room.connect("cleo", link, numbered)
+        self.slots: list[SlotConsumer] = listen(self.room, "cleo")
+        self.consumer: VideoConsumer = watch_all(self.room, self.camera, "cleo", preferred)
+        self.waited: list[tuple[float, float]] = []
+        self.room.clock.every(0.05, self._look)
+
+    def _look(self) -> None:
+        now = self.room.clock.now
+        self.waited.append((now, self.link.waiting(now)))
+
+    def run(self, seconds: float) -> "Seat":
+        self.room.run(seconds)
+        return self
+
+    @property
+    def layer(self) -> int | None:
+        return None if self.consumer.layer is None else self.consumer.layer.index
+
+    @property
+    def whole(self) -> bool:
+        """True when no temporal layer is left out."""
+        return self.consumer.view is None
+
+    def longest_wait(self, start: float, end: float) -> float:
+        return max(waiting for when, waiting in self.waited if 100 + start <= when <= 100 + end)
+
+    def voice_gap(self, start: float, end: float) -> float:
+        received = self.room.received["cleo"]
+        (heard,) = (slot.ssrc for slot in self.slots if received.of(slot.ssrc))
+        return received.longest_gap(heard, 100 + start, 100 + end)
+
+    def video_rate(self, start: float, end: float) -> float:
+        return self.room.received["cleo"].rate(self.consumer.ssrc, 100 + start, 100 + end)
+
+    def sent_video(self) -> list[RtpPacket]:
+        return [packet for packet in self.room.sent["cleo"] if packet.ssrc == self.consumer.ssrc]
+
+
+def assert_whole_frames(packets: list[RtpPacket]) -> None:
+    for _, frame in itertools.groupby(packets, key=lambda packet: packet.timestamp):
+        held = list(frame)
+        first = parse_vp8(held[0].payload)
+        assert first is not None
+        assert first.start
+        assert [bool(packet.marker) for packet in held] == [False] * (len(held) - 1) + [True]
+
+
+def test_a_wide_link_gets_the_largest_layer_within_seconds() -> None:
+    seat = Seat(VirtualLink(5e6, 0.03)).run(3)
+    assert (seat.layer, seat.whole) == (2, True)
+    seat.run(7)
+    assert (seat.layer, seat.whole) == (2, True)
+    assert seat.video_rate(5, 10) == pytest.approx(RATES[2], rel=0.15)
+    assert seat.longest_wait(1, 10) < 0.15
+    assert_unbroken(seat.sent_video())
+    assert_whole_frames(seat.sent_video())
+
+
+def test_the_page_wishes_less_than_the_link_carries() -> None:
+    seat = Seat(VirtualLink(5e6, 0.03), preferred=1).run(10)
+    assert (seat.layer, seat.whole) == (1, True)
+
+
+def test_the_link_carries_less_than_the_page_wishes() -> None:
+    seat = Seat(VirtualLink(800e3, 0.03)).run(30)
+    assert seat.layer == 1
+    assert seat.video_rate(10, 30) > 0.8 * RATES[1]
+    assert seat.longest_wait(2, 30) < 0.2
+    assert seat.voice_gap(2, 29) < 0.15
+    assert seat.link.dropped_by_queue == 0
+    assert_unbroken(seat.sent_video())
+
+
+def test_without_the_estimate_the_same_link_is_drowned() -> None:
+    seat = Seat(VirtualLink(800e3, 0.03), numbered=False).run(10)
+    assert seat.layer == 2
+    assert seat.longest_wait(5, 10) > 0.9
+    assert seat.link.dropped_by_queue > 500
+
+
+def test_random_loss_takes_no_layer_away() -> None:
+    seat = Seat(VirtualLink(3e6, 0.05, loss=0.1)).run(40)
+    assert (seat.layer, seat.whole) == (2, True)
+    changes = [data["layer"] for name, data in seat.room.events if name == "layers_changed"]
+    assert changes == [0, 1, 2]
+
+
+def test_a_link_for_a_voice_only_gets_the_voice_only() -> None:
+    seat = Seat(VirtualLink(60e3, 0.3)).run(40)
+    assert seat.layer is None
+    assert seat.room.events[-1] == ("layers_changed", {"consumer_id": seat.consumer.id, "layer": None})
+    assert seat.video_rate(10, 40) == 0
+    assert seat.voice_gap(8, 39) < 0.35
+    assert seat.longest_wait(8, 39) < 0.35
+
+
+def test_a_link_that_becomes_narrow_loses_layers_and_no_voice() -> None:
+    seat = Seat(VirtualLink(2e6, 0.03))
+    seat.room.clock.at(110, lambda: seat.link.set_rate(300e3, seat.room.clock.now))
+    seat.run(30)
+    assert seat.layer == 0
+    assert seat.longest_wait(13, 30) < 0.5
+    assert seat.voice_gap(9, 29) < 0.3
+    assert_unbroken(seat.sent_video())
+    assert_whole_frames(seat.sent_video())
+
+
+def test_a_link_that_becomes_wide_gains_layers() -> None:
+    seat = Seat(VirtualLink(300e3, 0.03))
+    seat.room.clock.at(110, lambda: seat.link.set_rate(3e6, seat.room.clock.now))
+    seat.run(30)
+    assert (seat.layer, seat.whole) == (2, True)
+
+
+def test_a_starved_link_that_recovers_gets_video_again() -> None:
+    seat = Seat(VirtualLink(3e6, 0.03))
+    seat.room.clock.at(105, lambda: seat.link.set_rate(50e3, seat.room.clock.now))
+    seat.run(15)
+    assert seat.layer is None
+    seat.link.set_rate(3e6, seat.room.clock.now)
+    seat.run(40)
+    assert seat.layer == 2
+
+
+def test_a_receiver_that_tells_remb_only_is_limited_by_it() -> None:
+    seat = Seat(VirtualLink(5e6, 0.03), numbered=False)
+    for _ in range(20):
+        seat.run(0.5)
+        seat.room.receive_rtcp(seat.leg, rtcp.build_remb(9, 700_000, [seat.consumer.ssrc]))
+    assert seat.layer == 1
+    for _ in range(20):
+        seat.run(0.5)
+        seat.room.receive_rtcp(seat.leg, rtcp.build_remb(9, 4_000_000, [seat.consumer.ssrc]))
+    assert seat.layer == 2
+
+
+def test_two_pictures_share_what_there_is() -> None:
+    seat = Seat(VirtualLink(1.3e6, 0.03), preferred=2)
+    second = BigCamera(seat.room, "dora")
+    other = watch_all(seat.room, second, "cleo", preferred=1)
+    seat.run(20)
+    assert seat.consumer.layer is not None
+    assert other.layer is not None
+    assert (seat.consumer.layer.index, other.layer.index) == (1, 1)
+    assert seat.longest_wait(5, 20) < 0.25
+
+
+class Asking(Seat):
+    """Cleo's page asks every 50 ms for everything of the last seconds that it misses."""
+
+    def __init__(self, link: VirtualLink) -> None:
+        super().__init__(link)
+        self.asked: dict[int, int] = {}
+        self.run(5)
+        self.room.clock.every(0.05, self._ask)
+        self.run(20)
+
+    def repaired(self) -> set[int]:
+        again = self.room.received["cleo"].of(self.consumer.rtx_ssrc)
+        return {int.from_bytes(packet.payload[:2], "big") for packet in again}
+
+    def _ask(self) -> None:
+        there = {packet.sequence for packet in self.room.received["cleo"].of(self.consumer.ssrc)} | self.repaired()
+        sent = [packet.sequence for packet in self.sent_video()][-400:-5]
+        missing = [sequence for sequence in sent if sequence not in there][-60:]
+        for sequence in missing:
+            self.asked[sequence] = self.asked.get(sequence, 0) + 1
+        if missing:
+            self.room.receive_rtcp(self.leg, rtcp.build_nack(9, self.consumer.ssrc, missing))
+
+
+def test_a_page_that_asks_too_often_over_a_satellite_gets_no_more_than_its_share() -> None:
+    seat = Asking(VirtualLink(6e6, 0.3, loss=0.2))
+    assert max(seat.asked.values()) > 10
+    answered = seat.room.router.counters["resent"]
+    assert answered <= 3 * len(seat.asked)
+    again = [packet for packet in seat.room.sent["cleo"] if packet.ssrc == seat.consumer.rtx_ssrc]
+    media = sum(len(packet.payload) for packet in seat.sent_video())
+    assert sum(len(packet.payload) for packet in again) <= 0.27 * media + 40_000
+
+
+def test_on_a_short_link_nearly_everything_is_repaired() -> None:
+    seat = Asking(VirtualLink(6e6, 0.02, loss=0.02))
+    assert len(seat.asked) > 50
+    assert len(seat.repaired() & set(seat.asked)) >= 0.97 * len(seat.asked)
+
+
+def test_a_publisher_is_never_asked_for_what_a_subscriber_lost() -> None:
+    seat = Seat(VirtualLink(3e6, 0.03, loss=0.1)).run(5)
+    seat.room.receive_rtcp(seat.leg, rtcp.build_nack(9, seat.consumer.ssrc, [seat.sent_video()[-3].sequence]))
+    assert seat.room.requests(NACK) == 0
+    assert seat.consumer.temporal == EVERYTHING
