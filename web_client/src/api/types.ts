@@ -307,6 +307,8 @@ export interface Keygen {
   attempt: number;
   complaint: { by: number; against: number; at_fault: number } | null;
   can_restart: boolean;
+  /** Trustees whose share is destroyed on record. */
+  destroyed: number[];
   threshold: number;
   count: number;
   trustees: TrusteeInfo[];

@@ -8,8 +8,9 @@ import { isOver } from "../state/meeting.ts";
 import { CountWork, KeyWork } from "../state/teller.ts";
 import type { CeremonyState } from "../trustee/teller.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, Loading, Note, Problem, Progress, Title } from "../ui/parts.tsx";
+import { Button, Card, Field, Form, Loading, Note, Problem, Progress, Title } from "../ui/parts.tsx";
 import { CosignerTasks } from "./cosigning.tsx";
+import { ShareCard } from "./share_card.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
 export function TellerScreen({ id }: { id: string }) {
@@ -35,6 +36,7 @@ export function TellerPanel({ live, meeting }: { live: LiveMeeting; meeting: Mee
   return (
     <div class="stack">
       <KeyCard live={live} meeting={meeting} />
+      {meeting.key.state === "ready" && <ShareCard meeting={meeting} onChange={() => void live.refresh()} />}
       {meeting.elections
         .filter((election) => election.state !== "draft")
         .reverse()
@@ -47,7 +49,7 @@ export function TellerPanel({ live, meeting }: { live: LiveMeeting; meeting: Mee
 
 const STEPS: readonly { name: Key; steps: readonly CeremonyState["step"][] }[] = [
   { name: "teller.step.register", steps: ["register"] },
-  { name: "teller.step.exchange", steps: ["commit", "reveal", "shares"] },
+  { name: "teller.step.exchange", steps: ["commit", "reveal", "shares", "salt"] },
   { name: "teller.step.compare", steps: ["compare"] },
   { name: "teller.step.certify", steps: ["certify"] },
 ];
@@ -64,6 +66,7 @@ function KeyCard({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   if (state === null) {
     return (
       <Card title={t("teller.key.title")}>
+        <p hidden={meeting.key.code === ""}>{t("teller.key.ready", { code: meeting.key.code })}</p>
         {work.value?.error.value ? <Problem error={work.value.error.value} /> : <Loading />}
       </Card>
     );
@@ -72,6 +75,16 @@ function KeyCard({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     indices.map((index) => meeting.key.trustees.find((trustee) => trustee.index === index)?.name ?? String(index)).join(", ");
   const mustRegister = state.step === "register" && state.waitingFor.includes(meeting.me.trustee);
   const others = state.waitingFor.filter((index) => index !== meeting.me.trustee);
+  if (state.step === "broken") {
+    return (
+      <section class="card" data-testid="teller" data-step="broken">
+        <h2>{t("teller.key.title")}</h2>
+        <Note kind="warn" testid="teller-broken">
+          {t("teller.broken", { name: names(state.atFault === null ? [] : [state.atFault]) })}
+        </Note>
+      </section>
+    );
+  }
   if (state.step === "done") {
     return (
       <section class="card" data-testid="teller" data-step="done">
@@ -167,6 +180,7 @@ function CountCard({ live, election }: { live: LiveMeeting; election: ElectionSu
       ) : (
         <>
           <p role="status">{waitText(election, wanted)}</p>
+          {election.state !== "open" && count && <ShownPromise count={count} />}
           <div class="actions">
             <Button kind="main" testid={`teller-count-${election.election}`} disabled={election.state !== "counting" || wanted} busy={opening.busy.value || wanted} onClick={() => void opening.run(async () => count?.open())}>
               {t("teller.count.button")}
@@ -175,6 +189,26 @@ function CountCard({ live, election }: { live: LiveMeeting; election: ElectionSu
         </>
       )}
     </section>
+  );
+}
+
+/** A voter shows the server's promise for a ballot that is not in the box: this page finds out whether it was broken. */
+function ShownPromise({ count }: { count: CountWork }) {
+  const text = useSignal("");
+  const found = useSignal<"" | "kept" | "broken" | "pending">("");
+  const acting = useAction();
+  return (
+    <details>
+      <summary>{t("promise.title")}</summary>
+      <Form action={acting} work={async () => void (found.value = await count.judge(text.value))} submit={t("promise.check")} testid="promise-check" kind="plain">
+        <Field label={t("promise.text")} rows={3} value={text.value} onInput={(value) => (text.value = value)} testid="promise-text" required maxLength={2000} />
+      </Form>
+      {found.value !== "" && (
+        <div data-testid="promise-found" data-found={found.value}>
+          <Note kind={found.value === "kept" ? "good" : "warn"}>{t(`promise.${found.value}`)}</Note>
+        </div>
+      )}
+    </details>
   );
 }
 
@@ -187,6 +221,8 @@ function waitText(election: ElectionSummary, wanted: boolean): string {
       return t("teller.wait.closing");
     case "closed":
       return t("teller.wait.cosigners");
+    case "tied":
+      return t("teller.wait.tied");
     case "counting":
       return wanted ? t("teller.wait.others") : t("teller.wait.you");
     default:

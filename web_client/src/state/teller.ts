@@ -1,7 +1,9 @@
 /** The teller's work bound to the server: making the key, watching the board, opening the box. */
 import { signal } from "@preact/signals";
 import { api } from "../api/fetch.ts";
-import type { ElectionSummary, Meeting } from "../api/types.ts";
+import type { ElectionSummary, Meeting, TallyAnswer } from "../api/types.ts";
+import { utf8 } from "../ballot/encoding.ts";
+import type { PromiseFinding } from "../ballot/evidence.ts";
 import { WorkerVerifier } from "../ballot/workers.ts";
 import { type CeremonyState, type CountState, TellerCeremony, TellerCount } from "../trustee/teller.ts";
 import { openedElection, readBoard } from "./board.ts";
@@ -51,7 +53,9 @@ export class KeyWork {
   constructor(live: LiveMeeting, meeting: Meeting) {
     this.#meeting = meeting;
     this.#stop = live.onEvent((event) => {
-      if (event.type === "KeyMessagePosted" || event.type === "KeyGenerated") void this.refresh();
+      // A new attempt has fresh keys throughout.
+      if (event.type === "KeyRestarted") this.#ceremony = null;
+      if (event.type === "KeyMessagePosted" || event.type === "KeyGenerated" || event.type === "KeyRestarted") void this.refresh();
     });
     void this.refresh();
   }
@@ -67,11 +71,12 @@ export class KeyWork {
   async #open(): Promise<TellerCeremony> {
     if (this.#ceremony) return this.#ceremony;
     const { id, roll, me } = this.#meeting;
-    const { threshold, count } = await api.keygen(id);
+    const { attempt, threshold, count } = await api.keygen(id);
     this.#ceremony = await TellerCeremony.open({
       keystore: await keystore(),
       meeting: id,
       rollHash: roll.hash,
+      attempt,
       trustee: me.trustee,
       threshold,
       count,
@@ -165,6 +170,18 @@ export class CountWork {
     return this.#live.meeting.peek()?.elections.find((e) => e.election === this.#election);
   }
 
+  /** What the server has computed, or null before. */
+  async #tally(): Promise<TallyAnswer | null> {
+    const state = this.#summary()?.state;
+    return state === "counted" || state === "tied" || state === "declared" ? api.tally(this.#live.id, this.#election) : null;
+  }
+
+  /** Whether a promise that a voter shows was kept, against the board as this page has checked it. */
+  async judge(text: string): Promise<PromiseFinding> {
+    const { judgeShown } = await import("./evidence.ts");
+    return judgeShown(this.#live.id, this.#election, text);
+  }
+
   async #counter(): Promise<TellerCount> {
     if (this.#count) return this.#count;
     const meeting = this.#live.id;
@@ -177,6 +194,7 @@ export class CountWork {
       port: {
         entries: async (from) => (await readBoard(meeting, election, from)).entries,
         closing: async () => (await api.board(meeting, election, 0)).closing || null,
+        rejected: async () => (await this.#tally())?.rejected.map(utf8) ?? [],
         post: async (entry) => {
           await (entry["type"] === "intent" ? api.postIntent : api.postShare)(meeting, election, entry);
         },
