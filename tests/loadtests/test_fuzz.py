@@ -1,0 +1,101 @@
+"""Ten thousand seeded mutations at every parser, and planted faults that the fuzzer must find."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loadtests import fuzz
+from tests.media.support import Client
+
+from folkmoot_media import methods
+from folkmoot_media.forwarding import codecs, dependency_descriptor, rtcp
+from folkmoot_media.transport import stun_lite
+
+COUNT = 10_000
+
+
+@pytest.mark.parametrize("name", fuzz.PARSERS)
+def test_ten_thousand_mutations_raise_nothing(name: str) -> None:
+    found = fuzz.run(name, COUNT, "ci")
+    assert found["raised"] == 0, found["findings"]
+    assert found["taken"] + found["refused"] == COUNT
+    assert found["taken"] > COUNT // 100
+    assert found["refused"] > COUNT // 100
+
+
+def fail_stun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stun_lite, "PARSE_ERRORS", (KeyError,))
+
+
+def fail_rtp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codecs, "parse_h264", lambda payload: payload[9])
+
+
+def fail_rtcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtcp, "_parse_nacks", lambda body: (body[40],))
+
+
+def fail_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def take(bits: Any, count: int) -> int:
+        raise IndexError(count)
+
+    monkeypatch.setattr(dependency_descriptor._Bits, "take", take)
+
+
+def fail_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "checked", lambda model, data: model.model_validate(data))
+
+
+FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "stun": fail_stun,
+    "rtp": fail_rtp,
+    "rtcp": fail_rtcp,
+    "dependency-descriptor": fail_descriptor,
+    "parameters": fail_parameters,
+}
+
+
+@pytest.mark.parametrize("name", fuzz.PARSERS)
+def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    parser = fuzz.PARSERS[name]
+
+    def broken(dice: fuzz.Dice) -> fuzz.Target:
+        target = parser(dice)
+        FAULTS[name](monkeypatch)
+        return target
+
+    monkeypatch.setitem(fuzz.PARSERS, name, broken)
+    found = fuzz.run(name, 1000, "planted")
+    assert found["raised"] > 0
+    assert found["findings"][0]["input"]
+
+
+def test_a_room_whose_picture_stands_still_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = fuzz.Room("still")
+    feed = fuzz.Room.feed
+
+    def swallow(self: fuzz.Room, client: Client, data: bytes, control: bool) -> None:
+        if client is not self.bela:
+            feed(self, client, data, control)
+
+    monkeypatch.setattr(fuzz.Room, "feed", swallow)
+    with pytest.raises(AssertionError, match="stands still"):
+        room.check()
+
+
+def test_the_descriptor_to_mutate_is_a_key_frame_with_its_structure() -> None:
+    frame = dependency_descriptor.parse(fuzz.descriptor_seed(), None)
+    assert frame is not None
+    assert frame.is_key
+    assert frame.structure is not None
+    assert frame.structure.sizes == ((640, 360),)
+
+
+def test_the_command_says_what_it_did() -> None:
+    command = [sys.executable, str(Path(fuzz.__file__)), "--parser", "stun", "--count", "50"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("stun: 50 inputs, ")
