@@ -1,25 +1,29 @@
-"""A batch of ballots is checked by one random combination, and bisection finds exactly the bad ones."""
+"""A batch of ballots is checked by one random combination, and halving finds exactly the bad ones."""
 
 from __future__ import annotations
 
 import random  # noqa: TID251  # seeded test data, no secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import count
 
 import pytest
-from tests.voting import ballot_batch
-from tests.voting.ballot_batch import Arrived, arrive, find_bad, holds, refused
 from tests.voting.scenario import FIRST, Meeting
 from tests.voting.seeded import SeededRng
 from tests.voting.votes import EVERY_CHOICE, EVERY_TYPE, open_vote
 
-from folkmoot_voting import ballot, casting, group, multiexp
+from folkmoot_voting import ballot, batch, casting, group, multiexp, tally
 from folkmoot_voting.ballot import Ballot
-from folkmoot_voting.errors import BallotRejected
+from folkmoot_voting.batch import Opened, all_bad, first_bad, open_ballot
+from folkmoot_voting.errors import BallotBytesInvalid, BallotRejected
 from folkmoot_voting.manifest import Manifest
 
-both = pytest.mark.parametrize("native", [True, False], ids=["native", "libsodium"])
+both = pytest.mark.parametrize("fast", [True, False], ids=["native", "libsodium"])
+
+
+@pytest.fixture(autouse=True)
+def _library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FOLKMOOT_NO_NATIVE", raising=False)
 
 
 @cache
@@ -48,7 +52,7 @@ def one_by_one(manifest: Manifest, one: Ballot) -> bool:
     return True
 
 
-def more(one: Arrived, question: int, amount: int) -> Arrived:
+def more(one: Opened, question: int, amount: int) -> Opened:
     """Add to the first response of a question's first proof."""
     answer = one.answers[question]
     cell = answer.cells[0]
@@ -58,30 +62,44 @@ def more(one: Arrived, question: int, amount: int) -> Arrived:
     return replace(one, answers=(*one.answers[:question], changed, *one.answers[question + 1 :]))
 
 
+def refused(manifest: Manifest, one: Ballot, *, fast: bool) -> bool:
+    """Say whether a ballot's bytes are refused before any proof is looked at."""
+    try:
+        open_ballot(manifest, one, fast=fast)
+    except BallotBytesInvalid:
+        return True
+    return False
+
+
+def opened(manifest: Manifest, ballots: Sequence[Ballot], *, fast: bool) -> list[Opened]:
+    return [open_ballot(manifest, one, fast=fast) for one in ballots]
+
+
 @both
-def test_good_ballots_hold_together_and_alone(native: bool) -> None:
+def test_good_ballots_hold_together_and_alone(fast: bool) -> None:
     manifest, ballots = election()
-    batch = [arrive(manifest, one, native=native) for one in ballots]
+    good = opened(manifest, ballots, fast=fast)
     rng = SeededRng("weights")
-    assert holds(manifest, batch, rng)
-    assert find_bad(manifest, batch, rng) == []
-    assert find_bad(manifest, [], rng) == []
-    assert all(holds(manifest, [one], rng) for one in batch[:2])
+    assert all_bad(manifest, good, rng) == []
+    assert all_bad(manifest, [], rng) == []
+    assert first_bad(manifest, good[:1], rng) is None
+    assert bool(rng.drawn) == (fast and batch.is_fast())
 
 
 @both
-def test_bisection_finds_every_bad_ballot(native: bool) -> None:
+def test_halving_finds_every_bad_ballot(fast: bool) -> None:
     manifest, ballots = election()
-    batch = [arrive(manifest, one, native=native) for one in ballots[:4]]
-    for bad in ([0], [3], [1, 2], [0, 1, 2, 3]) if native else ([2],):
-        spoiled = [more(one, index % 7, 1 + index) if index in bad else one for index, one in enumerate(batch)]
-        assert find_bad(manifest, spoiled, SeededRng("weights")) == bad
+    good = opened(manifest, ballots[:4], fast=fast)
+    for bad in ([0], [3], [1, 2], [0, 1, 2, 3]) if fast else ([2],):
+        spoiled = [more(one, index % 7, 1 + index) if index in bad else one for index, one in enumerate(good)]
+        assert all_bad(manifest, spoiled, SeededRng("weights")) == bad
+        assert first_bad(manifest, spoiled, SeededRng("weights")) == bad[0]
 
 
 def test_any_changed_bit_is_found_as_it_is_one_by_one() -> None:
     manifest, ballots = election()
     rng = random.Random(5)
-    good = [arrive(manifest, one) for one in ballots[:5]]
+    good = opened(manifest, ballots[:5], fast=True)
     outcomes = {"refused": 0, "found": 0}
     for _ in range(60):
         question = rng.randrange(len(EVERY_TYPE))
@@ -90,62 +108,62 @@ def test_any_changed_bit_is_found_as_it_is_one_by_one() -> None:
         choices = (*ballots[5].choices[:question], bytes(raw), *ballots[5].choices[question + 1 :])
         changed = replace(ballots[5], choices=choices)
         assert not one_by_one(manifest, changed)
-        assert refused(manifest, changed, native=True) == refused(manifest, changed, native=False)
-        if refused(manifest, changed, native=True):
+        assert refused(manifest, changed, fast=True) == refused(manifest, changed, fast=False)
+        if refused(manifest, changed, fast=True):
             outcomes["refused"] += 1
             continue
         place = rng.randrange(6)
-        batch = [*good[:place], arrive(manifest, changed), *good[place:]]
-        assert find_bad(manifest, batch, SeededRng("weights")) == [place]
+        mixed = [*good[:place], open_ballot(manifest, changed), *good[place:]]
+        assert all_bad(manifest, mixed, SeededRng("weights")) == [place]
         outcomes["found"] += 1
     assert min(outcomes.values()) > 10
     assert one_by_one(manifest, ballots[5])
 
 
 @both
-def test_errors_that_cancel_are_told_apart_by_the_weights(native: bool) -> None:
+def test_errors_that_cancel_are_told_apart_by_the_weights(fast: bool) -> None:
     manifest, ballots = election()
-    batch = [arrive(manifest, one, native=native) for one in ballots[:3]]
-    spoiled = [more(batch[0], 0, 9), batch[1], more(batch[2], 0, group.ORDER - 9)]
-    assert not holds(manifest, spoiled, SeededRng("weights"))
-    assert find_bad(manifest, spoiled, SeededRng("weights")) == [0, 2]
-    # The control: with weights that an attacker knows, here all alike, the errors pass.
-    alike = bytes([1, *bytes(15)]) * 2
-    assert holds(manifest, spoiled, lambda _size: alike)
+    good = opened(manifest, ballots[:3], fast=fast)
+    spoiled = [more(good[0], 0, 9), good[1], more(good[2], 0, group.ORDER - 9)]
+    assert all_bad(manifest, spoiled, SeededRng("weights")) == [0, 2]
+    # The control: with weights that an attacker knows, here all alike, the errors pass the combination.
+    passed = all_bad(manifest, spoiled, lambda size: bytes([1, *bytes(15)]) * (size // 16))
+    assert passed == ([] if fast and batch.is_fast() else [0, 2])
 
 
 @both
-def test_ballots_are_added_up_from_the_points_that_were_checked(native: bool) -> None:
+def test_ballots_are_added_up_from_the_points_that_were_checked(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not fast:
+        monkeypatch.setenv("FOLKMOOT_NO_NATIVE", "1")
     manifest, ballots = election()
-    batch = [arrive(manifest, one, native=native) for one in ballots]
-    places = count()
-    columns: list[int] = []
-    for answer in batch[0].answers:
-        for cell in answer.cells:
-            columns += [next(places), next(places)]
-            _ = [next(places) for _ in cell.proof.points()]
-        _ = [next(places) for proof in answer.sums for _ in proof.points()]
-    stride = next(places)
-    assert stride == len(batch[0].points)
-    sums = multiexp.Sums(len(columns), native=native)
-    weights = [1, 2, 3, 1, 1, 250, 1]
-    for one, weight in zip(batch, weights, strict=True):
-        sums.add(one.points, stride=stride, offsets=columns, weights=[weight])
-    for found, column in zip(sums.result(), columns, strict=True):
-        terms = [multiexp.encode(one.points[column]) for one in batch]
-        assert found == group.total(group.mult(group.scalar_int(w), p) for w, p in zip(weights, terms, strict=True))
-    cell = [one.answers[0].cells[0] for one in batch]
-    assert sums.result()[0] == group.total(
-        group.mult(group.scalar_int(w), one.alpha) for w, one in zip(weights, cell, strict=True)
-    )
+    weighted = [replace(one, weight=weight) for one, weight in zip(ballots, [1, 2, 3, 1, 1, 250, 1], strict=True)]
+    good = opened(manifest, weighted, fast=fast)
+    sums = batch.BatchSums(manifest)
+    for start, stop in ((0, 2), (2, 2), (2, 7)):
+        sums.add(good[start:stop])
+    rows = [
+        [
+            tuple(
+                group.total(
+                    group.mult(group.scalar_int(one.ballot.weight), getattr(one.answers[q].cells[c], name))
+                    for one in good
+                )
+                for name in ("alpha", "beta")
+            )
+            for c in range(len(good[0].answers[q].cells))
+        ]
+        for q in range(len(EVERY_TYPE))
+    ]
+    assert sums.result() == tally.make_aggregate(manifest, rows)
 
 
-def test_an_empty_batch_and_the_weights_drawn() -> None:
+def test_the_weights_are_drawn_for_every_equation() -> None:
     manifest, ballots = election()
-    one = arrive(manifest, ballots[0])
-    assert holds(manifest, [], SeededRng("none"))
+    good = opened(manifest, ballots[:2], fast=True)
     rng = SeededRng("weights")
-    ballot_batch.Combination(manifest, one, rng)
-    branches = sum(len(proof.responses) for answer in one.answers for proof in answer.sums)
-    branches += sum(len(cell.proof.responses) for answer in one.answers for cell in answer.cells)
-    assert [len(drawn) for drawn in rng.drawn] == [32] * branches
+    assert all_bad(manifest, good, rng) == []
+    answers = [answer for one in good for answer in one.answers]
+    branches = sum(len(proof.responses) for answer in answers for proof in answer.sums)
+    branches += sum(len(cell.proof.responses) for answer in answers for cell in answer.cells)
+    expected = 32 * branches if multiexp.backend_name() == "native" else 0
+    assert sum(map(len, rng.drawn)) == expected

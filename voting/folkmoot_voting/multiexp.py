@@ -14,8 +14,7 @@ added up mod `group.ORDER` first::
     fixed = decode(group.BASE + election_key)
     good = is_identity(scalars, join([fixed, *parts]))                # 32-byte scalars in the same order
 
-A whole example for yes/no/abstain ballots, with the search for the bad one, is in
-`tests/voting/test_multiexp_ballots.py`.
+`batch` does so for the proofs of ballots, and searches for the bad one by halving.
 """
 
 from __future__ import annotations
