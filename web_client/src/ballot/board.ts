@@ -1,242 +1,161 @@
-/** Sections 6 and 7: the entries of an election's board, read strictly and in order. */
-import { type ReadBallot, pointBytes, readBallot, requireLengths, requireNative } from "./ballot.ts";
-import { type Bytes, H, type Json, type JsonObject, b64u, crockford, decodeScalar, fromB64u, jcs, parseCanonical, same, u32, u64, utf8 } from "./encoding.ts";
-import { VotingError, ensure } from "./errors.ts";
-import { type Elector, type OpenManifest, electorate, openManifest } from "./manifest.ts";
+/** Section 6: an election's board as a page reads it, entry by entry and in order. */
+import { type ReadBallot, pointBytes, requireLengths } from "./ballot.ts";
+import { type Elector, electorate } from "./electorate.ts";
+import { type Bytes, b64u, fromB64u, parseCanonical } from "./encoding.ts";
+import { type Casting, type Closing, type Entry, type EntrySource, type Intent, type Share, type Void, castingMessage, entryBytes, intentMessage, readEntry, shareMessage } from "./entries.ts";
+import { ensure } from "./errors.ts";
+import { Lineages } from "./lineages.ts";
+import { type OpenManifest, openManifest } from "./manifest.ts";
 import { Tree, leafHash } from "./merkle.ts";
-import { requireSignature, verifySignature } from "./signing.ts";
-import { Fields } from "./strict.ts";
+import { checkpointBody, checkpointHash } from "./note.ts";
+import { voidMessage } from "./receipts.ts";
+import { requireSignature } from "./signing.ts";
 
-const MAX_COUNT = Number.MAX_SAFE_INTEGER;
-
-/** One option's part of a trustee's share. */
-export interface Part {
-  d: Bytes;
-  u: Bytes;
-  w: Bytes;
-  z: bigint;
-}
-
-export interface Intent {
-  type: "intent";
-  trustee: number;
-  manifest: string;
-  closing: string;
-  aggregate: string;
-  sig: Bytes;
-}
-
-export interface Share {
-  type: "share";
-  trustee: number;
-  manifest: string;
-  aggregate: string;
-  parts: Part[][];
-  partsJson: Json;
-  sig: Bytes;
-}
-
-export type Entry =
-  | { type: "opening"; manifest: JsonObject }
-  | { type: "ballot"; ballot: ReadBallot }
-  | { type: "closing"; cast: number; at: number }
-  | Intent
-  | Share
-  | { type: "tally"; hash: string };
-
-const TYPES = ["opening", "ballot", "closing", "intent", "share", "tally"] as const;
-
-function readPart(value: Json): Part {
-  const f = new Fields(value, "A part of a share", ["d", "u", "w", "z"]);
-  return { d: f.bytes("d", 32), u: f.bytes("u", 32), w: f.bytes("w", 32), z: decodeScalar(f.bytes("z", 32)) };
-}
-
-function readParts(value: Json | undefined): Part[][] {
-  ensure(Array.isArray(value) && value.length <= 8, "voting.encoding", "A share's parts are a list.");
-  return value.map((question) => {
-    ensure(Array.isArray(question) && question.length <= 32, "voting.encoding", "A share's parts are a list for each question.");
-    return question.map(readPart);
-  });
-}
-
-function readIntent(value: Json): Intent {
-  const f = new Fields(value, "An intent", ["type", "trustee", "manifest", "closing", "aggregate", "sig"]);
-  return {
-    type: "intent", trustee: f.int("trustee", 1, 9), manifest: f.b64("manifest", 32), closing: f.b64("closing", 32),
-    aggregate: f.b64("aggregate", 32), sig: f.bytes("sig", 64),
-  };
-}
-
-function readShare(value: Json): Share {
-  const f = new Fields(value, "A share", ["type", "trustee", "manifest", "aggregate", "parts", "sig"]);
-  const partsJson = f.raw("parts") ?? [];
-  return {
-    type: "share", trustee: f.int("trustee", 1, 9), manifest: f.b64("manifest", 32), aggregate: f.b64("aggregate", 32),
-    parts: readParts(partsJson), partsJson, sig: f.bytes("sig", 64),
-  };
-}
-
-/** Reads one entry strictly, whatever its place. @throws VotingError `voting.encoding` */
-export function readEntry(value: Json): Entry {
-  ensure(typeof value === "object" && !Array.isArray(value), "voting.encoding", "A board entry is an object.");
-  const type = TYPES.find((name) => name === value["type"]);
-  switch (type) {
-    case "opening": {
-      const manifest = new Fields(value, "The opening", ["type", "manifest"]).raw("manifest");
-      ensure(typeof manifest === "object" && !Array.isArray(manifest), "voting.encoding", "The opening holds a manifest.");
-      return { type, manifest };
-    }
-    case "ballot":
-      return { type, ballot: readBallot(new Fields(value, "A ballot entry", ["type", "ballot"]).raw("ballot")) };
-    case "closing": {
-      const f = new Fields(value, "The closing", ["type", "cast", "at"]);
-      return { type, cast: f.int("cast", 0, MAX_COUNT), at: f.int("at", 0, MAX_COUNT) };
-    }
-    case "intent":
-      return readIntent(value);
-    case "share":
-      return readShare(value);
-    case "tally":
-      return { type, hash: new Fields(value, "The tally entry", ["type", "hash"]).b64("hash", 32) };
-    case undefined:
-      throw new VotingError("voting.encoding", "A board entry has an unknown type.");
-  }
-}
-
-/** A board entry as it arrives: canonical bytes, the same as text, or the parsed object. */
-export type EntrySource = Bytes | string | JsonObject;
-
-export function entryBytes(source: EntrySource): Bytes {
-  if (source instanceof Uint8Array) return source;
-  return typeof source === "string" ? utf8(source) : jcs(source);
-}
-
-/** The leaf hash of the board entry that holds this ballot. */
-export const ballotLeaf = (ballot: JsonObject): Bytes => leafHash(jcs({ type: "ballot", ballot }));
-
-/** 20 Crockford characters in groups of five: what the voter notes down. */
-export const tracker = (leaf: Bytes): string => crockford(leaf, 20, 5);
-
-export const intentMessage = (manifestHash: Bytes, closing: Bytes, aggregate: Bytes, trustee: number): Bytes =>
-  H("fm1/intent", manifestHash, closing, aggregate, u32(trustee));
-
-export const shareMessage = (manifestHash: Bytes, aggregate: Bytes, trustee: number, parts: Json): Bytes =>
-  H("fm1/share", manifestHash, aggregate, u32(trustee), jcs(parts));
-
-/**
- * An acceptance promise for this leaf.
- * @throws VotingError `voting.promise` when it names something else or the board did not sign it.
- */
-export function readPromise(manifest: OpenManifest, leaf: Bytes, value: Json): { publishBy: number } {
-  const f = new Fields(value, "The promise", ["manifest", "leaf", "publish_by", "sig"]);
-  const publishBy = f.int("publish_by", 0, MAX_COUNT);
-  ensure(f.b64("manifest", 32) === manifest.id && same(f.bytes("leaf", 32), leaf), "voting.promise", "The promise is for another ballot.");
-  const message = H("fm1/promise", manifest.hash, leaf, u64(publishBy));
-  const signed = verifySignature(fromB64u(manifest.board.key), message, f.bytes("sig", 64));
-  ensure(signed, "voting.promise", "The promise is not signed by the server of this vote.");
-  return { publishBy };
-}
-
-export interface Closing {
-  cast: number;
-  at: number;
-  /** Size of the board up to and with the closing entry. */
-  size: number;
-  root: Bytes;
-}
-
-type Phase = "empty" | "open" | "closed" | "counted";
-
-/** Which entries may follow in which phase, and the phase they lead to. */
+type Phase = "empty" | "open" | "closed" | "done";
+const CLOSED = { intent: "closed", share: "closed", casting: "closed", tally: "done" } as const;
 const ORDER: Readonly<Record<Phase, Partial<Record<Entry["type"], Phase>>>> = {
   empty: { opening: "open" },
-  open: { ballot: "open", closing: "closed" },
-  closed: { intent: "closed", share: "closed", tally: "counted" },
-  counted: {},
+  open: { ballot: "open", replacement: "open", void: "open", closing: "closed" },
+  closed: CLOSED,
+  done: {},
 };
 
+/** The closed board: what the closing entry says, and the tree that ends with it. */
+export interface Closed extends Closing {
+  size: number;
+  root: Bytes;
+  /** checkpoint_hash of the closing checkpoint. */
+  hash: Bytes;
+}
+
+/** The entry with the ballot that it replaces in the count, if any. */
+export interface Added {
+  entry: Entry;
+  replaced: ReadBallot | null;
+}
+
 /**
- * A fold over one board: order, structure, duplicates, and trustees' signatures. Ballots' signatures and
- * proofs are left to `verify.ts`, because they are worth a worker.
+ * When closing may be: after the grace, and not before the set time, unless everybody has voted in a once-only vote.
+ * @throws VotingError `voting.too-early`, `voting.board-differs`
  */
+export function requireClosingTimes(manifest: OpenManifest, { cast, ended, at }: Closing): void {
+  const inside = manifest.openedAt <= ended && ended <= at && at <= manifest.timeLimit;
+  ensure(inside, "voting.board-differs", "The vote was closed outside its time.");
+  const allVoted = cast === manifest.electorateSize && manifest.votingAgain === "once";
+  const due = at >= ended + manifest.graceS && ended >= manifest.closesAt;
+  ensure(due || allVoted, "voting.too-early", "The vote was closed before its time and its grace were over.");
+}
+
+/** Signatures and proofs of ballots are checked elsewhere, in batches; everything else is checked here. */
 export class Board {
   readonly manifest: OpenManifest;
+  readonly lineages: Lineages;
+  readonly leaves: Bytes[] = [];
   readonly intents = new Map<number, Intent>();
   readonly shares = new Map<number, Share>();
-  readonly leaves: Bytes[] = [];
-  closing: Closing | null = null;
+  readonly castings = new Map<number, Casting>();
+  closing: Closed | null = null;
   tallyHash: string | null = null;
-  cast = 0;
-  private phase: Phase = "empty";
   private readonly tree = new Tree();
-  private readonly voters: ReadonlySet<string> | null;
-  private readonly credentials = new Set<string>();
   private readonly seenPoints = new Set<string>();
+  private readonly counted = new Map<string, ReadBallot>();
+  private phase: Phase = "empty";
 
-  /** With the list of voters, ballots of others are refused. @throws VotingError `voting.manifest` when it is another list */
-  constructor(manifest: OpenManifest, voters: readonly Elector[] | null = null) {
+  /** @throws VotingError when the list of voters is not the manifest's */
+  constructor(manifest: OpenManifest, voters: readonly Elector[]) {
     this.manifest = manifest;
-    this.voters = voters === null ? null : electorate(manifest, voters);
+    this.lineages = new Lineages(manifest, electorate(manifest, voters));
   }
 
   get size(): number {
     return this.tree.size;
   }
 
+  get ballots(): number {
+    return this.lineages.ballots;
+  }
+
+  /** Lineages that have voted. */
+  get cast(): number {
+    return this.lineages.cast;
+  }
+
   root(): Bytes {
     return this.tree.root();
   }
 
-  /** Appends one entry; a refused entry leaves the board as it was. @throws VotingError */
-  add(source: EntrySource): Entry {
+  /** Appends one entry. @throws VotingError; a board that refused an entry is not used any more */
+  add(source: EntrySource): Added {
     const bytes = entryBytes(source);
     const entry = readEntry(parseCanonical(bytes));
     const next = ORDER[this.phase][entry.type];
     ensure(next !== undefined, "voting.board-order", `The board has an entry "${entry.type}" where none may be.`);
-    this.accept(entry);
     const leaf = leafHash(bytes);
+    const replaced = this.accept(entry, leaf);
     this.tree.append(leaf);
     this.leaves.push(leaf);
     this.phase = next;
-    if (entry.type === "closing") this.closing = { cast: entry.cast, at: entry.at, size: this.size, root: this.root() };
-    return entry;
+    if (entry.type === "closing") {
+      const { origin } = this.manifest.board;
+      const [size, root] = [this.size, this.root()];
+      this.closing = { ...entry, size, root, hash: checkpointHash(checkpointBody({ origin, size, root })) };
+    }
+    return { entry, replaced };
   }
 
-  private accept(entry: Entry): void {
+  private accept(entry: Entry, leaf: Bytes): ReadBallot | null {
     switch (entry.type) {
       case "opening":
         ensure(openManifest(entry.manifest).id === this.manifest.id, "voting.board-differs", "The board belongs to another vote.");
-        return;
+        return null;
       case "ballot":
-        this.acceptBallot(entry.ballot);
-        return;
-      case "closing":
-        ensure(entry.cast === this.cast, "voting.board-differs", "The closing entry counts other ballots than the board holds.");
-        ensure(entry.at >= this.manifest.openedAt && entry.at <= this.manifest.timeLimit, "voting.board-differs", "The vote was closed outside its time.");
-        return;
+        return this.acceptBallot(entry.ballot, leaf);
+      case "replacement":
+        this.lineages.replace(entry);
+        return null;
+      case "void":
+        this.acceptVoid(entry);
+        return null;
+      case "closing": {
+        const agrees = entry.cast === this.cast && entry.ballots === this.ballots;
+        ensure(agrees, "voting.board-differs", "The closing entry counts other ballots than the board holds.");
+        requireClosingTimes(this.manifest, entry);
+        return null;
+      }
       case "intent":
         this.acceptIntent(entry);
-        return;
+        return null;
       case "share":
         this.acceptShare(entry);
-        return;
+        return null;
+      case "casting":
+        this.acceptCasting(entry);
+        return null;
       case "tally":
         this.tallyHash = entry.hash;
+        return null;
     }
   }
 
-  private acceptBallot(ballot: ReadBallot): void {
-    requireNative(this.manifest, ballot);
+  private acceptBallot(ballot: ReadBallot, leaf: Bytes): ReadBallot | null {
     requireLengths(this.manifest, ballot);
-    const credential = b64u(ballot.credential);
-    ensure(this.voters?.has(credential) !== false, "voting.ballot-not-elector", "A ballot on the board is not of anybody in the list of voters.");
-    ensure(!this.credentials.has(credential), "voting.ballot-already-cast", "One voting key has two ballots on the board.");
-    ensure(this.cast < this.manifest.electorateSize, "voting.board-differs", "The board holds more ballots than there are voters.");
-    const points = ballot.choices.flatMap(pointBytes).map(b64u);
+    const { layouts, secret } = this.manifest;
+    const points = secret ? layouts.flatMap((layout, q) => pointBytes(layout, ballot.choices[q] ?? new Uint8Array()).map(b64u)) : [];
     ensure(!points.some((point) => this.seenPoints.has(point)), "voting.ballot-point-repeated", "A ballot on the board copies a part of another.");
-    this.credentials.add(credential);
+    this.lineages.requireNotVoid(ballot);
+    const { first } = this.lineages.vote(ballot, b64u(leaf));
     for (const point of points) this.seenPoints.add(point);
-    this.cast += 1;
+    if (this.manifest.votingAgain === "once") return null;
+    const replaced = this.counted.get(first) ?? null;
+    this.counted.set(first, ballot);
+    return replaced;
+  }
+
+  private acceptVoid(entry: Void): void {
+    this.lineages.current(entry.credential);
+    requireSignature(fromB64u(entry.credential), voidMessage(this.manifest.hash, fromB64u(entry.sealed)), entry.sig, "an audited vote");
+    this.lineages.countVoid(entry);
+    this.lineages.void(entry);
   }
 
   private signKey(trustee: number): Bytes {
@@ -260,5 +179,13 @@ export class Board {
     const message = shareMessage(this.manifest.hash, fromB64u(share.aggregate), share.trustee, share.partsJson);
     requireSignature(this.signKey(share.trustee), message, share.sig, "a teller's share");
     this.shares.set(share.trustee, share);
+  }
+
+  private acceptCasting(casting: Casting): void {
+    ensure(!this.castings.has(casting.question), "voting.board-order", "The chair decided a tie twice.");
+    const chair = this.manifest.cosigners.find(({ name }) => name === "chair")?.key ?? "";
+    const message = castingMessage(this.manifest.hash, this.closing?.hash ?? new Uint8Array(), casting.question, casting.options);
+    requireSignature(fromB64u(chair), message, casting.sig, "the chair's casting vote");
+    this.castings.set(casting.question, casting);
   }
 }

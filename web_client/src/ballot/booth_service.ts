@@ -1,16 +1,25 @@
 /** The booth's side inside the worker: keys, manifest checks, sealing and proofs stay off the page's own thread. */
-import type { CastRecord, Keystore } from "../identity/keystore.ts";
-import type { Rng } from "./encoding.ts";
+import { type CastRecord, type Keystore, memoryKeystore } from "../identity/keystore.ts";
+import type { Place } from "./ballot.ts";
+import { type Bytes, type JsonObject, type Rng, jcs } from "./encoding.ts";
 import { ensure } from "./errors.ts";
-import type { Question } from "./manifest.ts";
+import type { OpenManifest, Question } from "./manifest.ts";
+import { type Opening, readOpening, rebuild, voids } from "./opening.ts";
+import { openManifest } from "./manifest.ts";
 import { PracticeVote } from "./practice.ts";
 import type { Methods } from "./rpc.ts";
-import { InlineSealer } from "./sealing.ts";
-import { type CastAnswer, type InclusionJson, type Sealed, Vote, type VoteOptions, type VoteStage } from "./voter.ts";
+import { Sealer } from "./sealing.ts";
+import { type Audit, type CastAnswer, type InclusionJson, type Sealed, Vote, type VoteOptions, type VoteStage } from "./voter.ts";
 
-/** A vote, and the member whose keys on this device cast it. */
-export type OpenRequest = Pick<VoteOptions, "manifest" | "expect" | "electorate"> & { member: string };
+/** A vote, and the member whose keys on this device cast it; "" at a kiosk, whose key is fresh and forgotten. */
+export type OpenRequest = Pick<VoteOptions, "manifest" | "expect" | "electorate" | "place"> & { member: string };
 export type PracticeRequest = { questions: readonly Question[]; title: string };
+
+/** What the voter is shown before voting. */
+export type Terms = Pick<
+  OpenManifest,
+  "secrecy" | "votingAgain" | "rehearsal" | "kiosk" | "rules" | "electorateSize" | "electorateWeight" | "present" | "presentWeight" | "rollSize" | "rollWeight" | "closesAt" | "repeats" | "repeats"
+>;
 
 /** What a page shows of a vote; structured-cloneable. */
 export interface VoteView {
@@ -18,9 +27,15 @@ export interface VoteView {
   stage: VoteStage;
   title: string;
   questions: readonly Question[];
+  terms: Terms;
   /** b64u */
   manifestHash: string;
   record: CastRecord | null;
+  /** After a practice vote was cast. */
+  tracker: string;
+  weight: number;
+  /** This device's key in the vote, b64u; "" in a practice vote. */
+  credential: string;
 }
 
 export interface SealedView {
@@ -28,20 +43,37 @@ export interface SealedView {
   view: VoteView;
 }
 
+/** What a second device finds in an audited vote. */
+export interface AuditView {
+  title: string;
+  questions: readonly Question[];
+  choices: number[][];
+  sealed: string;
+  code: string;
+}
+
+const termsOf = (m: OpenManifest): Terms => ({
+  secrecy: m.secrecy, votingAgain: m.votingAgain, rehearsal: m.rehearsal, kiosk: m.kiosk, rules: m.rules, electorateSize: m.electorateSize,
+  electorateWeight: m.electorateWeight, present: m.present, presentWeight: m.presentWeight, rollSize: m.rollSize, rollWeight: m.rollWeight,
+  closesAt: m.closesAt, repeats: m.repeats,
+});
+
 /** The methods that `booth.ts` calls. */
 export function boothMethods(openKeystore: (member: string) => Promise<Keystore>, rng: Rng): Methods {
   const votes = new Map<number, Vote | PracticeVote>();
-  const sealer = new InlineSealer(rng);
+  const sealer = new Sealer(rng);
+  let handles = 0;
 
   const view = (handle: number, vote: Vote | PracticeVote): VoteView => ({
-    handle, stage: vote.stage, title: vote.title, questions: vote.questions, manifestHash: vote.manifest.id,
-    record: vote instanceof Vote ? vote.record : null,
+    handle, stage: vote.stage, title: vote.title, questions: vote.questions, manifestHash: vote.manifest.id, terms: termsOf(vote.manifest),
+    record: vote instanceof Vote ? vote.record : null, tracker: vote instanceof Vote ? (vote.record?.tracker ?? "") : vote.tracker,
+    credential: vote instanceof Vote ? vote.credential : "", weight: vote instanceof Vote ? vote.weight : 1,
   });
   const keep = (vote: Vote | PracticeVote): VoteView => {
-    const handle = votes.size + 1;
+    const handle = ++handles;
     votes.set(handle, vote);
     // After the answer has gone out: tables are made while the person reads the question.
-    setTimeout(() => void sealer.warm(vote.manifest.bytes), 0);
+    setTimeout(() => sealer.warm(vote.manifest), 0);
     return view(handle, vote);
   };
   const any = (handle: number): Vote | PracticeVote => {
@@ -59,18 +91,35 @@ export function boothMethods(openKeystore: (member: string) => Promise<Keystore>
     ensure(vote instanceof PracticeVote, "voting.worker", "This is not a practice vote.");
     return vote;
   };
+  const keysOf = async (member: string, meeting: string): Promise<Keystore> => {
+    if (member !== "") return openKeystore(member);
+    const fresh = memoryKeystore(rng);
+    await fresh.credential(meeting);
+    return fresh;
+  };
   return {
-    open: async ({ member, ...request }: OpenRequest) => keep(await Vote.open({ ...request, keystore: await openKeystore(member), sealer })),
-    practice: async (request: PracticeRequest) => keep(PracticeVote.make({ ...request, sealer, rng })),
-    prepare: async (handle: number, choices: readonly number[]): Promise<SealedView> => {
-      const vote = any(handle);
-      const sealed = await vote.prepare(choices);
-      return { sealed, view: view(handle, vote) };
+    open: async ({ member, ...request }: OpenRequest) =>
+      keep(await Vote.open({ ...request, keystore: await keysOf(member, request.expect.meeting), sealer })),
+    practice: async (request: PracticeRequest) => keep(new PracticeVote({ ...request, sealer, rng })),
+    prepare: async (handle: number, choices: readonly (readonly number[])[]): Promise<SealedView> => {
+      const sealed = any(handle).prepare(choices);
+      return { sealed, view: view(handle, any(handle)) };
     },
     change: async (handle: number) => {
       any(handle).change();
       return view(handle, any(handle));
     },
+    again: async (handle: number) => {
+      real(handle).again();
+      return view(handle, real(handle));
+    },
+    replacement: async (handle: number, old: string, nonce: string, kiosk: boolean): Promise<{ challenge: Bytes; new: string }> =>
+      real(handle).replacement(old, nonce, kiosk),
+    take: async (handle: number, place: Place) => {
+      real(handle).take(place);
+      return view(handle, real(handle));
+    },
+    audit: async (handle: number): Promise<Audit> => real(handle).audit(),
     begin: async (handle: number): Promise<CastRecord> => real(handle).begin(),
     settle: async (handle: number, answer: CastAnswer): Promise<CastRecord> => real(handle).settle(answer),
     checkInclusion: async (handle: number, inclusion: InclusionJson): Promise<CastRecord> => real(handle).checkInclusion(inclusion),
@@ -79,5 +128,17 @@ export function boothMethods(openKeystore: (member: string) => Promise<Keystore>
       return view(handle, practice(handle));
     },
     openPractice: async (handle: number): Promise<number[][]> => practice(handle).open(),
+    close: async (handle: number) => {
+      votes.delete(handle);
+    },
+    readOpening: async (fragment: string): Promise<Opening> => readOpening(fragment),
+    rebuild: async (opening: Opening, manifest: JsonObject): Promise<AuditView> => {
+      const opened = openManifest(jcs(manifest));
+      return { title: opened.title, questions: opened.questions, choices: opening.choices, ...rebuild(opened, opening) };
+    },
+    voided: async (opening: Opening, manifest: JsonObject, entry: JsonObject): Promise<boolean> => {
+      const opened = openManifest(jcs(manifest));
+      return voids(opened, opening, rebuild(opened, opening), entry);
+    },
   };
 }

@@ -7,6 +7,7 @@ import { VotingError } from "./errors.ts";
 
 export interface Box {
   meeting: string;
+  attempt: number;
   from: number;
   to: number;
   /** Our X25519 private key and the other side's public key. */
@@ -16,14 +17,14 @@ export interface Box {
   reveals: Bytes;
 }
 
-async function boxKey({ meeting, from, to, secret, peer }: Box, use: "encrypt" | "decrypt"): Promise<CryptoKey> {
+async function boxKey({ meeting, attempt, from, to, secret, peer }: Box, use: "encrypt" | "decrypt"): Promise<CryptoKey> {
   let shared: Bytes;
   try {
     shared = x25519.getSharedSecret(secret, peer);
   } catch {
     throw new VotingError("voting.box", "A teller's key for sealed parts is degenerate.");
   }
-  const info = concat(lp(utf8("fm1/dkg-box")), lp(utf8(meeting)), lp(u32(from)), lp(u32(to)));
+  const info = concat(lp(utf8("fm1/dkg-box")), lp(utf8(meeting)), lp(u32(attempt)), lp(u32(from)), lp(u32(to)));
   const raw = hkdf(sha256, shared, new Uint8Array(), info, 32);
   return crypto.subtle.importKey("raw", raw, "AES-GCM", false, [use]);
 }

@@ -25,6 +25,7 @@ export const checkin = (f: CheckinFields): Bytes =>
 export interface TrusteeFields {
   meeting: string;
   rollHash: Bytes;
+  attempt: number;
   index: number;
   signKey: Bytes;
   boxKey: Bytes;
@@ -32,7 +33,7 @@ export interface TrusteeFields {
 }
 
 export const trustee = (f: TrusteeFields): Bytes =>
-  H("fm1/trustee", f.meeting, f.rollHash, u32(f.index), f.signKey, f.boxKey, f.nonce);
+  H("fm1/trustee", f.meeting, f.rollHash, u32(f.attempt), u32(f.index), f.signKey, f.boxKey, f.nonce);
 
 export interface CosignerFields {
   meeting: string;
@@ -43,3 +44,17 @@ export interface CosignerFields {
 }
 
 export const cosigner = (f: CosignerFields): Bytes => H("fm1/cosign", f.meeting, f.rollHash, f.name, f.key, f.nonce);
+
+export interface ReplacementFields {
+  manifestHash: Bytes;
+  old: Bytes;
+  new: Bytes;
+  kiosk: boolean;
+  nonce: Bytes;
+}
+
+export const replacement = (f: ReplacementFields): Bytes =>
+  H("fm1/replace", f.manifestHash, f.old, f.new, u32(f.kiosk ? 1 : 0), f.nonce);
+
+/** The salted hash by which the public record cites a member's statement. */
+export const statementHash = (salt: Bytes, statement: JsonObject): Bytes => H("fm1/statement", salt, jcs(statement));

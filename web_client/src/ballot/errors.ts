@@ -13,6 +13,7 @@ export type VotingCode =
   | "voting.ballot-bytes"
   | "voting.ballot-option-proof"
   | "voting.ballot-sum-proof"
+  | "voting.ballot-void"
   | "voting.ballot-already-cast"
   | "voting.ballot-not-elector"
   | "voting.ballot-point-repeated"
@@ -40,6 +41,11 @@ export type VotingCode =
   | "voting.ledger"
   | "voting.server-key-changed"
   | "voting.roll"
+  | "voting.small-electorate"
+  | "voting.replacement"
+  | "voting.audit"
+  | "voting.too-early"
+  | "voting.copy"
   | "voting.worker";
 
 /** A refusal with a stable `code` for programs and a sentence for people. */

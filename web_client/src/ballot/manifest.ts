@@ -1,31 +1,31 @@
-/** Section 5: the manifest and the electorate, read strictly. */
-import { type Bytes, H, type Json, b64u, fromB64u, jcs, parseCanonical, utf8 } from "./encoding.ts";
+/** Section 5: the manifest, read strictly. */
+import { type Bytes, H, type Json, b64u, fromB64u, jcs, parseCanonical } from "./encoding.ts";
 import { ensure } from "./errors.ts";
-import { type Point, decodePoint } from "./group.ts";
+import { type Layout, MAX_CELLS, type Question, layoutOf } from "./cells.ts";
+import { Point, decodePoint } from "./group.ts";
+import { readQuestion } from "./questions.ts";
 import { Fields, allDifferent, textItem } from "./strict.ts";
+
+export type { Question, QuestionType } from "./cells.ts";
 
 export const PROTOCOL = "fm1-ristretto255-sha512";
 /** Liars among the cosigners that the quorum must outvote. */
 const LIARS = 2;
-const MAX_TIME = Number.MAX_SAFE_INTEGER;
+const MAX = Number.MAX_SAFE_INTEGER;
 const MAX_MANIFEST_BYTES = 200 * 1024;
-const LEAST_ELECTORATE = 3;
+const MAX_TOTAL = 100_000_000;
+const MAX_ATTEMPT = 20;
+const YEAR_S = 31_536_000;
 const COSIGNER_NAME = /^[a-z]{1,20}(?:-[1-9][0-9]?)?$/;
-const YES_NO_ABSTAIN = ["yes", "no", "abstain"];
 
-export type QuestionType = "yes-no-abstain" | "one-of-n";
 export type MajorityKind = "simple" | "absolute" | "two-thirds" | "three-quarters";
-export type MajorityBase = "cast" | "present" | "roll";
-
-export interface Question {
-  type: QuestionType;
-  text: string;
-  options: string[];
-}
+export type MajorityBase = "cast" | "decided" | "present" | "roll";
+export type Secrecy = "trustees" | "open" | "roll-call";
 
 export interface Rules {
-  quorum: { num: number; den: number };
+  quorum: { num: number; den: number; by: "present" | "cast"; in: "members" | "votes" };
   majority: { kind: MajorityKind; of: MajorityBase };
+  tie: "rejected" | "casting-vote";
 }
 
 export interface LogIdentity {
@@ -39,23 +39,37 @@ export interface Manifest {
   meeting: string;
   election: string;
   title: string;
+  rehearsal: boolean;
   questions: Question[];
+  secrecy: Secrecy;
+  votingAgain: "once" | "last-counts";
+  kiosk: boolean;
   rules: Rules;
   roll: string;
   rollSize: number;
+  rollWeight: number;
   present: number;
+  presentWeight: number;
+  excluded: number;
+  exceptions: number;
   electorate: string;
   electorateSize: number;
-  exceptions: number;
-  trustees: { threshold: number; count: number; transcript: string; key: string; verificationKeys: string[]; signKeys: string[] };
+  electorateWeight: number;
+  leastElectorate: number;
+  repeats: string[];
+  trustees: {
+    attempt: number; threshold: number; count: number; transcript: string; key: string; verificationKeys: string[]; signKeys: string[];
+  };
   cosigners: { name: string; key: string }[];
   cosignQuorum: number;
   board: LogIdentity;
   ledger: LogIdentity;
   rp: { id: string; origins: string[] };
   openedAt: number;
+  closesAt: number;
   graceS: number;
   timeLimit: number;
+  challengeS: number;
 }
 
 /** A manifest that passed every check of form, with its bytes, hash and decoded keys. */
@@ -64,53 +78,47 @@ export interface OpenManifest extends Manifest {
   hash: Bytes;
   /** The hash as b64u, as other documents name it. */
   id: string;
+  /** True for a secret vote: sealed ballots and trustees. */
+  secret: boolean;
+  /** Cells and constraints per question. */
+  layouts: Layout[];
+  /** The identity when there are no trustees. */
   trusteeKey: Point;
   verificationPoints: Point[];
 }
 
-const FIELDS = [
-  "v", "protocol", "organisation", "meeting", "election", "title", "questions", "secrecy", "voting_again", "rules", "roll",
-  "roll_size", "present", "electorate", "electorate_size", "exceptions", "trustees", "cosigners", "cosign_quorum", "board",
-  "ledger", "rp", "opened_at", "grace_s", "time_limit",
-] as const;
-
-function readQuestion(value: Json): Question {
-  const f = new Fields(value, "A question", ["type", "text", "options"]);
-  const type = f.one("type", ["yes-no-abstain", "one-of-n"]);
-  const options = f.list("options", 2, 32).map((option) => textItem(option, "An option"));
-  ensure(allDifferent(options), "voting.manifest", "Two options of a question are equal.");
-  ensure(
-    type !== "yes-no-abstain" || (options.length === 3 && options.every((option, i) => option === YES_NO_ABSTAIN[i])),
-    "voting.manifest",
-    "A yes-no-abstain question has exactly the options yes, no and abstain.",
-  );
-  return { type, text: f.longText("text"), options };
-}
+const FIELDS = (
+  "v protocol organisation meeting election title rehearsal questions secrecy voting_again kiosk rules roll roll_size roll_weight " +
+  "present present_weight excluded exceptions electorate electorate_size electorate_weight least_electorate repeats trustees " +
+  "cosigners cosign_quorum board ledger rp opened_at closes_at grace_s time_limit challenge_s"
+).split(" ");
 
 function readRules(value: Json | undefined): Rules {
   const f = new Fields(value, "The rules", ["quorum", "majority", "tie"]);
-  f.exactly("tie", "rejected");
-  const quorum = new Fields(f.raw("quorum"), "The quorum", ["num", "den", "of"]);
-  quorum.exactly("of", "roll");
+  const quorum = new Fields(f.raw("quorum"), "The quorum", ["num", "den", "by", "in"]);
   const den = quorum.int("den", 1, 1_000_000);
   const majority = new Fields(f.raw("majority"), "The majority", ["kind", "of"]);
   return {
-    quorum: { num: quorum.int("num", 0, den), den },
+    quorum: { num: quorum.int("num", 0, den), den, by: quorum.one("by", ["present", "cast"]), in: quorum.one("in", ["members", "votes"]) },
     majority: {
       kind: majority.one("kind", ["simple", "absolute", "two-thirds", "three-quarters"]),
-      of: majority.one("of", ["cast", "present", "roll"]),
+      of: majority.one("of", ["cast", "decided", "present", "roll"]),
     },
+    tie: f.one("tie", ["rejected", "casting-vote"]),
   };
 }
 
-function readTrustees(value: Json | undefined): Manifest["trustees"] {
-  const f = new Fields(value, "The trustees", ["threshold", "count", "transcript", "key", "verification_keys", "sign_keys"]);
-  const count = f.int("count", 2, 9);
+function readTrustees(value: Json | undefined, secret: boolean): Manifest["trustees"] {
+  const f = new Fields(value, "The trustees", ["attempt", "threshold", "count", "transcript", "key", "verification_keys", "sign_keys"]);
+  const [least, most] = secret ? [2, 9] : [0, 0];
+  const bytes = secret ? 32 : 0;
+  const count = f.int("count", least, most);
   const trustees = {
-    threshold: f.int("threshold", 2, count),
+    attempt: f.int("attempt", secret ? 1 : 0, secret ? MAX_ATTEMPT : 0),
+    threshold: f.int("threshold", least, count),
     count,
-    transcript: f.b64("transcript", 32),
-    key: f.b64("key", 32),
+    transcript: f.b64("transcript", bytes),
+    key: f.b64("key", bytes),
     verificationKeys: f.b64List("verification_keys", count, count, 32),
     signKeys: f.b64List("sign_keys", count, count, 32),
   };
@@ -118,16 +126,18 @@ function readTrustees(value: Json | undefined): Manifest["trustees"] {
   return trustees;
 }
 
-function readCosigners(value: Json): { name: string; key: string } {
+function readCosigner(value: Json): { name: string; key: string } {
   const f = new Fields(value, "A cosigner", ["name", "key"]);
   const name = f.text("name");
   ensure(COSIGNER_NAME.test(name), "voting.manifest", "A cosigner's name is malformed.");
   return { name, key: f.b64("key", 32) };
 }
 
-function readLog(value: Json | undefined, what: string): LogIdentity {
-  const f = new Fields(value, what, ["origin", "key"]);
-  return { origin: f.text("origin"), key: f.b64("key", 32) };
+/** A log whose name is given by where it is used. */
+function readLog(value: Json | undefined, origin: string): LogIdentity {
+  const f = new Fields(value, "A log", ["origin", "key"]);
+  f.exactly("origin", origin);
+  return { origin, key: f.b64("key", 32) };
 }
 
 export function readRp(value: Json | undefined): Manifest["rp"] {
@@ -139,52 +149,54 @@ function readManifest(value: Json): Manifest {
   const f = new Fields(value, "The manifest", FIELDS);
   f.exactly("v", 1);
   f.exactly("protocol", PROTOCOL);
-  f.exactly("secrecy", "trustees");
-  f.exactly("voting_again", "once");
+  const secrecy = f.one("secrecy", ["trustees", "open", "roll-call"]);
+  const secret = secrecy === "trustees";
   const organisation = new Fields(f.raw("organisation"), "The organisation", ["id", "name"]);
-  const rollSize = f.int("roll_size", 0, MAX_TIME);
+  const [rp, meeting, election] = [readRp(f.raw("rp")), f.id("meeting"), f.id("election")];
+  const rollSize = f.int("roll_size", 0, MAX);
+  const rollWeight = f.int("roll_weight", 0, MAX_TOTAL);
   const present = f.int("present", 0, rollSize);
+  const presentWeight = f.int("present_weight", 0, rollWeight);
+  const excluded = f.int("excluded", 0, present);
+  const electorateSize = f.int("electorate_size", 1, present - excluded);
+  const timeLimit = f.int("time_limit", 1, MAX);
+  const openedAt = f.int("opened_at", 0, timeLimit - 1);
+  const closesAt = f.int("closes_at", 0, timeLimit);
   return {
     organisation: { id: organisation.id("id"), name: organisation.text("name") },
-    meeting: f.id("meeting"),
-    election: f.id("election"),
-    title: f.text("title"),
+    meeting, election, title: f.text("title"), rehearsal: f.flag("rehearsal"),
     questions: f.list("questions", 1, 8).map(readQuestion),
-    rules: readRules(f.raw("rules")),
-    roll: f.b64("roll", 32),
-    rollSize,
-    present,
-    electorate: f.b64("electorate", 32),
-    electorateSize: f.int("electorate_size", LEAST_ELECTORATE, present),
-    exceptions: f.int("exceptions", 0, rollSize),
-    trustees: readTrustees(f.raw("trustees")),
-    cosigners: f.list("cosigners", 2, 15).map(readCosigners),
+    secrecy, votingAgain: f.one("voting_again", ["once", "last-counts"]), kiosk: f.flag("kiosk"), rules: readRules(f.raw("rules")),
+    roll: f.b64("roll", 32), rollSize, rollWeight, present, presentWeight, excluded, exceptions: f.int("exceptions", 0, MAX),
+    electorate: f.b64("electorate", 32), electorateSize, electorateWeight: f.int("electorate_weight", 1, presentWeight),
+    leastElectorate: secret ? f.int("least_electorate", 3, electorateSize) : f.int("least_electorate", 1, 1),
+    repeats: f.list("repeats", 0, 100).map((_, i, list) => new Fields({ id: list[i] ?? "" }, "A repeat", ["id"]).id("id")),
+    trustees: readTrustees(f.raw("trustees"), secret),
+    cosigners: f.list("cosigners", 2, 15).map(readCosigner),
     cosignQuorum: f.int("cosign_quorum", 1, 15),
-    board: readLog(f.raw("board"), "The board"),
-    ledger: readLog(f.raw("ledger"), "The ledger"),
-    rp: readRp(f.raw("rp")),
-    openedAt: f.int("opened_at", 0, MAX_TIME),
-    graceS: f.int("grace_s", 0, 3600),
-    timeLimit: f.int("time_limit", 0, MAX_TIME),
+    board: readLog(f.raw("board"), `${rp.id}/${meeting}/${election}`), ledger: readLog(f.raw("ledger"), `${rp.id}/ledger`), rp,
+    openedAt, closesAt, graceS: f.int("grace_s", 0, 3600), timeLimit, challengeS: f.int("challenge_s", 0, YEAR_S),
   };
 }
 
 function checkAgreement(m: Manifest): void {
   const names = m.cosigners.map(({ name }) => name);
-  ensure(allDifferent(names) && allDifferent(m.cosigners.map(({ key }) => key)), "voting.manifest", "Two cosigners are the same.");
-  ensure(names.includes("chair") && names.includes("secretary"), "voting.manifest", "Chair and secretary must be cosigners.");
   ensure(
-    m.cosignQuorum <= names.length && 2 * m.cosignQuorum > names.length + LIARS,
+    allDifferent(names) && allDifferent(m.cosigners.map(({ key }) => key)) && names.includes("chair") && names.includes("secretary"),
     "voting.manifest",
-    "The quorum of cosigners is not safe against two liars.",
+    "Chair, secretary and the other cosigners must be different people.",
   );
+  const safe = m.cosignQuorum <= names.length && 2 * m.cosignQuorum > names.length + LIARS;
+  ensure(safe, "voting.manifest", "The quorum of cosigners is not safe against two liars.");
   ensure(m.board.key === m.ledger.key, "voting.manifest", "Board and ledger must have the same key.");
-  ensure(
-    m.board.origin === `${m.rp.id}/${m.meeting}/${m.election}` && m.ledger.origin === `${m.rp.id}/ledger`,
-    "voting.manifest",
-    "Board or ledger carry the wrong name.",
-  );
-  ensure(m.openedAt < m.timeLimit, "voting.manifest", "The time limit lies before the opening.");
+  ensure(m.closesAt === 0 || (m.openedAt < m.closesAt && m.closesAt < m.timeLimit), "voting.manifest", "The vote must close between its opening and its time limit.");
+  const simple = m.rules.majority.kind === "simple";
+  const casting = m.rules.tie === "casting-vote";
+  const apt = m.questions.every(({ type }) => simple || !(type === "score" || type === "borda" || (type === "yes-no-abstain" && casting)));
+  ensure(apt, "voting.manifest", "The majority does not fit a question.");
+  const score = Math.max(...m.questions.map((question) => question.score));
+  ensure(m.rollWeight * score <= MAX_TOTAL, "voting.manifest", "The totals of this vote may become too large.");
+  ensure(allDifferent(m.repeats), "voting.manifest", "An earlier vote is named twice.");
 }
 
 /**
@@ -196,41 +208,14 @@ export function openManifest(source: Bytes | Json): OpenManifest {
   ensure(bytes.length <= MAX_MANIFEST_BYTES, "voting.manifest", "The manifest is too long.");
   const manifest = readManifest(parseCanonical(bytes));
   checkAgreement(manifest);
+  const layouts = manifest.questions.map(layoutOf);
+  ensure(layouts.reduce((all, { cells }) => all + cells, 0) <= MAX_CELLS, "voting.manifest", "The questions have too many cells.");
   const hash = H("fm1/manifest", bytes);
+  const secret = manifest.secrecy === "trustees";
+  const { key, verificationKeys } = manifest.trustees;
   return {
-    ...manifest,
-    bytes,
-    hash,
-    id: b64u(hash),
-    trusteeKey: decodePoint(fromB64u(manifest.trustees.key)),
-    verificationPoints: manifest.trustees.verificationKeys.map((key) => decodePoint(fromB64u(key))),
+    ...manifest, bytes, hash, id: b64u(hash), secret, layouts,
+    trusteeKey: secret ? decodePoint(fromB64u(key)) : Point.ZERO,
+    verificationPoints: verificationKeys.map((one) => decodePoint(fromB64u(one))),
   };
 }
-
-export interface Elector {
-  credential: string;
-  weight: 1;
-}
-
-/** `electorate_hash` of a list that must be sorted and free of duplicates. */
-export function electorateHash(list: readonly Elector[]): Bytes {
-  const ordered = list.every(({ credential }, i) => i === 0 || (list[i - 1]?.credential ?? "") < credential);
-  ensure(ordered, "voting.manifest", "The electorate is not sorted or names someone twice.");
-  return H("fm1/electorate", jcs(list));
-}
-
-/** The credentials (b64u) of the list, when it is the manifest's electorate. @throws VotingError `voting.manifest` */
-export function electorate(manifest: OpenManifest, list: readonly Elector[]): ReadonlySet<string> {
-  const agrees = b64u(electorateHash(list)) === manifest.electorate && list.length === manifest.electorateSize;
-  ensure(agrees, "voting.manifest", "The list of voters is not the one in the manifest.");
-  return new Set(list.map(({ credential }) => credential));
-}
-
-/** Throws unless the list is the manifest's electorate and holds this credential. */
-export function requireElector(manifest: OpenManifest, list: readonly Elector[], credential: Bytes): void {
-  const listed = electorate(manifest, list).has(b64u(credential));
-  ensure(listed, "voting.not-in-the-electorate", "This device's voting key is not in the list of voters.");
-}
-
-/** UTF-8 length, for forms that want to warn before the server does. */
-export const textBytes = (text: string): number => utf8(text).length;

@@ -8,6 +8,8 @@ export interface Roll {
   organisation: string;
   root: string;
   size: number;
+  /** Sum of the entries' weights. */
+  weight: number;
   exceptions: number;
   frozenAt: number;
   rp: Manifest["rp"];
@@ -18,10 +20,11 @@ export interface Roll {
 }
 
 const MAX = Number.MAX_SAFE_INTEGER;
+const MAX_WEIGHT = 100_000_000;
 
 /** Reads a roll's core strictly and hashes it. @throws VotingError `voting.encoding` */
 export function readRoll(core: Json): Roll {
-  const f = new Fields(core, "The roll", ["v", "meeting", "organisation", "root", "size", "exceptions", "frozen_at", "rp", "registrar"]);
+  const f = new Fields(core, "The roll", ["v", "meeting", "organisation", "root", "size", "weight", "exceptions", "frozen_at", "rp", "registrar"]);
   f.exactly("v", 1);
   const registrar = new Fields(f.raw("registrar"), "The registrar", ["passkey", "key"]);
   const size = f.int("size", 0, MAX);
@@ -31,7 +34,8 @@ export function readRoll(core: Json): Roll {
     organisation: f.id("organisation"),
     root: f.b64("root", 32),
     size,
-    exceptions: f.int("exceptions", 0, size),
+    weight: f.int("weight", 0, MAX_WEIGHT),
+    exceptions: f.int("exceptions", 0, MAX),
     frozenAt: f.int("frozen_at", 0, MAX),
     rp: readRp(f.raw("rp")),
     registrar: { passkey: b64u(registrar.bytes("passkey")), key: b64u(registrar.bytes("key")) },

@@ -1,42 +1,37 @@
 /** Sealing a ballot for the booth: tables kept per key, every finished ballot checked before it is handed out. */
-import { buildBallot } from "./ballot.ts";
+import { type Place, sealBallot, seededDraws } from "./ballot.ts";
 import type { Bytes, JsonObject, Rng } from "./encoding.ts";
-import { type Point, withTables } from "./group.ts";
-import { type OpenManifest, openManifest } from "./manifest.ts";
-import { type PortableKey, portableSigner } from "./signing.ts";
-import { requireValidBallot } from "./verify.ts";
+import { withTables } from "./group.ts";
+import type { OpenManifest } from "./manifest.ts";
+import { requireSound } from "./verify.ts";
 
-export interface Sealer {
-  /** Prepares the tables of an election's key; optional, but the first ballot waits less. */
-  warm(manifest: Bytes): Promise<void>;
-  /** Builds and signs a ballot. @throws VotingError */
-  seal(manifest: Bytes, choices: readonly number[], key: PortableKey): Promise<JsonObject>;
+export interface SealRequest {
+  credential: Bytes;
+  place: Place;
+  /** Values of the cells, per question. */
+  choices: readonly (readonly number[])[];
+  /** 32 fresh bytes; whoever has them can open the ballot. */
+  seed: Bytes;
 }
 
-/** Seals in the calling thread: what the worker runs, and what tests use. */
-export class InlineSealer implements Sealer {
+/** Makes unsigned ballots. */
+export class Sealer {
   private readonly rng: Rng;
-  private ready: { manifest: OpenManifest; key: Point } | null = null;
 
   constructor(rng: Rng) {
     this.rng = rng;
   }
 
-  private open(bytes: Bytes): { manifest: OpenManifest; key: Point } {
-    const manifest = openManifest(bytes);
-    if (this.ready?.manifest.id === manifest.id) return this.ready;
-    this.ready = { manifest, key: withTables(manifest.trusteeKey) };
-    return this.ready;
+  /** Prepares the tables of an election's key; optional, but the first ballot waits less. */
+  warm(manifest: OpenManifest): void {
+    if (manifest.secret) withTables(manifest.trusteeKey);
   }
 
-  async warm(manifest: Bytes): Promise<void> {
-    this.open(manifest);
-  }
-
-  async seal(bytes: Bytes, choices: readonly number[], key: PortableKey): Promise<JsonObject> {
-    const { manifest, key: trusteeKey } = this.open(bytes);
-    const ballot = await buildBallot(manifest, choices, portableSigner(key), this.rng, trusteeKey);
-    requireValidBallot(manifest, ballot); // a fault of this device must not cost the vote
+  /** @throws VotingError `voting.choice` */
+  seal(manifest: OpenManifest, { credential, place, choices, seed }: SealRequest): JsonObject {
+    this.warm(manifest);
+    const ballot = sealBallot(manifest, credential, place, choices, seededDraws(seed));
+    requireSound(manifest, ballot, this.rng); // a fault of this device must not cost the vote
     return ballot;
   }
 }

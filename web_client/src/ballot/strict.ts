@@ -78,6 +78,11 @@ export class Fields<Name extends string> {
     if (this.json[name] !== value) this.fail(name, JSON.stringify(value));
   }
 
+  flag(name: Name): boolean {
+    const value = this.json[name];
+    return typeof value === "boolean" ? value : this.fail(name, "true or false");
+  }
+
   list(name: Name, least: number, most: number): Json[] {
     const value = this.json[name];
     return Array.isArray(value) && value.length >= least && value.length <= most

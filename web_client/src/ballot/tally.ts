@@ -1,19 +1,16 @@
-/** Section 8: aggregate, shares of the decryption, counts and the rules. */
-import { type Bytes, H, H512, type Json, type JsonObject, type Rng, b64u, encodeScalar, jcs, mod, randomScalar, scalar, u32 } from "./encoding.ts";
+/** Section 8: aggregate, shares of the decryption, counts, and the tally that they give. */
+import { type Bytes, H, H512, type Json, type JsonObject, type Rng, b64u, decodeScalar, encodeScalar, hex, jcs, mod, randomScalar, scalar, u32 } from "./encoding.ts";
+import type { Part } from "./entries.ts";
 import { ensure } from "./errors.ts";
-import type { Part } from "./board.ts";
 import { G, Point, decodeAnyPoint, invert, mul, mulPublic, sumOfMultiples } from "./group.ts";
-import type { MajorityKind, OpenManifest, Question } from "./manifest.ts";
+import type { OpenManifest } from "./manifest.ts";
+import type { Cipher } from "./ranges.ts";
+import { evaluate, quorumOf } from "./rules.ts";
 
-/** Below this number of ballots no share is made. */
-export const LEAST_CAST = 3;
+/** Up to this count the search just counts. */
+const SHORT_SEARCH = 64;
 
-export interface Cipher {
-  alpha: Point;
-  beta: Point;
-}
-
-/** The encrypted totals, per question and option, with their hash. */
+/** The encrypted totals, per question and cell, with their hash. */
 export interface Aggregate {
   ciphers: Cipher[][];
   hash: Bytes;
@@ -23,7 +20,7 @@ export interface Aggregate {
 export function aggregate(manifest: OpenManifest, totals: readonly Point[]): Aggregate {
   let at = 0;
   const take = (): Point => totals[at++] ?? Point.ZERO;
-  const ciphers = manifest.questions.map(({ options }) => options.map(() => ({ alpha: take(), beta: take() })));
+  const ciphers = manifest.layouts.map(({ cells }) => Array.from({ length: cells }, () => ({ alpha: take(), beta: take() })));
   ensure(at === totals.length, "voting.tally", "The totals do not fit the questions.");
   return { ciphers, hash: H("fm1/aggregate", manifest.hash, ...totals.map((point) => point.toBytes())) };
 }
@@ -37,13 +34,13 @@ function verificationKey(manifest: OpenManifest, trustee: number): Point {
 interface Place {
   trustee: number;
   question: number;
-  option: number;
+  cell: number;
 }
 
 function decryptChallenge(manifest: OpenManifest, agg: Aggregate, at: Place, alpha: Point, d: Bytes, u: Bytes, w: Bytes): bigint {
   const key = verificationKey(manifest, at.trustee).toBytes();
   return scalar(
-    H512("fm1/decrypt", manifest.hash, agg.hash, u32(at.trustee), u32(at.question), u32(at.option), alpha.toBytes(), d, key, u, w),
+    H512("fm1/decrypt", manifest.hash, agg.hash, u32(at.trustee), u32(at.question), u32(at.cell), alpha.toBytes(), d, key, u, w),
   );
 }
 
@@ -51,28 +48,29 @@ function decryptChallenge(manifest: OpenManifest, agg: Aggregate, at: Place, alp
 export function decryptionParts(manifest: OpenManifest, agg: Aggregate, trustee: number, secret: bigint, rng: Rng): Json[][] {
   ensure(mul(G, secret).equals(verificationKey(manifest, trustee)), "voting.share", "This device's part of the key is not the one of this vote.");
   return agg.ciphers.map((ciphers, question) =>
-    ciphers.map(({ alpha }, option) => {
+    ciphers.map(({ alpha }, cell) => {
       const s = randomScalar(rng);
       const [d, u, w] = [mul(alpha, secret).toBytes(), mul(G, s).toBytes(), mul(alpha, s).toBytes()];
-      const c = decryptChallenge(manifest, agg, { trustee, question, option }, alpha, d, u, w);
+      const c = decryptChallenge(manifest, agg, { trustee, question, cell }, alpha, d, u, w);
       return { d: b64u(d), u: b64u(u), w: b64u(w), z: b64u(encodeScalar(mod(s + c * secret))) };
     }),
   );
 }
 
-/** Throws unless every part is proved. @throws VotingError `voting.share`, `voting.point` */
+/** Throws unless every part is proved. @throws VotingError `voting.share`, `voting.point`, `voting.scalar` */
 export function requireValidParts(manifest: OpenManifest, agg: Aggregate, trustee: number, parts: readonly (readonly Part[])[]): void {
   ensure(parts.length === agg.ciphers.length, "voting.share", "A teller's share does not fit the questions.");
   for (const [question, ciphers] of agg.ciphers.entries()) {
     const list = parts[question] ?? [];
-    ensure(list.length === ciphers.length, "voting.share", "A teller's share does not fit the options.");
-    for (const [option, { alpha }] of ciphers.entries()) {
-      const part = list[option];
-      ensure(part !== undefined, "voting.share", "A teller's share does not fit the options.");
-      const c = decryptChallenge(manifest, agg, { trustee, question, option }, alpha, part.d, part.u, part.w);
+    ensure(list.length === ciphers.length, "voting.share", "A teller's share does not fit the questions.");
+    for (const [cell, { alpha }] of ciphers.entries()) {
+      const part = list[cell];
+      ensure(part !== undefined, "voting.share", "A teller's share does not fit the questions.");
+      const c = decryptChallenge(manifest, agg, { trustee, question, cell }, alpha, part.d, part.u, part.w);
       const [d, u, w] = [decodeAnyPoint(part.d), decodeAnyPoint(part.u), decodeAnyPoint(part.w)];
-      const onKey = mulPublic(G, part.z).equals(u.add(mulPublic(verificationKey(manifest, trustee), c)));
-      const onCipher = mulPublic(alpha, part.z).equals(w.add(mulPublic(d, c)));
+      const z = decodeScalar(part.z);
+      const onKey = mulPublic(G, z).equals(u.add(mulPublic(verificationKey(manifest, trustee), c)));
+      const onCipher = mulPublic(alpha, z).equals(w.add(mulPublic(d, c)));
       ensure(onKey && onCipher, "voting.share", "The proof in a teller's share does not hold.");
     }
   }
@@ -88,12 +86,21 @@ export function lagrange(indices: readonly number[]): bigint[] {
   });
 }
 
-/** Finds n with n·G = point by counting up. @throws VotingError `voting.tally` beyond `most`. */
-function smallLogarithm(point: Point, most: number): number {
-  let candidate = Point.ZERO;
-  for (let n = 0; n <= most; n++) {
-    if (candidate.equals(point)) return n;
-    candidate = candidate.add(G);
+/** Finds n with n·G = point and 0 ≤ n ≤ most, by baby steps and giant steps. @throws VotingError `voting.tally` beyond */
+export function smallLogarithm(point: Point, most: number): number {
+  const width = most <= SHORT_SEARCH ? most + 1 : Math.ceil(Math.sqrt(most + 1));
+  const steps = new Map<string, number>();
+  let baby = Point.ZERO;
+  for (let n = 0; n < width; n++) {
+    if (baby.equals(point)) return n;
+    if (width <= most) steps.set(hex(baby.toBytes()), n);
+    baby = baby.add(G);
+  }
+  let rest = point.subtract(baby);
+  for (let n = width; n <= most; n += width) {
+    const found = steps.get(hex(rest.toBytes()));
+    if (found !== undefined && n + found <= most) return n + found;
+    rest = rest.subtract(baby);
   }
   ensure(false, "voting.tally", "The tellers' shares do not give a count.");
 }
@@ -103,68 +110,39 @@ export interface TrusteeParts {
   parts: readonly (readonly Part[])[];
 }
 
-/** The counts per question and option from exactly `threshold` verified shares. */
-export function combine(manifest: OpenManifest, agg: Aggregate, shares: readonly TrusteeParts[], cast: number): number[][] {
+/** The counts per question and cell from exactly `threshold` verified shares; `castWeight` bounds them. */
+export function combine(manifest: OpenManifest, agg: Aggregate, shares: readonly TrusteeParts[], castWeight: number): number[][] {
   const indices = shares.map(({ trustee }) => trustee);
   ensure(indices.length === manifest.trustees.threshold && new Set(indices).size === indices.length, "voting.tally", "The count needs the right number of shares.");
   const weights = lagrange(indices);
   return agg.ciphers.map((ciphers, q) =>
-    ciphers.map(({ beta }, o) => {
+    ciphers.map(({ beta }, cell) => {
       const factors = shares.map(({ parts }) => {
-        const part = parts[q]?.[o];
+        const part = parts[q]?.[cell];
         ensure(part !== undefined, "voting.share", "A teller's share does not fit the questions.");
         return decodeAnyPoint(part.d);
       });
-      return smallLogarithm(beta.subtract(sumOfMultiples(factors, weights)), cast);
+      return smallLogarithm(beta.subtract(sumOfMultiples(factors, weights)), castWeight * (manifest.layouts[q]?.most ?? 1));
     }),
   );
 }
 
-export interface Outcome {
-  kind: "carried" | "rejected" | "elected" | "none" | "no-quorum" | "too-few";
-  option: number;
-}
-
-export const quorumMet = ({ rules, present, rollSize }: OpenManifest): boolean =>
-  BigInt(present) * BigInt(rules.quorum.den) >= BigInt(rules.quorum.num) * BigInt(rollSize);
-
-const REACHES: Readonly<Record<MajorityKind, (votes: number, base: number) => boolean>> = {
-  simple: () => true,
-  absolute: (votes, base) => 2 * votes > base,
-  "two-thirds": (votes, base) => 3 * votes >= 2 * base,
-  "three-quarters": (votes, base) => 4 * votes >= 3 * base,
-};
-
-function decide(manifest: OpenManifest, question: Question, counts: readonly number[], cast: number): Outcome {
-  const { kind, of } = manifest.rules.majority;
-  const base = { cast, present: manifest.present, roll: manifest.rollSize }[of];
-  const reaches = (votes: number): boolean => REACHES[kind](votes, base);
-  if (question.type === "yes-no-abstain") {
-    const [yes = 0, no = 0] = counts;
-    return yes > no && reaches(yes) ? { kind: "carried", option: 0 } : { kind: "rejected", option: -1 };
-  }
-  const most = Math.max(...counts);
-  const winner = counts.indexOf(most);
-  const alone = counts.lastIndexOf(most) === winner;
-  return alone && reaches(most) ? { kind: "elected", option: winner } : { kind: "none", option: -1 };
-}
-
-/** The outcome of each question by the manifest's rules; `counts` is empty when too few voted. */
-export function evaluate(manifest: OpenManifest, counts: readonly (readonly number[])[], cast: number): Outcome[] {
-  return manifest.questions.map((question, q) => {
-    if (cast < LEAST_CAST) return { kind: "too-few", option: -1 };
-    if (!quorumMet(manifest)) return { kind: "no-quorum", option: -1 };
-    return decide(manifest, question, counts[q] ?? [], cast);
-  });
-}
-
 export interface TallyInput {
-  /** Hash of the closing checkpoint's body. */
+  /** checkpoint_hash of the closing checkpoint. */
   closing: Bytes;
+  /** Null in plain votes and with too few. */
   aggregate: Bytes | null;
+  ballots: number;
   cast: number;
+  castWeight: number;
+  replacements: number;
+  kiosk: number;
+  voids: number;
   counts: number[][];
   trustees: number[];
+  rejected: { trustee: number; hash: string }[];
+  /** Options by question, as the chair decided ties. */
+  castings: ReadonlyMap<number, readonly number[]>;
   countedAt: number;
 }
 
@@ -176,11 +154,17 @@ export function tallyCore(manifest: OpenManifest, input: TallyInput): JsonObject
     manifest: manifest.id,
     closing: b64u(input.closing),
     aggregate: input.aggregate === null ? "" : b64u(input.aggregate),
+    ballots: input.ballots,
     cast: input.cast,
+    cast_weight: input.castWeight,
+    replacements: input.replacements,
+    kiosk: input.kiosk,
+    voids: input.voids,
     counts: input.counts,
     trustees: input.trustees,
-    quorum: { met: quorumMet(manifest), present: manifest.present, roll: manifest.rollSize },
-    outcome: evaluate(manifest, input.counts, input.cast).map(({ kind, option }) => ({ kind, option })),
+    rejected: input.rejected,
+    quorum: { ...quorumOf(manifest, input) },
+    outcome: evaluate(manifest, input, input.counts, input.castings).map((outcome) => ({ ...outcome })),
     exceptions: manifest.exceptions,
     counted_at: input.countedAt,
   };

@@ -1,9 +1,12 @@
 /** Checking many ballots at once: one random linear combination, and the culprit named when it fails. */
-import { type QuestionProof, type ReadBallot, ballotSigned, challengeOf, decodeProofs, proofFault, readBallot, requireNative } from "./ballot.ts";
-import { type Bytes, type Json, type Rng, mod } from "./encoding.ts";
-import { type VotingCode, VotingError, ensure } from "./errors.ts";
-import { G, Point, decodeAnyPoint, sumOfMultiples } from "./group.ts";
+import {
+  type QuestionProof, type ReadBallot, ballotSigned, challengeOf, decodeProofs, plainAllowed, proofFault, readBallot, requireLengths, requireNative,
+} from "./ballot.ts";
+import { type Bytes, type Json, type JsonObject, type Rng, b64u, mod } from "./encoding.ts";
+import { VotingError, ensure } from "./errors.ts";
+import { G, Point, decodeAnyPoint, mulPublic, sumOfMultiples } from "./group.ts";
 import type { OpenManifest } from "./manifest.ts";
+import { type Range, branches } from "./ranges.ts";
 
 /** Short weights keep the multiplications of the commitments short; the error is at most 2^-128. */
 const WEIGHT_BYTES = 16;
@@ -11,13 +14,20 @@ const WEIGHT_BYTES = 16;
 export interface Refusal {
   /** Position in the batch. */
   index: number;
-  code: VotingCode;
+  code: VotingError["code"];
   message: string;
 }
 
+/** A ballot that adds to the totals, or (checked before) one that another replaces and that leaves them. */
+export interface Item {
+  ballot: Json;
+  sign: 1 | -1;
+}
+
 export interface BatchResult {
-  /** Σα, Σβ per question and option, 32 bytes each, when nothing was refused. */
+  /** Totals per cell, weighted: Σα, Σβ of 32 bytes each in secret votes, else numbers; empty when something was refused. */
   sums: Bytes[];
+  counts: number[];
   refused: Refusal | null;
 }
 
@@ -26,8 +36,8 @@ interface Checked {
   e: bigint;
 }
 
-/** The terms of one batch's equation A + c·Q − z·P = 0, summed with random weights. */
-class Combination {
+/** The terms of one batch's equations A + c·Q − z·P = 0, summed with random weights. */
+export class Combination {
   private readonly points: Point[] = [];
   private readonly scalars: bigint[] = [];
   private onG = 0n;
@@ -42,30 +52,44 @@ class Combination {
     return this.rng(WEIGHT_BYTES).reduce((x, byte) => (x << 8n) | BigInt(byte), 0n);
   }
 
-  private term(point: Point, x: bigint): void {
+  term(point: Point, x: bigint): void {
     this.points.push(point);
     this.scalars.push(x);
   }
 
-  add({ proofs, e }: Checked): void {
-    for (const { options, as, bs, zs } of proofs) {
-      const [p5, p6] = [this.weight(), this.weight()];
-      for (const { alpha, beta, a0, b0, a1, b1, c0, z0, z1 } of options) {
-        const [p1, p2, p3, p4] = [this.weight(), this.weight(), this.weight(), this.weight()];
-        const c1 = mod(e - c0);
-        this.term(a0, p1);
-        this.term(b0, p2);
-        this.term(a1, p3);
-        this.term(b1, p4);
-        this.term(alpha, mod(p1 * c0 + p3 * c1 + p5 * e));
-        this.term(beta, mod(p2 * c0 + p4 * c1 + p6 * e));
-        this.onG -= p1 * z0 + p3 * z1 + p4 * c1;
-        this.onKey -= p2 * z0 + p4 * z1;
+  /** Adds the equations of one range; returns what they ask of α and β. */
+  range(range: Range, e: bigint): { onAlpha: bigint; onBeta: bigint } {
+    let [onAlpha, onBeta] = [0n, 0n];
+    for (const [i, c] of branches(range, e).entries()) {
+      const [p, q, z] = [this.weight(), this.weight(), range.z[i] ?? 0n];
+      this.term(range.a[i] ?? G, p);
+      this.term(range.b[i] ?? G, q);
+      onAlpha += p * c;
+      onBeta += q * c;
+      this.onG -= p * z + q * c * BigInt(range.lo + i);
+      this.onKey -= q * z;
+    }
+    return { onAlpha, onBeta };
+  }
+
+  /** Adds every equation of a ballot's cells, of its constraints, or of both. */
+  add({ layouts }: OpenManifest, { proofs, e }: Checked, which: { cells: boolean; constraints: boolean }): void {
+    for (const [q, { cells, constraints }] of proofs.entries()) {
+      const factors = cells.map(({ range }) => (which.cells ? this.range(range, e) : { onAlpha: 0n, onBeta: 0n }));
+      for (const [i, range] of which.constraints ? constraints.entries() : []) {
+        const { onAlpha, onBeta } = this.range(range, e);
+        for (const [cell, weight] of layouts[q]?.constraints[i]?.terms ?? []) {
+          const factor = factors[cell];
+          if (factor === undefined) continue;
+          factor.onAlpha += BigInt(weight) * onAlpha;
+          factor.onBeta += BigInt(weight) * onBeta;
+        }
       }
-      this.term(as, p5);
-      this.term(bs, p6);
-      this.onG -= p5 * zs + p6 * e;
-      this.onKey -= p6 * zs;
+      for (const [i, { alpha, beta }] of cells.entries()) {
+        const { onAlpha, onBeta } = factors[i] ?? { onAlpha: 0n, onBeta: 0n };
+        this.term(alpha, mod(onAlpha));
+        this.term(beta, mod(onBeta));
+      }
     }
   }
 
@@ -74,16 +98,93 @@ class Combination {
   }
 }
 
-function batchHolds(manifest: OpenManifest, checked: readonly Checked[], rng: Rng): boolean {
+const BOTH = { cells: true, constraints: true };
+
+/** True when every proof of these ballots holds; false also says nothing about which one fails. */
+export function batchHolds(manifest: OpenManifest, checked: readonly Checked[], rng: Rng, which = BOTH): boolean {
   const combination = new Combination(rng);
-  for (const one of checked) combination.add(one);
+  for (const one of checked) combination.add(manifest, one, which);
   return combination.holds(manifest.trusteeKey);
 }
 
-function open(manifest: OpenManifest, ballot: ReadBallot): Checked {
+const decoded = (manifest: OpenManifest, ballot: ReadBallot): Checked => ({ proofs: decodeProofs(manifest, ballot), e: challengeOf(manifest, ballot) });
+
+/** Throws unless an unsigned ballot is right in itself; what the booth asks of its own work. @throws VotingError */
+export function requireSound(manifest: OpenManifest, unsigned: JsonObject, rng: Rng): void {
+  const ballot = readBallot({ ...unsigned, sig: b64u(new Uint8Array(64)) });
+  if (!manifest.secret) return;
+  ensure(batchHolds(manifest, [decoded(manifest, ballot)], rng), "voting.ballot-option-proof", "The ballot's proofs do not hold.");
+}
+
+function requireOwn(manifest: OpenManifest, ballot: ReadBallot): void {
   requireNative(manifest, ballot);
   ensure(ballotSigned(manifest, ballot), "voting.ballot-signature", "The ballot's signature does not verify.");
-  return { proofs: decodeProofs(manifest, ballot), e: challengeOf(manifest, ballot) };
+  requireLengths(manifest, ballot);
+  if (!manifest.secret) ensure(plainAllowed(manifest, ballot), "voting.ballot-option-proof", "The ballot's answers are not allowed.");
+}
+
+/** Checks one ballot alone, its place on the board apart. @throws VotingError */
+export function requireValidBallot(manifest: OpenManifest, value: Json): ReadBallot {
+  const ballot = readBallot(value);
+  requireOwn(manifest, ballot);
+  if (!manifest.secret) return ballot;
+  const { proofs, e } = decoded(manifest, ballot);
+  const fault = proofFault(manifest, proofs, e);
+  if (fault !== null) throw new VotingError(fault, "The ballot's proofs do not hold.");
+  return ballot;
+}
+
+/** Weighted totals per cell. */
+export class Sums {
+  private readonly points: Point[];
+  private readonly numbers: number[];
+
+  constructor({ layouts, secret }: OpenManifest) {
+    const cells = layouts.reduce((all, layout) => all + layout.cells, 0);
+    this.points = secret ? Array.from({ length: 2 * cells }, () => Point.ZERO) : [];
+    this.numbers = secret ? [] : new Array<number>(cells).fill(0);
+  }
+
+  private put(at: number, point: Point): void {
+    this.points[at] = (this.points[at] ?? Point.ZERO).add(point);
+  }
+
+  addCells(proofs: readonly QuestionProof[], weight: number): void {
+    const size = Math.abs(weight);
+    const times = (point: Point): Point => {
+      const many = size === 1 ? point : mulPublic(point, BigInt(size));
+      return weight < 0 ? many.negate() : many;
+    };
+    for (const [i, { alpha, beta }] of proofs.flatMap(({ cells }) => cells).entries()) {
+      this.put(2 * i, times(alpha));
+      this.put(2 * i + 1, times(beta));
+    }
+  }
+
+  addPlain({ choices }: ReadBallot, weight: number): void {
+    for (const [i, value] of choices.flatMap((choice) => [...choice]).entries()) this.numbers[i] = (this.numbers[i] ?? 0) + weight * value;
+  }
+
+  add({ sums, counts }: Pick<BatchResult, "sums" | "counts">): void {
+    ensure(sums.length === this.points.length && counts.length === this.numbers.length, "voting.tally", "The sums of a batch do not fit the questions.");
+    for (const [i, bytes] of sums.entries()) this.put(i, decodeAnyPoint(bytes));
+    for (const [i, n] of counts.entries()) this.numbers[i] = (this.numbers[i] ?? 0) + n;
+  }
+
+  /** Σα, Σβ per cell of all questions, in order. */
+  totals(): Point[] {
+    return [...this.points];
+  }
+
+  /** The totals of plain votes, per question. */
+  counts({ layouts }: OpenManifest): number[][] {
+    let at = 0;
+    return layouts.map(({ cells }) => this.numbers.slice(at, (at += cells)));
+  }
+
+  result(): BatchResult {
+    return { sums: this.points.map((point) => point.toBytes()), counts: [...this.numbers], refused: null };
+  }
 }
 
 function refusal(index: number, error: unknown): Refusal {
@@ -91,65 +192,36 @@ function refusal(index: number, error: unknown): Refusal {
   throw error;
 }
 
-function sum(manifest: OpenManifest, checked: readonly Checked[]): Bytes[] {
-  return manifest.questions.flatMap(({ options }, q) =>
-    options.flatMap((_, o) =>
-      (["alpha", "beta"] as const).map((part) =>
-        checked.reduce((total, { proofs }) => total.add(proofs[q]?.options[o]?.[part] ?? Point.ZERO), Point.ZERO).toBytes(),
-      ),
-    ),
-  );
-}
-
-/** Checks signature, bytes and proofs of every ballot; hostile input ends in `refused`, never in an exception. */
-export function checkBallots(manifest: OpenManifest, ballots: readonly (Json | undefined)[], rng: Rng): BatchResult {
-  const checked: Checked[] = [];
-  for (const [index, ballot] of ballots.entries()) {
+/** Checks signature, bytes and proofs of every new ballot; hostile input ends in `refused`, never in an exception. */
+export function checkBallots(manifest: OpenManifest, items: readonly Item[], rng: Rng): BatchResult {
+  const sums = new Sums(manifest);
+  const checked: { index: number; one: Checked }[] = [];
+  for (const [index, { ballot: value, sign }] of items.entries()) {
     try {
-      checked.push(open(manifest, readBallot(ballot)));
+      const ballot = readBallot(value);
+      if (sign === 1) requireOwn(manifest, ballot);
+      if (manifest.secret) {
+        const one = decoded(manifest, ballot);
+        if (sign === 1) checked.push({ index, one });
+        sums.addCells(one.proofs, sign * ballot.weight);
+      } else {
+        sums.addPlain(ballot, sign * ballot.weight);
+      }
     } catch (error) {
-      return { sums: [], refused: refusal(index, error) };
+      return { sums: [], counts: [], refused: refusal(index, error) };
     }
   }
-  if (!batchHolds(manifest, checked, rng)) {
-    const faults = checked.map(({ proofs, e }) => proofFault(manifest, proofs, e));
-    const index = faults.findIndex((fault) => fault !== null);
-    return { sums: [], refused: { index, code: faults[index] ?? "voting.ballot-option-proof", message: "The ballot's proofs do not hold." } };
+  if (checked.length > 0 && !batchHolds(manifest, checked.map(({ one }) => one), rng)) {
+    const faults = checked.map(({ index, one: { proofs, e } }) => ({ index, code: proofFault(manifest, proofs, e) }));
+    const { index, code } = faults.find((fault) => fault.code !== null) ?? { index: 0, code: null };
+    return { sums: [], counts: [], refused: { index, code: code ?? "voting.ballot-option-proof", message: "The ballot's proofs do not hold." } };
   }
-  return { sums: sum(manifest, checked), refused: null };
+  return sums.result();
 }
 
-/** Checks one ballot alone. @throws VotingError */
-export function requireValidBallot(manifest: OpenManifest, ballot: Json): ReadBallot {
-  const read = readBallot(ballot);
-  const { proofs, e } = open(manifest, read);
-  const fault = proofFault(manifest, proofs, e);
-  if (fault !== null) throw new VotingError(fault, "The ballot's proofs do not hold.");
-  return read;
-}
-
-/** Running totals of the encrypted votes. */
-export class Sums {
-  private readonly totals: Point[];
-
-  constructor(manifest: OpenManifest) {
-    this.totals = manifest.questions.flatMap(({ options }) => options.flatMap(() => [Point.ZERO, Point.ZERO]));
-  }
-
-  add(sums: readonly Bytes[]): void {
-    ensure(sums.length === this.totals.length, "voting.tally", "The sums of a batch do not fit the questions.");
-    for (const [i, bytes] of sums.entries()) this.totals[i] = (this.totals[i] ?? Point.ZERO).add(decodeAnyPoint(bytes));
-  }
-
-  /** Σα, Σβ per question and option, in order. */
-  points(): Point[] {
-    return [...this.totals];
-  }
-}
-
-/** What checks ballots for a page: this function here, or workers that run it. */
+/** What checks ballots for a page: the function above, or workers that run it. */
 export interface BallotVerifier {
-  check(manifest: OpenManifest, ballots: readonly Json[]): Promise<BatchResult>;
+  check(manifest: OpenManifest, items: readonly Item[]): Promise<BatchResult>;
 }
 
 export class InlineVerifier implements BallotVerifier {
@@ -159,7 +231,7 @@ export class InlineVerifier implements BallotVerifier {
     this.rng = rng;
   }
 
-  check(manifest: OpenManifest, ballots: readonly Json[]): Promise<BatchResult> {
-    return Promise.resolve(checkBallots(manifest, ballots, this.rng));
+  check(manifest: OpenManifest, items: readonly Item[]): Promise<BatchResult> {
+    return Promise.resolve(checkBallots(manifest, items, this.rng));
   }
 }

@@ -1,15 +1,20 @@
-/** The booth: from the manifest to a ballot in the box, and the proof that it is there. */
+/** The booth: from the manifest to a ballot in the box, the proof that it is there, or an audit instead. */
 import type { CastRecord, Keystore } from "../identity/keystore.ts";
-import { ballotLeaf, readPromise, tracker } from "./board.ts";
-import { readBallot } from "./ballot.ts";
-import { type Bytes, type Json, type JsonObject, b64u, fromB64u, jcs } from "./encoding.ts";
+import { type Place, readBallot, sealedHash, signBallot } from "./ballot.ts";
+import { replacement } from "./challenges.ts";
+import { type Elector, requireElector } from "./electorate.ts";
+import { type Bytes, type Json, type JsonObject, b64u, fromB64u } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
-import { type Elector, type Manifest, type OpenManifest, type Question, openManifest, requireElector } from "./manifest.ts";
-import { verifyInclusion } from "./merkle.ts";
-import { openCheckpoint } from "./note.ts";
+import { type Manifest, type OpenManifest, type Question, openManifest } from "./manifest.ts";
+import { openingFragment } from "./opening.ts";
+import { type InclusionJson, auditCode, ballotLeaf, readPromise, requireIncluded, tracker, voidMessage } from "./receipts.ts";
 import type { Sealer } from "./sealing.ts";
+import { type SigningKey, portableSigner } from "./signing.ts";
 
 export type VoteStage = "choosing" | "sealed" | "sending" | "promised" | "included";
+export type { InclusionJson } from "./receipts.ts";
+
+const SEED_BYTES = 32;
 
 /** What the page knows before it sees the manifest, from check-in. Hashes and keys as b64u. */
 export interface Expectation {
@@ -24,27 +29,34 @@ export interface VoteOptions {
   keystore: Keystore;
   sealer: Sealer;
   expect: Expectation;
-  /** The list of voters, when the page has it: then the device's key must be in it. */
+  /** The list of voters, when the page has it: then it must be the manifest's. */
   electorate?: readonly Elector[];
+  /** Where this voter's lineage stands, as the server says it: after a replacement, or with weights. A wrong one spoils nobody's vote unseen. */
+  place?: Place;
 }
 
+/** A sealed ballot that may be cast or audited; its hash goes to the server before the voter chooses. */
 export interface Sealed {
-  tracker: string;
-  /** Leaf hash of the board entry, b64u. */
-  leaf: string;
+  /** b64u */
+  sealed: string;
+  /** 20 characters, to compare on a second device. */
+  code: string;
 }
 
 export type CastAnswer = { promise: JsonObject } | { refused: string };
 /** Sends the ballot. Throwing means: not known whether it arrived. */
 export type SendBallot = (ballot: JsonObject) => Promise<CastAnswer>;
 
-export interface InclusionJson {
-  index: number;
-  size: number;
-  /** b64u hashes, nearest sibling first. */
-  proof: readonly string[];
-  /** Text of a checkpoint of this size. */
-  checkpoint: string;
+/** What an audit gives: the entry for the board, and the second device's address fragment. */
+export interface Audit extends Sealed {
+  entry: JsonObject;
+  fragment: string;
+}
+
+interface Draft extends Sealed {
+  ballot: JsonObject;
+  seed: Bytes;
+  choices: readonly (readonly number[])[];
 }
 
 function requireExpected(manifest: Manifest, expect: Expectation): void {
@@ -53,41 +65,45 @@ function requireExpected(manifest: Manifest, expect: Expectation): void {
   ensure(manifest.board.key === expect.serverKey, "voting.manifest", "This vote is signed by another server than your meeting's.");
 }
 
-const sealedOf = (ballot: JsonObject): Sealed => {
-  const leaf = ballotLeaf(ballot);
-  return { tracker: tracker(leaf), leaf: b64u(leaf) };
-};
-
 /** One member's vote in one election, on this device. */
 export class Vote {
   readonly manifest: OpenManifest;
   private readonly keystore: Keystore;
   private readonly sealer: Sealer;
-  private ballot: JsonObject | null = null;
+  private readonly key: SigningKey;
+  private place: Place;
+  private draft: Draft | null = null;
   private cast_: CastRecord | null;
+  /** The voter wants to replace what was cast. */
+  private again_ = false;
 
-  private constructor({ keystore, sealer }: VoteOptions, manifest: OpenManifest, cast: CastRecord | null) {
+  private constructor({ keystore, sealer }: VoteOptions, manifest: OpenManifest, key: SigningKey, place: Place, cast: CastRecord | null) {
     this.manifest = manifest;
     this.keystore = keystore;
     this.sealer = sealer;
+    this.key = key;
+    this.place = place;
     this.cast_ = cast;
   }
 
   /**
    * Checks the manifest against what the page knows and finds what this device has already cast.
-   * @throws VotingError `voting.manifest`, `voting.not-in-the-electorate`
+   * @throws VotingError `voting.manifest`, `voting.not-in-the-electorate`, `voting.small-electorate`
    */
   static async open(options: VoteOptions): Promise<Vote> {
     const manifest = openManifest(options.manifest);
     requireExpected(manifest, options.expect);
-    const credential = await options.keystore.findCredential(manifest.meeting);
-    ensure(credential !== null, "voting.not-in-the-electorate", "This device has not checked in to the meeting.");
-    if (options.electorate !== undefined) requireElector(manifest, options.electorate, credential.publicKey);
-    return new Vote(options, manifest, await options.keystore.castBallot(manifest.id));
+    const { keystore, electorate, place } = options;
+    ensure((await keystore.findCredential(manifest.meeting)) !== null, "voting.not-in-the-electorate", "This device has not checked in to the meeting.");
+    const key = portableSigner(await keystore.portableCredential(manifest.meeting));
+    // After a replacement the list names the lineage's first key, not this one: the place is then the server's word.
+    const weight = electorate === undefined || place !== undefined ? (place?.weight ?? 1) : requireElector(manifest, electorate, b64u(key.publicKey));
+    return new Vote(options, manifest, key, place ?? { weight, seq: 1, prev: "" }, await keystore.castBallot(manifest.id));
   }
 
   get stage(): VoteStage {
-    return this.cast_?.state ?? (this.ballot === null ? "choosing" : "sealed");
+    if (this.cast_ !== null && !this.again_) return this.cast_.state;
+    return this.draft === null ? "choosing" : "sealed";
   }
 
   get title(): string {
@@ -98,36 +114,80 @@ export class Vote {
     return this.manifest.questions;
   }
 
-  get manifestHash(): string {
-    return this.manifest.id;
+  /** This device's key in this vote, b64u. */
+  get credential(): string {
+    return b64u(this.key.publicKey);
   }
 
-  /** What was cast from this device, or null. */
+  get weight(): number {
+    return this.place.weight;
+  }
+
+  /** What was cast last from this device, or null. */
   get record(): CastRecord | null {
     return this.cast_;
   }
 
-  /**
-   * Seals one option index per question in the worker.
-   * @throws VotingError `voting.already-cast`, `voting.choice`, `voting.worker`
-   */
-  async prepare(choices: readonly number[]): Promise<Sealed> {
-    ensure(this.cast_ === null, "voting.already-cast", "Your vote has already been sent.");
-    const key = await this.keystore.portableCredential(this.manifest.meeting);
-    const ballot = await this.sealer.seal(this.manifest.bytes, choices, key);
-    readBallot(ballot);
-    this.ballot = ballot;
-    return sealedOf(ballot);
+  /** What a passkey signs so that this device's key takes the place of `old` (b64u) in this vote. */
+  replacement(old: string, nonce: string, kiosk: boolean): { challenge: Bytes; new: string } {
+    const fields = { manifestHash: this.manifest.hash, old: fromB64u(old, 32), new: this.key.publicKey, kiosk, nonce: fromB64u(nonce, 32) };
+    return { challenge: replacement(fields), new: b64u(this.key.publicKey) };
+  }
+
+  /** The lineage's place, after the server has taken the replacement. */
+  take(place: Place): void {
+    this.place = place;
+    this.draft = null;
+  }
+
+  private requireChoosing(): void {
+    ensure(this.cast_ === null || this.again_, "voting.already-cast", "Your vote has already been sent.");
+  }
+
+  /** Seals the values of every question's cells. @throws VotingError `voting.already-cast`, `voting.choice` */
+  prepare(choices: readonly (readonly number[])[]): Sealed {
+    this.requireChoosing();
+    const seed = this.keystore.random(SEED_BYTES);
+    const ballot = this.sealer.seal(this.manifest, { credential: this.key.publicKey, place: this.place, choices, seed });
+    const hash = sealedHash(this.manifest.hash, ballot);
+    this.draft = { ballot, seed, choices, sealed: b64u(hash), code: auditCode(hash) };
+    return { sealed: this.draft.sealed, code: this.draft.code };
   }
 
   /** Back to choosing: throws the sealed ballot away. */
   change(): void {
-    ensure(this.cast_ === null, "voting.already-cast", "Your vote has already been sent.");
-    this.ballot = null;
+    this.requireChoosing();
+    this.draft = null;
+  }
+
+  /** Back to choosing after a vote was cast, where the last ballot counts. @throws VotingError `voting.already-cast` */
+  again(): void {
+    const { cast_: record, manifest } = this;
+    const may = manifest.votingAgain === "last-counts" && record !== null && record.state !== "sending";
+    ensure(may, "voting.already-cast", "Your vote has already been sent.");
+    this.place = { weight: this.place.weight, seq: record.seq + 1, prev: record.leaf };
+    this.draft = null;
+    this.again_ = true;
   }
 
   /**
-   * Sends the ballot, the same bytes on every call, and checks the promise that comes back.
+   * Gives the sealed ballot up and tells how to open it: it is never signed, and its void goes onto the board.
+   * @throws VotingError `voting.nothing-to-cast`
+   */
+  async audit(): Promise<Audit> {
+    const { draft, manifest, place } = this;
+    this.requireChoosing();
+    ensure(draft !== null, "voting.nothing-to-cast", "There is no sealed ballot yet.");
+    this.draft = null;
+    const { sealed, code, seed, choices } = draft;
+    const credential = b64u(this.key.publicKey);
+    const sig = await this.key.sign(voidMessage(manifest.hash, fromB64u(sealed)));
+    const fragment = openingFragment({ manifest: manifest.id, credential, ...place, seed: b64u(seed), choices: choices.map((values) => [...values]) });
+    return { sealed, code, fragment, entry: { type: "void", credential, sealed, sig: b64u(sig) } };
+  }
+
+  /**
+   * Signs and sends the ballot, the same bytes on every call, and checks the promise that comes back.
    * @throws VotingError `voting.ballot-refused` (choose again), `voting.promise`; whatever `send` throws (try again)
    */
   async cast(send: SendBallot): Promise<CastRecord> {
@@ -140,9 +200,10 @@ export class Vote {
     const record = this.cast_;
     ensure(record !== null, "voting.nothing-to-cast", "Nothing was sent from this device.");
     if ("refused" in answer) {
-      await this.keystore.forgetCast(this.manifest.id);
-      this.cast_ = null;
-      this.ballot = null;
+      await this.keystore.forgetCast(record);
+      this.cast_ = await this.keystore.castBallot(this.manifest.id);
+      this.again_ = this.cast_ !== null;
+      this.draft = null;
       throw new VotingError("voting.ballot-refused", `The ballot was refused: ${answer.refused}`);
     }
     readPromise(this.manifest, fromB64u(record.leaf, 32), answer.promise);
@@ -151,14 +212,18 @@ export class Vote {
 
   /** What must be sent: the ballot sealed here, or the one that was kept before. */
   async begin(): Promise<CastRecord> {
-    if (this.cast_ !== null) return this.cast_;
-    const { ballot, manifest } = this;
-    ensure(ballot !== null, "voting.nothing-to-cast", "There is no sealed ballot yet.");
+    if (this.cast_ !== null && !this.again_) return this.cast_;
+    const { draft, manifest } = this;
+    ensure(draft !== null, "voting.nothing-to-cast", "There is no sealed ballot yet.");
+    const ballot = await signBallot(manifest, draft.ballot, this.key);
+    readBallot(ballot);
+    const leaf = ballotLeaf(ballot);
     const { meeting, election, title, id } = manifest;
     // Kept before it is sent: after a reload or in another tab the first ballot is the one that counts.
     const record = await this.keystore.beginCast({
-      manifest: id, meeting, election, title, ...sealedOf(ballot), ballot, state: "sending", promise: null,
+      manifest: id, meeting, election, title, seq: this.place.seq, tracker: tracker(leaf), leaf: b64u(leaf), ballot, state: "sending", promise: null,
     });
+    this.again_ = false;
     this.cast_ = record;
     return record;
   }
@@ -180,17 +245,3 @@ export class Vote {
     return this.keep({ ...record, state: "included" });
   }
 }
-
-/**
- * Throws unless the proof places this leaf on the board of a signed checkpoint; also for another device's tracker.
- * @throws VotingError `voting.not-on-the-board`, `voting.note`
- */
-export function requireIncluded(manifest: OpenManifest, leaf: string, { index, size, proof, checkpoint }: InclusionJson): void {
-  const note = openCheckpoint(checkpoint, manifest.board.origin, fromB64u(manifest.board.key, 32));
-  const path = proof.map((hash) => fromB64u(hash, 32));
-  const found = note.checkpoint.size === size && verifyInclusion(fromB64u(leaf, 32), index, size, path, note.checkpoint.root);
-  ensure(found, "voting.not-on-the-board", "The server does not prove that your ballot is on the board. Tell the tellers.");
-}
-
-/** Bytes of a manifest that arrived as JSON, as workers and flows take it. */
-export const manifestBytes = (manifest: Json): Bytes => jcs(manifest);

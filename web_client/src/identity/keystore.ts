@@ -1,7 +1,5 @@
 /** The page's keys and promises to itself: made once, never replaced, there again after a reload. */
-import { type Bytes, type JsonObject, type Rng, b64u } from "../ballot/encoding.ts";
-import { ensure } from "../ballot/errors.ts";
-import { type TrusteeSecrets, makeSecrets } from "../ballot/keygen.ts";
+import type { Bytes, JsonObject, Rng } from "../ballot/encoding.ts";
 import { type PortableKey, type SigningKey, portableSigner, seedKey, systemRng } from "../ballot/signing.ts";
 import { DatabaseRecords, MemoryRecords, type RecordStore } from "./records.ts";
 
@@ -24,29 +22,14 @@ export interface CastRecord {
   meeting: string;
   election: string;
   title: string;
+  /** The how many-th ballot of this voter, from 1. */
+  seq: number;
   tracker: string;
   /** Leaf hash, b64u. */
   leaf: string;
   ballot: JsonObject;
   state: CastState;
   promise: JsonObject | null;
-}
-
-/** A teller's secrets belong to one meeting, roll (hash as b64u) and place among the tellers. */
-export interface TrusteeScope {
-  meeting: string;
-  roll: string;
-  trustee: number;
-}
-
-const place = ({ meeting, roll, trustee }: TrusteeScope): string => `${meeting}/${roll}/${trustee}`;
-
-/** A trustee's finished key for one meeting. */
-export interface TrusteeShare {
-  share: Bytes;
-  transcript: string;
-  key: string;
-  verificationKeys: string[];
 }
 
 export interface HeldCheckpoint {
@@ -57,6 +40,8 @@ export interface HeldCheckpoint {
 }
 
 const SECRET_BYTES = 32;
+/** A hash has one length, so the first ballot's name is the beginning of those of the later ones, and of no other vote's. */
+const castName = (manifest: string, seq: number): string => `cast/${manifest}${seq === 1 ? "" : `/${seq}`}`;
 
 export class Keystore {
   private readonly records: RecordStore;
@@ -131,46 +116,18 @@ export class Keystore {
     return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv }, await this.wrappingKey(), sealed));
   }
 
-  /** The trustee's secrets for one meeting and roll; made on the first call, the same ever after. */
-  async trusteeSecrets(scope: TrusteeScope, threshold: number): Promise<TrusteeSecrets> {
-    const name = `trustee/${place(scope)}`;
-    let found = await this.records.get(name);
-    if (found === undefined) {
-      const { signSeed, boxSecret, coefficients, proofNonce } = makeSecrets(threshold, this.rng);
-      const packed = new Uint8Array([signSeed, boxSecret, proofNonce, ...coefficients].flatMap((part) => [...part]));
-      found = await this.records.putOnce(name, await this.wrap(packed));
-    }
-    const packed = await this.unwrap(found as Wrapped);
-    const [signSeed, boxSecret, proofNonce, ...coefficients] = Array.from({ length: packed.length / SECRET_BYTES }, (_, i) =>
-      packed.slice(i * SECRET_BYTES, (i + 1) * SECRET_BYTES),
-    );
-    ensure(
-      signSeed !== undefined && boxSecret !== undefined && proofNonce !== undefined && coefficients.length === threshold,
-      "voting.no-secrets",
-      "This device keeps a teller's key for another number of tellers.",
-    );
-    return { signSeed, boxSecret, proofNonce, coefficients };
+  /** A secret under a key that cannot leave the browser: the one kept first under this name, for ever. */
+  async keepSecret(name: string, secret: Bytes): Promise<Bytes> {
+    return this.unwrap((await this.records.putOnce(name, await this.wrap(secret))) as Wrapped);
   }
 
-  /** Keeps the finished key; a second, different one is refused. */
-  async saveTrusteeShare(scope: TrusteeScope, share: TrusteeShare): Promise<void> {
-    const { share: secret, ...open } = share;
-    await this.records.putOnce(`trustee-share/${place(scope)}`, { ...open, wrapped: await this.wrap(secret) });
-    const kept = await this.trusteeShare(scope);
-    ensure(kept !== null && b64u(kept.share) === b64u(secret) && kept.transcript === share.transcript, "voting.keygen-second", "This device already keeps another part of the key for this meeting.");
+  async secret(name: string): Promise<Bytes | null> {
+    const found = await this.records.get(name);
+    return found === undefined ? null : this.unwrap(found as Wrapped);
   }
 
-  async trusteeShare(scope: TrusteeScope): Promise<TrusteeShare | null> {
-    const found = await this.records.get(`trustee-share/${place(scope)}`);
-    if (found === undefined) return null;
-    const { wrapped, ...open } = found as Omit<TrusteeShare, "share"> & { wrapped: Wrapped };
-    return { ...open, share: await this.unwrap(wrapped) };
-  }
-
-  /** Destroys a teller's secrets after the challenge period. */
-  async forgetTrustee(scope: TrusteeScope): Promise<void> {
-    await this.records.delete(`trustee/${place(scope)}`);
-    await this.records.delete(`trustee-share/${place(scope)}`);
+  async forgetSecret(name: string): Promise<void> {
+    await this.records.delete(name);
   }
 
   /**
@@ -198,23 +155,24 @@ export class Keystore {
     return (await this.records.list("cast/")) as CastRecord[];
   }
 
-  /** The ballot cast under this manifest hash (b64u). */
+  /** The last ballot cast under this manifest hash (b64u). */
   async castBallot(manifest: string): Promise<CastRecord | null> {
-    return ((await this.records.get(`cast/${manifest}`)) ?? null) as CastRecord | null;
+    const all = (await this.records.list(castName(manifest, 1))) as CastRecord[];
+    return all.reduce<CastRecord | null>((last, record) => (last !== null && last.seq > record.seq ? last : record), null);
   }
 
-  /** Keeps a ballot before it is first sent; returns the one that counts, the first. */
+  /** Keeps a ballot before it is first sent; returns the one that counts, the first of its number. */
   async beginCast(record: CastRecord): Promise<CastRecord> {
-    return (await this.records.putOnce(`cast/${record.manifest}`, record)) as CastRecord;
+    return (await this.records.putOnce(castName(record.manifest, record.seq), record)) as CastRecord;
   }
 
   updateCast(record: CastRecord): Promise<void> {
-    return this.records.put(`cast/${record.manifest}`, record);
+    return this.records.put(castName(record.manifest, record.seq), record);
   }
 
   /** Forgets a ballot that the server has refused. */
-  forgetCast(manifest: string): Promise<void> {
-    return this.records.delete(`cast/${manifest}`);
+  forgetCast({ manifest, seq }: CastRecord): Promise<void> {
+    return this.records.delete(castName(manifest, seq));
   }
 }
 

@@ -1,5 +1,4 @@
 /** Where the page keeps what must survive a reload: a small key-value store with write-once records. */
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 
 /** Values are structured-cloneable; CryptoKey objects stay non-extractable in the store. */
 export interface RecordStore {
@@ -40,53 +39,70 @@ export class MemoryRecords implements RecordStore {
   }
 }
 
-interface Schema extends DBSchema {
-  records: { key: string; value: unknown };
-}
-
 /** One database for each member who uses this browser profile: nobody finds or spoils another's keys. */
 const nameFor = (member: string): string => `folkmoot.${member}`;
 const VERSION = 1;
+const STORE = "records";
 /** Keys and cast ballots must be on disk before they are used. */
-const STRICT = { durability: "strict" } as const;
+const STRICT: IDBTransactionOptions = { durability: "strict" };
+
+const finished = <T>(request: IDBRequest<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("The browser's database failed."));
+  });
 
 /** One member's records in this browser profile. */
 export class DatabaseRecords implements RecordStore {
-  private readonly db: IDBPDatabase<Schema>;
+  private readonly db: IDBDatabase;
 
-  private constructor(db: IDBPDatabase<Schema>) {
+  private constructor(db: IDBDatabase) {
     this.db = db;
   }
 
   static async open(member: string): Promise<DatabaseRecords> {
-    const db = await openDB<Schema>(nameFor(member), VERSION, { upgrade: (fresh) => void fresh.createObjectStore("records") });
-    return new DatabaseRecords(db);
+    const request = indexedDB.open(nameFor(member), VERSION);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+    return new DatabaseRecords(await finished(request));
+  }
+
+  private read(): IDBObjectStore {
+    return this.db.transaction(STORE).objectStore(STORE);
+  }
+
+  /** Resolves with the work's result once the transaction is on disk. */
+  private write<T>(work: (store: IDBObjectStore) => Promise<T>): Promise<T> {
+    const tx = this.db.transaction(STORE, "readwrite", STRICT);
+    const result = work(tx.objectStore(STORE));
+    return new Promise((resolve, reject) => {
+      tx.oncomplete = () => resolve(result);
+      tx.onabort = () => reject(tx.error ?? new Error("The browser's database failed."));
+      result.catch(reject);
+    });
   }
 
   get(key: string): Promise<unknown> {
-    return this.db.get("records", key);
+    return finished(this.read().get(key));
   }
 
   async put(key: string, value: unknown): Promise<void> {
-    const tx = this.db.transaction("records", "readwrite", STRICT);
-    await Promise.all([tx.store.put(value, key), tx.done]);
+    await this.write((store) => finished(store.put(value, key)));
   }
 
-  async putOnce(key: string, value: unknown): Promise<unknown> {
-    const tx = this.db.transaction("records", "readwrite", STRICT);
-    const found = await tx.store.get(key);
-    if (found === undefined) await tx.store.put(value, key);
-    await tx.done;
-    return found ?? value;
+  putOnce(key: string, value: unknown): Promise<unknown> {
+    return this.write(async (store) => {
+      const found: unknown = await finished(store.get(key));
+      if (found === undefined) await finished(store.put(value, key));
+      return found ?? value;
+    });
   }
 
   async delete(key: string): Promise<void> {
-    const tx = this.db.transaction("records", "readwrite", STRICT);
-    await Promise.all([tx.store.delete(key), tx.done]);
+    await this.write((store) => finished(store.delete(key)));
   }
 
   list(prefix: string): Promise<unknown[]> {
-    return this.db.getAll("records", IDBKeyRange.bound(prefix, `${prefix}\uffff`));
+    return finished(this.read().getAll(IDBKeyRange.bound(prefix, `${prefix}\uffff`)));
   }
 }
 

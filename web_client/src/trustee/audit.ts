@@ -1,14 +1,16 @@
 /** What a teller's or the chair's page establishes by itself about one board, before it signs anything. */
-import { Board, type EntrySource } from "../ballot/board.ts";
-import { type Bytes, type Json, type JsonObject, fromB64u, jcs, parseCanonical, same } from "../ballot/encoding.ts";
+import { Board } from "../ballot/board.ts";
+import type { Elector } from "../ballot/electorate.ts";
+import { type Bytes, type Json, type JsonObject, b64u, fromB64u, jcs, parseCanonical, same } from "../ballot/encoding.ts";
+import { type EntrySource, type Share, entryBytes, readEntry, rejectedHash, shareMessage } from "../ballot/entries.ts";
 import { VotingError, ensure } from "../ballot/errors.ts";
-import type { Elector, OpenManifest } from "../ballot/manifest.ts";
-import { type Note, checkpointHash, countCosignatures, openCheckpoint } from "../ballot/note.ts";
+import type { OpenManifest } from "../ballot/manifest.ts";
+import { type Note, countCosignatures, openCheckpoint } from "../ballot/note.ts";
+import { isTooFew, tiesToDecide } from "../ballot/rules.ts";
+import { requireSignature } from "../ballot/signing.ts";
 import { Fields } from "../ballot/strict.ts";
-import { type Aggregate, LEAST_CAST, aggregate, combine, requireValidParts, tallyCore, tallyHash } from "../ballot/tally.ts";
-import { type BallotVerifier, Sums } from "../ballot/verify.ts";
-
-const MAX_TIME = Number.MAX_SAFE_INTEGER;
+import { type Aggregate, aggregate, combine, requireValidParts, tallyCore, tallyHash } from "../ballot/tally.ts";
+import { type BallotVerifier, type Item, Sums } from "../ballot/verify.ts";
 
 /** Throws unless the note is the signed closing checkpoint of exactly this board. @throws VotingError `voting.note`, `voting.board-differs` */
 export function openClosing(board: Board, text: string): Note {
@@ -24,6 +26,12 @@ export function openClosing(board: Board, text: string): Note {
 export const cosignatures = (manifest: OpenManifest, note: Note): number =>
   countCosignatures(note, manifest.cosigners.map(({ name, key }) => ({ name, key: fromB64u(key, 32) })));
 
+/** What the server announces, and the shares that it refused. */
+export interface Announced {
+  core: object;
+  rejected: readonly EntrySource[];
+}
+
 /**
  * A board whose every entry this page checks as it comes. After a refusal it stays refused: the entries
  * that were signed cannot become right.
@@ -33,11 +41,11 @@ export class BoardAudit {
   readonly board: Board;
   private readonly verifier: BallotVerifier;
   private readonly sums: Sums;
-  private pending: Json[] = [];
+  private pending: Item[] = [];
   private checked = 0;
   private refusal: VotingError | null = null;
 
-  constructor(manifest: OpenManifest, verifier: BallotVerifier, voters: readonly Elector[] | null = null) {
+  constructor(manifest: OpenManifest, verifier: BallotVerifier, voters: readonly Elector[]) {
     this.manifest = manifest;
     this.board = new Board(manifest, voters);
     this.verifier = verifier;
@@ -58,8 +66,9 @@ export class BoardAudit {
     if (this.refusal !== null) throw this.refusal;
     try {
       for (const source of entries) {
-        const entry = this.board.add(source);
-        if (entry.type === "ballot") this.pending.push(entry.ballot.json);
+        const { entry, replaced } = this.board.add(source);
+        if (entry.type === "ballot") this.pending.push({ ballot: entry.ballot.json, sign: 1 });
+        if (replaced !== null) this.pending.push({ ballot: replaced.json, sign: -1 });
       }
       await this.checkPending();
     } catch (error) {
@@ -72,39 +81,50 @@ export class BoardAudit {
   private async checkPending(): Promise<void> {
     if (this.pending.length === 0) return;
     const batch = this.pending;
-    const { refused, sums } = await this.verifier.check(this.manifest, batch);
+    const result = await this.verifier.check(this.manifest, batch);
+    const { refused } = result;
     if (refused !== null) {
-      throw new VotingError(refused.code, `Ballot ${this.checked + refused.index + 1} on the board is not valid: ${refused.message}`);
+      const before = batch.slice(0, refused.index + 1).filter(({ sign }) => sign === 1).length;
+      throw new VotingError(refused.code, `Ballot ${this.checked + before} on the board is not valid: ${refused.message}`);
     }
-    this.sums.add(sums);
-    this.checked += batch.length;
+    this.sums.add(result);
+    this.checked += batch.filter(({ sign }) => sign === 1).length;
     this.pending = this.pending.slice(batch.length);
   }
 
-  /** The encrypted totals of all ballots; only after closing and when every ballot was checked. */
-  aggregate(): Aggregate {
+  private requireCounted(): void {
     ensure(this.refusal === null && this.board.closing !== null, "voting.board-order", "The vote is not closed.");
-    ensure(this.checked === this.board.cast, "voting.board-differs", "Not every ballot has been checked yet.");
-    return aggregate(this.manifest, this.sums.points());
+    ensure(this.checked === this.board.ballots, "voting.board-differs", "Not every ballot has been checked yet.");
+  }
+
+  /** The encrypted totals of all counted ballots; only after closing and when every ballot was checked. */
+  aggregate(): Aggregate {
+    this.requireCounted();
+    return aggregate(this.manifest, this.sums.totals());
   }
 
   /**
    * Recomputes the whole tally from the board and returns its hash when the core is the same to the byte.
    * @throws VotingError `voting.tally`, `voting.share`, `voting.cosignatures`
    */
-  tally(announced: object, closingText: string): { hash: Bytes; trustees: number[] } {
+  tally({ core: announced, rejected }: Announced, closingText: string): { hash: Bytes; trustees: number[] } {
     const core = parseCanonical(jcs(announced)) as JsonObject;
     const { manifest, board } = this;
-    const { timeLimit } = manifest;
-    const agg = this.aggregate();
+    const { lineages } = board;
+    this.requireCounted();
     const closing = this.closingHash(closingText);
     const f = new Fields(core, "The tally", Object.keys(core));
-    const countedAt = f.int("counted_at", board.closing?.at ?? 0, Math.min(timeLimit, MAX_TIME));
-    const trustees = f.list("trustees", 0, 9).map((index) => (typeof index === "number" ? index : 0));
-    const tooFew = board.cast < LEAST_CAST;
+    const countedAt = f.int("counted_at", board.closing?.at ?? 0, manifest.timeLimit);
+    const named = f.list("trustees", 0, 9).map((index) => (typeof index === "number" ? index : 0));
+    const sealed = manifest.secret && !isTooFew(manifest, board.cast);
+    const agg = sealed ? this.aggregate() : null;
+    const trustees = sealed ? named : [];
+    const counts = agg !== null ? this.counts(agg, trustees) : manifest.secret ? [] : this.sums.counts(manifest);
+    const castings = new Map([...board.castings.values()].map(({ question, options }) => [question, options]));
+    const { ballots, cast, castWeight, replacements, kiosk, voids } = lineages;
     const own = tallyCore(manifest, {
-      closing, cast: board.cast, countedAt, trustees: tooFew ? [] : trustees,
-      aggregate: tooFew ? null : agg.hash, counts: tooFew ? [] : this.counts(agg, trustees),
+      closing, aggregate: agg?.hash ?? null, ballots, cast, castWeight, replacements, kiosk, voids, counts, trustees,
+      rejected: agg === null ? [] : rejected.map((entry) => this.rejected(agg, entry)), castings, countedAt,
     });
     ensure(same(jcs(own), jcs(core)), "voting.tally", "The result that the server announces is not what this page has counted.");
     const hash = tallyHash(core);
@@ -112,11 +132,20 @@ export class BoardAudit {
     return { hash, trustees };
   }
 
+  /** Options that wait for the chair's casting vote, by question. */
+  ties(trustees: readonly number[]): Map<number, number[]> {
+    const { manifest, board } = this;
+    this.requireCounted();
+    if (isTooFew(manifest, board.cast)) return new Map();
+    const counts = manifest.secret ? this.counts(this.aggregate(), trustees) : this.sums.counts(manifest);
+    return tiesToDecide(manifest, board.lineages, counts);
+  }
+
   private closingHash(text: string): Bytes {
     const note = openClosing(this.board, text);
     const enough = cosignatures(this.manifest, note) >= this.manifest.cosignQuorum;
     ensure(enough, "voting.cosignatures", "The closing checkpoint has too few cosignatures.");
-    return checkpointHash(note.body);
+    return this.board.closing?.hash ?? new Uint8Array();
   }
 
   private counts(agg: Aggregate, trustees: readonly number[]): number[][] {
@@ -128,6 +157,33 @@ export class BoardAudit {
       requireValidParts(this.manifest, agg, trustee, share.parts);
       return { trustee, parts: share.parts };
     });
-    return combine(this.manifest, agg, shares, this.board.cast);
+    return combine(this.manifest, agg, shares, this.board.lineages.castWeight);
+  }
+
+  /** A share kept as evidence: signed for this count, and wrong. @throws VotingError `voting.tally` when it is right or not signed */
+  private rejected(agg: Aggregate, source: EntrySource): { trustee: number; hash: string } {
+    const value: Json = parseCanonical(entryBytes(source));
+    const share = readEntry(value);
+    ensure(share.type === "share", "voting.tally", "What was kept as evidence is not a share.");
+    this.requireSigned(share, agg);
+    ensure(!this.holds(share, agg), "voting.tally", "A share that was refused is right.");
+    return { trustee: share.trustee, hash: b64u(rejectedHash(value)) };
+  }
+
+  private requireSigned(share: Share, agg: Aggregate): void {
+    const key = this.manifest.trustees.signKeys[share.trustee - 1];
+    const own = key !== undefined && share.manifest === this.manifest.id && share.aggregate === b64u(agg.hash);
+    ensure(own, "voting.tally", "A share kept as evidence is for another count.");
+    requireSignature(fromB64u(key), shareMessage(this.manifest.hash, agg.hash, share.trustee, share.partsJson), share.sig, "a share kept as evidence");
+  }
+
+  private holds(share: Share, agg: Aggregate): boolean {
+    try {
+      requireValidParts(this.manifest, agg, share.trustee, share.parts);
+      return true;
+    } catch (error) {
+      if (error instanceof VotingError) return false;
+      throw error;
+    }
   }
 }

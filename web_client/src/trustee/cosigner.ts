@@ -1,8 +1,11 @@
 /** A cosigner's part: one closing checkpoint per vote, and only over ballots that this page has seen. */
-import { Board, type EntrySource } from "../ballot/board.ts";
-import { type Bytes, type Json, b64u, same, fromB64u } from "../ballot/encoding.ts";
+import { Board } from "../ballot/board.ts";
+import type { Elector } from "../ballot/electorate.ts";
+import { type Bytes, type Json, type JsonObject, b64u, fromB64u, same } from "../ballot/encoding.ts";
+import { type EntrySource, castingMessage } from "../ballot/entries.ts";
 import { ensure } from "../ballot/errors.ts";
-import { type Elector, type OpenManifest, openManifest } from "../ballot/manifest.ts";
+import { requireKept } from "../ballot/evidence.ts";
+import { type OpenManifest, openManifest } from "../ballot/manifest.ts";
 import { cosign } from "../ballot/note.ts";
 import type { SigningKey } from "../ballot/signing.ts";
 import type { BallotVerifier } from "../ballot/verify.ts";
@@ -14,8 +17,8 @@ export interface CosignerOptions {
   /** `chair`, `secretary`, `teller-1` … */
   name: string;
   manifest: Bytes | Json;
-  /** The list of voters; when given, a board with a ballot of anybody else is not signed. */
-  electorate?: readonly Elector[];
+  /** The list of voters; a board with a ballot of anybody else is not signed. */
+  electorate: readonly Elector[];
 }
 
 export interface CosignRequest {
@@ -25,6 +28,8 @@ export interface CosignRequest {
   closing: string;
   /** Seconds since 1970. */
   time: number;
+  /** Promises that voters have shown to this cosigner. */
+  promises?: readonly Json[];
 }
 
 export interface TallyRequest {
@@ -32,6 +37,18 @@ export interface TallyRequest {
   closing: string;
   /** The tally core that the server announces. */
   core: object;
+  /** Shares that the server refused. */
+  rejected?: readonly EntrySource[];
+  verifier: BallotVerifier;
+}
+
+export interface CastingRequest {
+  entries: readonly EntrySource[];
+  closing: string;
+  /** The trustees whose shares are counted; none in plain votes. */
+  trustees: readonly number[];
+  question: number;
+  options: readonly number[];
   verifier: BallotVerifier;
 }
 
@@ -39,13 +56,13 @@ export class Cosigner {
   readonly manifest: OpenManifest;
   private readonly keystore: Keystore;
   private readonly name: string;
-  private readonly voters: readonly Elector[] | null;
+  private readonly voters: readonly Elector[];
 
   constructor({ keystore, name, manifest, electorate }: CosignerOptions) {
     this.keystore = keystore;
     this.name = name;
     this.manifest = openManifest(manifest);
-    this.voters = electorate ?? null;
+    this.voters = electorate;
   }
 
   private async key(): Promise<SigningKey> {
@@ -56,15 +73,17 @@ export class Cosigner {
   }
 
   /**
-   * Recomputes the board's root, looks for this device's own ballot, and cosigns the closing checkpoint.
-   * Returns one signature line. @throws VotingError `voting.board-differs`, `voting.not-on-the-board`, `voting.second-closing`
+   * Recomputes the board's root, looks for this device's own ballot and those promised to others, and cosigns the
+   * closing checkpoint. Returns one signature line.
+   * @throws VotingError `voting.board-differs`, `voting.not-on-the-board`, `voting.second-closing`
    */
-  async cosign({ entries, closing, time }: CosignRequest): Promise<string> {
+  async cosign({ entries, closing, time, promises = [] }: CosignRequest): Promise<string> {
     const key = await this.key();
     const board = new Board(this.manifest, this.voters);
     for (const entry of entries) board.add(entry);
     const note = openClosing(board, closing);
     await this.requireOwnBallot(board);
+    requireKept(board, promises);
     // Recorded before the signature exists: a second, different closing is never signed.
     const first = await this.keystore.decide(`closing/${this.manifest.id}`, note.body);
     ensure(first === note.body, "voting.second-closing", "This device has already signed another closing of this vote.");
@@ -80,17 +99,41 @@ export class Cosigner {
     await this.keystore.updateCast({ ...cast, state: "included" });
   }
 
+  private async audited(entries: readonly EntrySource[], closing: string, verifier: BallotVerifier): Promise<BoardAudit> {
+    const audit = new BoardAudit(this.manifest, verifier, this.voters);
+    await audit.add(entries);
+    const signed = await this.keystore.decision<string>(`closing/${this.manifest.id}`);
+    ensure(signed === null || signed === openClosing(audit.board, closing).body, "voting.second-closing", "This device has signed another closing of this vote.");
+    return audit;
+  }
+
   /**
    * Recomputes the whole tally from the board and signs it as chair: b64u.
    * @throws VotingError `voting.tally`, `voting.second-closing` and what the board's checks throw
    */
-  async signTally({ entries, closing, core, verifier }: TallyRequest): Promise<string> {
+  async signTally({ entries, closing, core, rejected = [], verifier }: TallyRequest): Promise<string> {
     const key = await this.key();
-    const audit = new BoardAudit(this.manifest, verifier, this.voters);
-    await audit.add(entries);
-    const { hash } = audit.tally(core, closing);
-    const signed = await this.keystore.decision<string>(`closing/${this.manifest.id}`);
-    ensure(signed === null || signed === openClosing(audit.board, closing).body, "voting.second-closing", "This device has signed another closing of this vote.");
+    const audit = await this.audited(entries, closing, verifier);
+    const { hash } = audit.tally({ core, rejected }, closing);
     return b64u(await key.sign(hash));
+  }
+
+  /** Options that wait for the chair, by question. @throws VotingError as `signTally` */
+  async ties({ entries, closing, trustees, verifier }: Omit<CastingRequest, "question" | "options">): Promise<Map<number, number[]>> {
+    return (await this.audited(entries, closing, verifier)).ties(trustees);
+  }
+
+  /** The chair's casting vote as a board entry, once and for all. @throws VotingError `voting.tally` where there is no such tie */
+  async castingVote(request: CastingRequest): Promise<JsonObject> {
+    const key = await this.key();
+    const { question } = request;
+    const audit = await this.audited(request.entries, request.closing, request.verifier);
+    const options = [...request.options].sort((a, b) => a - b);
+    const tied = audit.ties(request.trustees).get(question) ?? [];
+    ensure(tied.length > 0 && options.every((option) => tied.includes(option)), "voting.tally", "There is no such tie to decide.");
+    const message = castingMessage(this.manifest.hash, audit.board.closing?.hash ?? new Uint8Array(), question, options);
+    return this.keystore.decide<JsonObject>(`casting/${this.manifest.id}/${question}`, {
+      type: "casting", question, options, sig: b64u(await key.sign(message)),
+    });
   }
 }

@@ -1,16 +1,20 @@
 /** A teller's part in opening the box: watch every ballot, then announce and give one share, once. */
-import { type EntrySource, type Intent, intentMessage, shareMessage } from "../ballot/board.ts";
+import type { Elector } from "../ballot/electorate.ts";
 import { type Bytes, type Json, type JsonObject, b64u, decodeScalar } from "../ballot/encoding.ts";
+import { type EntrySource, type Intent, intentMessage, shareMessage } from "../ballot/entries.ts";
 import { VotingError, ensure } from "../ballot/errors.ts";
-import { signKeyOf } from "../ballot/keygen.ts";
-import { type Elector, type OpenManifest, openManifest } from "../ballot/manifest.ts";
-import { type Note, checkpointHash } from "../ballot/note.ts";
+import { type OpenManifest, openManifest } from "../ballot/manifest.ts";
+import { isTooFew } from "../ballot/rules.ts";
 import { type SigningKey, seedKey } from "../ballot/signing.ts";
-import { type Aggregate, LEAST_CAST, decryptionParts } from "../ballot/tally.ts";
+import { type Aggregate, decryptionParts } from "../ballot/tally.ts";
 import type { BallotVerifier } from "../ballot/verify.ts";
-import type { Keystore, TrusteeScope } from "../identity/keystore.ts";
+import type { Keystore } from "../identity/keystore.ts";
 import { BoardAudit, cosignatures, openClosing } from "./audit.ts";
+import { type ShareSecrets, type TrusteeScope, findShare } from "./secrets.ts";
 import { Serial } from "./serial.ts";
+
+/** No teller's page opens a box that may hold fewer voters than this. */
+const LEAST_ELECTORATE = 3;
 
 export interface BoardPort {
   /** Entries from an index on, as many as the server gives at a time; empty at the end. */
@@ -19,6 +23,8 @@ export interface BoardPort {
   closing(): Promise<string | null>;
   /** Posts an intent or a share. */
   post(entry: JsonObject): Promise<void>;
+  /** Shares that the server refused and keeps as evidence; none when left out. */
+  rejected?(): Promise<readonly EntrySource[]>;
 }
 
 export interface CountOptions {
@@ -28,8 +34,10 @@ export interface CountOptions {
   manifest: Bytes | Json;
   /** When given, the manifest must belong to it. */
   meeting?: string;
-  /** The list of voters; when given, a ballot of anybody else is refused. */
-  electorate?: readonly Elector[];
+  /** The list of voters; a ballot of anybody else is refused. */
+  electorate: readonly Elector[];
+  /** The fewest voters of one weight for which this teller opens a box; 3 unless the teller set more. */
+  least?: number;
   port: BoardPort;
   verifier: BallotVerifier;
   /** Seconds since 1970. */
@@ -42,7 +50,7 @@ export interface CountState {
   step: CountStep;
   /** Ballots this page has checked. */
   verified: number;
-  /** Ballots cast, once the vote is closed. */
+  /** Voters who cast a ballot, once the vote is closed. */
   cast: number | null;
   cosignatures: number;
   needed: number;
@@ -50,7 +58,8 @@ export interface CountState {
 }
 
 interface Closed {
-  note: Note;
+  /** checkpoint_hash */
+  closing: Bytes;
   agg: Aggregate;
 }
 
@@ -71,8 +80,12 @@ export class TellerCount {
     this.options = options;
     this.manifest = openManifest(options.manifest);
     ensure((options.meeting ?? this.manifest.meeting) === this.manifest.meeting, "voting.manifest", "This vote belongs to another meeting.");
-    this.scope = { meeting: this.manifest.meeting, roll: this.manifest.roll, trustee: options.trustee };
-    this.audit = new BoardAudit(this.manifest, options.verifier, options.electorate ?? null);
+    const { meeting, roll, trustees, leastElectorate } = this.manifest;
+    ensure(this.manifest.secret, "voting.manifest", "A vote with open ballots has no tellers' key.");
+    const least = Math.max(LEAST_ELECTORATE, options.least ?? LEAST_ELECTORATE);
+    ensure(leastElectorate >= least, "voting.small-electorate", "This vote may be counted with fewer voters than you allow.");
+    this.scope = { meeting, roll, attempt: trustees.attempt, trustee: options.trustee };
+    this.audit = new BoardAudit(this.manifest, options.verifier, options.electorate);
   }
 
   /** Fetches and checks what is new and does what is due. Rejects only when the port or a worker fails; then call it again. */
@@ -113,8 +126,8 @@ export class TellerCount {
     this.closingText = text;
     this.signatures = cosignatures(this.manifest, note);
     if (this.signatures < this.manifest.cosignQuorum) return "waiting-for-cosigners";
-    if (board.cast < LEAST_CAST) return "too-few";
-    return this.open({ note, agg: this.audit.aggregate() });
+    if (isTooFew(this.manifest, board.cast)) return "too-few";
+    return this.open({ closing: board.closing.hash, agg: this.audit.aggregate() });
   }
 
   private async open(closed: Closed): Promise<CountStep> {
@@ -135,30 +148,28 @@ export class TellerCount {
   }
 
   /** Every intent on the board names what this page has computed. */
-  private requireOneAggregate({ note, agg }: Closed): void {
-    const [closing, aggregate] = [b64u(checkpointHash(note.body)), b64u(agg.hash)];
+  private requireOneAggregate({ closing: hash, agg }: Closed): void {
+    const [closing, aggregate] = [b64u(hash), b64u(agg.hash)];
     const differs = (intent: Intent): boolean => intent.aggregate !== aggregate || intent.closing !== closing;
     const other = [...this.audit.board.intents.values()].find(differs);
     ensure(other === undefined, "voting.second-aggregate", `Teller ${other?.trustee ?? 0} has announced the count of other ballots.`);
   }
 
-  private async signer(): Promise<SigningKey> {
-    const { keystore, trustee } = this.options;
-    const { trustees } = this.manifest;
-    const kept = await keystore.trusteeShare(this.scope);
+  private async secrets(): Promise<ShareSecrets> {
+    const kept = await findShare(this.options.keystore, this.scope);
     ensure(kept !== null, "voting.no-secrets", "This device does not hold this teller's part of the key.");
-    const secrets = await keystore.trusteeSecrets(this.scope, trustees.threshold);
-    const same =
-      kept.transcript === trustees.transcript && kept.key === trustees.key &&
-      kept.verificationKeys.every((key, i) => key === trustees.verificationKeys[i]) &&
-      trustees.signKeys[trustee - 1] === b64u(signKeyOf(secrets));
-    ensure(same, "voting.keygen", "This vote uses another key than the one that the tellers made together.");
-    return seedKey(secrets.signSeed);
+    return kept;
   }
 
-  private async intent({ note, agg }: Closed): Promise<JsonObject> {
+  private async signer(): Promise<SigningKey> {
+    const key = seedKey((await this.secrets()).signSeed);
+    const named = this.manifest.trustees.signKeys[this.options.trustee - 1];
+    ensure(named === b64u(key.publicKey), "voting.keygen", "This vote uses another key than the one that the tellers made together.");
+    return key;
+  }
+
+  private async intent({ closing, agg }: Closed): Promise<JsonObject> {
     const { keystore, trustee } = this.options;
-    const closing = checkpointHash(note.body);
     const sig = await (await this.signer()).sign(intentMessage(this.manifest.hash, closing, agg.hash, trustee));
     const mine = { type: "intent", trustee, manifest: this.manifest.id, closing: b64u(closing), aggregate: b64u(agg.hash), sig: b64u(sig) };
     const first = await keystore.decide<JsonObject>(`intent/${trustee}/${this.manifest.id}`, mine);
@@ -177,9 +188,8 @@ export class TellerCount {
     }
     ensure(now() <= this.manifest.timeLimit, "voting.share", "The time for counting this vote has passed; it must be repeated.");
     const key = await this.signer();
-    const kept = await keystore.trusteeShare(this.scope);
-    ensure(kept !== null, "voting.no-secrets", "This device does not hold this teller's part of the key.");
-    const parts = decryptionParts(this.manifest, agg, trustee, decodeScalar(kept.share), keystore.random);
+    const { share } = await this.secrets();
+    const parts = decryptionParts(this.manifest, agg, trustee, decodeScalar(share), keystore.random);
     const sig = await key.sign(shareMessage(this.manifest.hash, agg.hash, trustee, parts));
     return keystore.decide<JsonObject>(name, {
       type: "share", trustee, manifest: this.manifest.id, aggregate: b64u(agg.hash), parts, sig: b64u(sig),
@@ -195,7 +205,8 @@ export class TellerCount {
       await this.fetch();
       const { trustee } = this.options;
       ensure(this.closingText !== null, "voting.board-order", "The vote is not closed.");
-      const { hash, trustees } = this.audit.tally(core, this.closingText);
+      const rejected = (await this.options.port.rejected?.()) ?? [];
+      const { hash, trustees } = this.audit.tally({ core, rejected }, this.closingText);
       const asked = trustees.length === 0 || trustees.includes(trustee);
       ensure(asked, "voting.tally", "This result was counted with other tellers' shares; they sign it.");
       const sig = await (await this.signer()).sign(hash);

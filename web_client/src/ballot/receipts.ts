@@ -1,0 +1,53 @@
+/** Sections 6 and 7: what a voter's page keeps of a ballot: leaf, tracker, audit code, promise, inclusion. */
+import { type Bytes, H, type Json, type JsonObject, b64u, crockford, fromB64u, jcs, u64 } from "./encoding.ts";
+import { ensure } from "./errors.ts";
+import type { OpenManifest } from "./manifest.ts";
+import { leafHash, verifyInclusion } from "./merkle.ts";
+import { openCheckpoint } from "./note.ts";
+import { verifySignature } from "./signing.ts";
+import { Fields } from "./strict.ts";
+
+/** The leaf hash of the board entry that holds this ballot. */
+export const ballotLeaf = (ballot: JsonObject): Bytes => leafHash(jcs({ type: "ballot", ballot }));
+
+/** 20 Crockford characters in groups of five: what the voter notes down. */
+export const tracker = (leaf: Bytes): string => crockford(leaf, 20, 5);
+
+/** The code of a sealed ballot, written like a tracker. */
+export const auditCode = tracker;
+
+export const voidMessage = (manifestHash: Bytes, sealed: Bytes): Bytes => H("fm1/void", manifestHash, sealed);
+
+/**
+ * An acceptance promise for this leaf.
+ * @throws VotingError `voting.promise` when it names something else or the board did not sign it.
+ */
+export function readPromise(manifest: OpenManifest, leaf: Bytes, value: Json): { publishBy: number } {
+  const f = new Fields(value, "The promise", ["manifest", "leaf", "publish_by", "sig"]);
+  const publishBy = f.int("publish_by", 0, Number.MAX_SAFE_INTEGER);
+  const named = f.raw("manifest") === manifest.id && f.raw("leaf") === b64u(leaf);
+  const message = H("fm1/promise", manifest.hash, leaf, u64(publishBy));
+  const signed = named && verifySignature(fromB64u(manifest.board.key), message, f.bytes("sig", 64));
+  ensure(signed, "voting.promise", "The server's promise is not for this ballot.");
+  return { publishBy };
+}
+
+export interface InclusionJson {
+  index: number;
+  size: number;
+  /** b64u hashes, nearest sibling first. */
+  proof: readonly string[];
+  /** Text of a checkpoint of this size. */
+  checkpoint: string;
+}
+
+/**
+ * Throws unless the proof places this leaf on the board of a signed checkpoint; also for another device's tracker.
+ * @throws VotingError `voting.not-on-the-board`, `voting.note`
+ */
+export function requireIncluded(manifest: OpenManifest, leaf: string, { index, size, proof, checkpoint }: InclusionJson): void {
+  const note = openCheckpoint(checkpoint, manifest.board.origin, fromB64u(manifest.board.key, 32));
+  const path = proof.map((hash) => fromB64u(hash, 32));
+  const found = note.checkpoint.size === size && verifyInclusion(fromB64u(leaf, 32), index, size, path, note.checkpoint.root);
+  ensure(found, "voting.not-on-the-board", "The server does not prove that your ballot is on the board. Tell the tellers.");
+}
