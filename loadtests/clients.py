@@ -59,6 +59,7 @@ class Peer:
         self.active = ActiveTransport(load.identity, self._send, secrets.token_bytes, on_rtcp=self._on_rtcp)
         self.streams: list[Stream] = []
         self.ssrc = int.from_bytes(secrets.token_bytes(4), "big") | 0x100
+        self.on_key_request: Callable[[], None] | None = None
         self.sender_reports: dict[int, tuple[int, float]] = {}
         self.next_report = self.next_check = 0.0
         self._load = load
@@ -136,6 +137,8 @@ class Peer:
         side = "to_receiver" if self.streams else "to_sender"
         for name, at in rtcp_names(compound):
             self.group.counts[f"{side}_{name}"] += 1
+            if name in ("PLI", "FIR") and self.on_key_request is not None:
+                self.on_key_request()
             if name == "SR" and at + 16 <= len(compound):
                 ssrc = int.from_bytes(compound[at + 4 : at + 8], "big")
                 self.sender_reports[ssrc] = (int.from_bytes(compound[at + 10 : at + 14], "big"), now)
@@ -191,7 +194,9 @@ class PacketSource:
 
     def __init__(self, peer: Peer, kind: str, size: int, rate: float, burst: int = 1, level: int = 20) -> None:
         self.peer = peer
+        peer.on_key_request = self.key_frame
         self.kind = kind
+        self.level = level
         self.on = False
         self.sent = 0
         self.last_sent_ns = 0

@@ -73,6 +73,11 @@ class Stream:
         self.gaps: list[tuple[int, int]] | None = None
         self.last_arrival = 0
 
+    @property
+    def lost(self) -> int:
+        """Return how many packets between the first and the newest have not reached the socket."""
+        return self.highest - self.first - self.arrived
+
     def take(self, sequence: int, keep: bool) -> bool:
         """Count a packet; False when it is a retransmission in the stream itself, an old or a repeated one."""
         ahead = (sequence - self.expected) & 0xFFFF

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from loadtests import fanout
-from loadtests.clients import Load
+from loadtests.clients import Load, PacketSource, until
 from loadtests.namespace import LOOPBACK
 from loadtests.streams import Stream
 
@@ -92,8 +92,6 @@ async def test_a_receiver_that_drops_packets_unasked_is_found_out(monkeypatch: p
 
 async def test_a_forged_payload_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The generator looks inside: a server that sent other bytes would show."""
-    from loadtests.clients import PacketSource
-
     made = PacketSource.__init__
 
     def other_body(source: PacketSource, *arguments: Any) -> None:
@@ -122,5 +120,5 @@ async def test_a_generator_that_stopped_says_why() -> None:
     load.start()
     load._drain = lambda: 1 / 0  # type: ignore[method-assign, assignment]
     with pytest.raises(ZeroDivisionError):
-        await fanout.until(load, lambda: False, 10, "never")
+        await until(load, lambda: False, 10, "never")
     await load.close()

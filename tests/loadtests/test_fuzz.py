@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from loadtests import fuzz
-from tests.media.support import Client
+from tests.media.support import Client, Dice
 
 from folkmoot_media import methods
 from folkmoot_media.forwarding import codecs, dependency_descriptor, rtcp
@@ -62,7 +62,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     parser = fuzz.PARSERS[name]
 
-    def broken(dice: fuzz.Dice) -> fuzz.Target:
+    def broken(dice: Dice) -> fuzz.Target:
         target = parser(dice)
         FAULTS[name](monkeypatch)
         return target
