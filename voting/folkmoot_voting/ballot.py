@@ -109,8 +109,12 @@ class Ballot:
             made = cls.from_json(strict_json(raw))
         except EncodingError as error:
             raise BallotMalformed(f"ballot: {error.detail}") from error
-        made.__dict__["raw"] = raw
-        return made
+        return made.with_raw(raw)
+
+    def with_raw(self, raw: bytes) -> Ballot:
+        """Remember the JCS bytes, which the caller knows to be this ballot's, and return it."""
+        self.__dict__["raw"] = raw
+        return self
 
     @cached_property
     def raw(self) -> bytes:

@@ -223,8 +223,10 @@ class _Combination:
 class BatchSums:
     """The aggregate of counted ballots, a few at a time in memory that does not grow."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, *, fast: bool = True) -> None:
+        """Begin with nothing; `fast` as for `open_ballot`."""
         self._manifest = manifest
+        self._fast = fast and is_fast()
         self._offsets: list[int] = []
         self._width = 0
         for question in manifest.questions:
@@ -232,7 +234,7 @@ class BatchSums:
                 self._offsets += [self._width, self._width + 1]
                 self._width += 2 + 2 * (highest + 1)
             self._width += sum(2 * (one.high - one.low + 1) for one in question.constraints)
-        self._sums = multiexp.Sums(len(self._offsets), native=is_fast())
+        self._sums = multiexp.Sums(len(self._offsets), native=self._fast)
 
     def add(self, batch: Sequence[Opened]) -> None:
         """Add ballots, each with its weight."""
@@ -253,7 +255,7 @@ class BatchSums:
         return make_aggregate(self._manifest, rows)
 
     def _points(self, one: Opened) -> Decoded:
-        if one.points is not None:
+        if one.points is not None and self._fast:
             return one.points
         encodings = b"".join(point for answer in one.answers for point in answer.points())
-        return multiexp.decode(encodings, native=is_fast())
+        return multiexp.decode(encodings, native=self._fast)

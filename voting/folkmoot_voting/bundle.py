@@ -1,82 +1,39 @@
-"""The bundle and the annex (section 9): written deterministically, read within limits."""
+"""The bundle and the annex (section 9): written deterministically; `verifier` reads them."""
 
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
 
-from . import board, fields, keygen, manifest, roll, tally
-from .assertion import ASSERTION, CREDENTIAL_ID
-from .encoding import JsonObject, b64u, jcs, strict_json
-from .errors import BundleMalformed, BundleUnreadable, VotingError
+from . import manifest
+from .encoding import JsonObject, b64u, jcs
+from .verifier.archive import MAX_FILES, MAX_LINE, MAX_UNPACKED, MAX_ZIP, Archive
 
-MAX_ZIP = 256 * 2**20
-MAX_UNPACKED = 2**30
-MAX_FILES = 10_000
-MAX_LINE = 256 * 1024
-MAX_README = 64 * 1024
-MAX_NOTE = 16 * 1024
-MAX_ELECTIONS = 100
+__all__ = [
+    "MAX_FILES",
+    "MAX_LINE",
+    "MAX_UNPACKED",
+    "MAX_ZIP",
+    "Bundle",
+    "ElectionFiles",
+    "make_annex",
+    "make_info",
+    "make_ledger",
+    "pack",
+    "unpack",
+    "write_annex",
+    "write_bundle",
+]
 
-TOP_FILES = ("README.txt", "bundle.json", "keygen.json", "ledger.json", "roll.json")
-ELECTION_FILES = ("board.jsonl", "closing.txt", "final.txt", "opening.txt", "tally.json")
-
-INFO = fields.record(
-    v=fields.const(1),
-    protocol=fields.text(64),
-    organisation=fields.record(id=fields.ident, name=fields.text()),
-    meeting=fields.record(id=fields.ident, title=fields.text()),
-    server_key=fields.key32,
-    elections=fields.items(fields.ident, 1, MAX_ELECTIONS),
-)
-LEDGER = fields.record(
-    origin=fields.text(400),
-    checkpoint=fields.raw_text(MAX_NOTE),
-    leaves=fields.items(fields.hash32, 0, 10_000_000),
-    entries=fields.items(fields.record(index=fields.integer(), entry=board.LEDGER_ENTRY), 0, 1000),
-)
-_SIGNED = {"nonce": fields.hash32, "passkey": CREDENTIAL_ID, "assertion": ASSERTION}
-CHECKIN = fields.record(
-    member=fields.ident,
-    credential=fields.key32,
-    site=fields.ident,
-    checkpoint=fields.raw_text(MAX_NOTE),
-    at=fields.moment,
-    elections=fields.items(fields.ident, 0, MAX_ELECTIONS),
-    **_SIGNED,
-)
-ANNEX = fields.record(
-    v=fields.const(1),
-    meeting=fields.ident,
-    roll=fields.items(roll.ENTRY, 0, 1_000_000),
-    checkins=fields.items(CHECKIN, 0, 1_000_000),
-    trustees=fields.items(
-        fields.record(
-            member=fields.ident,
-            trustee=fields.index,
-            sign_key=fields.key32,
-            box_key=fields.key32,
-            **_SIGNED,
-        ),
-        0,
-        100,
-    ),
-    cosigners=fields.items(
-        fields.record(member=fields.ident, name=fields.text(64), key=fields.key32, **_SIGNED), 0, 1000
-    ),
-)
-
-README = """Folkmoot: record of the secret votes of one meeting.
+README = """Folkmoot: record of the votes of one meeting.
 
 Check it offline, without the server that made it:
 
-    folkmoot-verify bundle.zip
-    folkmoot-verify bundle.zip --annex annex.zip
+    folkmoot-verify bundle.zip --report report.html
+    folkmoot-verify bundle.zip --annex annex.age --identity key.txt
 
 The first checks that every published ballot is valid and that the counts, quorum and outcome follow from
 them. The second, for auditors, also checks that each ballot belongs to a member on the registrar's roll.
@@ -89,36 +46,44 @@ are the server's statement.
 
 @dataclass(frozen=True)
 class ElectionFiles:
-    """The files of one election; notes are texts."""
+    """The files of one election; notes are texts; `rejected` are share entries kept as evidence."""
 
-    board: Sequence[JsonObject]
+    board: Iterable[JsonObject]
+    electorate: Sequence[JsonObject]
     opening: str
     closing: str
     final: str
     tally: JsonObject
+    rejected: Sequence[JsonObject] = ()
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """The parsed content of bundle.zip."""
+    """The content of bundle.zip."""
 
     info: JsonObject
     roll: JsonObject
     keygen: JsonObject
+    destroyed: JsonObject
     ledger: JsonObject
     elections: Mapping[str, ElectionFiles]
-    readme: str = README
+    readme: str = field(default=README)
 
 
 def make_info(
-    *, organisation: tuple[str, str], meeting: tuple[str, str], server_key: bytes, elections: Iterable[str]
+    *,
+    organisation: tuple[str, str],
+    meeting: tuple[str, str],
+    rehearsal: bool,
+    server_key: bytes,
+    elections: Iterable[str],
 ) -> JsonObject:
     """Return bundle.json; organisation is (id, name), meeting is (id, title)."""
     return {
         "v": 1,
         "protocol": manifest.PROTOCOL,
         "organisation": {"id": organisation[0], "name": organisation[1]},
-        "meeting": {"id": meeting[0], "title": meeting[1]},
+        "meeting": {"id": meeting[0], "title": meeting[1], "rehearsal": rehearsal},
         "server_key": b64u(server_key),
         "elections": list(elections),
     }
@@ -139,39 +104,61 @@ def make_ledger(
 def make_annex(
     *,
     meeting: str,
+    made_at: int,
+    keep_until: int,
+    auditors: Sequence[str],
     roll: Sequence[JsonObject],
     checkins: Sequence[JsonObject],
-    trustees: Sequence[JsonObject],
-    cosigners: Sequence[JsonObject],
+    replacements: Sequence[JsonObject] = (),
+    exclusions: Sequence[JsonObject] = (),
+    trustees: Sequence[JsonObject] = (),
+    cosigners: Sequence[JsonObject] = (),
+    attempts: Sequence[JsonObject] = (),
 ) -> JsonObject:
-    """Return annex.json from records in the form of section 9."""
+    """Return annex.json from records in the form of section 9; times are Unix seconds."""
     return {
         "v": 1,
         "meeting": meeting,
+        "made_at": made_at,
+        "keep_until": keep_until,
+        "auditors": list(auditors),
         "roll": list(roll),
         "checkins": list(checkins),
+        "replacements": list(replacements),
+        "exclusions": list(exclusions),
         "trustees": list(trustees),
         "cosigners": list(cosigners),
+        "attempts": list(attempts),
     }
 
 
 def write_bundle(bundle: Bundle) -> bytes:
     """Return the bytes of bundle.zip; the same content gives the same bytes."""
-    files = {
-        "README.txt": bundle.readme.encode(),
-        "bundle.json": jcs(bundle.info),
-        "keygen.json": jcs(bundle.keygen),
-        "ledger.json": jcs(bundle.ledger),
-        "roll.json": jcs(bundle.roll),
+    out = io.BytesIO()
+    write_bundle_to(out, bundle)
+    return out.getvalue()
+
+
+def write_bundle_to(out: BinaryIO, bundle: Bundle) -> None:
+    """Write bundle.zip to a file that can be sought; a board may be a generator, so that memory stays small."""
+    files: dict[str, Iterable[bytes]] = {
+        "README.txt": [bundle.readme.encode()],
+        "bundle.json": [jcs(bundle.info)],
+        "destroyed.json": [jcs(bundle.destroyed)],
+        "keygen.json": [jcs(bundle.keygen)],
+        "ledger.json": [jcs(bundle.ledger)],
+        "roll.json": [jcs(bundle.roll)],
     }
     for election, content in bundle.elections.items():
         folder = f"elections/{election}/"
-        files[folder + "board.jsonl"] = b"".join(jcs(entry) + b"\n" for entry in content.board)
-        files[folder + "closing.txt"] = content.closing.encode()
-        files[folder + "final.txt"] = content.final.encode()
-        files[folder + "opening.txt"] = content.opening.encode()
-        files[folder + "tally.json"] = jcs(content.tally)
-    return pack(files)
+        files[folder + "board.jsonl"] = (jcs(entry) + b"\n" for entry in content.board)
+        files[folder + "closing.txt"] = [content.closing.encode()]
+        files[folder + "electorate.json"] = [jcs(list(content.electorate))]
+        files[folder + "final.txt"] = [content.final.encode()]
+        files[folder + "opening.txt"] = [content.opening.encode()]
+        files[folder + "rejected.jsonl"] = (jcs(entry) + b"\n" for entry in content.rejected)
+        files[folder + "tally.json"] = [jcs(content.tally)]
+    _pack(out, files)
 
 
 def write_annex(annex: JsonObject) -> bytes:
@@ -182,13 +169,7 @@ def write_annex(annex: JsonObject) -> bytes:
 def pack(files: Mapping[str, bytes]) -> bytes:
     """Return a zip of the files, sorted, with a fixed date."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            member.compress_type = zipfile.ZIP_DEFLATED
-            member.create_system = 3
-            member.external_attr = 0o644 << 16
-            archive.writestr(member, files[name])
+    _pack(out, {name: [raw] for name, raw in files.items()})
     return out.getvalue()
 
 
@@ -198,131 +179,21 @@ def unpack(raw: bytes) -> dict[str, bytes]:
     Raises:
         BundleUnreadable: not a zip, beyond a limit, a doubled name, encrypted, or another compression.
     """
-    if len(raw) > MAX_ZIP:
-        raise BundleUnreadable("the zip is larger than 256 MiB")
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            members = archive.infolist()
-            _check_members(members)
-            return {member.filename: archive.read(member) for member in members}
-    except BundleUnreadable:
-        raise
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        IndexError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise BundleUnreadable("not a readable zip") from error
+    archive = Archive(raw)
+    return {name: b"".join(archive.chunks(name)) for name in archive.members}
 
 
-def read_bundle(raw: bytes) -> Bundle:
-    """Parse bundle.zip: form only, nothing is verified.
-
-    Raises:
-        BundleUnreadable: the zip cannot be read or a file is missing (exit 2).
-        BundleMalformed: a file's form is wrong (V01).
-    """
-    files = unpack(raw)
-    _require(files, TOP_FILES)
-    info = _json(files, "bundle.json", INFO)
-    elections = info["elections"]
-    if len(set(elections)) != len(elections):
-        raise BundleMalformed("bundle.json: an election is listed twice")
-    names = [f"elections/{one}/{name}" for one in elections for name in ELECTION_FILES]
-    _require(files, names)
-    surplus = sorted(files.keys() - {*TOP_FILES, *names})
-    if surplus:
-        raise BundleMalformed(f"surplus file {surplus[0][:100]!r}")
-    return Bundle(
-        info=info,
-        roll=_json(files, "roll.json", roll.STATEMENT),
-        keygen=_json(files, "keygen.json", keygen.KEYGEN),
-        ledger=_json(files, "ledger.json", LEDGER),
-        elections={one: _read_election(files, f"elections/{one}/") for one in elections},
-        readme=_text(files, "README.txt", MAX_README),
-    )
-
-
-def read_annex(raw: bytes) -> JsonObject:
-    """Parse annex.zip: form only.
-
-    Raises:
-        BundleUnreadable: the zip cannot be read or annex.json is missing (exit 2).
-        BundleMalformed: its form is wrong (V01).
-    """
-    files = unpack(raw)
-    _require(files, ("annex.json",))
-    if len(files) != 1:
-        raise BundleMalformed("surplus file in the annex")
-    return _json(files, "annex.json", ANNEX)
+def _pack(out: BinaryIO, files: Mapping[str, Iterable[bytes]]) -> None:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system = 3
+            member.external_attr = 0o644 << 16
+            with archive.open(member, "w") as target:
+                for part in files[name]:
+                    target.write(part)
 
 
 def _first(pair: tuple[int, JsonObject]) -> int:
     return pair[0]
-
-
-def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
-    if len(members) > MAX_FILES or sum(member.file_size for member in members) > MAX_UNPACKED:
-        raise BundleUnreadable("too many files or more than 1 GiB unpacked")
-    if len({member.filename for member in members}) != len(members):
-        raise BundleUnreadable("a name comes twice")
-    for member in members:
-        if member.flag_bits & 0x1 or member.is_dir():
-            raise BundleUnreadable("encrypted members and directories are refused")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BundleUnreadable("only stored and deflated members are read")
-
-
-def _require(files: Mapping[str, bytes], names: Iterable[str]) -> None:
-    for name in names:
-        if name not in files:
-            raise BundleUnreadable(f"{name} is missing")
-
-
-def _json(files: Mapping[str, bytes], name: str, shape: fields.Shape) -> JsonObject:
-    return _shaped(files[name], shape, name, MAX_UNPACKED)
-
-
-def _shaped(raw: bytes, shape: Callable[[Any], Any], label: str, limit: int) -> JsonObject:
-    try:
-        value: JsonObject = strict_json(raw, limit)
-        shape(value)
-    except VotingError as error:
-        raise BundleMalformed(f"{label}: {error.detail}") from error
-    return value
-
-
-def _text(files: Mapping[str, bytes], name: str, limit: int) -> str:
-    raw = files[name]
-    if len(raw) > limit:
-        raise BundleMalformed(f"{name}: too long")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BundleMalformed(f"{name}: not UTF-8") from error
-
-
-def _read_election(files: Mapping[str, bytes], folder: str) -> ElectionFiles:
-    lines = files[folder + "board.jsonl"].split(b"\n")
-    if any(len(line) > MAX_LINE for line in lines):
-        raise BundleUnreadable(f"{folder}board.jsonl: a line is longer than 256 KiB")
-    if lines.pop() != b"":
-        raise BundleMalformed(f"{folder}board.jsonl: the last line does not end")
-    return ElectionFiles(
-        board=[
-            _shaped(line, board.check_entry, f"{folder}board.jsonl line {number}", MAX_LINE)
-            for number, line in enumerate(lines, 1)
-        ],
-        opening=_text(files, folder + "opening.txt", MAX_NOTE),
-        closing=_text(files, folder + "closing.txt", MAX_NOTE),
-        final=_text(files, folder + "final.txt", MAX_NOTE),
-        tally=_json(files, folder + "tally.json", tally.TALLY),
-    )

@@ -6,42 +6,69 @@ import argparse
 import json
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
-from .bundle import MAX_ZIP, Bundle, read_bundle
-from .verify import Report, verify_bundle
+from . import cli_files, report
+from .errors import BundleUnreadable
+from .verify import Progress, Report, unreadable, verify_bundle
 
-DESCRIPTION = """Check the record of a meeting's secret votes, offline.
+DESCRIPTION = """Check the record of a meeting's votes, offline.
 
-Reads bundle.zip (and annex.zip, which auditors hold) and runs the numbered checks V01 to V28 of
-docs/spec/voting.md. No network is used and nothing is written."""
+Reads bundle.zip (and the annex, which auditors hold) and runs the numbered checks V01 to V33 of
+docs/spec/voting.md. No network is used; nothing is written but what --report and --state name."""
 
-EPILOG = """exit status:
+EPILOG = """examples:
+  folkmoot-verify bundle.zip
+      every ballot, proof, count and outcome; anyone can do this
+  folkmoot-verify bundle.zip --annex annex.age --identity my-key.txt --report report.html
+      for auditors: also who stands behind the ballots, and a report to print
+  folkmoot-verify bundle.zip --strict
+      without the optional compiled library and without batches: slower, the same answer
+  folkmoot-verify bundle.zip --state seen.json
+      again on a longer record of the same meeting: what was proved before is not proved again
+
+exit status:
   0  ok: every check that could be run passed
   1  failed: at least one check failed
-  2  unreadable: not a zip, a file is missing, or a limit is exceeded
+  2  unreadable: not a zip, a file is missing, a limit is exceeded, or no identity opens the annex
 
-Without --annex the checks V23 to V28 are not run, and that is said: the ballots and counts are then
-checked, but not that each ballot belongs to a member on the registrar's roll."""
+Without --annex the checks V23 to V28, V32 and V33 are not run, and that is said: the ballots and counts are
+then checked, but not that each ballot belongs to a member on the registrar's roll."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return the exit status."""
     options = _parser().parse_args(arguments)
+    with ExitStack() as opened:
+        found = _verify(options, opened)
+        try:
+            if options.report is not None:
+                options.report.write_text(report.to_html(found), encoding="utf-8")
+            if options.state is not None and found.verdict != "unreadable":
+                cli_files.write_state(options.state, found.verified)
+        except OSError as error:
+            print(f"folkmoot-verify: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 2
+        if options.json:
+            print(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
+        else:
+            print(report.to_text(found))
+    return found.exit_code
+
+
+def _verify(options: argparse.Namespace, opened: ExitStack) -> Report:
     try:
-        bundle = _read(options.bundle)
-        annex = _read(options.annex) if options.annex is not None else None
+        known = cli_files.read_state(options.state) if options.state is not None else {}
+        bundle = opened.enter_context(options.bundle.open("rb"))
+        annex = cli_files.open_annex(options.annex, options.identity, opened) if options.annex is not None else None
+    except BundleUnreadable as error:
+        print(f"folkmoot-verify: {error.detail}", file=sys.stderr)
+        return unreadable(error)
     except OSError as error:
-        bundle, annex = b"", None
         print(f"folkmoot-verify: {error.filename}: {error.strerror}", file=sys.stderr)
-    report = verify_bundle(bundle, annex)
-    if options.json:
-        print(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
-    else:
-        print(_human(report))
-        if report.verdict == "ok":
-            print(_results(read_bundle(bundle)))
-    return report.exit_code
+        return unreadable(BundleUnreadable(f"{error.filename}: {error.strerror}"))
+    return verify_bundle(bundle, annex, strict=options.strict, known=known, progress=_progress())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,55 +78,39 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bundle", type=pathlib.Path, metavar="BUNDLE", help="bundle.zip of the meeting")
+    path = pathlib.Path
+    parser.add_argument("bundle", type=path, metavar="BUNDLE", help="bundle.zip of the meeting")
     parser.add_argument(
-        "--annex", type=pathlib.Path, metavar="FILE", help="annex.zip: also check who stands behind the ballots"
+        "--annex", type=path, metavar="FILE", help="annex.zip or annex.age: also check who stands behind the ballots"
     )
-    parser.add_argument("--json", action="store_true", help="print verdict and checks as JSON")
     parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="check each equation alone through libsodium; this version always does",
+        "--identity",
+        type=path,
+        metavar="KEYFILE",
+        action="append",
+        default=[],
+        help="an auditor's age identity that opens annex.age; may be given several times",
+    )
+    parser.add_argument("--strict", action="store_true", help="check each equation alone through libsodium")
+    parser.add_argument("--json", action="store_true", help="print verdict, checks and results as JSON")
+    parser.add_argument("--report", type=path, metavar="FILE.html", help="write a report to read and print")
+    parser.add_argument(
+        "--state", type=path, metavar="FILE", help="remember what was proved, and do not prove it again"
     )
     return parser
 
 
-def _read(path: pathlib.Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MAX_ZIP + 1)
+def _progress() -> Callable[[Progress], None] | None:
+    """Return what tells a person at a terminal how far a long board is; None when nobody watches."""
+    if not sys.stderr.isatty():
+        return None
+    words = {"read": "entries read", "check": "ballots checked"}
 
+    def tell(now: Progress) -> None:
+        if now.done >= 2000:
+            print(f"\r{now.election}: {now.done} {words[now.stage]} ", end="", file=sys.stderr, flush=True)
 
-def _human(report: Report) -> str:
-    marks = {True: "ok  ", False: "FAIL", None: "  - "}
-    lines = []
-    for check in report.checks:
-        detail = f" ({check.detail})" if check.detail else ""
-        lines.append(f"{marks[check.ok]}  {check.id}  {check.title}{detail}")
-    passed = sum(1 for check in report.checks if check.ok is True)
-    skipped = sum(1 for check in report.checks if check.ok is None)
-    verdict = {"ok": "OK", "failed": "FAILED", "unreadable": "UNREADABLE"}[report.verdict]
-    reason = f" ({report.detail})" if report.detail else ""
-    lines.append(f"{verdict}{reason}: {passed} checks passed, {skipped} not checked")
-    return "\n".join(lines)
-
-
-def _results(bundle: Bundle) -> str:
-    """Say what was checked: whose record it is, and each result that the checks confirm."""
-    info = bundle.info
-    lines = [
-        "",
-        f"{info['organisation']['name']}, {info['meeting']['title']}",
-        f"server key {info['server_key']} (compare it with the one your organisation publishes)",
-    ]
-    for name, files in bundle.elections.items():
-        manifest, core = files.board[0]["manifest"], files.tally["core"]
-        lines.append(f"{name}: {manifest['title']}: {core['cast']} ballots")
-        for number, (question, outcome) in enumerate(zip(manifest["questions"], core["outcome"], strict=True)):
-            votes = core["counts"][number] if core["counts"] else []
-            counts = ", ".join(f"{option} {count}" for option, count in zip(question["options"], votes, strict=False))
-            winner = f" {question['options'][outcome['option']]}" if outcome["kind"] == "elected" else ""
-            lines.append(f"  {question['text']}: {outcome['kind']}{winner}" + (f" ({counts})" if counts else ""))
-    return "\n".join(lines)
+    return tell
 
 
 if __name__ == "__main__":
