@@ -20,6 +20,7 @@ const SCREENS: Record<RouteName, Screen> = {
   signIn: SignIn,
   enrol: lazy<{ id: string; panel: string }>(async () => (await import("./screens/enrol.tsx")).Enrol),
   organisation: lazy<{ id: string; panel: string }>(async () => (await import("./screens/organisation.tsx")).OrganisationScreen),
+  passkeys: lazy<{ id: string; panel: string }>(async () => (await import("./screens/my_passkeys.tsx")).MyPasskeysScreen),
   receipts: lazy<{ id: string; panel: string }>(async () => (await import("./screens/receipts.tsx")).Receipts),
   newMeeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/new_meeting.tsx")).NewMeeting),
   meeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/meeting.tsx")).MeetingPage),
@@ -130,6 +131,7 @@ const ICONS = {
   home: "M4 11 12 4l8 7v9h-5v-6H9v6H4z",
   organisation: "M12 3a3 3 0 1 1 0 6 3 3 0 0 1 0-6M5 13a2.5 2.5 0 1 1 0 5 2.5 2.5 0 0 1 0-5m14 0a2.5 2.5 0 1 1 0 5 2.5 2.5 0 0 1 0-5M11 9h2v3h6v2H5v-2h6z",
   receipts: "M6 3h12v18l-3-2-3 2-3-2-3 2zm3 5v2h6V8zm0 4v2h6v-2z",
+  passkeys: "M8 6a5 5 0 1 1-1 9.9V22H4v-9a5 5 0 0 1 4-7m0 3a2 2 0 1 0 0 4 2 2 0 0 0 0-4m6 1h7v3h-2v3h-3v-3h-2z",
 };
 
 function Tab(props: { href: string; icon: keyof typeof ICONS; name: RouteName; children: string }) {
@@ -156,6 +158,9 @@ function Tabs() {
       )}
       <Tab href="/receipts" icon="receipts" name="receipts">
         {t("nav.receipts")}
+      </Tab>
+      <Tab href="/passkeys" icon="passkeys" name="passkeys">
+        {t("nav.passkeys")}
       </Tab>
     </nav>
   );

@@ -7,6 +7,7 @@ const ROUTES = {
   enrol: "/enrol",
   organisation: "/organisation",
   receipts: "/receipts",
+  passkeys: "/passkeys",
   newMeeting: "/meetings/new",
   meeting: "/meetings/:id",
   prepare: "/meetings/:id/prepare",

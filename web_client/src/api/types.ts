@@ -191,6 +191,9 @@ export interface ElectionSummary {
   weighted: boolean;
   state: ElectionState;
   electorate_size: number;
+  /** Votes of everyone present at opening and of everyone on the roll. */
+  present_weight: number;
+  roll_weight: number;
   cast: number;
   voted: boolean;
   excluded: string[];

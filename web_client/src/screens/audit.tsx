@@ -4,10 +4,11 @@ import type { Meeting } from "../api/types.ts";
 import { t } from "../i18n/index.ts";
 import { hasResult } from "../state/meeting.ts";
 import { Card, Copy, LinkButton, Note, Title } from "../ui/parts.tsx";
+import { AuditorKey } from "./auditor_key.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
 const VERIFY = "folkmoot-verify bundle.zip";
-const VERIFY_ANNEX = "folkmoot-verify bundle.zip --annex annex.zip";
+const VERIFY_ANNEX = "folkmoot-verify bundle.zip --annex annex.age --identity auditor-key.txt";
 
 export function Audit({ id }: { id: string }) {
   return (
@@ -47,6 +48,7 @@ function Downloads({ meeting }: { meeting: Meeting }) {
       {auditor && (
         <Card title={t("audit.annex.title")}>
           <p>{t("audit.annex.text")}</p>
+          <AuditorKey />
           {ready && (
             <div class="actions">
               <LinkButton href={files.annex(meeting.id)} download testid="download-annex">

@@ -6,6 +6,7 @@ import { type Member, type Organisation, ROLES, type Unit } from "../api/types.t
 import { clock, day, t, tn } from "../i18n/index.ts";
 import { signAction } from "../state/sign.ts";
 import { useAction } from "../ui/action.ts";
+import { ConfirmPasskeys } from "./confirm_passkeys.tsx";
 import { Button, Card, ConfirmButton, Copy, Field, Form, Loading, Note, Problem, Select, Title } from "../ui/parts.tsx";
 
 const SHOWN_AT_ONCE = 50;
@@ -35,6 +36,7 @@ export function OrganisationScreen() {
       <Problem error={loading.error.value} />
       {organisation.value !== null && (
         <>
+          {organisation.value.units[0] && <Card title={t("confirm.card")}><ConfirmPasskeys unit={organisation.value.units[0].id} onChange={() => void reload()} /></Card>}
           <AddMember {...data} />
           <Members {...data} />
           <Units {...data} />
@@ -113,6 +115,9 @@ function MemberLine({ member, units, reload }: { member: Member; units: readonly
   const make = async (): Promise<void> => {
     link.value = (await api.enrolmentLink(member.id)).enrolment_url;
   };
+  const replace = async (): Promise<void> => {
+    link.value = (await api.replacementLink(member.id)).enrolment_url;
+  };
   return (
     <li class="stack-tight" data-testid="member" data-member={member.id}>
       <div class="row-between">
@@ -121,18 +126,46 @@ function MemberLine({ member, units, reload }: { member: Member; units: readonly
       </div>
       <p class="muted small">
         {t("member.line", { code: member.code, unit: nameOf(units, member.unit) })} · {tn("member.passkeys", member.passkeys)}
+        {member.weight > 1 && <> · {t("member.weight", { n: member.weight })}</>}
       </p>
       <Roles member={member} units={units} reload={reload} />
-      {member.passkeys === 0 && !link.value && (
-        <div class="actions">
-          <Button testid={`member-link-${member.id}`} busy={making.busy.value} onClick={() => void making.run(make)}>
-            {t("member.link.new")}
-          </Button>
-        </div>
+      {!link.value && (
+        <details open={member.passkeys === 0}>
+          <summary class="small">{t("member.more")}</summary>
+          <div class="stack-tight">
+            {member.passkeys === 0 ? (
+              <Button testid={`member-link-${member.id}`} busy={making.busy.value} onClick={() => void making.run(make)}>
+                {t("member.link.new")}
+              </Button>
+            ) : (
+              <ConfirmButton testid={`member-replace-${member.id}`} kind="danger" danger title={t("member.replace", { name: member.name })} text={t("member.replace.text")} yes={t("member.replace.yes")} busy={making.busy.value} onClick={() => void making.run(replace)}>
+                {t("member.replace.button")}
+              </ConfirmButton>
+            )}
+            <Weight member={member} reload={reload} />
+          </div>
+        </details>
       )}
       <Problem error={making.error.value} />
       {link.value && <EnrolmentLink name={member.name} url={link.value} />}
     </li>
+  );
+}
+
+/** How many votes the member has. */
+function Weight({ member, reload }: { member: Member; reload: () => Promise<void> }) {
+  const weight = useSignal(String(member.weight));
+  const acting = useAction();
+  const work = async (): Promise<void> => {
+    const wanted = Number.parseInt(weight.value, 10);
+    const action = { type: "set-weight", member: member.id, weight: wanted };
+    await api.setWeight(member.id, wanted, action, await signAction(action));
+    await reload();
+  };
+  return (
+    <Form action={acting} work={work} submit={t("weight.button")} testid={`weight-save-${member.id}`} kind="plain" disabled={weight.value === String(member.weight)}>
+      <Field label={t("weight")} hint={t("weight.hint")} type="number" min={1} value={weight.value} onInput={(value) => (weight.value = value)} testid={`weight-${member.id}`} required />
+    </Form>
   );
 }
 

@@ -3,7 +3,7 @@ import { api } from "../api/fetch.ts";
 import type { EnrolBegin } from "../api/types.ts";
 import * as challenges from "../ballot/challenges.ts";
 import { fromB64u } from "../ballot/encoding.ts";
-import { assert, register } from "../identity/passkey.ts";
+import { assert, register, type RegistrationJson } from "../identity/passkey.ts";
 import { signedIn } from "../state/session.ts";
 
 const NONCE_BYTES = 32;
@@ -18,9 +18,10 @@ export async function signIn(): Promise<void> {
 /** Asks whom the link is for; nothing is spent yet. */
 export const readLink = (token: string): Promise<EnrolBegin> => api.enrolBegin(token);
 
-export async function enrol(token: string, begun: EnrolBegin): Promise<void> {
+/** Makes a passkey for what the server has begun; the challenge is computed here. */
+function make(begun: EnrolBegin): Promise<RegistrationJson> {
   const challenge = challenges.enrolment(begun.rp.id, fromB64u(begun.user.id), fromB64u(begun.nonce, NONCE_BYTES));
-  const credential = await register(
+  return register(
     {
       rp: begun.rp,
       user: { id: begun.user.id, name: begun.user.name, displayName: begun.user.display_name },
@@ -33,5 +34,14 @@ export async function enrol(token: string, begun: EnrolBegin): Promise<void> {
     },
     challenge,
   );
-  signedIn(await api.enrolFinish(token, begun.nonce, credential));
+}
+
+export async function enrol(token: string, begun: EnrolBegin): Promise<void> {
+  signedIn(await api.enrolFinish(token, begun.nonce, await make(begun)));
+}
+
+/** One more passkey for the member who is signed in. */
+export async function addPasskey(): Promise<void> {
+  const begun = await api.addPasskeyBegin();
+  await api.addPasskeyFinish(begun.nonce, await make(begun));
 }

@@ -3,14 +3,16 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
-import type { Meeting, RollEntry } from "../api/types.ts";
-import { t, tn } from "../i18n/index.ts";
+import type { Meeting, RollDraft, RollEntry } from "../api/types.ts";
+import { say, t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { signRoll } from "../state/sign.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, Card, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
+import { ConfirmPasskeys } from "./confirm_passkeys.tsx";
 import { QuestionEditor } from "./question_editor.tsx";
 import { QuestionLines } from "./question_lines.tsx";
+import { Rehearsal } from "./rehearsal.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
 export function Prepare({ id }: { id: string }) {
@@ -25,6 +27,7 @@ export function Prepare({ id }: { id: string }) {
               <a href={`/meetings/${id}`}>← {meeting.title}</a>
             </p>
             <Title>{t("prepare.title")}</Title>
+            <Rehearsal meeting={meeting} />
             <Steps live={live} meeting={meeting} />
             <Questions meeting={meeting} />
             {writes && <QuestionEditor live={live} meeting={meeting} />}
@@ -86,7 +89,29 @@ function FrozenRoll({ meeting }: { meeting: Meeting }) {
   );
 }
 
+/** What the roll will say about passkeys that are new in it. */
+function Exceptions({ draft }: { draft: RollDraft }) {
+  if (draft.exceptions.length === 0 && draft.unconfirmed.length === 0) return null;
+  return (
+    <div class="stack-tight" data-testid="roll-exceptions">
+      {draft.unconfirmed.length > 0 && <Note kind="warn">{tn("roll.unconfirmed", draft.unconfirmed.length, { names: some(draft.unconfirmed.map(({ name }) => name)) })}</Note>}
+      <p>{tn("roll.exceptions", draft.exceptions.length)}</p>
+      <details>
+        <summary>{t("roll.exceptions.list")}</summary>
+        <ul class="list">
+          {draft.exceptions.map((one) => (
+            <li key={one.member}>
+              {t("roll.exception", { name: one.name, kind: say(`exception.${one.kind}`), method: one.method === "" ? "" : say(`passkey-method.${one.method}`), officers: one.officers.join(", ") })}
+            </li>
+          ))}
+        </ul>
+      </details>
+    </div>
+  );
+}
+
 const NAMED = 5;
+const some = (names: readonly string[]): string => names.slice(0, NAMED).join(", ") + (names.length > NAMED ? ", …" : "");
 
 /** Who would be left out if the roll were frozen now. */
 function WithoutPasskey() {
@@ -98,7 +123,7 @@ function WithoutPasskey() {
     );
   }, []);
   if (names.value.length === 0) return null;
-  const shown = names.value.slice(0, NAMED).join(", ") + (names.value.length > NAMED ? ", …" : "");
+  const shown = some(names.value);
   return <Note kind="warn" testid="without-passkey">{tn("roll.without-passkey", names.value.length, { names: shown })}</Note>;
 }
 
@@ -146,8 +171,13 @@ function Steps({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
       await api.command(meeting.id, { command });
       await live.refresh();
     });
+  const draft = useSignal<RollDraft | null>(null);
+  // Looked at before it is signed: the roll cannot change afterwards.
+  const look = async (): Promise<void> => {
+    draft.value = await api.prepareRoll(meeting.id);
+  };
   const freeze = async (): Promise<void> => {
-    const { roll_hash } = await api.prepareRoll(meeting.id);
+    const { roll_hash } = draft.value ?? (await api.prepareRoll(meeting.id));
     await api.freezeRoll(meeting.id, roll_hash, await signRoll(roll_hash));
     await live.refresh();
   };
@@ -165,13 +195,24 @@ function Steps({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
         <Step state={stepState(frozen, true)} title={t("roll.freeze")} {...(frozen ? {} : { text: `${t("roll.text")} ${t("roll.once")}` })}>
           {!frozen && (
             <>
+              {(leads || meeting.me.roles.includes("registrar")) && <ConfirmPasskeys unit={meeting.unit} onChange={() => (draft.value = null)} />}
               <Problem error={freezing.error.value} />
               {meeting.me.roles.includes("registrar") ? (
                 <>
                   <WithoutPasskey />
-                  <Button testid="freeze-roll" busy={freezing.busy.value} onClick={() => void freezing.run(freeze)}>
-                    {t("roll.freeze")}
-                  </Button>
+                  {draft.value === null ? (
+                    <Button testid="look-roll" busy={freezing.busy.value} onClick={() => void freezing.run(look)}>
+                      {t("roll.look")}
+                    </Button>
+                  ) : (
+                    <>
+                      <p>{tn("roll.draft", draft.value.core.size)}</p>
+                      <Exceptions draft={draft.value} />
+                      <Button testid="freeze-roll" busy={freezing.busy.value} onClick={() => void freezing.run(freeze)}>
+                        {t("roll.freeze")}
+                      </Button>
+                    </>
+                  )}
                 </>
               ) : (
                 <Note>{t("roll.waits")}</Note>

@@ -1,5 +1,5 @@
 /** Options and outcomes in exact words; the rules themselves are in ui/rule_words.ts. */
-import type { ElectionSummary, Majority, Outcome, Question, QuestionType, TallyCore } from "../api/types.ts";
+import type { ElectionSummary, Outcome, Question, QuestionType, TallyCore } from "../api/types.ts";
 import { say, t, tn } from "../i18n/index.ts";
 import { ruleSentences, type VoteRules, winText } from "../ui/rule_words.ts";
 
@@ -33,10 +33,13 @@ function aside(question: Question, counts: readonly number[]): number {
   return question.blank ? (counts[question.options.length] ?? 0) : 0;
 }
 
-/** The number of votes that the majority asks for, as voting.md section 8 counts; null where none is asked or known here. */
-export function votesNeeded(question: Question, { kind, of }: Majority, core: TallyCore, at: number): number | null {
-  if (kind === "simple" || of === "present" || of === "roll") return null;
-  const base = of === "cast" ? core.cast_weight : core.cast_weight - aside(question, core.counts[at] ?? []);
+/** The number of votes that the majority asks for, as voting.md section 8 counts; null where none is asked. */
+export function votesNeeded(election: ElectionSummary, core: TallyCore, at: number): number | null {
+  const { kind, of } = election.majority;
+  const question = election.questions[at];
+  if (kind === "simple" || !question) return null;
+  const decided = core.cast_weight - aside(question, core.counts[at] ?? []);
+  const base = { cast: core.cast_weight, decided, present: election.present_weight, roll: election.roll_weight }[of];
   const [num, den] = SHARES[kind];
   return kind === "absolute" ? Math.floor(base / 2) + 1 : Math.ceil((num * base) / den);
 }
@@ -46,7 +49,7 @@ export function neededText(election: ElectionSummary, core: TallyCore, at: numbe
   const question = election.questions[at];
   if (!question) return "";
   const rule = winText(say, question, rulesOf(election));
-  const votes = votesNeeded(question, election.majority, core, at);
+  const votes = votesNeeded(election, core, at);
   return votes === null ? rule : `${rule} ${tn("needed.votes", votes)}`;
 }
 

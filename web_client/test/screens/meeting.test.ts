@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Meeting, MeetingEvent, Person } from "../../src/api/types.ts";
 import { apply, cosignQuorum, count, neededFor, queue, removedMembers } from "../../src/state/meeting.ts";
+import { election } from "./samples.ts";
 import { nextStep, whyNotOpen } from "../../src/state/next.ts";
 
 const person = (member: string, fields: Partial<Person> = {}): Person => ({
@@ -36,22 +37,10 @@ const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
   roll: { frozen: true, hash: "h", size: 5 },
   key: { state: "ready", trustees: [], code: "" },
   cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: true })),
-  elections: [
-    {
-      election: "e1",
-      agenda_item: "a1",
-      title: "Vote",
-      type: "yes-no-abstain",
-      text: "?",
-      options: ["yes", "no", "abstain"],
-      majority: { kind: "simple", of: "cast" },
-      state: "draft",
-      electorate_size: 0,
-      cast: 0,
-      voted: false,
-      result: null,
-    },
-  ],
+  elections: [election()],
+  rehearsal: false,
+  challenge_s: 0,
+  removed: [],
   me: { member: "ann", roles: ["chair"], checked_in: true, credential: "c", removed: false, trustee: 0, cosigner: "chair" },
   seq: 10,
   ...fields,
@@ -141,6 +130,7 @@ test("the chair's next step follows the meeting", () => {
     withElection("open"),
     withElection("closed"),
     withElection("counting"),
+    withElection("tied"),
     withElection("counted"),
     withElection("declared"),
     { ...withElection("declared"), agenda: [] },
@@ -156,6 +146,7 @@ test("the chair's next step follows the meeting", () => {
       ["close-vote", null],
       ["wait", "waiting-cosigners"],
       ["wait", "waiting-tellers"],
+      ["casting-vote", null],
       ["declare", null],
       ["start-item", null],
       ["close", null],
@@ -166,10 +157,14 @@ test("the chair's next step follows the meeting", () => {
 
 test("a vote waits for the key, then for the cosigners, then for five members", () => {
   const none = meeting({ key: { state: "running", trustees: [], code: "" } });
-  assert.equal(whyNotOpen(none), "key-not-ready");
+  assert.equal(whyNotOpen(none, election()), "key-not-ready");
+  assert.equal(whyNotOpen({ ...none, cosigners: meeting().cosigners }, election({ secrecy: "open" })), null, "a plain vote needs no key and no five members");
   const few = meeting({ cosigners: meeting().cosigners.map((c, i) => ({ ...c, ready: i < 3 })) });
-  assert.equal(whyNotOpen(few), "cosigners-missing");
-  assert.equal(whyNotOpen(meeting()), "too-few-present");
+  assert.equal(whyNotOpen(few, election()), "cosigners-missing");
+  assert.equal(whyNotOpen(meeting(), election()), "too-few-present");
+  const five = meeting({ quorum: { num: 1, den: 2, present: 5, roll: 5, needed: 3, met: true } });
+  assert.equal(whyNotOpen(five, election()), null);
+  assert.equal(whyNotOpen(five, election({ excluded: ["bob"] })), "too-few-present", "who is excluded is no elector");
 });
 
 test("the log tells who was removed and not let in again", () => {

@@ -5,7 +5,8 @@ import { match } from "../../src/router.ts";
 import { levelOf, lossBetween } from "../../src/state/room.ts";
 import { toSeconds } from "../../src/screens/times.ts";
 import { votesNeeded } from "../../src/screens/words.ts";
-import type { Majority, TallyCore } from "../../src/api/types.ts";
+import type { Majority } from "../../src/api/types.ts";
+import { core, election } from "./samples.ts";
 
 test("addresses name their screens", () => {
   assert.deepEqual(match("/"), { name: "home", id: "", panel: "" });
@@ -25,21 +26,6 @@ test("a meeting's start is read on the clock of its own zone, summer and winter"
   assert.equal(toSeconds("2026-03-29T03:30", "Europe/Berlin"), Date.UTC(2026, 2, 29, 1, 30) / 1000);
 });
 
-const core = (cast: number, present: number, roll: number): TallyCore => ({
-  v: 1,
-  election: "e",
-  manifest: "",
-  closing: "",
-  aggregate: "",
-  cast,
-  counts: [],
-  trustees: [],
-  quorum: { met: true, present, roll },
-  outcome: [],
-  exceptions: 0,
-  counted_at: 0,
-});
-
 test("the votes that are said to be needed are the fewest that the rule accepts", () => {
   const accepts: Record<string, (votes: number, base: number) => boolean> = {
     absolute: (votes, base) => 2 * votes > base,
@@ -49,12 +35,13 @@ test("the votes that are said to be needed are the fewest that the rule accepts"
   for (const kind of ["absolute", "two-thirds", "three-quarters"] as const) {
     for (let cast = 1; cast < 40; cast++) {
       const majority: Majority = { kind, of: "cast" };
-      const votes = votesNeeded(majority, core(cast, 50, 60));
+      const votes = votesNeeded(election({ majority }), core(cast), 0);
       assert.ok(votes !== null && accepts[kind]?.(votes, cast) === true && accepts[kind]?.(votes - 1, cast) === false, `${kind} of ${cast}`);
     }
   }
-  assert.equal(votesNeeded({ kind: "absolute", of: "roll" }, core(3, 5, 10)), 6);
-  assert.equal(votesNeeded({ kind: "simple", of: "cast" }, core(3, 5, 10)), null);
+  assert.equal(votesNeeded(election({ majority: { kind: "absolute", of: "roll" }, roll_weight: 10 }), core(3), 0), 6);
+  assert.equal(votesNeeded(election({ majority: { kind: "absolute", of: "decided" } }), core(9, [[4, 2, 3]]), 0), 4, "abstentions left out");
+  assert.equal(votesNeeded(election(), core(3), 0), null);
 });
 
 const figures = (packetsReceived: number, packetsLost: number): RoomFigures => ({

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { election } from "./samples.ts";
 import { test } from "node:test";
 import type { ElectionState, Meeting, MeetingState, Role } from "../../src/api/types.ts";
 import { apply, hasResult, isOver } from "../../src/state/meeting.ts";
@@ -39,7 +40,7 @@ function meeting(given: Given = {}): Meeting {
     roll: { frozen: given.frozen ?? true, hash: "h", size: 5 },
     key: { state: given.key ?? "ready", trustees: [], code: "" },
     cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: name === cosigner ? (given.ready ?? true) : true })),
-    elections: vote === undefined ? [] : [{ election: "e1", agenda_item: "a1", title: "Vote", type: "yes-no-abstain", text: "?", options: ["yes", "no", "abstain"], majority: { kind: "simple", of: "cast" }, state: vote, electorate_size: 5, cast: 5, voted: given.voted ?? false, result: null }],
+    elections: vote === undefined ? [] : [election({ state: vote, electorate_size: 5, cast: 5, voted: given.voted ?? false })],
     me: { member: "me", roles: given.roles ?? ["member"], checked_in: checkedIn, credential: checkedIn ? "c" : null, removed: given.removed ?? false, trustee: given.trustee ?? 0, cosigner },
     seq: 1,
   };

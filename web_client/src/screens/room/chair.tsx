@@ -13,6 +13,7 @@ import { Button, Card, Confirm, ConfirmButton, Field, Form, Note, Problem, Progr
 import { QuestionResults } from "../result.tsx";
 import { CastingVote } from "./casting_vote.tsx";
 import { PeopleList, PersonLine } from "./people.tsx";
+import { RestartKey } from "./restart_key.tsx";
 
 interface Console {
   live: LiveMeeting;
@@ -298,6 +299,7 @@ function Exclusions({ live, meeting, election }: { live: LiveMeeting; meeting: M
 function Drafts({ live, meeting, acting }: Console) {
   const drafts = meeting.elections.filter((election) => election.state === "draft");
   const items = meeting.agenda.filter((item) => item.state === "waiting");
+  if (meeting.state === "checking-in") return <RestartKey live={live} meeting={meeting} />;
   if (meeting.state !== "opened") return null;
   const next = nextStep(meeting);
   const opening = useOpening(live, acting);
@@ -324,6 +326,7 @@ function Drafts({ live, meeting, acting }: Console) {
           );
         })}
         <OpenWarning meeting={meeting} opening={opening} />
+        <RestartKey live={live} meeting={meeting} />
         <ConfirmButton
           testid="close-meeting"
           kind="danger"

@@ -1,0 +1,70 @@
+/** The second officer: new passkeys are in no roll until somebody else than the maker of the link has confirmed them. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api } from "../api/fetch.ts";
+import type { UnconfirmedPasskey } from "../api/types.ts";
+import { day, say, t, tn } from "../i18n/index.ts";
+import { session } from "../state/session.ts";
+import { signAction } from "../state/sign.ts";
+import { useAction } from "../ui/action.ts";
+import { Button, Note, Problem } from "../ui/parts.tsx";
+
+export function ConfirmPasskeys({ unit, onChange }: { unit: string; onChange?: () => void }) {
+  const waiting = useSignal<UnconfirmedPasskey[]>([]);
+  const left = useSignal<ReadonlySet<string>>(new Set());
+  const loading = useAction();
+  const confirming = useAction();
+  const me = session.value?.member;
+  const reload = async (): Promise<void> => {
+    waiting.value = (await api.unconfirmed(unit)).passkeys;
+  };
+  useEffect(() => void loading.run(reload), [unit]);
+  if (waiting.value.length === 0) return <Problem error={loading.error.value} />;
+  // Nobody confirms the own passkey or the one whose link was theirs.
+  const mine = (one: UnconfirmedPasskey): boolean => one.member === me?.id || one.made_by === me?.name;
+  const possible = waiting.value.filter((one) => !mine(one));
+  const chosen = possible.filter((one) => !left.value.has(one.passkey)).map((one) => one.passkey);
+  const confirm = async (): Promise<void> => {
+    const action = { type: "confirm-passkeys", passkeys: chosen };
+    await api.confirmPasskeys(chosen, action, await signAction(action));
+    await reload();
+    onChange?.();
+  };
+  const turn = (passkey: string): void => {
+    const next = new Set(left.value);
+    if (!next.delete(passkey)) next.add(passkey);
+    left.value = next;
+  };
+  return (
+    <section class="stack-tight" data-testid="unconfirmed" data-count={waiting.value.length}>
+      <h3>{tn("confirm.title", waiting.value.length)}</h3>
+      <p class="hint">{t("confirm.text")}</p>
+      <details open={waiting.value.length <= 12}>
+        <summary>{t("confirm.who")}</summary>
+        <ul class="list">
+          {waiting.value.map((one) => (
+            <li key={one.passkey}>
+              <label class="check">
+                <input type="checkbox" disabled={mine(one)} checked={!mine(one) && !left.value.has(one.passkey)} onChange={() => turn(one.passkey)} data-testid={`confirm-${one.member}`} />
+                <span>
+                  <span class="strong">{one.name}</span>
+                  <span class="hint">
+                    {t("confirm.line", { method: say(`passkey-method.${one.method}`), officer: one.made_by, day: day(one.at) })} {mine(one) && t("confirm.not-you")}
+                  </span>
+                </span>
+              </label>
+            </li>
+          ))}
+        </ul>
+      </details>
+      <Problem error={confirming.error.value} />
+      {possible.length === 0 ? (
+        <Note>{t("confirm.others")}</Note>
+      ) : (
+        <Button kind="main" testid="confirm-passkeys" disabled={chosen.length === 0} busy={confirming.busy.value} onClick={() => void confirming.run(confirm)}>
+          {tn("confirm.button", chosen.length)}
+        </Button>
+      )}
+    </section>
+  );
+}
