@@ -126,11 +126,22 @@ async def prepare_meeting(assembly: Assembly) -> None:
     await click(secretary, "question-save")
     assembly.election = str(await by(page, "question").first.get_attribute("data-election", timeout=SLOW_MS))
     await click(secretary, "convene")
+    await confirm_passkeys(assembly)
+    await click(secretary, "look-roll")
+    await see(secretary, "roll-exceptions")
     await click(secretary, "freeze-roll")
     await see(secretary, "roll-frozen")
     await click(secretary, "begin-check-in")
     await assembly.open_page(secretary)
     await attribute(secretary, "meeting", "data-state", "checking-in")
+
+
+async def confirm_passkeys(assembly: Assembly) -> None:
+    """The chair confirms everyone's passkey as second officer but the own, which the secretary confirms."""
+    for officer in (assembly.chair, assembly.secretary):
+        await assembly.open_page(officer, "/prepare")
+        await click(officer, "confirm-passkeys")
+        await expect(by(officer.page, "confirm-passkeys")).to_have_count(0, timeout=SLOW_MS)
 
 
 async def check_in(assembly: Assembly, person: Person, *, media: bool) -> None:
@@ -245,29 +256,40 @@ async def sees_and_hears(person: Person, *, deadline_s: float = 40) -> None:
     await until(rising, f"{person.name} sees pictures and hears sound", deadline_s=deadline_s, every_s=1.0)
 
 
-async def download(person: Person, testid: str, folder: Path) -> Path:
+async def download(person: Person, testid: str, folder: Path, suffix: str = ".zip") -> Path:
     """Press a download button; return the file."""
     async with person.page.expect_download() as waiting:
         await click(person, testid)
-    target = folder / f"{testid}.zip"
+    target = folder / f"{testid}{suffix}"
     await (await waiting.value).save_as(target)
     return target
 
 
-async def audit(assembly: "Assembly", folder: Path) -> tuple[Path, Path]:
-    """Download bundle and annex on the auditor's page, see that they verify, and return them."""
+async def audit(assembly: "Assembly", folder: Path) -> tuple[Path, Path, Path]:
+    """Make the auditor's key, download bundle and annex, see that they verify; return bundle, annex and identity."""
     auditor = assembly.people["auditor"]
     await assembly.open_page(auditor, "/audit")
+    identity = await make_auditor_key(auditor, folder)
     bundle = await download(auditor, "download-bundle", folder)
-    annex = await download(auditor, "download-annex", folder)
-    report = await asyncio.to_thread(verify, bundle, annex)
+    annex = await download(auditor, "download-annex", folder, ".age")
+    report = await asyncio.to_thread(verify, bundle, annex, identity)
     assert (report["verdict"], report["exit"]) == ("ok", 0), report
-    return bundle, annex
+    return bundle, annex, identity
 
 
-def verify(bundle: Path, annex: Path) -> dict[str, object]:
+async def make_auditor_key(auditor: Person, folder: Path) -> Path:
+    """Make the auditor's key on the page, save its file, register it; return the file."""
+    await click(auditor, "auditor-key-make")
+    identity = await download(auditor, "auditor-key-file", folder, ".txt")
+    await click(auditor, "auditor-key-use")
+    await attribute(auditor, "auditor-key", "data-state", "known")
+    return identity
+
+
+def verify(bundle: Path, annex: Path, identity: Path) -> dict[str, object]:
     """Run the offline verifier; return its report with the exit code under "exit"."""
-    command = [str(Path(sys.executable).parent / "folkmoot-verify"), str(bundle), "--annex", str(annex), "--json"]
+    tool = str(Path(sys.executable).parent / "folkmoot-verify")
+    command = [tool, str(bundle), "--annex", str(annex), "--identity", str(identity), "--json"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert answer.stdout, answer.stderr
     report: dict[str, object] = json.loads(answer.stdout)

@@ -41,7 +41,7 @@ const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
   rehearsal: false,
   challenge_s: 0,
   removed: [],
-  me: { member: "ann", roles: ["chair"], checked_in: true, credential: "c", removed: false, trustee: 0, cosigner: "chair" },
+  me: { member: "ann", roles: ["chair"], checked_in: true, credential: "c", entitled: true, removed: false, trustee: 0, cosigner: "chair" },
   seq: 10,
   ...fields,
 });

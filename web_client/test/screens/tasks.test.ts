@@ -41,7 +41,7 @@ function meeting(given: Given = {}): Meeting {
     key: { state: given.key ?? "ready", trustees: [], code: "" },
     cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: name === cosigner ? (given.ready ?? true) : true })),
     elections: vote === undefined ? [] : [election({ state: vote, electorate_size: 5, cast: 5, voted: given.voted ?? false })],
-    me: { member: "me", roles: given.roles ?? ["member"], checked_in: checkedIn, credential: checkedIn ? "c" : null, removed: given.removed ?? false, trustee: given.trustee ?? 0, cosigner },
+    me: { member: "me", roles: given.roles ?? ["member"], checked_in: checkedIn, credential: checkedIn ? "c" : null, entitled: true, removed: given.removed ?? false, trustee: given.trustee ?? 0, cosigner },
     seq: 1,
   };
 }
