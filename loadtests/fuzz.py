@@ -100,7 +100,7 @@ def sign(unsigned: bytes) -> bytes:
 
 
 class Room:
-    """A room in which anna attacks, while bela's picture goes to cleo."""
+    """A room in which anna, who sends, and cleo, who receives, attack, while bela's picture goes to dora."""
 
     def __init__(self, seed: str) -> None:
         self.network = Network(seed)
@@ -108,11 +108,14 @@ class Room:
         self.anna = self.network.join("r", "anna", "send", 1)
         self.bela = self.network.join("r", "bela", "send", 2)
         self.cleo = self.network.join("r", "cleo", "recv", 3)
+        self.dora = self.network.join("r", "dora", "recv", 4)
         self.spoilt = [self.anna.produce(rids=("r0",)), self.anna.produce("microphone")]
         self.consumed = self.cleo.consume(self.spoilt[0])
         for slot in self.network.call("router.slots", router_id="r")["slots"]:
             self.cleo.consume(slot["producer_id"])
-        self.picture = self.cleo.consume(self.bela.produce(rids=("r0",)))["rtpParameters"]["encodings"][0]["ssrc"]
+        watched = self.bela.produce(rids=("r0",))
+        self.cleo.consume(watched)
+        self.picture = self.dora.consume(watched)["rtpParameters"]["encodings"][0]["ssrc"]
         self._frames = 0
         self.check()
 
@@ -129,10 +132,11 @@ class Room:
         self.network.rooms.poll(self.network.now)
         self.network.sent.clear()
         self.network._to_clients.clear()
+        self.dora.rtp.clear()
         self.network.events.clear()
 
     def check(self) -> None:
-        """See that bela's picture still arrives.
+        """See that bela's picture still arrives at dora.
 
         Raises:
             AssertionError: it does not.
@@ -140,19 +144,19 @@ class Room:
         self.tick()
         self.network.now += 5
         self._frames += 1
-        for client in (self.anna, self.bela, self.cleo):
+        for client in (self.anna, self.bela, self.cleo, self.dora):
             client.active.check()
         self.network.run()
-        before = len(self.cleo.rtp)
         payload = vp8(key=True, picture=self._frames)
         extensions = {1: b"1", 2: b"r0"}
         packet = rtp(ssrc=99, sequence=self._frames, payload_type=96, payload=payload, extensions=extensions)
         self.feed(self.bela, packet, False)
         self.network.pass_time(0.2)
-        arrived = [parse_rtp(plain) for plain in self.cleo.rtp[before:]]
+        arrived = [parse_rtp(plain) for plain in self.dora.rtp]
         assert any(found is not None and found.ssrc == self.picture for found in arrived), "the picture stands still"
-        self.cleo.rtp.clear()
-        self.cleo.rtcp.clear()
+        for client in (self.cleo, self.dora):
+            client.rtp.clear()
+            client.rtcp.clear()
 
 
 class InRoom(Target):
@@ -359,10 +363,13 @@ class Parameters(InRoom):
 
     def take(self, made: tuple[str, Any]) -> str:
         """Decode the bytes or carry out the request; what was made is closed again."""
-        method, data = made
+        outcome = self._carry_out(*made)
+        self.fed()
+        return outcome
+
+    def _carry_out(self, method: str, data: Any) -> str:
         network = self.room.network
         network.now += STEP
-        self.fed()
         try:
             if method == "bytes":
                 control.decode(data)
