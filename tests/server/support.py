@@ -16,7 +16,7 @@ from tests.server.common import START, Clock, application, free_port, refusal
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation, enrolment_url
-from folkmoot_server.demo import votes
+from folkmoot_server.demo import officers, votes
 from folkmoot_server.demo.client import Person
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.sockets import Realtime
@@ -102,8 +102,13 @@ class House:
         self.items = [item["id"] for item in (await self.view("jonas"))["agenda"]]
         return self.meeting
 
+    async def confirm(self) -> None:
+        """Let the chair and the secretary be everybody's second officers."""
+        await officers.confirm_everybody(self.people["lan"], self.people["jonas"])
+
     async def begin(self) -> None:
-        """Draft, convene, freeze the roll and begin check-in."""
+        """Confirm passkeys, draft, convene, freeze the roll and begin check-in."""
+        await self.confirm()
         await self.draft()
         await self.command("jonas", "convene")
         await votes.freeze_roll(self.people["jonas"], self.meeting)

@@ -83,7 +83,7 @@ class Hall(RuleBasedStateMachine):
 
     @rule(who=person)
     def arrive(self, who: str) -> None:
-        self.attempt(lambda: attendance.arrive(self.tx, "m", who, "main", self.now))
+        self.attempt(lambda: attendance.arrive(self.tx, "m", who, "main", bytes(32), self.now))
 
     @rule(who=person)
     def leave(self, who: str) -> None:

@@ -19,7 +19,7 @@ from tests.server.common import Clock, application, refusal
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation
-from folkmoot_server.demo import votes
+from folkmoot_server.demo import officers, votes
 from folkmoot_server.demo.client import Person
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.vote_clock import VoteScheduler
@@ -152,8 +152,9 @@ async def enrol(hall: Hall, links: Sequence[EnrolmentLink]) -> None:
 
 
 async def enrol_everybody(hall: Hall, people: Sequence[NewPerson] = OFFICERS + OTHERS) -> None:
-    """Found the organisation and enrol everyone."""
+    """Found the organisation, enrol everyone and have second officers confirm that."""
     await enrol(hall, await found(hall.database, hall.clock(), people))
+    await officers.confirm_everybody(hall.chair, hall.secretary)
 
 
 async def convene(hall: Hall) -> None:
@@ -346,12 +347,7 @@ async def roll_hash(hall: Hall) -> bytes:
 
 async def trustee_statement(person: Person, trustee: Trustee) -> dict[str, Any]:
     """A trustee's passkey over the keys of a register message."""
-    return await person.signed(
-        "trustee",
-        lambda nonce: challenges.trustee(
-            trustee.meeting, trustee.roll_hash, trustee.index, trustee.sign_key, trustee.box_key, nonce
-        ),
-    )
+    return await person.signed("trustee", trustee.challenge)
 
 
 async def act(hall: Hall, person: Person, election: str, verb: str) -> dict[str, Any]:

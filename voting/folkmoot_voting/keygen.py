@@ -11,6 +11,7 @@ from .encoding import MAX_MESSAGE, JsonObject, b64u, crockford, h, h512, jcs, u3
 from .errors import EncodingError, KeyGenerationError
 
 ROUNDS = ("register", "commit", "reveal", "shares", "salt", "certify")
+TRANSCRIBED = 4  # the rounds before the salts
 COMPLAINT = "complaint"
 MAX_TRUSTEES, MAX_ATTEMPTS = 9, 20
 
@@ -282,8 +283,7 @@ class KeyGeneration:
     @property
     def transcript(self) -> bytes:
         """The hash that trustees certify, over the first four rounds."""
-        rounds = [message for kind in ROUNDS[:4] for message in self.messages(kind)]
-        return h("fm1/dkg-transcript", jcs(rounds))
+        return transcript_of([message for kind in ROUNDS[:TRANSCRIBED] for message in self.messages(kind)])
 
     @property
     def spoken_code(self) -> str:
@@ -332,6 +332,11 @@ class KeyGeneration:
             "count": self.count,
             "messages": self.all_messages(),
         }
+
+
+def transcript_of(messages: list[JsonObject]) -> bytes:
+    """Return the hash over all messages of the first TRANSCRIBED rounds, each round by index."""
+    return h("fm1/dkg-transcript", jcs(messages))
 
 
 def spoken_code(transcript: bytes, salts: list[bytes]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import boxes, complaints, copies, destruction, group, keygen, signing
+from . import boxes, challenges, complaints, copies, destruction, group, keygen, signing
 from .encoding import JsonObject, b64u
 from .errors import KeyGenerationError
 from .group import Rng
@@ -58,6 +58,23 @@ class Trustee:
     def points(self) -> list[bytes]:
         """Return the coefficient points A_k."""
         return [group.mult_base(coefficient) for coefficient in self.coefficients]
+
+    def challenge(self, nonce: bytes) -> bytes:
+        """Return what this trustee's passkey signs when it registers (section 2)."""
+        return challenges.trustee(
+            self.meeting, self.roll_hash, self.attempt, self.index, self.sign_key, self.box_key, nonce
+        )
+
+    def message(self, kind: str, state: KeyGeneration) -> JsonObject:
+        """Return this trustee's signed message of a round; the state holds the rounds before.
+
+        Raises:
+            KeyGenerationError: as the round's own method says.
+        """
+        plain = {"register": self.register, "commit": self.commit, "reveal": self.reveal}
+        if kind in plain:
+            return plain[kind]()
+        return {"shares": self.shares, "salt": self.reveal_salt, "certify": self.certify}[kind](state)
 
     def register(self) -> JsonObject:
         """Return the signed register message."""
@@ -170,19 +187,8 @@ def run_key_generation(trustees: list[Trustee]) -> KeyGeneration:
     """Run all rounds among software trustees and return the finished state."""
     first = trustees[0]
     state = KeyGeneration(first.meeting, first.roll_hash, first.attempt, first.threshold, first.count)
-    for one in trustees:
-        state = state.accept(one.register())
-    for one in trustees:
-        state = state.accept(one.commit())
-    for one in trustees:
-        state = state.accept(one.reveal())
-    before_shares = state
-    for one in trustees:
-        state = state.accept(one.shares(before_shares))
-    before_salts = state
-    for one in trustees:
-        state = state.accept(one.reveal_salt(before_salts))
-    before_certify = state
-    for one in trustees:
-        state = state.accept(one.certify(before_certify))
+    for kind in keygen.ROUNDS:
+        before = state
+        for one in trustees:
+            state = state.accept(one.message(kind, before))
     return state

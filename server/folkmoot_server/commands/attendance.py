@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from folkmoot_server.domain.attendance import Departure, Presence, Seat, judge_lease
 from folkmoot_server.domain.errors import Conflict, Forbidden, WrongState
+from folkmoot_server.domain.ids import b64u
 from folkmoot_server.domain.meetings import ROOM_STATES, Act, advance
 from folkmoot_server.domain.quorum import Quorum
 from folkmoot_server.storage import events, meetings, members, schema, seats
@@ -35,10 +36,11 @@ def presence(tx: Connection, meeting_id: str) -> list[str]:
     return [seat.member for seat in seats.present(tx, meeting_id)]
 
 
-def arrive(tx: Connection, meeting_id: str, member: str, site: str, now: int) -> int:
+def arrive(tx: Connection, meeting_id: str, member: str, site: str, proof: bytes, now: int) -> int:
     """Record a check-in: open an interval unless one is open; return the event's seq.
 
-    The caller verified the check-in itself. Checking in again from another device is told as an event too.
+    The caller verified the check-in itself; `proof` is its salted hash, which the event cites. Checking in again
+    from another device is told as an event too.
 
     Raises:
         WrongState: the meeting takes no check-ins.
@@ -54,7 +56,8 @@ def arrive(tx: Connection, meeting_id: str, member: str, site: str, now: int) ->
     if not was_present:
         seats.open_interval(tx, seat, now)
     name = members.get(tx, member).name
-    seq = events.append(tx, meeting_id, "MemberCheckedIn", now, {"member": member, "name": name, "site": site})
+    body = {"member": member, "name": name, "site": site, "proof": b64u(proof)}
+    seq = events.append(tx, meeting_id, "MemberCheckedIn", now, body)
     update_quorum(tx, meeting_id, now)
     return seq
 

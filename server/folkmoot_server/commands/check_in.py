@@ -11,25 +11,29 @@ from folkmoot_server.domain.identity import Purpose, SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import CHECKPOINT_AGE_MAX_S, Notary, protocol_checked
 from folkmoot_server.domain.meetings import Act, advance
-from folkmoot_server.storage import ledger, meetings, rolls
+from folkmoot_server.storage import ledger, meetings, passkeys, rolls
 from folkmoot_voting import challenges
 from folkmoot_voting.assertion import verify_assertion
-from folkmoot_voting.encoding import JsonObject, b64u, unb64u
+from folkmoot_voting.encoding import JsonObject, b64u, h, jcs, unb64u
 from folkmoot_voting.merkle_log import verify_note
 from folkmoot_voting.roll import RollCore, passkey_of
 
 SITE = "main"
 NONCES_MAX = 50
+NOT_ON_ROLL = "The roll was frozen without this passkey; it cannot vote in this meeting, but in later ones."
 
 
 def begin_check_in(tx: Connection, meeting: str, session: SessionInfo, now: int, rng: Rng) -> JsonObject:
     """Return what the page signs: nonce, roll statement, newest checkpoint, site and the member's roll entry.
 
     Raises:
-        Forbidden: the member is not on the roll.
+        Forbidden: the member is not on the roll, or with none of the passkeys that are left.
         WrongState: check-in has not begun or the meeting is over.
     """
     entry = _own_entry(tx, meeting, session)
+    listed = {passkey["id"] for passkey in entry["passkeys"]}
+    if listed.isdisjoint(passkey.id for passkey in passkeys.of_member(tx, session.member_id)):
+        raise Forbidden("check-in.passkey-not-on-roll", NOT_ON_ROLL)
     nonce = new_nonce(tx, Purpose.CHECK_IN, session.session_hash, now=now, rng=rng, limit=NONCES_MAX)
     return {
         "nonce": b64u(nonce),
@@ -41,7 +45,7 @@ def begin_check_in(tx: Connection, meeting: str, session: SessionInfo, now: int,
 
 
 def finish_check_in(
-    tx: Connection, meeting: str, session: SessionInfo, request: JsonObject, notary: Notary, now: int
+    tx: Connection, meeting: str, session: SessionInfo, request: JsonObject, notary: Notary, now: int, rng: Rng
 ) -> int:
     """Accept a check-in, open the attendance interval and return the number of its event.
 
@@ -61,6 +65,8 @@ def finish_check_in(
     take_nonce(tx, nonce, Purpose.CHECK_IN, session.session_hash, now)
     roll = RollCore.from_json(rolls.frozen(tx, meeting).core)
     _require_checkpoint(tx, meeting, request["checkpoint"], notary, now)
+    if request["passkey"] not in {passkey["id"] for passkey in entry["passkeys"]}:
+        raise Refused("check-in.passkey-not-on-roll", NOT_ON_ROLL)
     with protocol_checked():
         key = passkey_of(entry, unb64u(request["passkey"]))
         challenge = challenges.checkin(
@@ -70,14 +76,21 @@ def finish_check_in(
     owner = rolls.credential_owner(tx, meeting, request["credential"])
     if owner == session.member_id:
         # Back on the same device after leaving: the annex keeps the first statement, one per credential.
-        rolls.renew_check_in(tx, meeting, request["credential"])
-        return arrive(tx, meeting, session.member_id, SITE, now)
+        kept = rolls.renew_check_in(tx, meeting, request["credential"])
+        return arrive(tx, meeting, session.member_id, SITE, _proof(kept), now)
     if owner is not None:
         raise Conflict("check-in.credential-known", "Another member has checked in with this credential.")
     fields = ("credential", "site", "checkpoint", "nonce", "passkey", "assertion")
-    statement = {"member": session.member_id, "at": now, **{name: request[name] for name in fields}}
+    signed = {"member": session.member_id, **{name: request[name] for name in fields}}
+    statement = {**signed, "at": now, "salt": b64u(rng(32))}
     rolls.add_check_in(tx, meeting, session.member_id, request["credential"], statement)
-    return arrive(tx, meeting, session.member_id, SITE, now)
+    return arrive(tx, meeting, session.member_id, SITE, _proof(statement), now)
+
+
+def _proof(statement: JsonObject) -> bytes:
+    """The salted hash by which an attendance event cites a check-in (voting.md section 9)."""
+    signed = {name: value for name, value in statement.items() if name not in ("at", "salt")}
+    return h("fm1/statement", unb64u(statement["salt"]), jcs(signed))
 
 
 def _own_entry(tx: Connection, meeting: str, session: SessionInfo) -> JsonObject:
@@ -101,4 +114,4 @@ def _require_checkpoint(tx: Connection, meeting: str, text: str, notary: Notary,
         raise Refused("check-in.checkpoint-before-roll", "The checkpoint is older than the roll.")
     superseded_at = ledger.appended_at(tx, size)
     if superseded_at is not None and superseded_at < now - CHECKPOINT_AGE_MAX_S:
-        raise Refused("check-in.checkpoint-old", "The checkpoint is too old; begin again.")
+        raise Refused("check-in.old-checkpoint", "The checkpoint is too old; begin again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,15 @@ from folkmoot_server.domain.identity import (
     PASSKEYS_MAX,
     TICKET_S,
     Assertion,
+    PasskeyKind,
     Purpose,
     SessionInfo,
     Signed,
 )
 from folkmoot_server.domain.ids import Rng, b64u, from_b64u, token_hash
 from folkmoot_server.domain.members import Member
-from folkmoot_server.storage import members, sessions
-from folkmoot_server.storage.members import Link, Passkey
+from folkmoot_server.storage import members, passkeys, sessions
+from folkmoot_server.storage.passkeys import Link, Passkey
 from folkmoot_server.webauthn_policy import (
     Registration,
     RelyingParty,
@@ -95,7 +97,7 @@ def verify_signed(
         Refused: the nonce, the passkey or its answer does not fit.
     """
     take_nonce(tx, signed.nonce, purpose, session.session_hash, now)
-    passkey = members.passkey(tx, signed.passkey)
+    passkey = passkeys.find(tx, signed.passkey)
     if passkey is None or passkey.member != session.member_id:
         raise Refused("passkey.not-yours", "The passkey does not belong to the signed-in member.")
     _use(tx, rp, passkey, challenge_fn(signed.nonce), signed.assertion, now)
@@ -123,16 +125,29 @@ def signed_action(
     )
 
 
+def evidence_of(action: dict[str, Any], signed: Signed) -> str:
+    """Return a signed action as JSON, to be kept with what it did."""
+    kept = {
+        "action": action,
+        "nonce": b64u(signed.nonce),
+        "passkey": signed.passkey,
+        "authenticator_data": b64u(signed.assertion.authenticator_data),
+        "client_data_json": b64u(signed.assertion.client_data_json),
+        "signature": b64u(signed.assertion.signature),
+    }
+    return json.dumps(kept, sort_keys=True)
+
+
 def _use(
     tx: Connection, rp: RelyingParty, passkey: Passkey, challenge: bytes, assertion: Assertion, now: int
 ) -> None:
     stored = Stored(from_b64u(passkey.id), passkey.public_key, passkey.sign_count, passkey.backup_eligible)
     used = verify_assertion(rp, challenge, stored, assertion)
-    members.use_passkey(tx, passkey.id, max(used.sign_count, passkey.sign_count), used.backed_up, now)
+    passkeys.use(tx, passkey.id, max(used.sign_count, passkey.sign_count), used.backed_up, now)
 
 
 def _usable_link(tx: Connection, token: bytes, now: int) -> Link:
-    link = members.link(tx, token_hash(token))
+    link = passkeys.link(tx, token_hash(token))
     if link is None:
         raise NotFound("enrolment.unknown-link", "This enrolment link is not known here; ask for a new one.")
     if link.used_at is not None:
@@ -152,7 +167,7 @@ def begin_enrolment(tx: Connection, token: bytes, *, now: int, rng: Rng) -> Enro
     link = _usable_link(tx, token, now)
     member = _present(members.get(tx, link.member), now)
     nonce = new_nonce(tx, Purpose.ENROL, link.token_hash, now=now, rng=rng, limit=SESSION_NONCES_MAX)
-    return Enrolment(nonce, member, tuple(passkey.id for passkey in members.passkeys(tx, member.id)))
+    return Enrolment(nonce, member, tuple(passkey.id for passkey in passkeys.of_member(tx, member.id)))
 
 
 def finish_enrolment(
@@ -168,6 +183,8 @@ def finish_enrolment(
 ) -> tuple[bytes, SessionInfo]:
     """Register the passkey, spend the link and sign the member in; return the session's token and the session.
 
+    A link for a member who lost every passkey ends the old ones and every session that they began.
+
     Raises:
         NotFound, Conflict: the link cannot be used.
         Refused: the passkey's answer fails a check.
@@ -175,18 +192,55 @@ def finish_enrolment(
     link = _usable_link(tx, token, now)
     take_nonce(tx, nonce, Purpose.ENROL, link.token_hash, now)
     member = _present(members.get(tx, link.member), now)
+    if link.kind is PasskeyKind.REPLACED:
+        passkeys.end_all(tx, member.id, now)
+        sessions.end_of_member(tx, member.id)
+    passkey = register(tx, rp, member, nonce, answer, link.kind, made_by=link.made_by, root="", now=now)
+    passkeys.spend_link(tx, link.token_hash, now)
+    return _start_session(tx, member.id, passkey, old_session, now, rng)
+
+
+def register(
+    tx: Connection,
+    rp: RelyingParty,
+    member: Member,
+    nonce: bytes,
+    answer: Registration,
+    kind: PasskeyKind,
+    *,
+    made_by: str,
+    root: str,
+    now: int,
+) -> str:
+    """Store a passkey whose browser answered for `nonce`; an empty root makes it its own; return its id.
+
+    Raises:
+        Refused: the answer fails a check.
+        Conflict: the passkey is registered already, or was.
+        TooMany: the member has 20.
+    """
     made = verify_registration(rp, challenges.enrol(rp.id, member.user_handle, nonce), answer)
-    passkey_id = b64u(made.credential_id)
-    if members.passkey(tx, passkey_id) is not None:
+    passkey = b64u(made.credential_id)
+    if passkeys.known(tx, passkey) is not None:
         raise Conflict("passkey.taken", "This passkey is registered already.")
-    if len(members.passkeys(tx, member.id)) >= PASSKEYS_MAX:
+    if len(passkeys.of_member(tx, member.id)) >= PASSKEYS_MAX:
         raise TooMany("passkey.too-many", f"A member has at most {PASSKEYS_MAX} passkeys.")
-    members.add_passkey(
+    passkeys.add(
         tx,
-        Passkey(passkey_id, member.id, made.public_key, made.sign_count, made.backup_eligible, made.backed_up, now),
+        Passkey(
+            id=passkey,
+            member=member.id,
+            public_key=made.public_key,
+            sign_count=made.sign_count,
+            backup_eligible=made.backup_eligible,
+            backed_up=made.backed_up,
+            added_at=now,
+            kind=kind,
+            root=root or passkey,
+            made_by=made_by,
+        ),
     )
-    members.spend_link(tx, link.token_hash, now)
-    return _start_session(tx, member.id, passkey_id, old_session, now, rng)
+    return passkey
 
 
 def begin_sign_in(tx: Connection, *, now: int, rng: Rng) -> bytes:
@@ -215,7 +269,7 @@ def finish_sign_in(
         Forbidden: the member has left.
     """
     take_nonce(tx, nonce, Purpose.SIGN_IN, b"", now)
-    passkey = members.passkey(tx, answer.passkey)
+    passkey = passkeys.find(tx, answer.passkey)
     if passkey is None:
         raise Refused("passkey.unknown", "This passkey is not registered here.")
     member = members.get(tx, passkey.member)

@@ -19,6 +19,9 @@ from folkmoot_server.storage import events, meetings, schema, units
 
 ITEMS_MAX = 100
 QUORUM_MAX = 10**6
+CHALLENGE_DAYS = 30
+CHALLENGE_DAYS_MAX = 365
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Draft:
     agenda: tuple[str, ...]
     quorum_num: int
     quorum_den: int
+    challenge_days: int = CHALLENGE_DAYS
+    rehearsal: bool = False
 
 
 def draft(tx: Connection, member: str, wanted: Draft, *, now: int, rng: Rng) -> str:
@@ -40,7 +45,7 @@ def draft(tx: Connection, member: str, wanted: Draft, *, now: int, rng: Rng) -> 
     Raises:
         NotFound: there is no such unit.
         Forbidden: the actor is neither chair nor secretary there.
-        BadInput: a quorum above one, or more agenda items than fit.
+        BadInput: a quorum above one, more agenda items than fit, or a challenge period above a year.
     """
     units.get(tx, wanted.unit)
     rights.require(tx, member, Action.CREATE_MEETING, wanted.unit, now)
@@ -48,6 +53,8 @@ def draft(tx: Connection, member: str, wanted: Draft, *, now: int, rng: Rng) -> 
         raise BadInput("meeting.bad-quorum", "A quorum is a fraction from 0 to 1.")
     if not 1 <= len(wanted.agenda) <= ITEMS_MAX:
         raise BadInput("meeting.bad-agenda", f"An agenda has 1 to {ITEMS_MAX} items.")
+    if not 0 <= wanted.challenge_days <= CHALLENGE_DAYS_MAX:
+        raise BadInput("meeting.bad-challenge", f"The challenge period is 0 to {CHALLENGE_DAYS_MAX} days.")
     meeting = Meeting(
         id=new_id(rng),
         unit=wanted.unit,
@@ -63,6 +70,8 @@ def draft(tx: Connection, member: str, wanted: Draft, *, now: int, rng: Rng) -> 
         closed_at=None,
         last_seq=0,
         version=0,
+        rehearsal=wanted.rehearsal,
+        challenge_s=wanted.challenge_days * DAY_S,
     )
     meetings.add(tx, meeting)
     items = [Item(new_id(rng), title, ItemState.WAITING) for title in wanted.agenda]

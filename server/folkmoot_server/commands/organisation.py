@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
 from folkmoot_server.commands import rights
-from folkmoot_server.commands.identity import signed_action
+from folkmoot_server.commands.identity import evidence_of, signed_action
+from folkmoot_server.domain.auditors import check_recipient
 from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden
-from folkmoot_server.domain.identity import LINK_S, SessionInfo, Signed
+from folkmoot_server.domain.identity import LINK_S, OPERATOR, PasskeyKind, SessionInfo, Signed
 from folkmoot_server.domain.ids import Rng, b64u, new_id, new_member_code, token_hash
 from folkmoot_server.domain.members import Member, Unit, clean_text
 from folkmoot_server.domain.roles import Action, Grant, Role, check_new_grant
-from folkmoot_server.storage import members, schema, settings, units
+from folkmoot_server.storage import members, passkeys, schema, settings, units
 from folkmoot_server.webauthn_policy import RelyingParty
+from folkmoot_voting.roll import MAX_WEIGHT
 
 MEMBER_GRANT_S = 5 * 365 * 86400
 FOUNDER = "foundation"
@@ -89,14 +90,18 @@ def bootstrap_organisation(
         for role in dict.fromkeys((Role.MEMBER, *map(Role, person.roles))):
             grant = Grant(new_id(rng), member.id, role, unit, now, now + MEMBER_GRANT_S)
             members.add_grant(tx, grant, FOUNDER)
-        links.append(_new_link(tx, member, person.roles[0] if person.roles else Role.MEMBER, now, rng))
+        role = person.roles[0] if person.roles else Role.MEMBER
+        links.append(_new_link(tx, member, role, OPERATOR, now, rng))
     return links
 
 
 def enrolment_links(tx: Connection, public_url: str, now: int, rng: Rng) -> list[PrintedLink]:
-    """Make a fresh link for everyone without a passkey, officers first; older unused links stop working."""
+    """Make a fresh link for everyone without a passkey, officers first; older unused links stop working.
+
+    The operator on the command line is who made them.
+    """
     everyone = members.in_units(tx, [unit.id for unit in units.everything(tx)])
-    enrolled = members.count_passkeys(tx, [member.id for member in everyone])
+    enrolled = passkeys.count(tx, [member.id for member in everyone])
     order = {role: place for place, role in enumerate(Role)}
     pending = []
     for member in everyone:
@@ -106,7 +111,7 @@ def enrolment_links(tx: Connection, public_url: str, now: int, rng: Rng) -> list
         others = [role for role in held if role is not Role.MEMBER]
         pending.append((min(others, key=order.__getitem__, default=Role.MEMBER), member))
     pending.sort(key=lambda pair: (order[pair[0]], pair[1].name, pair[1].id))
-    links = [_new_link(tx, member, role, now, rng) for role, member in pending]
+    links = [_new_link(tx, member, role, OPERATOR, now, rng) for role, member in pending]
     return [PrintedLink(link.role, link.name, enrolment_url(public_url, link.token)) for link in links]
 
 
@@ -142,7 +147,7 @@ def add_member(
     member = _insert_member(tx, name, unit, now, rng)
     grant = Grant(new_id(rng), member.id, Role.MEMBER, unit, now, now + MEMBER_GRANT_S)
     members.add_grant(tx, grant, session.member_id)
-    return member, _new_link(tx, member, Role.MEMBER, now, rng)
+    return member, _new_link(tx, member, Role.MEMBER, session.member_id, now, rng)
 
 
 def _insert_member(tx: Connection, name: str, unit: str, now: int, rng: Rng) -> Member:
@@ -163,21 +168,51 @@ def new_link(tx: Connection, session: SessionInfo, member_id: str, *, now: int, 
             member holds a role.
         Conflict: the member has a passkey.
     """
+    member = _in_care(tx, session, member_id, now)
+    if passkeys.of_member(tx, member.id):
+        raise Conflict("enrolment.has-passkey", "This member has a passkey already.")
+    return _new_link(tx, member, Role.MEMBER, session.member_id, now, rng)
+
+
+def new_replacement_link(
+    tx: Connection, session: SessionInfo, member_id: str, *, now: int, rng: Rng
+) -> EnrolmentLink:
+    """Make a link for a member who lost every passkey; those work until somebody enrols with it.
+
+    Raises:
+        NotFound, Forbidden: as for `new_link`; nobody makes one for themselves.
+        Conflict: the member has no passkey that could be replaced.
+    """
+    member = _in_care(tx, session, member_id, now)
+    if member.id == session.member_id:
+        raise Forbidden("enrolment.own-replacement", "Another officer must replace your passkeys.")
+    if not passkeys.of_member(tx, member.id):
+        raise Conflict("enrolment.no-passkey", "This member has no passkey yet; make an enrolment link.")
+    return _new_link(tx, member, Role.MEMBER, session.member_id, now, rng, PasskeyKind.REPLACED)
+
+
+def _in_care(tx: Connection, session: SessionInfo, member_id: str, now: int) -> Member:
     member = members.get(tx, member_id)
     rights.require(tx, session.member_id, Action.MANAGE_MEMBERS, member.unit, now)
     # Whoever enrols with the link holds every office of the member, also those above the member's own unit.
     for grant in members.grants_not_ended(tx, [member.id], now).get(member.id, []):
         rights.require(tx, session.member_id, Action.MANAGE_MEMBERS, grant.unit, now)
-    if members.passkeys(tx, member.id):
-        raise Conflict("enrolment.has-passkey", "This member has a passkey already.")
     if not member.belongs(now):
         raise Forbidden("member.left", "This member has left the organisation.")
-    return _new_link(tx, member, Role.MEMBER, now, rng)
+    return member
 
 
-def _new_link(tx: Connection, member: Member, role: str, now: int, rng: Rng) -> EnrolmentLink:
+def _new_link(
+    tx: Connection,
+    member: Member,
+    role: str,
+    made_by: str,
+    now: int,
+    rng: Rng,
+    kind: PasskeyKind = PasskeyKind.FIRST,
+) -> EnrolmentLink:
     token = rng(32)
-    members.add_link(tx, members.Link(token_hash(token), member.id, now + LINK_S, None))
+    passkeys.add_link(tx, passkeys.Link(token_hash(token), member.id, now + LINK_S, None, kind, made_by))
     return EnrolmentLink(member.id, member.name, str(role), b64u(token))
 
 
@@ -210,7 +245,7 @@ def grant_role(
     }
     check_new_grant(
         session.member_id,
-        members.grants(tx, session.member_id),
+        rights.grants_of(tx, session.member_id),
         wanted.member,
         wanted.role,
         units.lineage(tx, wanted.unit),
@@ -222,17 +257,9 @@ def grant_role(
         same = (other.role, other.unit) == (wanted.role, wanted.unit)
         if same and other.valid_from <= now and other.valid_until >= wanted.valid_until:
             raise Conflict("role.held-already", "The member holds this role there already.")
-    evidence = {
-        "action": action,
-        "nonce": b64u(signed.nonce),
-        "passkey": signed.passkey,
-        "authenticator_data": b64u(signed.assertion.authenticator_data),
-        "client_data_json": b64u(signed.assertion.client_data_json),
-        "signature": b64u(signed.assertion.signature),
-    }
-    members.add_grant(tx, wanted, session.member_id, json.dumps(evidence, sort_keys=True))
-    if not members.passkeys(tx, holder.id) and wanted.unit not in units.subtree(tx, holder.unit):
-        members.drop_links(tx, holder.id)  # made by officers of a lower unit, who must not enrol as this one
+    members.add_grant(tx, wanted, session.member_id, evidence_of(action, signed))
+    if not passkeys.of_member(tx, holder.id) and wanted.unit not in units.subtree(tx, holder.unit):
+        passkeys.drop_links(tx, holder.id)  # made by officers of a lower unit, who must not enrol as this one
     return wanted
 
 
@@ -247,7 +274,7 @@ def end_grant(tx: Connection, session: SessionInfo, grant_id: str, now: int) -> 
     grant = members.grant(tx, grant_id)
     if grant.member != session.member_id:
         lineage = units.lineage(tx, grant.unit)
-        own = members.grants(tx, session.member_id)
+        own = rights.grants_of(tx, session.member_id)
         check_new_grant(session.member_id, own, grant.member, grant.role, lineage, now + 1, now)
     if grant.valid_until <= now:
         raise Conflict("role.ended", "This grant has ended already.")
@@ -262,6 +289,59 @@ def _another(tx: Connection, grant: Grant, now: int) -> bool:
         table.role == grant.role, table.id != grant.id, table.valid_from <= now, table.valid_until > now
     )
     return tx.execute(query.limit(1)).first() is not None
+
+
+def set_weight(
+    tx: Connection,
+    rp: RelyingParty,
+    session: SessionInfo,
+    member_id: str,
+    weight: int,
+    given: dict[str, object],
+    signed: Signed,
+    now: int,
+) -> None:
+    """Set what a member's vote counts from the next roll on; the officer's passkey signs it.
+
+    Raises:
+        NotFound: there is no such member.
+        Forbidden: for oneself, or the actor is neither secretary nor registrar of the member's unit.
+        BadInput: not from 1 to 10^6.
+        Refused: the signature does not fit.
+    """
+    member = members.get(tx, member_id)
+    rights.require(tx, session.member_id, Action.MANAGE_MEMBERS, member.unit, now)
+    if member.id == session.member_id:
+        raise Forbidden("member.own-weight", "Another officer must set the weight of your vote.")
+    if not 1 <= weight <= MAX_WEIGHT:
+        raise BadInput("member.bad-weight", f"A weight is a whole number from 1 to {MAX_WEIGHT}.")
+    action: dict[str, object] = {"type": "set-weight", "member": member.id, "weight": weight}
+    signed_action(tx, rp, session, action, given, signed, now)
+    members.set_weight(tx, member.id, weight, evidence_of(action, signed))
+
+
+def set_auditor_key(
+    tx: Connection,
+    rp: RelyingParty,
+    session: SessionInfo,
+    recipient: str,
+    given: dict[str, object],
+    signed: Signed,
+    now: int,
+) -> None:
+    """Register the age recipient to which annexes are encrypted for this auditor; the passkey signs it.
+
+    Raises:
+        Forbidden: the actor is auditor nowhere.
+        BadInput: not an age recipient.
+        Refused: the signature does not fit.
+    """
+    if not rights.units_for(tx, session.member_id, Action.EXPORT_ANNEX, now):
+        raise Forbidden("role.missing", "You do not hold a role that allows this.")
+    check_recipient(recipient)
+    action: dict[str, object] = {"type": "set-auditor-key", "recipient": recipient}
+    signed_action(tx, rp, session, action, given, signed, now)
+    members.set_auditor_key(tx, session.member_id, recipient, now, evidence_of(action, signed))
 
 
 def parse_role(text: str) -> Role:

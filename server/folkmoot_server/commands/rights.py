@@ -5,13 +5,24 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from folkmoot_server.domain.errors import Forbidden
-from folkmoot_server.domain.roles import ALLOWED, Action, Role, can, held
-from folkmoot_server.storage import members, units
+from folkmoot_server.domain.roles import ALLOWED, Action, Grant, Role, can, held
+from folkmoot_server.storage import members, passkeys, units
+
+
+def grants_of(tx: Connection, member: str) -> list[Grant]:
+    """Return the grants that a member can act by: no office while every passkey waits for a second officer.
+
+    One officer alone could otherwise enrol in another's name and act for both.
+    """
+    found = members.grants(tx, member)
+    if passkeys.awaits_officer(tx, member):
+        return [grant for grant in found if grant.role is Role.MEMBER]
+    return found
 
 
 def allowed(tx: Connection, member: str, action: Action, unit: str, now: int) -> bool:
     """Say whether the member may do `action` on `unit` at `now`."""
-    return can(members.grants(tx, member), action, units.lineage(tx, unit), now)
+    return can(grants_of(tx, member), action, units.lineage(tx, unit), now)
 
 
 def require(tx: Connection, member: str, action: Action, unit: str, now: int) -> None:
@@ -26,14 +37,14 @@ def require(tx: Connection, member: str, action: Action, unit: str, now: int) ->
 
 def roles_on(tx: Connection, member: str, unit: str, now: int) -> frozenset[Role]:
     """Return the roles that the member holds on `unit` at `now`."""
-    return held(members.grants(tx, member), units.lineage(tx, unit), now)
+    return held(grants_of(tx, member), units.lineage(tx, unit), now)
 
 
 def units_for(tx: Connection, member: str, action: Action, now: int) -> frozenset[str]:
     """Return every unit on which the member may do `action` at `now`."""
     found: frozenset[str] = frozenset()
-    for grant in members.grants_in_force(tx, [member], now).get(member, []):
-        if grant.role in ALLOWED[action]:
+    for grant in grants_of(tx, member):
+        if grant.valid_from <= now < grant.valid_until and grant.role in ALLOWED[action]:
             found |= units.subtree(tx, grant.unit)
     return found
 

@@ -107,10 +107,10 @@ class Person:
             },
         }
 
-    async def act(self, path: str, action: dict[str, Any]) -> Any:
-        """POST an action that the passkey signs."""
+    async def act(self, path: str, action: dict[str, Any], **fields: Any) -> Any:
+        """POST an action that the passkey signs, with further fields."""
         signed = await self.signed("action", lambda nonce: challenges.action(action, nonce))
-        return await self.post(path, {"action": action, "signed": signed})
+        return await self.post(path, {**fields, "action": action, "signed": signed})
 
     async def join_socket(self, meeting: str) -> None:
         """Connect Socket.IO for `meeting` and keep the attendance lease alive."""

@@ -21,6 +21,7 @@ from folkmoot_server import app
 from folkmoot_server.commands.organisation import bootstrap_organisation
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import DemoError, Person
+from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_UNITS, people
 from folkmoot_server.demo.webrtc import MediaPeer, Microphone
 from folkmoot_voting.verify import verify_bundle
@@ -121,7 +122,8 @@ async def _run(members: int, tellers: int, rng: Random, out: Path, folder: Path,
 
 
 async def _hold(meeting: Meeting, tellers: int, out: Path, bar: Progress) -> int:
-    bar("convening the meeting and freezing the roll")
+    bar("confirming, convening the meeting and freezing the roll")
+    await confirm_everybody(meeting.chair, meeting.secretary)
     await _convene(meeting)
     bar("checking in by passkey")
     credentials = [await votes.check_in(person, meeting.id) for person in meeting.persons]

@@ -14,7 +14,7 @@ from folkmoot_server.demo.client import DemoError, Person
 from folkmoot_voting import board, challenges, merkle_log, roll, signing, tally
 from folkmoot_voting.ballot import Ballot, ballot_leaf, check_ballot, make_ballot
 from folkmoot_voting.encoding import b64u, unb64u
-from folkmoot_voting.keygen import KeyGeneration
+from folkmoot_voting.keygen import ROUNDS, KeyGeneration
 from folkmoot_voting.manifest import Manifest, parse_electorate
 from folkmoot_voting.trustee import Trustee
 
@@ -80,16 +80,17 @@ async def _roll_hash(person: Person, meeting: str) -> bytes:
 
 
 async def make_key(persons: Sequence[Person], meeting: str) -> list[Teller]:
-    """Run the five rounds among the tellers and compare the code; return the tellers by index."""
+    """Run the rounds among the tellers and compare the code; return the tellers by index."""
     roll_hash = await _roll_hash(persons[0], meeting)
     view = await persons[0].get(_path(meeting, "/keygen"))
     by_member = {person.member: person for person in persons}
     people = [by_member[one["member"]] for one in sorted(view["trustees"], key=lambda one: int(one["index"]))]
-    state = KeyGeneration(meeting, roll_hash, view["threshold"], view["count"])
+    state = KeyGeneration(meeting, roll_hash, view["attempt"], view["threshold"], view["count"])
     trustees = [
         Trustee.create(
             meeting=meeting,
             roll_hash=roll_hash,
+            attempt=view["attempt"],
             index=index,
             threshold=view["threshold"],
             count=view["count"],
@@ -97,11 +98,10 @@ async def make_key(persons: Sequence[Person], meeting: str) -> list[Teller]:
         )
         for index in range(1, len(people) + 1)
     ]
-    for kind in ("register", "commit", "reveal", "shares", "certify"):
+    for kind in ROUNDS:
         messages = []
         for person, trustee in zip(people, trustees, strict=True):
-            make = getattr(trustee, kind)
-            message = make(state) if kind in {"shares", "certify"} else make()
+            message = trustee.message(kind, state)
             body: dict[str, Any] = {"message": message}
             if kind == "register":
                 body["statement"] = await _trustee_statement(person, trustee)
@@ -116,12 +116,7 @@ async def make_key(persons: Sequence[Person], meeting: str) -> list[Teller]:
 
 
 async def _trustee_statement(person: Person, trustee: Trustee) -> dict[str, Any]:
-    return await person.signed(
-        "trustee",
-        lambda nonce: challenges.trustee(
-            trustee.meeting, trustee.roll_hash, trustee.index, trustee.sign_key, trustee.box_key, nonce
-        ),
-    )
+    return await person.signed("trustee", trustee.challenge)
 
 
 async def name_cosigner(person: Person, meeting: str) -> Cosigner:

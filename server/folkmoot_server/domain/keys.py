@@ -9,7 +9,8 @@ from folkmoot_server.domain.errors import Refused
 
 TELLERS_MIN = 3
 TELLERS_MAX = 9
-ROUNDS = ("register", "commit", "reveal", "shares", "certify")
+OBSERVERS_MAX = 2
+OFFICES = frozenset({"chair", "secretary", "teller", "observer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def threshold(trustees: int) -> int:
 
 
 def assign(officers: Sequence[Officer]) -> Assignment:
-    """Choose chair, secretary and three to nine tellers, in the order of their member codes.
+    """Choose chair, secretary, three to nine tellers and up to two observers, in the order of their member codes.
 
     Raises:
         Refused: fewer than three tellers, or no chair or secretary who is none of the other officers.
@@ -46,7 +47,7 @@ def assign(officers: Sequence[Officer]) -> Assignment:
         # Prefer a person with no other duty here, so that one who is chair and teller does not empty both.
         candidates = sorted(
             (officer for officer in ordered if name in officer.roles and officer.member not in cosigners.values()),
-            key=lambda officer: len(officer.roles & {"chair", "secretary", "teller"}),
+            key=lambda officer: len(officer.roles & OFFICES),
         )
         if not candidates:
             raise Refused("roll.no-officer", f"The roll needs a {name} with a passkey and no other office.")
@@ -59,4 +60,10 @@ def assign(officers: Sequence[Officer]) -> Assignment:
     if len(tellers) < TELLERS_MIN:
         raise Refused("roll.too-few-tellers", f"The roll needs at least {TELLERS_MIN} tellers with passkeys.")
     cosigners.update({f"teller-{index}": member for index, member in enumerate(tellers, 1)})
+    observers = [
+        officer.member
+        for officer in ordered
+        if "observer" in officer.roles and officer.member not in cosigners.values()
+    ][:OBSERVERS_MAX]
+    cosigners.update({f"observer-{index}": member for index, member in enumerate(observers, 1)})
     return Assignment(tuple(tellers), cosigners)

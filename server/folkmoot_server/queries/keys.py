@@ -7,19 +7,29 @@ from typing import Any
 from sqlalchemy import Connection
 
 from folkmoot_server.commands.keys import key_generation
-from folkmoot_server.domain.keys import ROUNDS, threshold
-from folkmoot_server.storage import keys, rolls
+from folkmoot_server.domain.meetings import NEXT, Act
+from folkmoot_server.storage import keys, meetings, rolls
+from folkmoot_voting.complaints import judge
 from folkmoot_voting.encoding import unb64u
-from folkmoot_voting.keygen import spoken_code
+from folkmoot_voting.keygen import (
+    COMPLAINT,
+    MAX_ATTEMPTS,
+    ROUNDS,
+    TRANSCRIBED,
+    KeyGeneration,
+    spoken_code,
+    transcript_of,
+)
 
 
 def key_state(tx: Connection, meeting: str) -> dict[str, Any]:
-    """{"state", "trustees", "code"} as in Meeting of wire.md; the code is there once all shares are posted."""
+    """{"state", "trustees", "code"} as in Meeting of wire.md; the code is there once all salts are posted."""
     trustees = _trustees(tx, meeting)
     messages = keys.messages(tx, meeting)
-    done = trustees and len(messages) == len(ROUNDS) * len(trustees)
+    count, over = len(trustees), bool(messages) and messages[-1]["type"] == COMPLAINT
+    done = count > 0 and len(messages) == len(ROUNDS) * count and not over
     state = "ready" if done else "running" if messages else "waiting"
-    return {"state": state, "trustees": trustees, "code": _code(tx, meeting, messages, len(trustees))}
+    return {"state": state, "trustees": trustees, "code": "" if over else _code(messages, count)}
 
 
 def keygen(tx: Connection, meeting: str) -> dict[str, Any]:
@@ -29,15 +39,37 @@ def keygen(tx: Connection, meeting: str) -> dict[str, Any]:
         NotFound: the roll is not frozen.
     """
     rolls.frozen(tx, meeting)
-    trustees = _trustees(tx, meeting)
-    messages = keys.messages(tx, meeting)
+    state = key_generation(tx, meeting)
     return {
-        "threshold": threshold(len(trustees)),
-        "count": len(trustees),
-        "trustees": trustees,
-        "messages": messages,
-        "code": _code(tx, meeting, messages, len(trustees)),
+        "attempt": state.attempt,
+        "complaint": _complaint(state),
+        "can_restart": _can_restart(tx, meeting, state.attempt),
+        "threshold": state.threshold,
+        "count": state.count,
+        "trustees": _trustees(tx, meeting),
+        "messages": state.all_messages(),
+        "code": "" if state.complaint else _code(state.all_messages(), state.count),
     }
+
+
+def _code(messages: list[dict[str, Any]], count: int) -> str:
+    """The spoken code of stored messages, which need no second check; empty while salts are missing."""
+    salts = messages[TRANSCRIBED * count : (TRANSCRIBED + 1) * count]
+    if not count or len(salts) < count:
+        return ""
+    return spoken_code(transcript_of(messages[: TRANSCRIBED * count]), [unb64u(one["salt"]) for one in salts])
+
+
+def _can_restart(tx: Connection, meeting: str, attempt: int) -> bool:
+    in_session = (meetings.get(tx, meeting).state, Act.MAKE_KEY) in NEXT
+    return in_session and attempt < MAX_ATTEMPTS and not keys.is_used(tx, meeting)
+
+
+def _complaint(state: KeyGeneration) -> dict[str, Any] | None:
+    if state.complaint is None:
+        return None
+    found = judge(state)
+    return {"by": found.by, "against": found.against, "at_fault": found.at_fault}
 
 
 def cosigner_states(tx: Connection, meeting: str) -> list[dict[str, Any]]:
@@ -55,12 +87,3 @@ def offices(tx: Connection, meeting: str, member: str) -> dict[str, Any]:
 
 def _trustees(tx: Connection, meeting: str) -> list[dict[str, Any]]:
     return [{"index": index, "member": member, "name": name} for index, member, name in keys.trustees(tx, meeting)]
-
-
-def _code(tx: Connection, meeting: str, messages: list[dict[str, Any]], count: int) -> str:
-    certified = [one for one in messages if one["type"] == "certify"]
-    if certified:
-        return spoken_code(unb64u(certified[0]["transcript"]))
-    if count and len(messages) == (len(ROUNDS) - 1) * count:
-        return key_generation(tx, meeting).spoken_code
-    return ""

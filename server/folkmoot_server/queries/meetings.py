@@ -62,6 +62,9 @@ def meeting_view(tx: Connection, meeting_id: str, member: str, now: int) -> dict
         "roll": rolls.roll_state(tx, meeting_id),
         "key": keys.key_state(tx, meeting_id),
         "cosigners": keys.cosigner_states(tx, meeting_id),
+        "rehearsal": meeting.rehearsal,
+        "challenge_s": meeting.challenge_s,
+        "removed": _removed(tx, meeting_id),
         "elections": elections.summaries(tx, meeting_id, member),
         "me": _me(tx, meeting, member, now),
         "seq": meeting.last_seq,
@@ -103,6 +106,12 @@ def _present(tx: Connection, meeting: Meeting, now: int) -> list[dict[str, Any]]
     ]
 
 
+def _removed(tx: Connection, meeting_id: str) -> list[dict[str, str]]:
+    ids = seats.removed(tx, meeting_id)
+    people = members.by_ids(tx, ids)
+    return [{"member": member, "name": people[member].name} for member in ids]
+
+
 def _me(tx: Connection, meeting: Meeting, member: str, now: int) -> dict[str, Any]:
     seat = seats.find(tx, meeting.id, member)
     part = keys.offices(tx, meeting.id, member)
@@ -110,6 +119,7 @@ def _me(tx: Connection, meeting: Meeting, member: str, now: int) -> dict[str, An
         "member": member,
         "roles": sorted(rights.roles_on(tx, member, meeting.unit, now)),
         "checked_in": seat is not None and seat.present,
+        "entitled": rolls.is_entitled(tx, meeting, member, now),
         "removed": seat is not None and seat.removed,
         "credential": rolls.own_credential(tx, meeting.id, member),
         "trustee": part["trustee"],

@@ -11,7 +11,7 @@ from folkmoot_server.domain.errors import Forbidden, NotFound
 from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.members import Member, Unit
 from folkmoot_server.domain.roles import Action, Grant, Role
-from folkmoot_server.storage import members, settings, units
+from folkmoot_server.storage import members, passkeys, settings, units
 
 
 def organisation(tx: Connection) -> dict[str, str]:
@@ -29,7 +29,7 @@ def organisation(tx: Connection) -> dict[str, str]:
 def session_view(tx: Connection, session: SessionInfo, now: int) -> dict[str, Any]:
     """Return Session of wire.md: the member, the organisation and the roles that hold now."""
     member = members.get(tx, session.member_id)
-    held = [grant for grant in members.grants(tx, member.id) if grant.valid_from <= now < grant.valid_until]
+    held = [grant for grant in rights.grants_of(tx, member.id) if grant.valid_from <= now < grant.valid_until]
     return {
         "member": {"id": member.id, "name": member.name, "code": member.code, "unit": member.unit},
         "organisation": organisation(tx),
@@ -49,16 +49,17 @@ def organisation_view(tx: Connection) -> dict[str, Any]:
     return {"organisation": organisation(tx), "units": found, "roles": [role.value for role in Role]}
 
 
-def member_view(member: Member, grants: list[Grant], passkeys: int) -> dict[str, Any]:
-    """Return a member as the list of wire.md writes it."""
+def member_view(member: Member, grants: list[Grant], count: int) -> dict[str, Any]:
+    """Return a member with `count` passkeys as the list of wire.md writes it."""
     return {
         "id": member.id,
         "code": member.code,
         "name": member.name,
         "unit": member.unit,
         "roles": [grant_view(grant) for grant in grants],
-        "passkeys": passkeys,
-        "state": "active" if passkeys else "invited",
+        "passkeys": count,
+        "weight": member.weight,
+        "state": "active" if count else "invited",
     }
 
 
@@ -83,7 +84,7 @@ def members_view(tx: Connection, session: SessionInfo, now: int) -> dict[str, An
     if not visible:
         raise Forbidden("role.missing", "You do not hold a role that allows this.")
     found = members.in_units(tx, visible)
-    counts = members.count_passkeys(tx, [member.id for member in found])
+    counts = passkeys.count(tx, [member.id for member in found])
     grants = members.grants_not_ended(tx, [member.id for member in found], now)
     rows = [member_view(member, grants.get(member.id, []), counts.get(member.id, 0)) for member in found]
     return {"members": rows}

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from folkmoot_server.domain.keys import Assignment
 from folkmoot_server.storage import schema
@@ -50,31 +50,114 @@ def trustee_index(tx: Connection, meeting: str, member: str) -> int:
     return 0 if found is None else int(found)
 
 
+def attempt(tx: Connection, meeting: str) -> int:
+    """The number of the attempt at the key that runs or has succeeded, from 1."""
+    table = schema.ended_attempt.c
+    newest = tx.execute(select(func.max(table.attempt)).where(table.meeting == meeting)).scalar()
+    return 1 if newest is None else int(newest) + 1
+
+
+def end_attempt(tx: Connection, meeting: str, number: int, reason: str, at: int, evidence: str) -> None:
+    """Break an attempt off; its messages stay, the trustees' copies of their secrets do not."""
+    table = schema.ended_attempt
+    tx.execute(table.insert().values(meeting=meeting, attempt=number, reason=reason, at=at, evidence=evidence))
+    tx.execute(schema.share_copy.delete().where(schema.share_copy.c.meeting == meeting))
+
+
+def ended_attempts(tx: Connection, meeting: str) -> list[dict[str, Any]]:
+    """The broken-off attempts as the annex has them: {"attempt", "reason", "messages"}, ascending."""
+    table = schema.ended_attempt
+    rows = tx.execute(
+        select(table.c.attempt, table.c.reason).where(table.c.meeting == meeting).order_by(table.c.attempt)
+    )
+    return [
+        {"attempt": number, "reason": reason, "messages": _messages(tx, meeting, number)} for number, reason in rows
+    ]
+
+
 def messages(tx: Connection, meeting: str) -> list[dict[str, Any]]:
-    """Key generation messages, rounds in order and each round by index."""
+    """Messages of the current attempt: rounds in order, each by index, a complaint last."""
+    return _messages(tx, meeting, attempt(tx, meeting))
+
+
+def _messages(tx: Connection, meeting: str, number: int) -> list[dict[str, Any]]:
     table = schema.key_message
     rows = tx.execute(
-        select(table.c.message).where(table.c.meeting == meeting).order_by(table.c.round, table.c.trustee)
+        select(table.c.message)
+        .where(table.c.meeting == meeting, table.c.attempt == number)
+        .order_by(table.c.round, table.c.trustee)
     )
     return [json.loads(row.message) for row in rows]
 
 
-def message(tx: Connection, meeting: str, number: int, trustee: int) -> dict[str, Any] | None:
-    """The message of one trustee in one round (0 to 4)."""
-    table = schema.key_message
-    found = tx.execute(
-        select(table.c.message).where(table.c.meeting == meeting, table.c.round == number, table.c.trustee == trustee)
-    ).scalar()
+def add_message(tx: Connection, meeting: str, number: int, content: dict[str, Any]) -> None:
+    """Store a message that the key generation has accepted, in round `number`."""
+    tx.execute(
+        schema.key_message.insert().values(
+            meeting=meeting,
+            attempt=content["attempt"],
+            round=number,
+            trustee=content["trustee"],
+            message=json.dumps(content, sort_keys=True),
+        )
+    )
+
+
+def is_used(tx: Connection, meeting: str) -> bool:
+    """Say whether an election of the meeting was opened with the trustees' key."""
+    table = schema.election.c
+    manifests = tx.scalars(select(table.manifest).where(table.meeting == meeting, table.manifest.is_not(None)))
+    return any(json.loads(manifest)["trustees"]["count"] for manifest in manifests)
+
+
+def challenges_end(tx: Connection, meeting: str) -> int:
+    """When the challenge period of the meeting's last tally ends, in seconds; 0 when nothing was counted."""
+    table = schema.election.c
+    counted = select(table.manifest, table.tally).where(table.meeting == meeting, table.tally.is_not(None))
+    return max(
+        (
+            int(json.loads(tally)["core"]["counted_at"]) + int(json.loads(manifest)["challenge_s"])
+            for manifest, tally in tx.execute(counted)
+        ),
+        default=0,
+    )
+
+
+def put_copy(tx: Connection, meeting: str, trustee: int, copy: dict[str, Any]) -> None:
+    """Store a trustee's sealed copy in place of an earlier one."""
+    drop_copy(tx, meeting, trustee)
+    tx.execute(
+        schema.share_copy.insert().values(meeting=meeting, trustee=trustee, copy=json.dumps(copy, sort_keys=True))
+    )
+
+
+def copy(tx: Connection, meeting: str, trustee: int) -> dict[str, Any] | None:
+    """A trustee's sealed copy."""
+    table = schema.share_copy.c
+    found = tx.execute(select(table.copy).where(table.meeting == meeting, table.trustee == trustee)).scalar()
     return None if found is None else dict(json.loads(found))
 
 
-def add_message(tx: Connection, meeting: str, number: int, trustee: int, content: dict[str, Any]) -> None:
-    """Store a message that the key generation has accepted."""
+def drop_copy(tx: Connection, meeting: str, trustee: int) -> None:
+    """Delete a trustee's sealed copy."""
+    table = schema.share_copy
+    tx.execute(table.delete().where(table.c.meeting == meeting, table.c.trustee == trustee))
+
+
+def add_destroyed(tx: Connection, meeting: str, trustee: int, statement: dict[str, Any]) -> None:
+    """Store a trustee's statement that the own secrets are deleted."""
     tx.execute(
-        schema.key_message.insert().values(
-            meeting=meeting, round=number, trustee=trustee, message=json.dumps(content, sort_keys=True)
+        schema.share_destroyed.insert().values(
+            meeting=meeting, trustee=trustee, statement=json.dumps(statement, sort_keys=True)
         )
     )
+
+
+def destroyed(tx: Connection, meeting: str) -> list[dict[str, Any]]:
+    """The statements of destruction, by trustee."""
+    table = schema.share_destroyed.c
+    rows = tx.scalars(select(table.statement).where(table.meeting == meeting).order_by(table.trustee))
+    return [json.loads(row) for row in rows]
 
 
 def cosigners(tx: Connection, meeting: str) -> list[StoredCosigner]:

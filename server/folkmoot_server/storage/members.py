@@ -1,12 +1,11 @@
-"""Members, their grants, passkeys and enrolment links."""
+"""Members, their grants, and auditors' keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.domain.members import Member
@@ -14,31 +13,8 @@ from folkmoot_server.domain.roles import Grant, Role
 from folkmoot_server.storage import schema
 
 
-@dataclass(frozen=True, slots=True)
-class Passkey:
-    """A registered passkey; `id` is base64url, `public_key` the COSE bytes."""
-
-    id: str
-    member: str
-    public_key: bytes
-    sign_count: int
-    backup_eligible: bool
-    backed_up: bool
-    added_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An enrolment link as stored."""
-
-    token_hash: bytes
-    member: str
-    expires_at: int
-    used_at: int | None
-
-
 def _member(row: Row[Any]) -> Member:
-    return Member(row.id, row.code, row.name, row.unit, row.user_handle, row.joined_at, row.left_at)
+    return Member(row.id, row.code, row.name, row.unit, row.user_handle, row.joined_at, row.left_at, row.weight)
 
 
 def add(tx: Connection, member: Member) -> None:
@@ -178,81 +154,31 @@ def holders(tx: Connection, role: Role, lineage: Iterable[str], now: int) -> lis
     return [member for member in map(_member, tx.execute(query)) if member.belongs(now)]
 
 
-def _passkey(row: Row[Any]) -> Passkey:
-    return Passkey(
-        row.id,
-        row.member,
-        row.public_key,
-        row.sign_count,
-        bool(row.backup_eligible),
-        bool(row.backed_up),
-        row.added_at,
-    )
+def set_weight(tx: Connection, member: str, weight: int, evidence: str) -> None:
+    """Store what a member's vote counts from the next roll on, with the signed action that stands for it."""
+    values = {"weight": weight, "weight_evidence": evidence}
+    tx.execute(update(schema.member).where(schema.member.c.id == member).values(values))
 
 
-def add_passkey(tx: Connection, passkey: Passkey) -> None:
-    """Insert a passkey."""
-    tx.execute(
-        schema.passkey.insert().values(
-            id=passkey.id,
-            member=passkey.member,
-            public_key=passkey.public_key,
-            sign_count=passkey.sign_count,
-            backup_eligible=int(passkey.backup_eligible),
-            backed_up=int(passkey.backed_up),
-            added_at=passkey.added_at,
-        )
-    )
+def set_auditor_key(tx: Connection, member: str, recipient: str, at: int, evidence: str) -> None:
+    """Store an auditor's age recipient in place of an earlier one."""
+    table = schema.auditor_key
+    tx.execute(table.delete().where(table.c.member == member))
+    tx.execute(table.insert().values(member=member, recipient=recipient, at=at, evidence=evidence))
 
 
-def passkey(tx: Connection, passkey_id: str) -> Passkey | None:
-    """Return a passkey by its credential id, whoever owns it."""
-    row = tx.execute(select(schema.passkey).where(schema.passkey.c.id == passkey_id)).first()
-    return None if row is None else _passkey(row)
+def auditor_key(tx: Connection, member: str) -> tuple[str, int] | None:
+    """Return an auditor's (age recipient, when it was set)."""
+    table = schema.auditor_key
+    row = tx.execute(select(table.c.recipient, table.c.at).where(table.c.member == member)).first()
+    return None if row is None else (str(row.recipient), int(row.at))
 
 
-def passkeys(tx: Connection, member: str) -> list[Passkey]:
-    """Return a member's passkeys, by id."""
-    query = select(schema.passkey).where(schema.passkey.c.member == member).order_by(schema.passkey.c.id)
-    return [_passkey(row) for row in tx.execute(query)]
-
-
-def count_passkeys(tx: Connection, members: Iterable[str]) -> dict[str, int]:
-    """Return how many passkeys each of `members` has; those with none are missing."""
-    table = schema.passkey.c
-    query = select(table.member, func.count()).where(table.member.in_(list(members))).group_by(table.member)
-    return {row[0]: row[1] for row in tx.execute(query)}
-
-
-def use_passkey(tx: Connection, passkey_id: str, sign_count: int, backed_up: bool, at: int) -> None:
-    """Keep what a passkey's last assertion said."""
-    tx.execute(
-        update(schema.passkey)
-        .where(schema.passkey.c.id == passkey_id)
-        .values(sign_count=sign_count, backed_up=int(backed_up), used_at=at)
-    )
-
-
-def add_link(tx: Connection, link: Link) -> None:
-    """Insert an enrolment link; earlier unused ones of the member stop working."""
-    drop_links(tx, link.member)
-    tx.execute(
-        schema.enrolment.insert().values(token_hash=link.token_hash, member=link.member, expires_at=link.expires_at)
-    )
-
-
-def drop_links(tx: Connection, member: str) -> None:
-    """Delete a member's unused enrolment links."""
-    table = schema.enrolment
-    tx.execute(table.delete().where(table.c.member == member, table.c.used_at.is_(None)))
-
-
-def link(tx: Connection, token_hash: bytes) -> Link | None:
-    """Return an enrolment link by the hash of its token."""
-    row = tx.execute(select(schema.enrolment).where(schema.enrolment.c.token_hash == token_hash)).first()
-    return None if row is None else Link(row.token_hash, row.member, row.expires_at, row.used_at)
-
-
-def spend_link(tx: Connection, token_hash: bytes, at: int) -> None:
-    """Mark an enrolment link as used."""
-    tx.execute(update(schema.enrolment).where(schema.enrolment.c.token_hash == token_hash).values(used_at=at))
+def auditors(tx: Connection, lineage: Iterable[str], now: int) -> list[tuple[Member, str]]:
+    """Return the auditors of the unit with this lineage who have registered an age recipient, with it, by id."""
+    found = []
+    for member in holders(tx, Role.AUDITOR, lineage, now):
+        key = auditor_key(tx, member.id)
+        if key is not None:
+            found.append((member, key[0]))
+    return found

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.storage import schema
@@ -29,16 +29,6 @@ class CheckIn:
     member: str
     credential: str
     statement: dict[str, Any]
-
-
-def previous_freeze(tx: Connection, meeting: str) -> int | None:
-    """When the newest roll of any other meeting was frozen, or None when this is the first."""
-    newest = tx.execute(
-        select(func.max(schema.ledger_leaf.c.at)).where(
-            schema.ledger_leaf.c.type == "roll", schema.ledger_leaf.c.meeting != meeting
-        )
-    ).scalar()
-    return None if newest is None else int(newest)
 
 
 def save_draft(tx: Connection, meeting: str, core: dict[str, Any], roll_hash: bytes, entries: list[Any]) -> None:
@@ -112,13 +102,14 @@ def add_check_in(tx: Connection, meeting: str, member: str, credential: str, sta
     )
 
 
-def renew_check_in(tx: Connection, meeting: str, credential: str) -> None:
-    """Make a stored check-in the newest of its member; its statement stays as it was."""
+def renew_check_in(tx: Connection, meeting: str, credential: str) -> dict[str, Any]:
+    """Make a stored check-in the newest of its member and return its statement, which stays as it was."""
     table = schema.annex_check_in
     here = (table.c.meeting == meeting, table.c.credential == credential)
     member, statement = tx.execute(select(table.c.member, table.c.statement).where(*here)).one()
     tx.execute(table.delete().where(*here))
     tx.execute(table.insert().values(meeting=meeting, member=member, credential=credential, statement=statement))
+    return dict(json.loads(statement))
 
 
 def check_ins(tx: Connection, meeting: str) -> list[CheckIn]:
@@ -165,6 +156,13 @@ def add_statement(tx: Connection, meeting: str, kind: str, name: str, member: st
             meeting=meeting, kind=kind, name=name, member=member, statement=_dump(statement)
         )
     )
+
+
+def end_trustee_statements(tx: Connection, meeting: str, attempt: int) -> None:
+    """Put the statements of an attempt at the key aside, as evidence."""
+    table = schema.annex_statement
+    here = (table.c.meeting == meeting, table.c.kind == "trustee")
+    tx.execute(update(table).where(*here).values(kind=f"trustee {attempt}"))
 
 
 def statements(tx: Connection, meeting: str, kind: str) -> list[dict[str, Any]]:

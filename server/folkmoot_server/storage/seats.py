@@ -47,6 +47,13 @@ def present(tx: Connection, meeting: str) -> list[Seat]:
     return [seat for seat in of_meeting(tx, meeting) if seat.present]
 
 
+def removed(tx: Connection, meeting: str) -> list[str]:
+    """Return the members whom the chair has removed, by id."""
+    table = schema.seat.c
+    query = select(table.member).where(table.meeting == meeting, table.removed == 1)
+    return list(tx.scalars(query.order_by(table.member)))
+
+
 def count_present(tx: Connection, meeting: str) -> int:
     """Return how many attendance intervals are open."""
     table = schema.attendance_interval.c

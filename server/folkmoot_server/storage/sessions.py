@@ -74,6 +74,16 @@ def end(tx: Connection, session_hash: bytes) -> None:
     tx.execute(schema.session.delete().where(schema.session.c.token_hash == session_hash))
 
 
+def end_of_member(tx: Connection, member: str) -> None:
+    """Delete every session of a member."""
+    tx.execute(schema.session.delete().where(schema.session.c.member == member))
+
+
+def end_of_passkey(tx: Connection, passkey: str) -> None:
+    """Delete the sessions that a passkey began."""
+    tx.execute(schema.session.delete().where(schema.session.c.passkey == passkey))
+
+
 def live(tx: Connection, session_hashes: Collection[bytes], at: int) -> frozenset[bytes]:
     """Return those of `session_hashes` whose sessions still stand at `at`."""
     table = schema.session.c

@@ -54,6 +54,15 @@ class RegistrationJSON(_Browser):
     type: Literal["public-key"]
     response: RegistrationAnswer
 
+    def domain(self) -> Registration:
+        """Return it as a domain value.
+
+        Raises:
+            Refused: it names two different passkeys.
+        """
+        _same_id(self.id, self.rawId)
+        return Registration(from_b64u(self.id), self.response.clientDataJSON, self.response.attestationObject)
+
 
 class AssertionAnswer(_Browser):
     """The response of AuthenticationResponseJSON."""
@@ -91,7 +100,7 @@ class SignInFinish(Strict):
 class NonceWanted(Strict):
     """POST /api/nonce."""
 
-    purpose: Literal["roll", "check-in", "trustee", "cosign", "action"]
+    purpose: Literal["roll", "check-in", "trustee", "cosign", "action", "replace"]
 
 
 class TicketWanted(Strict):
@@ -139,20 +148,23 @@ async def enrol_begin(request: web.Request) -> web.Response:
     begun = await context.database.write(
         lambda tx: identity.begin_enrolment(tx, body.token, now=context.now(), rng=context.rng)
     )
+    return web.json_response(await creation_options(context, begun))
+
+
+async def creation_options(context: Context, begun: identity.Enrolment) -> dict[str, Any]:
+    """The answer from which a page makes a passkey (wire.md, enrol/begin)."""
     organisation = await context.database.read(member_queries.organisation)
-    return web.json_response(
-        {
-            "nonce": b64u(begun.nonce),
-            "rp": {"id": context.settings.rp_id, "name": organisation["name"]},
-            "user": {
-                "id": b64u(begun.member.user_handle),
-                "name": f"{begun.member.name} ({begun.member.code})",
-                "display_name": begun.member.name,
-            },
-            "exclude": list(begun.exclude),
-            "algorithms": [int(algorithm) for algorithm in ALGORITHMS],
-        }
-    )
+    return {
+        "nonce": b64u(begun.nonce),
+        "rp": {"id": context.settings.rp_id, "name": organisation["name"]},
+        "user": {
+            "id": b64u(begun.member.user_handle),
+            "name": f"{begun.member.name} ({begun.member.code})",
+            "display_name": begun.member.name,
+        },
+        "exclude": list(begun.exclude),
+        "algorithms": [int(algorithm) for algorithm in ALGORITHMS],
+    }
 
 
 async def enrol_finish(request: web.Request) -> web.Response:
@@ -160,12 +172,7 @@ async def enrol_finish(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     request.app[LIMITS].count_address(_address(request), context.now())
     body = await read(request, EnrolFinish)
-    _same_id(body.credential.id, body.credential.rawId)
-    answer = Registration(
-        from_b64u(body.credential.id),
-        body.credential.response.clientDataJSON,
-        body.credential.response.attestationObject,
-    )
+    answer = body.credential.domain()
     old = presented(request)
     token, session = await context.database.write(
         lambda tx: identity.finish_enrolment(

@@ -42,6 +42,7 @@ class NewMeeting(Strict):
     time_zone: Zone
     agenda: Annotated[list[NewItem], Field(min_length=1, max_length=meetings.ITEMS_MAX)]
     quorum: Fraction
+    challenge_days: Annotated[int, Field(ge=0, le=meetings.CHALLENGE_DAYS_MAX)] = meetings.CHALLENGE_DAYS
 
 
 class Plain(Strict):
@@ -132,6 +133,7 @@ async def new_meeting(request: web.Request) -> web.Response:
         agenda=tuple(item.title for item in body.agenda),
         quorum_num=body.quorum.num,
         quorum_den=body.quorum.den,
+        challenge_days=body.challenge_days,
     )
     meeting = await context.database.write(
         lambda tx: meetings.draft(tx, session.member_id, wanted, now=context.now(), rng=context.rng)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from aiohttp import web
+from pydantic import Field
 
 from folkmoot_server.commands import organisation
 from folkmoot_server.domain.ids import new_id
@@ -15,7 +16,10 @@ from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import Empty, Id, SignedBody, Strict, Text, Time, read, relying_party
 
-RoleName = Literal["chair", "secretary", "registrar", "teller", "member", "auditor"]
+RoleName = Literal["chair", "secretary", "registrar", "teller", "observer", "member", "auditor"]
+
+
+Recipient = Annotated[str, Field(max_length=100)]
 
 
 class NewUnit(Strict):
@@ -50,6 +54,37 @@ class NewGrant(Strict):
     unit: Id
     until: Time
     action: GrantAction
+    signed: SignedBody
+
+
+class WeightAction(Strict):
+    """The action that a new weight signs."""
+
+    type: Literal["set-weight"]
+    member: Id
+    weight: int
+
+
+class NewWeight(Strict):
+    """POST /api/members/{member}/weight."""
+
+    weight: int
+    action: WeightAction
+    signed: SignedBody
+
+
+class AuditorKeyAction(Strict):
+    """The action that an auditor's key signs."""
+
+    type: Literal["set-auditor-key"]
+    recipient: Recipient
+
+
+class NewAuditorKey(Strict):
+    """POST /api/auditor-key."""
+
+    recipient: Recipient
+    action: AuditorKeyAction
     signed: SignedBody
 
 
@@ -103,6 +138,50 @@ async def new_link(request: web.Request) -> web.Response:
     return web.json_response({"enrolment_url": organisation.enrolment_url(context.settings.public_url, link.token)})
 
 
+async def new_replacement_link(request: web.Request) -> web.Response:
+    """POST /api/members/{member}/replacement-link."""
+    context, session = request.app[CONTEXT], current(request)
+    await read(request, Empty)
+    member = request.match_info["member"]
+    link = await context.database.write(
+        lambda tx: organisation.new_replacement_link(tx, session, member, now=context.now(), rng=context.rng)
+    )
+    return web.json_response({"enrolment_url": organisation.enrolment_url(context.settings.public_url, link.token)})
+
+
+async def set_weight(request: web.Request) -> web.Response:
+    """POST /api/members/{member}/weight."""
+    context, session, member = request.app[CONTEXT], current(request), request.match_info["member"]
+    body = await read(request, NewWeight)
+    rp, action = relying_party(context.settings), body.action.model_dump()
+    await context.database.write(
+        lambda tx: organisation.set_weight(
+            tx, rp, session, member, body.weight, action, body.signed.domain(), context.now()
+        )
+    )
+    return web.json_response({})
+
+
+async def get_auditor_key(request: web.Request) -> web.Response:
+    """GET /api/auditor-key: the caller's own."""
+    context, session = request.app[CONTEXT], current(request)
+    found = await context.database.read(lambda tx: members.auditor_key(tx, session.member_id))
+    return web.json_response(None if found is None else {"recipient": found[0], "at": found[1]})
+
+
+async def set_auditor_key(request: web.Request) -> web.Response:
+    """POST /api/auditor-key."""
+    context, session = request.app[CONTEXT], current(request)
+    body = await read(request, NewAuditorKey)
+    rp, action = relying_party(context.settings), body.action.model_dump()
+    await context.database.write(
+        lambda tx: organisation.set_auditor_key(
+            tx, rp, session, body.recipient, action, body.signed.domain(), context.now()
+        )
+    )
+    return web.json_response({})
+
+
 async def grant_role(request: web.Request) -> web.Response:
     """POST /api/grants."""
     context, session = request.app[CONTEXT], current(request)
@@ -138,6 +217,10 @@ ROUTES: Final = (
     web.get("/api/members", list_members),
     web.post("/api/members", add_member),
     web.post("/api/members/{member}/enrolment-link", new_link),
+    web.post("/api/members/{member}/replacement-link", new_replacement_link),
+    web.post("/api/members/{member}/weight", set_weight),
+    web.get("/api/auditor-key", get_auditor_key),
+    web.post("/api/auditor-key", set_auditor_key),
     web.post("/api/grants", grant_role),
     web.post("/api/grants/{grant}/end", end_grant),
 )

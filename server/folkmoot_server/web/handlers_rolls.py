@@ -72,6 +72,6 @@ async def finish(request: web.Request) -> web.Response:
     credential = b64u(body.credential)
     fields = {"credential": credential, "site": body.site, "checkpoint": body.checkpoint, **signed_json(body)}
     seq = await context.database.write(
-        lambda tx: check_in.finish_check_in(tx, meeting, session, fields, notary(request), context.now())
+        lambda tx: check_in.finish_check_in(tx, meeting, session, fields, notary(request), context.now(), context.rng)
     )
     return web.json_response({"credential": credential, "seq": seq})

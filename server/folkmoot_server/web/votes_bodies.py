@@ -56,6 +56,26 @@ class KeyMessageBody(Strict):
     statement: SignedBody | None = None
 
 
+class RestartBody(Strict):
+    """POST keygen/restart."""
+
+    reason: Text
+    action: Object
+    signed: SignedBody
+
+
+class CopyBody(Strict):
+    """PUT keygen/copy; the protocol checks the copy itself."""
+
+    copy_: Annotated[Object, Field(alias="copy")]
+
+
+class StatementBody(Strict):
+    """POST keygen/destroyed; the protocol checks the statement itself."""
+
+    statement: Object
+
+
 class CosignerBody(Strict):
     """POST cosigners."""
 
