@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from tests.vectors import make_fm1
-from tests.voting import scenario
 
-from folkmoot_voting import bundle, group, keygen, merkle_log, signing, trustee
+from folkmoot_voting import group, merkle_log, signing
 from folkmoot_voting.encoding import jcs, strict_json, unb64u
 from folkmoot_voting.errors import EncodingError, VotingError
 
@@ -25,33 +24,9 @@ def published(name: str) -> Any:
     return json.loads((VECTORS / "fm1" / f"{name}.json").read_text("utf-8"))
 
 
-@pytest.fixture(scope="module")
-def meeting() -> scenario.Meeting:
-    return scenario.small_meeting()
-
-
-def test_vectors_are_what_the_code_makes(meeting: scenario.Meeting) -> None:
-    made = {
-        "encodings": make_fm1.encodings(),
-        "challenges": make_fm1.challenge_vectors(meeting),
-        "roll": make_fm1.roll_vectors(meeting),
-        "keygen": make_fm1.keygen_vectors(meeting),
-        "ballot": make_fm1.ballot_vectors(meeting),
-        "board": make_fm1.board_vectors(meeting),
-        "shares": make_fm1.share_vectors(meeting),
-        "rules": make_fm1.rule_vectors(meeting.elections[0].manifest),
-    }
-    for name, data in made.items():
+def test_vectors_are_what_the_code_makes() -> None:
+    for name, data in make_fm1.made_vectors().items():
         assert published(name) == data, name
-    assert published("tally")["tally"] == meeting.elections[0].tally
-
-
-def test_published_bundle_is_what_the_code_makes(meeting: scenario.Meeting) -> None:
-    for name, made in (
-        ("bundle.zip", bundle.write_bundle(meeting.bundle())),
-        ("annex.zip", bundle.write_annex(meeting.annex())),
-    ):
-        assert bundle.unpack((VECTORS / "fm1" / name).read_bytes()) == bundle.unpack(made)
 
 
 def test_bad_forms_are_refused() -> None:
@@ -64,27 +39,6 @@ def test_bad_forms_are_refused() -> None:
             strict_json(unb64u(text))
     for case in data["jcs"]:
         assert strict_json(unb64u(case["bytes"])) == case["value"]
-
-
-def test_key_generation_vector_replays_from_its_secrets() -> None:
-    data = published("keygen")
-    trustees = [
-        trustee.Trustee(
-            "meeting-1",
-            unb64u(data["roll_hash"]),
-            one["index"],
-            2,
-            3,
-            unb64u(one["seed"]),
-            unb64u(one["box_private"]),
-            tuple(unb64u(scalar) for scalar in one["coefficients"]),
-            unb64u(one["w"]),
-        )
-        for one in data["trustees"]
-    ]
-    state = trustee.run_key_generation(trustees)
-    assert state.to_json() == data["keygen"]
-    assert keygen.KeyGeneration.from_json(data["keygen"], unb64u(data["roll_hash"])) == state
 
 
 def test_ristretto255_of_rfc_9496() -> None:

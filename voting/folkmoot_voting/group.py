@@ -176,7 +176,7 @@ def small_log(point: bytes, limit: int) -> int | None:
 
 def _baby_width(limit: int) -> int:
     """Make sure of at least sqrt(limit) baby steps and return how many there are."""
-    wanted = isqrt(limit) + 1
+    wanted = isqrt(max(limit, 0)) + 1
     if wanted > len(_BABY_STEPS):
         step, last = max(((n, one) for one, n in _BABY_STEPS.items()), default=(-1, b""))
         for n in range(step + 1, wanted):

@@ -14,12 +14,10 @@ from .encoding import JsonObject, b64u, h, jcs
 from .errors import EncodingError, ManifestInvalid
 from .keygen import NO_KEY, TrusteesKey
 from .questions import Question, check_questions
-from .range_proof import proof_bytes
 from .roll import RP, RollCore, rp_json
 
 PROTOCOL = "fm1-ristretto255-sha512"
 MAX_MANIFEST = 200 * 1024
-MAX_SEALED = 180 * 1024
 MAX_COSIGNERS = 15
 MAX_TOTAL = 10**8
 LIARS = 2
@@ -281,14 +279,13 @@ def build_manifest(
 
     Raises:
         ManifestInvalid: a value breaks section 5; "voting.electorate-too-small" and "voting.weight-leak" when the
-            electorate is too small for a secret vote, "voting.questions-too-long" when no ballot could be sent.
+            electorate is too small for a secret vote.
     """
     secret = secrecy == SECRET
     least = max(least_electorate, LEAST_ELECTORATE) if secret else 1
     electors = parse_electorate(electorate)
     if len(electors) < least:
         raise ManifestInvalid(f"at least {least} electors are needed", code="voting.electorate-too-small")
-    _check_length(questions, secret=secret)
     made = Manifest.from_json(
         {
             "v": 1,
@@ -352,17 +349,6 @@ def check_electorate(manifest: Manifest, electorate: Sequence[JsonObject]) -> No
 
 def _bad(why: str) -> ManifestInvalid:
     return ManifestInvalid(f"manifest: {why}")
-
-
-def _check_length(questions: Sequence[Question], *, secret: bool) -> None:
-    """Refuse questions whose sealed answers would not fit into protocol JSON of 256 KiB."""
-    check_questions(questions)
-    size = 0
-    for one in questions if secret else ():
-        size += sum(64 + proof_bytes(0, highest) for highest in one.cells)
-        size += sum(proof_bytes(sums.low, sums.high) for sums in one.constraints)
-    if size > MAX_SEALED:
-        raise ManifestInvalid("a ballot on all these questions would be too long", code="voting.questions-too-long")
 
 
 def _check_words(made: Manifest) -> None:
