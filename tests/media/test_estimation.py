@@ -6,7 +6,7 @@ import statistics
 import pytest
 from tests.media.virtual_link import Saturating, VirtualLink
 
-from folkmoot_media.forwarding.estimation import SendEstimator
+from folkmoot_media.forwarding.estimation import Losses, Reward, SendEstimator
 from folkmoot_media.forwarding.trend import DelayTrend, Use
 
 
@@ -31,7 +31,7 @@ class NoLossTest(SendEstimator):
     """The control: an estimator that never takes losses for congestion."""
 
     def _decide(self, round_trip: float, now: float) -> None:
-        self.losses.forgive()
+        self.losses, self.reward = Losses(), Reward()
         super()._decide(round_trip, now)
 
 
@@ -90,7 +90,7 @@ def test_random_loss_does_not_starve_the_estimate(rate: float, delay: float, los
     for start in (40, 50):
         estimates = sender.between(start, start + 10)
         assert statistics.mean(estimates) >= 0.85 * rate
-        assert min(estimates) >= 0.75 * rate
+        assert min(estimates) >= (0.75 if burst == 1 else 0.65) * rate
         assert max(estimates) <= 1.25 * rate
     assert max(waiting for when, _, waiting in sender.trace if when > 30) < 0.2
 
@@ -132,9 +132,9 @@ def test_a_link_that_becomes_wide_again_is_used_again() -> None:
 def test_a_link_that_drops_without_a_queue_is_found_by_its_losses() -> None:
     sender = saturate(VirtualLink(1e6, 0.03, queue=0.004), 60, step=(30, 3e5))
     assert statistics.mean(sender.between(34, 60)) == pytest.approx(3e5, rel=0.15)
-    dropped = sender.link.dropped_by_queue
-    control = saturate(VirtualLink(1e6, 0.03, queue=0.0005), 60, NoLossTest, step=(30, 3e5))
-    assert control.link.dropped_by_queue > 3 * dropped
+    control = saturate(VirtualLink(1e6, 0.03, queue=0.004), 60, NoLossTest, step=(30, 3e5))
+    assert control.link.dropped_by_queue > 5 * sender.link.dropped_by_queue
+    assert min(control.between(50, 60)) > 2 * 3e5
 
 
 def test_a_start_far_above_the_link_comes_down_at_once() -> None:
@@ -216,7 +216,7 @@ def test_the_trend_of_the_delay_is_told(growth: float, use: Use) -> None:
     delay = 0.3
     for number in range(60):
         delay += growth if number >= 25 else 0.0
-        trend.add(number * 0.02, 500 + number * 0.02 + delay)
+        trend.feed([(number * 0.02, 500 + number * 0.02 + delay)])
     assert trend.use is use
 
 
@@ -224,6 +224,6 @@ def test_a_receivers_clock_that_runs_fast_looks_like_no_queue() -> None:
     trend = DelayTrend()
     for number in range(2000):
         skew = number * 0.02 * 0.0001
-        trend.add(number * 0.02, 900 + number * 0.02 + skew)
+        trend.feed([(number * 0.02, 900 + number * 0.02 + skew)])
     assert trend.use is Use.NORMAL
     assert trend.queue < 0.01

@@ -5,7 +5,9 @@ from tests.media.support import Dice, mutate
 
 from folkmoot_media.forwarding import rtcp, transport_wide
 from folkmoot_media.forwarding.packets import read_extensions, stamp_block
-from folkmoot_media.forwarding.transport_wide import ArrivalLog, Outcome, SendLog, Sent
+from folkmoot_media.forwarding.transport_wide import ArrivalLog, Outcomes, SendLog, Sent
+
+NOTHING = Outcomes([], [], [])
 
 
 def test_the_bytes_of_the_draft_are_read() -> None:
@@ -107,16 +109,16 @@ def test_what_was_sent_is_matched_with_what_arrived() -> None:
     log = SendLog(5)
     sent = [Sent(100 + number * 0.01, 1000 + number) for number in range(4)]
     assert [log.stamp(packet) for packet in sent] == [5 << 16 | number for number in range(4)]
-    assert log.resolve(0, (400, -1, 480)) == [Outcome(sent[0], 0.1), Outcome(sent[1], None), Outcome(sent[2], 0.12)]
-    assert log.resolve(0, (400, 401, 480)) == []
-    assert log.resolve(4, (480, 481)) == [Outcome(sent[3], None, False)]
+    assert log.resolve(0, (400, -1, 480)) == Outcomes([(sent[0], 0.1), (sent[2], 0.12)], [sent[1]], [])
+    assert log.resolve(0, (400, 401, 480)) == NOTHING
+    assert log.resolve(4, (480, 481)) == Outcomes([], [], [sent[3]])
 
 
 def test_numbers_never_given_out_are_ignored() -> None:
     log = SendLog(5)
     log.stamp(Sent(1.0, 100))
-    assert log.resolve(30_000, (1, 2, 3)) == []
-    assert log.resolve(65_535, (1,)) == []
+    assert log.resolve(30_000, (1, 2, 3)) == NOTHING
+    assert log.resolve(65_535, (1,)) == NOTHING
 
 
 def test_the_numbers_wrap() -> None:
@@ -124,8 +126,7 @@ def test_the_numbers_wrap() -> None:
     for number in range(70_000):
         log.stamp(Sent(float(number), 1))
     newest = 69_999 & 0xFFFF
-    (*_, last) = log.resolve(newest, (40,))
-    assert last == Outcome(Sent(69_999.0, 1), 0.01)
+    assert log.resolve(newest, (40,)).arrived == [(Sent(69_999.0, 1), 0.01)]
 
 
 def test_lost_feedback_is_not_lost_media() -> None:
@@ -134,4 +135,5 @@ def test_lost_feedback_is_not_lost_media() -> None:
         log.stamp(Sent(float(number), 1))
     log.resolve(0, tuple(range(10)))
     found = log.resolve(20, tuple(range(10)))
-    assert [outcome.told for outcome in found] == [False] * 10 + [True] * 10
+    assert [sent.time for sent in found.untold] == list(range(10, 20))
+    assert [sent.time for sent, _ in found.arrived] == list(range(20, 30))

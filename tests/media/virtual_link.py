@@ -8,7 +8,7 @@ from typing import Any
 from tests.media.support import Dice
 
 from folkmoot_media.forwarding import rtcp
-from folkmoot_media.forwarding.transport_wide import ArrivalLog, Outcome, SendLog, Sent
+from folkmoot_media.forwarding.transport_wide import ArrivalLog, SendLog, Sent
 
 FEEDBACK_PERIOD = 0.1
 
@@ -150,8 +150,3 @@ class Saturating:
     def between(self, start: float, end: float) -> list[float]:
         """The estimates from `start` to `end` seconds."""
         return [bitrate for when, bitrate, _ in self.trace if start <= when <= end]
-
-
-def outcomes(pairs: list[tuple[float, float | None]], size: int = 1000) -> list[Outcome]:
-    """Return outcomes from pairs of send and arrival time."""
-    return [Outcome(Sent(sent, size), arrival) for sent, arrival in pairs]

@@ -52,7 +52,7 @@ class Downlink:
         wide = self._leg.wide
         if wide is not None:
             outcomes = wide.resolve(told.base, told.arrivals)
-            if outcomes:
+            if outcomes.arrived or outcomes.lost:
                 self.estimator.feed(outcomes, self._leg.round_trip, now)
                 self._follow()
 

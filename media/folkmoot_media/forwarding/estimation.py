@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from folkmoot_media.forwarding.transport_wide import Outcome
+from folkmoot_media.forwarding.transport_wide import Outcomes
 from folkmoot_media.forwarding.trend import DelayTrend, Use
 
 START = 300_000.0
@@ -38,22 +38,33 @@ FEWEST_RECENT = 20
 FEWEST_BASELINE = 50
 LOSS_RISE = 0.03
 LOSS_CERTAIN = 3.5
-LOSS_HEAVY = 0.3
+LOSS_HEAVY = 0.4
+LOSS_STEP = 0.85
 LOSS_CREDIT = 0.04
 PROBE_PACKETS = 4
 PROBE_TRUST = 0.9
 PROBE_FACTOR = 2.0
 PROBE_LIFETIME = 2.0
+REWARD_WINDOW = 2.0
+REWARD_STEP = 0.15
+REWARD_MEMORY = 16
+REWARD_LEAST = 0.3
 SILENT_FOR = 1.0
 SILENT_FACTOR = 0.7
 
 
 class Losses:
-    """Counts losses in half seconds and says when they are certainly more than this link's own."""
+    """Counts losses in half seconds and says when they are certainly more than this link's own.
 
-    __slots__ = ("_buckets", "_lost", "_since", "_total")
+    `baseline` and `recent` are the shares lost anyway and in the last second, 0 to 1; `congested` says whether the
+    last second's are beyond chance above the baseline, or heavy whatever it was.
+    """
+
+    __slots__ = ("_buckets", "_lost", "_since", "_total", "baseline", "congested", "recent")
 
     def __init__(self) -> None:
+        self.baseline = self.recent = 0.0
+        self.congested = False
         self._buckets: deque[tuple[int, int]] = deque(maxlen=BUCKETS_KEPT)
         self._since = float("-inf")
         self._total = self._lost = 0
@@ -63,96 +74,120 @@ class Losses:
         if now - self._since >= BUCKET:
             if self._total:
                 self._buckets.append((self._total, self._lost))
+                self._judge()
             self._since, self._total, self._lost = now, 0, 0
         self._total += total
         self._lost += lost
 
-    def _sum(self, buckets: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        return sum(total for total, _ in buckets), sum(lost for _, lost in buckets)
-
-    @property
-    def baseline(self) -> float:
-        """The share that this link loses anyway, 0 to 1; 0 while too little is known."""
-        total, lost = self._sum(list(self._buckets)[:-RECENT_BUCKETS])
-        return lost / total if total >= FEWEST_BASELINE else 0.0
-
-    @property
-    def recent(self) -> float:
-        """The share lost in the last second."""
-        total, lost = self._sum(list(self._buckets)[-RECENT_BUCKETS:])
-        return lost / total if total else 0.0
-
-    def congested(self) -> bool:
-        """Say whether the last second's losses are beyond chance above the baseline, or heavy whatever it was."""
+    def _judge(self) -> None:
         buckets = list(self._buckets)
-        total, lost = self._sum(buckets[-RECENT_BUCKETS:])
-        if total < FEWEST_RECENT:
-            return False
-        share = lost / total
         usual_buckets = buckets[:-RECENT_BUCKETS]
-        before, lost_before = self._sum(usual_buckets)
-        if before < FEWEST_BASELINE:
-            return share > LOSS_HEAVY
-        usual = lost_before / before
+        total, lost = _sum(buckets[-RECENT_BUCKETS:])
+        before, lost_before = _sum(usual_buckets)
+        self.recent = lost / total if total else 0.0
+        known = before >= FEWEST_BASELINE
+        self.baseline = usual = lost_before / before if known else 0.0
+        if total < FEWEST_RECENT or not known:
+            self.congested = total >= FEWEST_RECENT and self.recent > LOSS_HEAVY
+            return
         chance = max(usual, 0.005) * (1 - min(usual, 0.995)) * (1 / total + 1 / before)
         # Losses that come in runs vary more than independent ones: believe what was seen.
         seen = sum((gone / all_ - usual) ** 2 for all_, gone in usual_buckets) / len(usual_buckets) / RECENT_BUCKETS
-        return share - usual > LOSS_RISE and (share - usual) ** 2 > LOSS_CERTAIN**2 * max(chance, seen)
+        above = self.recent - usual
+        self.congested = above > LOSS_RISE and above**2 > LOSS_CERTAIN**2 * max(chance, seen)
 
     def forgive(self) -> None:
         """The last losses were congestion: keep them out of the baseline."""
         for _ in range(min(RECENT_BUCKETS, len(self._buckets))):
             self._buckets.pop()
+        self._judge()
+
+
+def _sum(buckets: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(total for total, _ in buckets), sum(lost for _, lost in buckets)
 
 
 class Delivered:
     """The rate at which packets have arrived over the last second, and the share lost among them."""
 
-    __slots__ = ("_assumed", "_lost", "_octets", "_packets", "_pending")
+    __slots__ = ("_lost", "_octets", "_packets", "_told")
 
     def __init__(self) -> None:
-        self._packets: deque[tuple[float, int, int]] = deque()
-        self._octets = 0
-        self._lost = 0
-        self._pending = 0
-        self._assumed = 0
+        self._told: deque[tuple[float, int, int, int]] = deque()
+        self._octets = self._packets = self._lost = 0
 
-    def assume(self, size: int) -> None:
-        """Count a packet of which nothing is known: as lucky as the others."""
-        self._assumed += int(size * (1 - self.share_lost))
-
-    def miss(self) -> None:
-        """Count a packet that was lost."""
-        self._pending += 1
-
-    def add(self, arrival: float, size: int) -> None:
-        """Count a packet that arrived."""
-        size += self._assumed
-        self._assumed = 0
-        self._packets.append((arrival, size, self._pending))
-        self._octets += size
-        self._lost += self._pending
-        self._pending = 0
-        while self._packets[0][0] < arrival - RATE_WINDOW:
-            _, left, missed = self._packets.popleft()
-            self._octets -= left
-            self._lost -= missed
+    def add(self, outcomes: Outcomes) -> None:
+        """Count what one feedback tells; what is untold counts as lucky as the rest."""
+        octets = sum(sent.size for sent, _ in outcomes.arrived)
+        octets += int(sum(sent.size for sent in outcomes.untold) * (1 - self.share_lost))
+        arrival, packets, lost = outcomes.arrived[-1][1], len(outcomes.arrived), len(outcomes.lost)
+        self._told.append((arrival, octets, packets, lost))
+        self._octets += octets
+        self._packets += packets
+        self._lost += lost
+        while self._told[0][0] < arrival - RATE_WINDOW:
+            _, octets, packets, lost = self._told.popleft()
+            self._octets -= octets
+            self._packets -= packets
+            self._lost -= lost
 
     @property
     def share_lost(self) -> float:
         """The share of this window's packets that was lost, 0 to 1."""
-        return self._lost / (self._lost + len(self._packets)) if self._packets else 0.0
+        return self._lost / (self._lost + self._packets) if self._packets else 0.0
 
     @property
     def rate(self) -> float:
         """Bit/s, or 0 while less than a tenth of a second is known."""
-        if not self._packets:
+        if not self._told:
             return 0.0
-        span = self._packets[-1][0] - self._packets[0][0]
+        span = self._told[-1][0] - self._told[0][0]
         if span < SHORTEST_WINDOW:
             return 0.0
-        # n packets span n - 1 gaps.
-        return (self._octets - self._packets[0][1]) * 8 / span
+        # The first entry tells of what arrived before its time.
+        return (self._octets - self._told[0][1]) * 8 / span
+
+
+class Reward:
+    """Whether sending more has brought more: where it has not, losses rise with the rate and are no chance.
+
+    Rates are averages over about two seconds, in bit/s.
+    """
+
+    __slots__ = ("_least_lost", "_mark", "_settled", "_updated", "delivered", "sent")
+
+    def __init__(self) -> None:
+        self.sent = self.delivered = 0.0
+        self._mark: tuple[float, float] | None = None
+        self._least_lost: deque[float] = deque(maxlen=REWARD_MEMORY)
+        self._updated = self._settled = float("-inf")
+
+    def restart(self, now: float) -> None:
+        """Begin to compare anew, once what was sent before has left the averages."""
+        self._mark = None
+        self._settled = now + REWARD_WINDOW
+
+    def add(self, delivered: float, share_lost: float, now: float) -> float | None:
+        """Take what the last second showed; return what the link carries when that has just been found."""
+        sent = delivered / (1 - min(share_lost, 0.9))
+        weight = min(1.0, (now - self._updated) / REWARD_WINDOW)
+        self._updated = now
+        self.sent += (sent - self.sent) * weight
+        self.delivered += (delivered - self.delivered) * weight
+        if now < self._settled:
+            return None
+        if self._mark is None or self.sent < self._mark[0]:
+            self._mark = (self.sent, self.delivered)
+            self._least_lost.append(self.sent / max(1.0, self.delivered))
+            return None
+        sent_before, delivered_before = self._mark
+        more = self.sent / sent_before - 1
+        if more < REWARD_STEP:
+            return None
+        self._mark = (self.sent, self.delivered)
+        if self.delivered / delivered_before - 1 >= REWARD_LEAST * more:
+            return None
+        return self.delivered * min(self._least_lost)
 
 
 class SendEstimator:
@@ -163,6 +198,7 @@ class SendEstimator:
         self.trend = DelayTrend()
         self.losses = Losses()
         self.delivered = Delivered()
+        self.reward = Reward()
         self.informed = False
         self._remote_limit: float | None = None
         self._ceiling: float | None = None
@@ -179,28 +215,22 @@ class SendEstimator:
 
     # -- what comes in ----------------------------------------------------------------------------------------
 
-    def feed(self, outcomes: Sequence[Outcome], round_trip: float, now: float) -> None:
-        """Take what transport-wide feedback tells, in send order."""
-        lost = media = 0
-        for sent, arrival, told in outcomes:
-            if not told:
-                self.delivered.assume(sent.size)
-                continue
-            if arrival is None:
-                if not sent.probe:
-                    lost += 1
-                    media += 1
-                    self.delivered.miss()
-                continue
-            self.delivered.add(arrival, sent.size)
-            if sent.probe:
-                self._probe.append((arrival, sent.size))
-                continue
-            media += 1
-            self.trend.add(sent.time, arrival)
-        self.losses.add(media, lost, now)
-        self.informed = True
+    def feed(self, outcomes: Outcomes, round_trip: float, now: float) -> None:
+        """Take what transport-wide feedback tells."""
         self._heard = now
+        self.informed = True
+        arrived, lost = outcomes.arrived, outcomes.lost
+        if self._probe_size:
+            self._probe += [(arrival, sent.size) for sent, arrival in arrived if sent.probe]
+            media = [(sent.time, arrival) for sent, arrival in arrived if not sent.probe]
+            missing = sum(1 for sent in lost if not sent.probe)
+            self.losses.add(len(media) + missing, missing, now)
+        else:
+            media = [(sent.time, arrival) for sent, arrival in arrived]
+            self.losses.add(len(media) + len(lost), len(lost), now)
+        if arrived:
+            self.delivered.add(outcomes)
+        self.trend.feed(media)
         self._finish_probe(now)
         self._decide(round_trip, now)
 
@@ -217,7 +247,7 @@ class SendEstimator:
         if self.trend_known or self._remote_limit is not None:
             return
         self.losses.add(packets, lost, now)
-        if self.losses.congested():
+        if self.losses.congested:
             share = min(self.losses.recent, 0.9)
             self.losses.forgive()
             self.informed = True
@@ -273,21 +303,34 @@ class SendEstimator:
         throughput = self.delivered.rate / (1 - by_chance)
         if throughput <= 0:
             return
+        unrewarded = self.reward.add(self.delivered.rate, self.delivered.share_lost, now)
         queue = self.trend.queue - self._packet_time
         over = queue > (QUEUE_RISING if self.trend.use is Use.OVER else QUEUE_HIGH)
-        congested = self.losses.congested()
+        congested = self.losses.congested
         if (over or congested) and now - self._braked >= response:
-            self._brake(throughput, congested, now)
+            self._brake(throughput, over, now)
         elif self._draining:
             if self._empty and now - self._braked >= response:
                 self._draining = False
                 if self._ceiling is not None:
                     self.bitrate = self._bounded(max(self.bitrate, RESUMED * self._ceiling))
+        elif unrewarded is not None:
+            self.bitrate = self._bounded(min(self.bitrate, BACKED_OFF * unrewarded))
+            self._braked = now
+            self.reward.restart(now + round_trip)
         elif not over and not congested:
             self._grow(throughput, response, now)
         self._updated = now
 
-    def _brake(self, throughput: float, congested: bool, now: float) -> None:
+    def _brake(self, throughput: float, over: bool, now: float) -> None:
+        heavy = self.losses.recent > LOSS_HEAVY
+        if self.losses.congested and (over or heavy):
+            self.losses.forgive()
+        if not over and not heavy:
+            # Losses alone may be chance in runs: go down a step, and another if they stay.
+            self.bitrate = self._bounded(max(LOSS_STEP * self.bitrate, BACKED_OFF * throughput))
+            self._braked = now
+            return
         factor = max(STEEPEST, BACKED_OFF - DRAINING * self.trend.queue)
         known = self._ceiling
         self._ceiling = throughput if known is None or self._draining else 0.7 * known + 0.3 * throughput
@@ -296,8 +339,6 @@ class SendEstimator:
         self.bitrate = self._bounded(min(self.bitrate, factor * throughput))
         self._draining = True
         self._braked = now
-        if congested:
-            self.losses.forgive()
 
     def _growth(self, now: float) -> float:
         elapsed = min(1.0, max(0.0, now - self._updated)) if self._updated > 0 else 0.0

@@ -178,15 +178,16 @@ class Sent(NamedTuple):
     probe: bool = False
 
 
-class Outcome(NamedTuple):
-    """What became of a packet: `arrival` in seconds on the receiver's clock, or None when it was lost.
+class Outcomes(NamedTuple):
+    """What became of packets, each kind in send order.
 
-    `told` is false when the feedback about it was itself lost: then nothing is known.
+    `arrived` has each packet with its arrival in seconds on the receiver's clock. Of `untold` ones nothing is known,
+    because the feedback about them was itself lost.
     """
 
-    sent: Sent
-    arrival: float | None
-    told: bool = True
+    arrived: list[tuple[Sent, float]]
+    lost: list[Sent]
+    untold: list[Sent]
 
 
 class SendLog:
@@ -214,43 +215,49 @@ class SendLog:
         sent = self._ring[self.next - 1 & LOG_SIZE - 1]
         return float("-inf") if sent is None else sent.time
 
-    def resolve(self, base: int, arrivals: tuple[int, ...]) -> list[Outcome]:
-        """Match feedback with what was sent; each packet is told of at most once as arrived.
+    def resolve(self, base: int, arrivals: tuple[int, ...]) -> Outcomes:
+        """Match feedback with what was sent; each packet is told of at most once.
 
         Numbers that were never given out, or so long ago that they are forgotten, are ignored.
         """
-        found = self._skip_to(base)
+        outcomes = Outcomes([], [], self._skip_to(base))
+        following, ring, offset_ticks = self.next, self._ring, self._offset(arrivals)
+        newest = -1
         for offset, ticks in enumerate(arrivals):
             number = base + offset & 0xFFFF
-            age = self.next - number & 0xFFFF
-            if not 0 < age <= LOG_SIZE:
+            if not 0 < (following - number & 0xFFFF) <= LOG_SIZE:
                 continue
             place = number & LOG_SIZE - 1
-            sent = self._ring[place]
+            sent = ring[place]
             if sent is None:
                 continue
-            self._ring[place] = None
-            found.append(Outcome(sent, None if ticks < 0 else self._seconds(ticks)))
-            if age - 1 < self.next - self._told & 0xFFFF:
-                self._told = number + 1 & 0xFFFF
-        return found
+            ring[place] = None
+            newest = number
+            if ticks < 0:
+                outcomes.lost.append(sent)
+            else:
+                outcomes.arrived.append((sent, (ticks + offset_ticks) / TICKS_PER_SECOND))
+        if newest >= 0 and following - newest & 0xFFFF <= following - self._told & 0xFFFF:
+            self._told = newest + 1 & 0xFFFF
+        return outcomes
 
-    def _skip_to(self, base: int) -> list[Outcome]:
+    def _skip_to(self, base: int) -> list[Sent]:
         """Return the packets that no feedback told of before `base`."""
-        skipped: list[Outcome] = []
         missing = base - self._told & 0xFFFF
-        if missing < LOG_SIZE and self.next - base & 0xFFFF <= LOG_SIZE:
-            for number in range(self._told, self._told + missing):
-                place = number & LOG_SIZE - 1
-                sent = self._ring[place]
-                self._ring[place] = None
-                if sent is not None:
-                    skipped.append(Outcome(sent, None, False))
+        if missing >= LOG_SIZE or self.next - base & 0xFFFF > LOG_SIZE:
+            return []
+        skipped: list[Sent] = []
+        for number in range(self._told, self._told + missing):
+            place = number & LOG_SIZE - 1
+            sent = self._ring[place]
+            self._ring[place] = None
+            if sent is not None:
+                skipped.append(sent)
         return skipped
 
-    def _seconds(self, ticks: int) -> float:
+    def _offset(self, arrivals: tuple[int, ...]) -> int:
         # The 24-bit reference time wraps after 12 days: keep near the first time seen.
-        wrap = REFERENCE_MODULUS * REFERENCE_TICKS
+        first = next((ticks for ticks in arrivals if ticks >= 0), 0)
         if self._arrival_base is None:
-            self._arrival_base = ticks
-        return extend(ticks, self._arrival_base, wrap) / TICKS_PER_SECOND
+            self._arrival_base = first
+        return extend(first, self._arrival_base, REFERENCE_MODULUS * REFERENCE_TICKS) - first

@@ -7,6 +7,7 @@ least squares over the last groups, and a threshold that adapts to the link's ow
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 
 GROUP_SPAN = 0.005
@@ -14,7 +15,6 @@ WINDOW = 20
 SMOOTHING = 0.9
 GAIN = 4.0
 MOST_DELTAS = 60
-SUSTAINED = 0.010
 START_THRESHOLD = 0.0125
 SMALLEST_THRESHOLD = 0.006
 LARGEST_THRESHOLD = 0.6
@@ -34,7 +34,7 @@ class Use(Enum):
 
 
 class DelayTrend:
-    """Takes send and arrival times (seconds, of two unrelated clocks) in send order."""
+    """Judges send and arrival times (seconds, of two unrelated clocks), once for each feedback."""
 
     __slots__ = (
         "_accumulated",
@@ -45,7 +45,6 @@ class DelayTrend:
         "_first_arrival",
         "_group",
         "_last_update",
-        "_over_for",
         "_points",
         "_previous",
         "_slope",
@@ -67,55 +66,53 @@ class DelayTrend:
         self._first_arrival = 0.0
         self._slope = 0.0
         self._threshold = START_THRESHOLD
-        self._over_for = 0.0
         self._last_update: float | None = None
         self._base = self._base_before = float("inf")
         self._base_since = 0.0
 
-    def add(self, sent: float, arrival: float) -> None:
-        """Take one packet that arrived; `queue` is the waiting time above the least seen of late, in seconds."""
-        self._measure_queue(sent, arrival)
+    def feed(self, arrived: Sequence[tuple[float, float]]) -> None:
+        """Take send and arrival time of packets that one feedback told of, in send order.
+
+        Afterwards `use` says what they mean, and `queue` is how long packets wait above the least seen of late (s).
+        """
+        if not arrived:
+            return
         group = self._group
-        if group is None:
-            self._group = (sent, sent, arrival)
-            self._first_arrival = arrival
-            return
-        first, last, heard = group
-        if sent - first <= GROUP_SPAN or (arrival - heard < GROUP_SPAN and arrival - heard < sent - last):
-            self._group = (first, max(last, sent), max(heard, arrival))
-            return
+        for sent, arrival in arrived:
+            if group is None:
+                self._first_arrival = arrival
+            else:
+                first, last, heard = group
+                if sent - first <= GROUP_SPAN or (arrival - heard < GROUP_SPAN and arrival - heard < sent - last):
+                    group = (first, sent if sent > last else last, arrival if arrival > heard else heard)
+                    continue
+                self._close(last, heard)
+            group = (sent, sent, arrival)
+        self._group = group
+        before, self._slope = self._slope, _least_squares(self._points) if len(self._points) == WINDOW else 0.0
+        self._decide(self._slope * self._deltas * GAIN / 1000, before, arrived[-1][1])
+
+    def _close(self, sent: float, heard: float) -> None:
+        """Take a whole group: when its last packet left and arrived."""
+        delay = heard - sent
+        if heard - self._base_since > BASE_WINDOW:
+            self._base_before, self._base, self._base_since = self._base, delay, heard
+        self._base = min(self._base, delay)
+        self.queue += (delay - min(self._base, self._base_before) - self.queue) * QUEUE_SMOOTHING
         if self._previous is not None:
             before_sent, before_heard = self._previous
-            self._update(heard - before_heard, last - before_sent, heard)
-        self._previous = (last, heard)
-        self._group = (sent, sent, arrival)
+            self._deltas = min(self._deltas + 1, MOST_DELTAS)
+            self._accumulated += heard - before_heard - (sent - before_sent)
+            self._smoothed += (self._accumulated - self._smoothed) * (1 - SMOOTHING)
+            self._points.append((heard - self._first_arrival, self._smoothed))
+        self._previous = (sent, heard)
 
-    def _measure_queue(self, sent: float, arrival: float) -> None:
-        delay = arrival - sent
-        if arrival - self._base_since > BASE_WINDOW:
-            self._base_before, self._base, self._base_since = self._base, delay, arrival
-        self._base = min(self._base, delay)
-        waiting = delay - min(self._base, self._base_before)
-        self.queue += (waiting - self.queue) * QUEUE_SMOOTHING
-
-    def _update(self, arrived_apart: float, sent_apart: float, heard: float) -> None:
-        self._deltas = min(self._deltas + 1, MOST_DELTAS)
-        self._accumulated += arrived_apart - sent_apart
-        self._smoothed += (self._accumulated - self._smoothed) * (1 - SMOOTHING)
-        self._points.append((heard - self._first_arrival, self._smoothed))
-        before = self._slope
-        if len(self._points) == WINDOW:
-            self._slope = _least_squares(self._points)
-        self._decide(self._slope * self._deltas * GAIN / 1000, before, sent_apart, heard)
-
-    def _decide(self, level: float, slope_before: float, sent_apart: float, heard: float) -> None:
+    def _decide(self, level: float, slope_before: float, heard: float) -> None:
         # The draft compares slope times count with milliseconds; here both sides are in thousandths of that.
         if level > self._threshold:
-            self._over_for += sent_apart
-            if self._over_for > SUSTAINED and self._slope >= slope_before:
+            if self._slope >= slope_before:
                 self.use = Use.OVER
         else:
-            self._over_for = 0.0
             self.use = Use.UNDER if level < -self._threshold else Use.NORMAL
         self._adapt(abs(level), heard)
 

@@ -59,15 +59,14 @@ def forward(
     layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor))
     layer.forwarded_packets += 1
     layer.forwarded_octets += size
-    sent = Sent(now, size + OVERHEAD)
     copies: list[Copy] = []
-    overdue = _copy(copies, layer.active, packet, (position, position, 0), descriptor, sent, starts)
+    overdue = _copy(copies, layer.active, packet, (position, position, 0), descriptor, now, starts)
     for view in layer.views:
         placed = view.place(position, descriptor, newest)
         if placed is not None:
             view.forwarded_packets += 1
             view.forwarded_octets += size
-            overdue += _copy(copies, view.consumers, packet, (position, *placed), descriptor, sent, starts)
+            overdue += _copy(copies, view.consumers, packet, (position, *placed), descriptor, now, starts)
     if copies:
         outbox.batches.append(Batch(payload, False, copies))
     for consumer in overdue:
@@ -80,7 +79,7 @@ def _copy(
     packet: RtpPacket,
     numbers: tuple[int, int, int],
     descriptor: Descriptor,
-    sent: Sent,
+    now: float,
     starts: bool,
 ) -> list[VideoConsumer]:
     """Copy one packet for the consumers of one view; return those for whom its frame comes too late.
@@ -92,6 +91,8 @@ def _copy(
     heads: dict[tuple[int, int], bytes] = {(0, 0): b""}
     numbered = descriptor.length > 0
     overdue: list[VideoConsumer] = []
+    size = len(payload) + OVERHEAD
+    sent: Sent | None = None
     for consumer in consumers:
         if position < consumer.base:
             continue
@@ -103,7 +104,11 @@ def _copy(
                 known = heads[shifts] = codecs.patch(payload, descriptor, *shifts)
             head = known
         leg = consumer.leg
-        wide, pacer = leg.wide, leg.pacer
+        wide, pacer, stamp = leg.wide, leg.pacer, 0
+        if wide is not None and pacer is None:
+            if sent is None:
+                sent = Sent(now, size)
+            stamp = wide.stamp(sent)
         copy = (
             leg,
             marker | consumer.payload_type,
@@ -111,7 +116,7 @@ def _copy(
             (timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK,
             consumer.ssrc,
             head,
-            0 if wide is None or pacer is not None else wide.stamp(sent),
+            stamp,
         )
         if pacer is None:
             copies.append(copy)
@@ -120,7 +125,7 @@ def _copy(
         else:
             picture = descriptor.picture + consumer.picture_shift - left_out
             tl0 = descriptor.tl0 + consumer.tl0_shift
-            pacer.push(Queued(consumer, copy, payload, sent.size, picture, tl0, sent.time))
+            pacer.push(Queued(consumer, copy, payload, size, picture, tl0, now))
     return overdue
 
 
