@@ -144,6 +144,7 @@ class Reception:
             return DUPLICATE
         else:
             self._seen |= 1 << -ahead
+        self._after_jump = -1
         if ahead > 0:
             self._note_gap(number, now)
             self._measure_jitter(timestamp, now)
