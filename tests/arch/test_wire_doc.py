@@ -29,7 +29,7 @@ def routes_of_the_document(text: str) -> set[tuple[str, str]]:
     found = set()
     for cell in map("".join, cells):
         for request in cell.split(" · "):
-            match = re.fullmatch(r"(?:(GET|POST) )?(\S*/\S+)", request.replace("…", _ELECTION))
+            match = re.fullmatch(r"(?:(GET|POST|PUT) )?(\S*/\S+)", request.replace("…", _ELECTION))
             if match:
                 found.add((match[1] or cell.partition(" ")[0], plain(match[2])))
     return found
