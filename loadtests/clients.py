@@ -25,6 +25,8 @@ from pylibsrtp import Error as SrtpError
 
 from folkmoot_media.forwarding import rtcp
 from folkmoot_media.forwarding.packets import RTP_HEADER, parse_rtp
+from folkmoot_media.forwarding.transport_wide import ArrivalLog
+from folkmoot_media.rtp_parameters import WIDE_ID
 from folkmoot_media.transport.active import ActiveTransport
 from folkmoot_media.transport.aiortc_adapter import DtlsIdentity, Fingerprint
 from folkmoot_media.transport.stun_lite import BINDING_REQUEST
@@ -32,11 +34,13 @@ from folkmoot_media.transport.stun_lite import BINDING_REQUEST
 TICK = 0.005
 CONSENT_PERIOD = 5.0
 REPORT_PERIOD = 1.0
+FEEDBACK_PERIOD = 0.1
 CONNECT_TIMEOUT = 20.0
 CHECK_RETRY = 0.1
 DRAWS = 1 << 16
 SAMPLE_MASK = 63
 VIDEO_HEAD = 7
+ONE_BYTE_PROFILE = b"\xbe\xde"
 ESTIMATE = 20_000_000
 
 
@@ -61,7 +65,8 @@ class Peer:
         self.ssrc = int.from_bytes(secrets.token_bytes(4), "big") | 0x100
         self.on_key_request: Callable[[], None] | None = None
         self.sender_reports: dict[int, tuple[int, float]] = {}
-        self.next_report = self.next_check = 0.0
+        self.arrivals: ArrivalLog | None = None
+        self.next_report = self.next_check = self.next_feedback = 0.0
         self._load = load
         self._source = load.wire.source(self.address)
         self._target = ("", 0)
@@ -154,6 +159,12 @@ class Peer:
                 self.active.send_rtcp(
                     rtcp.build_receiver_report(self.ssrc, ()) + rtcp.build_nack(self.ssrc, stream.ssrc, due)
                 )
+        if self.arrivals is not None and now >= self.next_feedback:
+            self.next_feedback = now + FEEDBACK_PERIOD
+            body = self.arrivals.build()
+            if body is not None:
+                self.group.counts["feedback_sent"] += 1
+                self.active.send_rtcp(rtcp.build_transport_feedback(self.ssrc, self.streams[0].ssrc, body))
         if self.streams and now >= self.next_report:
             self.next_report += REPORT_PERIOD
             nothing = (0, 0.0)
@@ -161,7 +172,7 @@ class Peer:
             blocks = tuple(stream.report(self.sender_reports.get(stream.ssrc, nothing), now) for stream in heard)
             compound = rtcp.build_receiver_report(self.ssrc, blocks)
             video = [stream.ssrc for stream in heard if stream.kind == "video"]
-            if video:
+            if video and self.arrivals is None:
                 compound += rtcp.build_remb(self.ssrc, ESTIMATE, video)
             self.active.send_rtcp(compound)
 
@@ -362,12 +373,24 @@ class Load:
             if threshold:
                 self._drawn = (self._drawn + 1) % DRAWS
                 keep = self._draws[self._drawn] >= threshold
+            if keep and first & 0x10:
+                self._note_number(index)
             if stream is None:
                 self._take_rtx(ssrc, index, keep)
             elif stream.take(sequence, keep) and (not sequence & SAMPLE_MASK or stream.delays is not None):
                 self._look_inside(stream, index)
             if stream is not None and stream.gaps is not None:
                 self._time_gap(stream, index)
+
+    def _note_number(self, index: int) -> None:
+        """Remember when a packet with a transport-wide number came, for its receiver's feedback."""
+        data, at = self.wire.data, index * STRIDE + RTP_HEADER.size
+        if data[at : at + 2] != ONE_BYTE_PROFILE or data[at + 4] >> 4 != WIDE_ID:
+            return
+        peer = self._peers.get(self.wire.destination(index))
+        if peer is not None and peer.arrivals is not None:
+            number = data[at + 5] << 8 | data[at + 6]
+            peer.arrivals.note(number, self.wire.arrived(index) / 1e9)
 
     def _take_rtx(self, ssrc: int, index: int, keep: bool) -> None:
         stream = self._rtx.get(ssrc)

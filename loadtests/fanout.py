@@ -160,12 +160,13 @@ async def measure(load: Load, bench: Bench, options: argparse.Namespace) -> Roun
 def opponents(load: Load, options: argparse.Namespace) -> list[Bench]:
     """Return ours and, if one is asked for, the peer: Janus, or another back end of ours."""
     address = load.network.server
-    benches = [Bench(Worker(options.backend, address), load.group("ours"))]
+    numbered = options.feedback == "transport-wide"
+    benches = [Bench(Worker(options.backend, address, numbered), load.group("ours"))]
     if options.peer in JANUSES:
         janus = Janus(options.peer == "janus-tuned", address, load.wire.port)
         benches.append(Bench(janus, load.group("peer")))
     elif options.peer != "none":
-        benches.append(Bench(Worker(options.peer, address), load.group("peer")))
+        benches.append(Bench(Worker(options.peer, address, numbered), load.group("peer")))
     return benches
 
 
@@ -230,6 +231,7 @@ def summarise(benches: list[Bench], options: argparse.Namespace) -> dict[str, An
         "kind": options.kind,
         "loss": options.loss,
         "burst": options.burst,
+        "feedback": options.feedback,
         "seconds": options.seconds,
         "ours_us": median_of(ours.rounds, "cpu_us_per_packet"),
         "ours_join_ms": round(ours.join_ms, 2),
@@ -274,6 +276,7 @@ def what_it_did(bench: Bench) -> dict[str, int]:
         "repaired": total["repaired"],
         "decrypted_and_compared": total["checked"],
         "wrong_inside": total["forged"],
+        "transport_wide_feedback": total["feedback_sent"],
         "threads": bench.threads,
         "faults_contained": bench.faults,
     }
@@ -305,6 +308,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kind", choices=("video", "audio"), default="video", help="VP8, or Opus in a voice slot")
     parser.add_argument("--burst", type=int, default=1, help="packets of a frame, sent together")
     parser.add_argument("--loss", type=float, default=0.0, help="percent that receivers pretend to lose")
+    parser.add_argument(
+        "--feedback",
+        choices=("remb", "transport-wide"),
+        default="remb",
+        help="what receivers of our worker send; Janus numbers no packets for receivers and always gets REMB",
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round of one server")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", default="load", help="of the losses")

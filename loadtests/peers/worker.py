@@ -8,6 +8,8 @@ from typing import Any
 
 from loadtests.clients import Peer, prints
 
+from folkmoot_media.forwarding.transport_wide import ArrivalLog
+from folkmoot_media.rtp_parameters import WIDE_ID, WIDE_URI
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 
 ROUTER = "load"
@@ -17,6 +19,13 @@ CAPABILITIES = {
         {"kind": "video", "mimeType": "video/VP8", "clockRate": 90000},
         {"kind": "video", "mimeType": "video/rtx", "clockRate": 90000, "parameters": {"apt": 101}},
     ]
+}
+NUMBERED = {
+    "codecs": [{**codec, "rtcpFeedback": [{"type": "transport-cc"}]} for codec in CAPABILITIES["codecs"]],
+    "headerExtensions": [
+        {"kind": kind, "uri": WIDE_URI, "preferredId": WIDE_ID, "direction": "sendrecv"}
+        for kind in ("audio", "video")
+    ],
 }
 _MID = {"uri": "urn:ietf:params:rtp-hdrext:sdes:mid", "id": 1}
 _LEVEL = {"uri": "urn:ietf:params:rtp-hdrext:ssrc-audio-level", "id": 10}
@@ -31,10 +40,15 @@ def _parameters(kind: str, ssrc: int) -> dict[str, Any]:
 
 
 class Worker:
-    """One worker with one room; `backend` names its fan-out back end."""
+    """One worker with one room; `backend` names its fan-out back end.
 
-    def __init__(self, backend: str, address: str) -> None:
+    Where receivers are `numbered` they take transport-wide numbers and answer with feedback on every packet, as
+    Chromium does; otherwise they send REMB.
+    """
+
+    def __init__(self, backend: str, address: str, numbered: bool = False) -> None:
         self.name = backend
+        self._numbered = numbered
         self._address = address
         self._folder = tempfile.TemporaryDirectory(prefix="folkmoot-load-")
         self._videos: list[str] = []
@@ -117,6 +131,8 @@ class Worker:
 
     async def consume(self, peer: Peer, transport: str, kind: str, paused: bool = False) -> None:
         """Receive cameras, voices or both over a transport that stands."""
+        if self._numbered:
+            peer.arrivals = ArrivalLog()
         wanted = list(self._videos) if kind in ("video", "both") else []
         if kind in ("audio", "both"):
             slots = (await self.ask("router.slots", router_id=ROUTER))["slots"]
@@ -126,7 +142,7 @@ class Worker:
                 "transport.consume",
                 transport_id=transport,
                 producer_id=producer,
-                rtpCapabilities=CAPABILITIES,
+                rtpCapabilities=NUMBERED if self._numbered else CAPABILITIES,
                 paused=paused,
             )
             encoding = answer["rtpParameters"]["encodings"][0]
