@@ -350,6 +350,7 @@ async def test_removal_bars_the_way_back_until_readmission(house: House) -> None
         "member": house.ana.member,
         "roles": [],
         "checked_in": False,
+        "entitled": True,
         "removed": True,
         "credential": (await house.view("ana"))["me"]["credential"],
         "trustee": (await house.view("ana"))["me"]["trustee"],
@@ -363,7 +364,9 @@ async def test_removal_bars_the_way_back_until_readmission(house: House) -> None
         await house.check_in("ana")
     assert await house.refused("lan", "remove", member=house.ana.member) == "meeting.removed-already"
     assert await house.refused("lan", "remove", member=house.lan.member) == "meeting.chair-stays"
+    assert (await house.view("lan"))["removed"] == [{"member": house.ana.member, "name": "Ana Silva"}]
     await house.command("lan", "readmit", member=house.ana.member)
+    assert (await house.view("lan"))["removed"] == []
     assert await house.refused("lan", "readmit", member=house.ana.member) == "meeting.not-removed"
     house.clock.at += 10
     await renew(house, "ana", epoch)

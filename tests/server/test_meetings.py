@@ -83,6 +83,7 @@ def test_quorum_is_exact(num: int, den: int, present: int, roll: int, needed: in
 
 async def test_a_meeting_goes_from_draft_to_close(house: House) -> None:
     await house.enrol()
+    await house.confirm()
     await house.draft()
     drafted = await house.view("jonas")
     assert drafted["state"] == "draft"
@@ -142,6 +143,7 @@ async def test_a_meeting_goes_from_draft_to_close(house: House) -> None:
 
 async def test_commands_are_refused_in_the_wrong_state_or_role_and_change_nothing(house: House) -> None:
     await house.enrol()
+    await house.confirm()
     await house.draft()
     item, ana = house.items[0], house.ana.member
     everything: list[dict[str, Any]] = [

@@ -23,7 +23,6 @@ from folkmoot_server.domain.elections import (
 from folkmoot_server.domain.errors import BadInput, Refused, WrongState
 from folkmoot_server.domain.keys import Officer, assign, threshold
 from folkmoot_server.domain.ledger import Notary, protocol_checked
-from folkmoot_server.domain.rolls import LATE_PASSKEY, Elector, build_entries
 from folkmoot_voting import signing
 from folkmoot_voting.errors import BallotRejected
 from folkmoot_voting.merkle_log import leaf_hash, verify_note
@@ -166,24 +165,6 @@ def test_fewer_than_three_tellers_are_refused_and_more_than_nine_not_used() -> N
 
 def test_the_threshold_is_a_majority() -> None:
     assert [threshold(n) for n in (3, 4, 5, 9)] == [2, 3, 3, 5]
-
-
-def test_roll_entries_are_salted_and_mark_late_passkeys() -> None:
-    electors = [
-        Elector("a", "Ana", (("AAAA", b"key-a", 10),)),
-        Elector("b", "Binh", (("BBBB", b"key-b", 30), ("CCCC", b"key-c", 5))),
-        Elector("c", "No key", ()),
-    ]
-    entries = build_entries(electors, 20, secrets.token_bytes)
-    assert [(entry["member"], entry["exception"]) for entry in entries] == [("a", ""), ("b", LATE_PASSKEY)]
-    assert len({entry["salt"] for entry in entries}) == 2
-    assert [entry["exception"] for entry in build_entries(electors, None, secrets.token_bytes)] == ["", ""]
-
-
-def test_a_roll_of_nobody_is_refused() -> None:
-    with pytest.raises(Refused) as caught:
-        build_entries([Elector("c", "No key", ())], None, secrets.token_bytes)
-    assert caught.value.code == "roll.empty"
 
 
 def test_the_notary_signs_checkpoints_that_verify_and_only_its_own() -> None:

@@ -103,7 +103,7 @@ async def test_a_check_in_binds_member_meeting_credential_site_checkpoint_and_no
     foreign = await check_in_body(hall, hall.chair)
     challenge = secrets.token_bytes(32)
     stolen = {**foreign, **hall.secretary.assertion(challenge)}
-    assert await refused(hall, hall.chair, path, stolen) == (422, "voting.roll-passkey")
+    assert await refused(hall, hall.chair, path, stolen) == (422, "check-in.passkey-not-on-roll")
     assert await refused(hall, hall.secretary, path, good) == (422, "nonce.invalid")
 
     await hall.chair.post(path, good)
@@ -156,7 +156,7 @@ async def test_a_check_in_needs_a_checkpoint_of_this_ledger_that_is_not_too_old(
     await hall.secretary.post(path, await check_in_body(hall, hall.secretary, checkpoint=old))
     hall.clock.at += 1
     body = await check_in_body(hall, hall.chair, checkpoint=old)
-    assert await refused(hall, hall.chair, path, body) == (422, "check-in.checkpoint-old")
+    assert await refused(hall, hall.chair, path, body) == (422, "check-in.old-checkpoint")
     await hall.chair.post(path, await check_in_body(hall, hall.chair))
 
 
