@@ -28,7 +28,7 @@ from folkmoot_server.storage.database import Database
 from folkmoot_server.web.context import Context
 from folkmoot_voting import board, challenges, merkle_log, signing, tally
 from folkmoot_voting.ballot import Ballot, decode_answers, make_ballot
-from folkmoot_voting.encoding import JsonObject, b64u, unb64u
+from folkmoot_voting.encoding import JsonObject, b64u, h, jcs, unb64u
 from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.roll import verify_statement
 from folkmoot_voting.trustee import Trustee
@@ -354,6 +354,11 @@ async def act(hall: Hall, person: Person, election: str, verb: str) -> dict[str,
     """The body of POST open or close, signed."""
     action = step_up(f"{verb}-election", hall, election)
     return {"action": action, "signed": await person.signed("action", lambda nonce: challenges.action(action, nonce))}
+
+
+def statement_hash(salt: bytes, statement: JsonObject) -> bytes:
+    """The salted hash of a statement (voting.md sections 6 and 9)."""
+    return h("fm1/statement", salt, jcs(statement))
 
 
 def flip(text: str, position: int) -> str:

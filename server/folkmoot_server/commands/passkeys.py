@@ -98,8 +98,8 @@ def confirm(
     Raises:
         BadInput: no passkeys, too many, or one twice.
         NotFound: one is not registered.
-        Forbidden: for oneself, by who made the link, without an office in the member's unit, or with a passkey
-            that itself waits for a second officer.
+        Forbidden: for oneself, by who made the link, or without an office in the member's unit (there is none while
+            one's own passkeys wait for a second officer).
         Conflict: one has its second officer, or needs none.
         Refused: the signature does not fit.
     """
@@ -113,9 +113,6 @@ def confirm(
         _check_second(tx, session, passkey, now)
     action: dict[str, object] = {"type": "confirm-passkeys", "passkeys": list(ids)}
     signed_action(tx, rp, session, action, given, signed, now)
-    used = passkeys.find(tx, signed.passkey)
-    if used is None or not passkeys.is_trusted(tx, used):
-        raise Forbidden("passkey.officer-unconfirmed", "Your own passkey waits for a second officer.")
     evidence = evidence_of(action, signed)
     for passkey_id in ids:
         passkeys.confirm(tx, passkey_id, session.member_id, evidence)

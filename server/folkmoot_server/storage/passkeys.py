@@ -150,12 +150,6 @@ def confirm(tx: Connection, passkey_id: str, officer: str, evidence: str) -> Non
     tx.execute(update(schema.passkey).where(_TABLE.id == passkey_id).values(changes))
 
 
-def is_trusted(tx: Connection, passkey: Passkey) -> bool:
-    """Say whether a second officer or the operator stands behind a passkey."""
-    root = known(tx, passkey.root)
-    return root is not None and (root.made_by == OPERATOR or bool(root.confirmed_by))
-
-
 def awaits_officer(tx: Connection, member: str) -> bool:
     """Say whether a member has passkeys, none of which a second officer or the operator stands behind."""
     root = schema.passkey.alias()
