@@ -1,45 +1,75 @@
 #!/usr/bin/env node
 /**
  * The verifier of the auditor's page on the command line, with the JSON and exit codes of `folkmoot-verify`:
- *   node web_client/tools/verify.mjs BUNDLE [--annex FILE] [--json]
- *   node web_client/tools/verify.mjs --batch LIST    LIST: JSON [{"bundle", "annex"?}]; prints a JSON list of reports
+ *   node web_client/tools/verify.mjs BUNDLE [--annex FILE] [--identity KEYFILE] [--json] [--strict]
+ *   node web_client/tools/verify.mjs --batch LIST    LIST: JSON [{"bundle", "annex"?, "identity"?}]; prints a JSON list of reports
+ * An annex that is an age file is opened with the identities of KEYFILE (lines AGE-SECRET-KEY-1…).
+ * --strict checks each proof by itself; --workers N spreads ballots over N threads (default: one less than there are).
  */
-import { open, readFile } from "node:fs/promises";
+import { openAsBlob } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { register } from "node:module";
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { Worker } from "node:worker_threads";
 
 register("./ts_hooks.mjs", import.meta.url);
 const { verify } = await import("../src/verifier/verify.ts");
 const { exitCode } = await import("../src/verifier/report.ts");
-const { MAX_ZIP } = await import("../src/verifier/zip.ts");
+const { InlineChecker } = await import("../src/verifier/batch.ts");
+const { PoolChecker } = await import("../src/verifier/pool.ts");
+const { systemRng } = await import("../src/ballot/signing.ts");
 
 const MARKS = new Map([[true, "ok  "], [false, "FAIL"], [null, "  - "]]);
+/** Fewer ballots than this are not worth starting threads for. */
+const MANY_BYTES = 4 * 2 ** 20;
+const options = {
+  annex: { type: "string" }, identity: { type: "string" }, json: { type: "boolean" }, strict: { type: "boolean" }, batch: { type: "string" },
+  workers: { type: "string" },
+};
+const { values, positionals } = parseArgs({ options, allowPositionals: true });
 
-/** At most one byte more than the limit, which is then refused. */
-async function readZip(path) {
-  const file = await open(path);
+/** A thread that speaks like a Worker of the page. */
+function thread() {
+  const worker = new Worker(new URL("./verify_thread.mjs", import.meta.url), { execArgv: ["--no-warnings"] });
+  return {
+    postMessage: (message) => worker.postMessage(message),
+    addEventListener: (type, listener) => {
+      if (type === "message") worker.on("message", (data) => listener(new MessageEvent("message", { data })));
+      if (type === "error") worker.on("error", () => listener(new Event("error")));
+    },
+    terminate: () => void worker.terminate(),
+  };
+}
+
+function checkerFor(bundle) {
+  const strict = values.strict === true;
+  const count = values.workers === undefined ? Math.max(1, availableParallelism() - 1) : Number(values.workers);
+  if (count < 2 || bundle.size < MANY_BYTES) return new InlineChecker(systemRng, strict);
+  return new PoolChecker(thread, count, strict);
+}
+
+const isMissing = (error) => error?.code === "ENOENT" || error?.code === "EACCES" || error?.code === "EISDIR" || error?.code === "ERR_INVALID_ARG_VALUE";
+
+async function blobOf(path) {
   try {
-    const { size } = await file.stat();
-    const bytes = new Uint8Array(Math.min(size, MAX_ZIP + 1));
-    let at = 0;
-    while (at < bytes.length) {
-      const { bytesRead } = await file.read(bytes, at, bytes.length - at);
-      if (bytesRead === 0) break;
-      at += bytesRead;
-    }
-    return bytes.slice(0, at);
-  } finally {
-    await file.close();
+    return await openAsBlob(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    console.error(`verify: ${path} cannot be read`);
+    return new Blob();
   }
 }
 
-async function run(bundle, annex) {
+async function run(bundlePath, annexPath, identityPath) {
+  const bundle = await blobOf(bundlePath);
+  const checker = checkerFor(bundle);
   try {
-    return await verify(await readZip(bundle), annex === undefined ? null : await readZip(annex));
-  } catch (error) {
-    if (typeof error?.syscall !== "string") throw error;
-    console.error(`verify: ${error.message}`);
-    return verify(new Uint8Array(), null);
+    const identities = identityPath === undefined ? "" : await readFile(identityPath, "utf8");
+    const annex = annexPath === undefined ? null : await blobOf(annexPath);
+    return await verify(bundle, annex, { checker, identities });
+  } finally {
+    checker.stop();
   }
 }
 
@@ -49,28 +79,28 @@ function print({ report, results }) {
   const skipped = report.checks.filter(({ ok }) => ok === null).length;
   console.log(`${report.verdict.toUpperCase()}${report.detail ? ` (${report.detail})` : ""}: ${passed} checks passed, ${skipped} not checked`);
   if (results === null) return;
-  console.log(`\n${results.organisation}, ${results.meeting}\nserver key ${results.serverKey} (compare it with the one your organisation publishes)`);
-  for (const { id, title, cast, questions } of results.elections) {
-    console.log(`${id}: ${title}: ${cast} ballots`);
-    for (const { text, options, counts, kind, option } of questions) {
-      const winner = kind === "elected" ? ` ${options[option]}` : "";
-      const votes = counts.map((n, i) => `${options[i]} ${n}`).join(", ");
-      console.log(`  ${text}: ${kind}${winner}${votes ? ` (${votes})` : ""}`);
+  const rehearsal = results.rehearsal ? " (REHEARSAL)" : "";
+  console.log(`\n${results.organisation}, ${results.meeting}${rehearsal}\nserver key ${results.serverKey} (compare it with the one your organisation publishes)`);
+  for (const { election, title, cast, cast_weight: weight, questions, outcome } of results.elections) {
+    console.log(`${election}: ${title}: ${cast} voters, ${weight} votes`);
+    for (const [q, { text, options: names }] of questions.entries()) {
+      const { kind, options: chosen, votes } = outcome[q];
+      const winners = kind === "elected" ? ` ${chosen.map((o) => names[o]).join(", ")}` : "";
+      const counts = votes.map((n, o) => `${names[o]} ${n}`).join(", ");
+      console.log(`  ${text}: ${kind}${winners}${counts ? ` (${counts})` : ""}`);
     }
   }
 }
 
-const options = { annex: { type: "string" }, json: { type: "boolean" }, batch: { type: "string" } };
-const { values, positionals } = parseArgs({ options, allowPositionals: true });
 if (values.batch !== undefined) {
   const reports = [];
-  for (const { bundle, annex } of JSON.parse(await readFile(values.batch, "utf8"))) reports.push((await run(bundle, annex)).report);
+  for (const { bundle, annex, identity } of JSON.parse(await readFile(values.batch, "utf8"))) reports.push((await run(bundle, annex, identity)).report);
   console.log(JSON.stringify(reports));
 } else if (positionals.length !== 1) {
-  console.error("usage: verify.mjs BUNDLE [--annex FILE] [--json]");
+  console.error("usage: verify.mjs BUNDLE [--annex FILE] [--identity KEYFILE] [--json] [--strict] [--workers N]");
   process.exitCode = 2;
 } else {
-  const done = await run(positionals[0], values.annex);
+  const done = await run(positionals[0], values.annex, values.identity);
   if (values.json) console.log(JSON.stringify(done.report, null, 1));
   else print(done);
   process.exitCode = exitCode(done.report);

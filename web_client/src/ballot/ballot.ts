@@ -193,11 +193,18 @@ export function sumCipher({ terms }: Constraint, cells: readonly Cipher[]): Ciph
   return { alpha: total("alpha"), beta: total("beta") };
 }
 
+/** Which proofs of a ballot are looked at. */
+export interface Which {
+  cells: boolean;
+  constraints: boolean;
+}
+export const BOTH: Which = { cells: true, constraints: true };
+
 /** Checks every equation of one ballot by itself, cells before constraints; null when all hold. */
-export function proofFault(manifest: OpenManifest, proofs: readonly QuestionProof[], e: bigint): VotingCode | null {
+export function proofFault(manifest: OpenManifest, proofs: readonly QuestionProof[], e: bigint, which = BOTH): VotingCode | null {
   const key = manifest.trusteeKey;
-  if (!proofs.every(({ cells }) => cells.every((cell) => rangeHolds(key, cell, cell.range, e)))) return "voting.ballot-option-proof";
-  const sumsHold = proofs.every(({ cells, constraints }, q) =>
+  if (which.cells && !proofs.every(({ cells }) => cells.every((cell) => rangeHolds(key, cell, cell.range, e)))) return "voting.ballot-option-proof";
+  const sumsHold = !which.constraints || proofs.every(({ cells, constraints }, q) =>
     constraints.every((range, i) => {
       const constraint = manifest.layouts[q]?.constraints[i];
       return constraint !== undefined && rangeHolds(key, sumCipher(constraint, cells), range, e);

@@ -35,15 +35,21 @@ export interface Added {
 }
 
 /**
- * When closing may be: after the grace, and not before the set time, unless everybody has voted in a once-only vote.
- * @throws VotingError `voting.too-early`, `voting.board-differs`
+ * Closing comes after the grace, and not before the set time, unless everybody has voted in a once-only vote.
+ * @throws VotingError `voting.too-early`
  */
-export function requireClosingTimes(manifest: OpenManifest, { cast, ended, at }: Closing): void {
-  const inside = manifest.openedAt <= ended && ended <= at && at <= manifest.timeLimit;
-  ensure(inside, "voting.board-differs", "The vote was closed outside its time.");
+export function requireDue(manifest: OpenManifest, { cast, ended, at }: Omit<Closing, "type">): void {
   const allVoted = cast === manifest.electorateSize && manifest.votingAgain === "once";
   const due = at >= ended + manifest.graceS && ended >= manifest.closesAt;
   ensure(due || allVoted, "voting.too-early", "The vote was closed before its time and its grace were over.");
+}
+
+/** What else a page asks of the closing entry's times. @throws VotingError `voting.too-early`, `voting.board-differs` */
+export function requireClosingTimes(manifest: OpenManifest, closing: Closing): void {
+  const { ended, at } = closing;
+  const inside = manifest.openedAt <= ended && ended <= at && at <= manifest.timeLimit;
+  ensure(inside, "voting.board-differs", "The vote was closed outside its time.");
+  requireDue(manifest, closing);
 }
 
 /** Signatures and proofs of ballots are checked elsewhere, in batches; everything else is checked here. */

@@ -32,7 +32,7 @@ export function weightCounts(list: readonly Elector[]): Map<number, number> {
 export function electorate(manifest: OpenManifest, list: readonly Elector[]): ReadonlyMap<string, number> {
   const agrees =
     b64u(electorateHash(list)) === manifest.electorate && list.length === manifest.electorateSize &&
-    list.reduce((sum, { weight }) => sum + weight, 0) === manifest.electorateWeight;
+    list.reduce((sum, { weight }) => sum + weight, 0) === manifest.electorateWeight && list.every(({ weight }) => weight >= 1);
   ensure(agrees, "voting.manifest", "The list of voters is not the one in the manifest.");
   if (manifest.secret) {
     const few = [...weightCounts(list).values()].some((n) => n < manifest.leastElectorate);

@@ -1,12 +1,12 @@
 /** Checking many ballots at once: one random linear combination, and the culprit named when it fails. */
 import {
-  type QuestionProof, type ReadBallot, ballotSigned, challengeOf, decodeProofs, plainAllowed, proofFault, readBallot, requireLengths, requireNative,
+  BOTH, type QuestionProof, type ReadBallot, type Which, ballotSigned, challengeOf, decodeProofs, plainAllowed, proofFault, readBallot, requireLengths, requireNative,
 } from "./ballot.ts";
 import { type Bytes, type Json, type JsonObject, type Rng, b64u, mod } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
 import { G, Point, decodeAnyPoint, mulPublic, sumOfMultiples } from "./group.ts";
 import type { OpenManifest } from "./manifest.ts";
-import { type Range, branches } from "./ranges.ts";
+import { type Cipher, type Range, branches } from "./ranges.ts";
 
 /** Short weights keep the multiplications of the commitments short; the error is at most 2^-128. */
 const WEIGHT_BYTES = 16;
@@ -73,7 +73,7 @@ export class Combination {
   }
 
   /** Adds every equation of a ballot's cells, of its constraints, or of both. */
-  add({ layouts }: OpenManifest, { proofs, e }: Checked, which: { cells: boolean; constraints: boolean }): void {
+  add({ layouts }: OpenManifest, { proofs, e }: Checked, which: Which): void {
     for (const [q, { cells, constraints }] of proofs.entries()) {
       const factors = cells.map(({ range }) => (which.cells ? this.range(range, e) : { onAlpha: 0n, onBeta: 0n }));
       for (const [i, range] of which.constraints ? constraints.entries() : []) {
@@ -97,8 +97,6 @@ export class Combination {
     return sumOfMultiples([...this.points, G, key], [...this.scalars, this.onG, this.onKey]).is0();
   }
 }
-
-const BOTH = { cells: true, constraints: true };
 
 /** True when every proof of these ballots holds; false also says nothing about which one fails. */
 export function batchHolds(manifest: OpenManifest, checked: readonly Checked[], rng: Rng, which = BOTH): boolean {
@@ -150,18 +148,23 @@ export class Sums {
   }
 
   addCells(proofs: readonly QuestionProof[], weight: number): void {
+    this.addCiphers(proofs.flatMap(({ cells }) => cells), weight);
+  }
+
+  /** Adds the cells of all questions, in order; a negative weight takes them away. */
+  addCiphers(ciphers: readonly Cipher[], weight: number): void {
     const size = Math.abs(weight);
     const times = (point: Point): Point => {
       const many = size === 1 ? point : mulPublic(point, BigInt(size));
       return weight < 0 ? many.negate() : many;
     };
-    for (const [i, { alpha, beta }] of proofs.flatMap(({ cells }) => cells).entries()) {
+    for (const [i, { alpha, beta }] of ciphers.entries()) {
       this.put(2 * i, times(alpha));
       this.put(2 * i + 1, times(beta));
     }
   }
 
-  addPlain({ choices }: ReadBallot, weight: number): void {
+  addPlain({ choices }: Pick<ReadBallot, "choices">, weight: number): void {
     for (const [i, value] of choices.flatMap((choice) => [...choice]).entries()) this.numbers[i] = (this.numbers[i] ?? 0) + weight * value;
   }
 

@@ -1,15 +1,13 @@
-/** Checks V23 to V28: who stands behind credentials, trustees and cosigners. */
+/** Checks V23 to V28, V32 and V33: who stands behind credentials, trustees and cosigners. */
 import * as challenges from "../ballot/challenges.ts";
-import { type Bytes, b64u, fromB64u, jcs, same } from "../ballot/encoding.ts";
-import { leafHash, root } from "../ballot/merkle.ts";
+import { electorateHash } from "../ballot/electorate.ts";
+import { type Bytes, type JsonObject, b64u, fromB64u, jcs, same } from "../ballot/encoding.ts";
+import { Tree, leafHash, root } from "../ballot/merkle.ts";
 import { openCheckpoint } from "../ballot/note.ts";
 import { requireAssertion } from "./assertion.ts";
-import { rootsAt } from "./boards.ts";
-import { type CheckRun, type Context, annexOf, rollEntry, rollHash, within } from "./context.ts";
-import type { AssertionForm, Checkin } from "./formats.ts";
+import { type CheckRun, type Context, type Election, annexOf, different, eachElection, rollEntry, rollHash, within } from "./context.ts";
+import type { Annex, AssertionForm, Checkin, ReplacementStatement } from "./formats.ts";
 import { given, hold } from "./report.ts";
-
-const different = (values: readonly string[]): boolean => new Set(values).size === values.length;
 
 const rollEntries: CheckRun = (context) => {
   const entries = annexOf(context).roll;
@@ -17,8 +15,9 @@ const rollEntries: CheckRun = (context) => {
   hold(entries.every(({ member }, i) => i === 0 || member > (entries[i - 1]?.member ?? "")), "roll entries are not sorted by member");
   hold(different(entries.flatMap(({ passkeys }) => passkeys.map(({ id }) => id))), "a passkey is listed twice");
   hold(entries.length === core.size, "another number of entries");
+  hold(entries.reduce((sum, { weight }) => sum + weight, 0) === core.weight, "another weight");
   hold(b64u(root(entries.map((entry) => leafHash(jcs(entry))))) === core.root, "another root");
-  hold(entries.filter(({ exception }) => exception !== "").length === core.exceptions, "another number of exceptions");
+  hold(entries.filter(({ exception }) => exception.kind !== "none").length === core.exceptions, "another number of exceptions");
 };
 
 interface Signed {
@@ -40,24 +39,34 @@ const meetingOf = ({ bundle }: Context): string => bundle.roll.core.meeting;
 
 function requireCheckin(context: Context, one: Checkin): Promise<void> {
   const challenge = challenges.checkin({
-    meeting: meetingOf(context),
-    rollHash: rollHash(context),
-    site: one.site,
-    credential: fromB64u(one.credential),
-    checkpoint: one.checkpoint,
+    meeting: meetingOf(context), rollHash: rollHash(context), site: one.site, credential: fromB64u(one.credential), checkpoint: one.checkpoint,
     nonce: fromB64u(one.nonce),
   });
   return within(`check-in of ${one.member}`, () => requirePasskey(context, one, challenge));
 }
 
-const votersOf = ({ elections }: Context): Set<string> =>
-  new Set(elections.flatMap(({ ballots }) => ballots.map(({ credential }) => b64u(credential))));
+/** First credentials of all lineages that voted. */
+const votersOf = ({ elections }: Context): Set<string> => new Set(elections.flatMap(({ read }) => [...read.voters]));
+
+/** The check-ins of an election's electors, by credential; ASCII order is that of code units. */
+const electorsOf = ({ checkins }: Annex, election: string): Checkin[] =>
+  checkins.filter(({ elections }) => elections.includes(election)).sort((a, b) => (a.credential < b.credential ? -1 : 1));
+
+function requireElectorate(annex: Annex, { manifest }: Election): void {
+  const list = electorsOf(annex, manifest.election).map(({ credential, member }) => {
+    const entry = given(rollEntry(annex, member), "an elector on the roll");
+    return { credential, weight: entry.weight, name: manifest.secrecy === "roll-call" ? entry.name : "" };
+  });
+  hold(b64u(electorateHash(list)) === manifest.electorate, "the check-ins give another electorate than the manifest's");
+}
 
 const voters: CheckRun = async (context) => {
+  const annex = annexOf(context);
   const voted = votersOf(context);
-  const theirs = annexOf(context).checkins.filter(({ credential }) => voted.has(credential));
+  const theirs = annex.checkins.filter(({ credential }) => voted.has(credential));
   hold(different(theirs.map(({ credential }) => credential)), "a voter's credential has two check-ins");
   hold(theirs.length === voted.size, "a voter's credential has no check-in");
+  for (const election of context.elections) await within(election.files.id, () => requireElectorate(annex, election));
   await context.work.each(theirs, (one) => requireCheckin(context, one));
 };
 
@@ -65,16 +74,26 @@ const nonVoters: CheckRun = async (context) => {
   const voted = votersOf(context);
   const { checkins } = annexOf(context);
   hold(different(checkins.map(({ credential }) => credential)), "a credential has two check-ins");
-  const places = checkins.flatMap(({ member, elections }) => [...new Set(elections)].map((election) => `${member} ${election}`));
-  hold(different(places), "a member has two credentials in an electorate");
+  const places = checkins.flatMap(({ member, elections }) => elections.map((election) => `${member} ${election}`));
+  hold(different(places), "a member has two lineages in an electorate");
   await context.work.each(checkins.filter(({ credential }) => !voted.has(credential)), (one) => requireCheckin(context, one));
 };
 
+/** Roots of the tree at some sizes. */
+function rootsAt(leaves: readonly Bytes[], sizes: Iterable<number>): Map<number, Bytes> {
+  const wanted = new Set(sizes);
+  const tree = new Tree();
+  const roots = new Map<number, Bytes>();
+  for (const leaf of leaves) {
+    tree.append(leaf);
+    if (wanted.has(tree.size)) roots.set(tree.size, tree.root());
+  }
+  return roots;
+}
+
 const checkpoints: CheckRun = async (context) => {
   const { ledger, info } = context.bundle;
-  const rolls = ledger.entries.filter(({ entry }) => entry.type === "roll");
-  const [roll] = rolls;
-  hold(rolls.length === 1 && roll !== undefined, "the ledger has no roll");
+  const roll = given(ledger.entries.find(({ entry }) => entry.type === "roll"), "the ledger's roll");
   const texts = [...new Set(annexOf(context).checkins.map(({ checkpoint }) => checkpoint))];
   const heads = texts.map((text) => openCheckpoint(text, ledger.origin, fromB64u(info.server_key)).checkpoint);
   const roots = rootsAt(ledger.leaves.map((leaf) => fromB64u(leaf)), heads.map(({ size }) => size));
@@ -87,7 +106,7 @@ const checkpoints: CheckRun = async (context) => {
 
 const trustees: CheckRun = async (context) => {
   const statements = annexOf(context).trustees;
-  const { messages, count } = context.bundle.keygen;
+  const { messages, count, attempt } = context.bundle.keygen;
   hold(statements.length === count && different(statements.map(({ trustee }) => String(trustee))), "not exactly one statement per trustee");
   hold(different(statements.map(({ member }) => member)), "a member holds two shares");
   await context.work.each(statements, (one) =>
@@ -96,7 +115,7 @@ const trustees: CheckRun = async (context) => {
       const register = given(found?.type === "register" ? found : undefined, "the register message");
       hold(one.sign_key === register.sign_key && one.box_key === register.box_key, "the statement is for other keys");
       const challenge = challenges.trustee({
-        meeting: meetingOf(context), rollHash: rollHash(context), index: one.trustee,
+        meeting: meetingOf(context), rollHash: rollHash(context), attempt, index: one.trustee,
         signKey: fromB64u(one.sign_key), boxKey: fromB64u(one.box_key), nonce: fromB64u(one.nonce),
       });
       await requirePasskey(context, one, challenge);
@@ -128,4 +147,54 @@ const cosigners: CheckRun = async (context) => {
   );
 };
 
-export const ANNEX_RUNS = { V23: rollEntries, V24: voters, V25: nonVoters, V26: checkpoints, V27: trustees, V28: cosigners };
+/** The hash by which the board names a statement. */
+const hashOf = ({ assertion, kiosk, member, new: fresh, nonce, old, passkey, salt }: ReplacementStatement): string =>
+  b64u(challenges.statementHash(fromB64u(salt), { assertion, kiosk, member, new: fresh, nonce, old, passkey } as JsonObject));
+
+const replacements: CheckRun = async (context) => {
+  const annex = annexOf(context);
+  const left = new Set(annex.replacements);
+  for (const { files, manifest, read } of context.elections) {
+    const memberOf = new Map(electorsOf(annex, manifest.election).map(({ credential, member }) => [credential, member]));
+    const byHash = new Map(annex.replacements.filter(({ election }) => election === manifest.election).map((one) => [hashOf(one), one]));
+    await context.work.each(read.replacements, ({ entry, first }) =>
+      within(`${files.id}: a replacement`, async () => {
+        const one = given(byHash.get(entry.statement), "its statement");
+        hold(left.delete(one), "a statement serves twice");
+        hold(one.old === entry.old && one.new === entry.new && one.kiosk === entry.kiosk, "its statement is for other keys");
+        hold(memberOf.get(first) === one.member, "its statement is another member's");
+        const challenge = challenges.replacement({
+          manifestHash: manifest.hash, old: fromB64u(one.old), new: fromB64u(one.new), kiosk: one.kiosk, nonce: fromB64u(one.nonce),
+        });
+        await requirePasskey(context, one, challenge);
+      }),
+    );
+  }
+  hold(left.size === 0, "a statement without its replacement");
+};
+
+function requireException({ member, exception: { kind, method, officers } }: Annex["roll"][number]): void {
+  const witnessed = kind === "first" || kind === "replaced";
+  const right = witnessed ? method !== "" && officers.length === 2 && different(officers) : officers.length === 0 && (kind !== "none" || method === "");
+  hold(right, `the exception of ${member} lacks its method or its officers`);
+}
+
+const exceptions: CheckRun = async (context) => {
+  const annex = annexOf(context);
+  for (const entry of annex.roll) requireException(entry);
+  const known = new Set(context.elections.map(({ manifest }) => manifest.election));
+  hold(annex.exclusions.every(({ election }) => known.has(election)), "an exclusion from a vote that is not in the bundle");
+  await eachElection(({ manifest, files }) => {
+    const excluded = annex.exclusions.filter(({ election }) => election === manifest.election).map(({ member }) => member);
+    hold(excluded.length === manifest.excluded && different(excluded), "another number of exclusions than the manifest says");
+    const electors = electorsOf(annex, manifest.election);
+    const members = new Map(electors.map(({ credential, member }) => [credential, member]));
+    const present = new Set(members.values());
+    hold(!excluded.some((member) => present.has(member)), "an excluded member is in the electorate");
+    if (manifest.secrecy !== "roll-call") return;
+    const right = files.electorate.every(({ credential, name }) => rollEntry(annex, members.get(credential) ?? "")?.name === name);
+    hold(right, "a name of the roll-call is not the roll's");
+  })(context);
+};
+
+export const ANNEX_RUNS = { V23: rollEntries, V24: voters, V25: nonVoters, V26: checkpoints, V27: trustees, V28: cosigners, V32: replacements, V33: exceptions };

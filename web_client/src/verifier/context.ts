@@ -1,53 +1,30 @@
 /** What the checks work on: the parsed files, and what earlier checks have computed from them. */
-import { type QuestionProof, type ReadBallot, challengeOf } from "../ballot/ballot.ts";
-import { type Bytes, H, type JsonObject, fromB64u, jcs } from "../ballot/encoding.ts";
+import { type Bytes, H, type Rng, fromB64u, jcs } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
-import { Point } from "../ballot/group.ts";
 import type { OpenManifest } from "../ballot/manifest.ts";
-import { leafHash } from "../ballot/merkle.ts";
 import { type Note, checkpointHash, openCheckpoint, parseNote } from "../ballot/note.ts";
+import { isTooFew } from "../ballot/rules.ts";
 import { type Aggregate, aggregate } from "../ballot/tally.ts";
+import type { BatchChecker } from "./batch.ts";
 import type { BundleFiles, ElectionFiles } from "./files.ts";
-import type { Annex, BallotForm, BoardEntry } from "./formats.ts";
+import type { Annex } from "./formats.ts";
 import { CheckFailed, given } from "./report.ts";
+import type { Scan } from "./scan.ts";
 import type { Work } from "./work.ts";
-
-const asBallot = (form: BallotForm): ReadBallot => ({
-  json: form as JsonObject,
-  manifest: form.manifest,
-  weight: form.weight,
-  seq: form.seq,
-  prev: form.prev,
-  credential: fromB64u(form.credential),
-  choices: form.choices.map((choice) => fromB64u(choice)),
-  sig: fromB64u(form.sig),
-});
 
 /** One election, once V02 has opened its manifest. */
 export class Election {
   readonly manifest: OpenManifest;
   readonly files: ElectionFiles;
-  readonly ballots: ReadBallot[];
-  /** Set by V12: the decoded proofs of every ballot, in order. */
-  proofs: QuestionProof[][] | null = null;
-  private sums: Aggregate | null = null;
+  /** Set by V09 when the list is the manifest's. */
+  electorateHolds = false;
+  /** Set when the ballots were read. */
+  scan: Scan | null = null;
+  private total: Aggregate | null = null;
 
   constructor(manifest: OpenManifest, files: ElectionFiles) {
     this.manifest = manifest;
     this.files = files;
-    this.ballots = this.entries("ballot").map(({ ballot }) => asBallot(ballot));
-  }
-
-  entries<K extends BoardEntry["type"]>(type: K): Extract<BoardEntry, { type: K }>[] {
-    return this.files.board.map(({ entry }) => entry).filter((entry): entry is Extract<BoardEntry, { type: K }> => entry.type === type);
-  }
-
-  get cast(): number {
-    return this.ballots.length;
-  }
-
-  get leaves(): Bytes[] {
-    return this.files.board.map(({ bytes }) => leafHash(bytes));
   }
 
   get serverKey(): Bytes {
@@ -64,20 +41,28 @@ export class Election {
     return checkpointHash(parseNote(this.files.closing).body);
   }
 
-  get decoded(): { proofs: QuestionProof[]; e: bigint }[] {
-    const all = given(this.proofs ?? undefined, "the ballots' bytes");
-    return this.ballots.map((ballot, i) => ({ proofs: given(all[i], "a ballot"), e: challengeOf(this.manifest, ballot) }));
+  /** What the ballots came to. @throws CheckFailed when they were not read */
+  get read(): Scan {
+    return given(this.scan ?? undefined, "the ballots");
   }
 
-  /** The recomputed sums of all ballots. */
+  get cast(): number {
+    return this.read.lineages.cast;
+  }
+
+  get tooFew(): boolean {
+    return isTooFew(this.manifest, this.cast);
+  }
+
+  /** True when there are trustees, and enough ballots for their shares. */
+  get opened(): boolean {
+    return this.manifest.secret && !this.tooFew;
+  }
+
+  /** The recomputed sums of all counted ballots of a secret vote. */
   get aggregate(): Aggregate {
-    if (this.sums !== null) return this.sums;
-    const all = given(this.proofs ?? undefined, "the ballots' bytes");
-    const total = (q: number, o: number, part: "alpha" | "beta"): Point =>
-      all.reduce((sum, questions) => sum.add(given(questions[q]?.options[o], "an option")[part]), Point.ZERO);
-    const totals = this.manifest.questions.flatMap(({ options }, q) => options.flatMap((_, o) => [total(q, o, "alpha"), total(q, o, "beta")]));
-    this.sums = aggregate(this.manifest, totals);
-    return this.sums;
+    this.total ??= aggregate(this.manifest, this.read.sums.totals());
+    return this.total;
   }
 
   signKey(trustee: number): Bytes {
@@ -85,13 +70,18 @@ export class Election {
     if (key === undefined) throw new CheckFailed(`there is no trustee ${trustee}`);
     return fromB64u(key);
   }
+
+  get chairKey(): Bytes {
+    return fromB64u(given(this.manifest.cosigners.find(({ name }) => name === "chair"), "the chair's key").key);
+  }
 }
 
 export interface Context {
   readonly bundle: BundleFiles;
   readonly annex: Annex | null;
   readonly work: Work;
-  readonly rng: (n: number) => Bytes;
+  readonly rng: Rng;
+  readonly checker: BatchChecker;
   /** Set by V02, in the order of bundle.json. */
   elections: Election[];
 }
@@ -131,6 +121,4 @@ export const eachElection =
     for (const election of context.elections) await within(election.files.id, () => run(election, context));
   };
 
-/** A check of one ballot as a check of all. */
-export const eachBallot = (run: (election: Election, ballot: ReadBallot, index: number) => void): CheckRun =>
-  eachElection((election, { work }) => work.each(election.ballots, (ballot, i) => within(`ballot ${i + 1}`, () => run(election, ballot, i))));
+export const different = (values: readonly string[]): boolean => new Set(values).size === values.length;

@@ -10,13 +10,19 @@ const MAX_KEY_BYTES = 2048;
 const UNSIGNED = 0;
 const NEGATIVE = 1;
 const BYTE_STRING = 2;
+const TEXT = 3;
+const ARRAY = 4;
 const MAP = 5;
+const TAG = 6;
+const MAX_DEPTH = 4;
+/** Bytes of a float or simple value after its first, by the short argument. */
+const SIMPLE_BYTES: ReadonlyMap<number, number> = new Map([[24, 1], [25, 2], [26, 4], [27, 8]]);
 const KEY_TYPE = 1;
 const ALGORITHM = 3;
 
 type Value = number | Bytes;
 
-/** Reads the items of one CBOR map of small integers and byte strings. */
+/** Reads one CBOR map: its integer labels with integers and byte strings, and past anything else in it. */
 class Cbor {
   private at = 0;
   private readonly bytes: Bytes;
@@ -47,18 +53,51 @@ class Cbor {
     return major === UNSIGNED ? argument : -1 - argument;
   }
 
+  /** Passes over the item that begins with this head. */
+  private skip({ major, argument }: { major: number; argument: number }, depth: number): void {
+    hold(depth < MAX_DEPTH, "the passkey's public key is nested too deeply");
+    if (major === BYTE_STRING || major === TEXT) this.take(argument);
+    const inside = major === ARRAY ? argument : major === MAP ? 2 * argument : major === TAG ? 1 : 0;
+    for (let i = 0; i < inside; i++) this.item(depth + 1);
+  }
+
+  /** Passes over one item; simple values and floats have heads of their own. */
+  private item(depth: number): void {
+    const first = this.bytes[this.at] ?? 0;
+    if (first >> 5 === 7) {
+      hold((first & 31) < 28, "the passkey's public key is not plain CBOR");
+      this.take(1 + (SIMPLE_BYTES.get(first & 31) ?? 0));
+    } else this.skip(this.head(), depth);
+  }
+
   map(): Map<number, Value> {
     const { major, argument } = this.head();
     hold(major === MAP, "the passkey's public key is not a map");
     const found = new Map<number, Value>();
     for (let i = 0; i < argument; i++) {
-      const label = this.integer(this.head());
-      hold(!found.has(label), "the passkey's public key has a label twice");
-      const item = this.head();
-      found.set(label, item.major === BYTE_STRING ? this.take(item.argument) : this.integer(item));
+      const label = this.head();
+      if (label.major === TEXT) {
+        this.take(label.argument);
+        this.item(1);
+        continue;
+      }
+      const name = this.integer(label);
+      hold(!found.has(name), "the passkey's public key has a label twice");
+      found.set(name, this.value());
     }
     hold(this.at === this.bytes.length, "the passkey's public key has bytes after its end");
     return found;
+  }
+
+  /** An integer or byte string; anything else is passed over and empty. */
+  private value(): Value {
+    const major = (this.bytes[this.at] ?? 0) >> 5;
+    if (major > BYTE_STRING) {
+      this.item(1);
+      return new Uint8Array();
+    }
+    const item = this.head();
+    return item.major === BYTE_STRING ? this.take(item.argument) : this.integer(item);
   }
 }
 
@@ -66,12 +105,6 @@ export type PublicKey =
   | { kind: "ES256"; x: Bytes; y: Bytes }
   | { kind: "EdDSA"; x: Bytes }
   | { kind: "RS256"; n: Bytes; e: Bytes };
-
-/** For each (key type, algorithm): the labels after 1 and 3, which must be all there are. */
-function requireLabels(map: Map<number, Value>, labels: readonly number[]): void {
-  const exact = map.size === labels.length + 2 && labels.every((label) => map.has(label));
-  hold(exact, "the passkey's public key has other fields than its kind");
-}
 
 function byteString(value: Value | undefined, least: number, most = least): Bytes {
   hold(value instanceof Uint8Array && value.length >= least && value.length <= most, "a part of the passkey's public key has the wrong length");
@@ -89,15 +122,12 @@ export function readKey(bytes: Bytes): PublicKey {
   const map = new Cbor(bytes).map();
   switch (`${map.get(KEY_TYPE)} ${map.get(ALGORITHM)}`) {
     case "2 -7":
-      requireLabels(map, [-1, -2, -3]);
       hold(map.get(-1) === 1, "the passkey's public key is not on P-256");
       return { kind: "ES256", x: byteString(map.get(-2), 32), y: byteString(map.get(-3), 32) };
     case "1 -8":
-      requireLabels(map, [-1, -2]);
       hold(map.get(-1) === 6, "the passkey's public key is not on Ed25519");
       return { kind: "EdDSA", x: byteString(map.get(-2), 32) };
     case "3 -257": {
-      requireLabels(map, [-1, -2]);
       const n = withoutZeros(byteString(map.get(-1), 256, 512));
       const e = withoutZeros(byteString(map.get(-2), 1, 8));
       const odd = ((n.at(-1) ?? 0) & (e.at(-1) ?? 0) & 1) === 1;

@@ -1,29 +1,78 @@
-/** From the bytes of bundle.zip and annex.zip to their files, parsed: V01 and what comes before it. */
+/** From bundle.zip and annex.zip to their files, parsed: V01 and what comes before it. Ballots are looked at and let go again. */
 import type { Bytes } from "../ballot/encoding.ts";
+import { Tree, leafHash } from "../ballot/merkle.ts";
 import {
-  type Annex, type BoardEntry, type Info, type KeygenFile, type Ledger, MAX_NOTE, type RollStatement, type Tally, annex, boardEntry, info, keygen,
-  ledger, rollStatement, tally,
+  type Annex, type BoardEntry, type Destroyed, type ElectorForm, type EntryOf, type Info, type KeygenFile, type Ledger, MAX_NOTE, type RollStatement,
+  type ShareForm, type Tally, annex, boardEntry, destroyed, electorate, info, keygen, ledger, rejectedShare, rollStatement, tally,
 } from "./formats.ts";
+import { Malformed } from "./report.ts";
+import { type Shape, decodeText, parseJson } from "./shapes.ts";
 import type { Work } from "./work.ts";
-import { Malformed, Unreadable } from "./report.ts";
-import { decodeText, parseJson } from "./shapes.ts";
-import { type Files, unpack } from "./zip.ts";
+import { Archive } from "./zip.ts";
 
-const MAX_LINE = 256 * 1024;
+export const MAX_LINE = 256 * 1024;
 const MAX_README = 64 * 1024;
-const LINE_FEED = 0x0a;
-const TOP = ["README.txt", "bundle.json", "keygen.json", "ledger.json", "roll.json"];
-const OF_ELECTION = ["board.jsonl", "closing.txt", "final.txt", "opening.txt", "tally.json"];
+const MAX_REJECTED = 100;
+const TOP = ["README.txt", "bundle.json", "destroyed.json", "keygen.json", "ledger.json", "roll.json"];
+const OF_ELECTION = ["board.jsonl", "closing.txt", "electorate.json", "final.txt", "opening.txt", "rejected.jsonl", "tally.json"];
 
-export interface BoardLine {
-  /** The bytes of the entry, which are its leaf data. */
-  bytes: Bytes;
-  entry: BoardEntry;
+type Phase = "empty" | "open" | "closed" | "done";
+const CLOSED = { intent: "closed", share: "closed", casting: "closed", tally: "done" } as const;
+const NEXT: Readonly<Record<Phase, Partial<Record<BoardEntry["type"], Phase>>>> = {
+  empty: { opening: "open" },
+  open: { ballot: "open", replacement: "open", void: "open", closing: "closed" },
+  closed: CLOSED,
+  done: {},
+};
+
+/** Entries other than ballots and the opening, which are kept. */
+export type KeptEntry = Exclude<BoardEntry, { type: "ballot" } | { type: "opening" }>;
+
+/** What one reading of a board leaves behind. */
+export class BoardSummary {
+  opening: EntryOf<"opening"> | null = null;
+  readonly kept: KeptEntry[] = [];
+  ballots = 0;
+  size = 0;
+  /** Sizes that end with the opening and with the closing entry, 0 without one. */
+  closingSize = 0;
+  /** Roots at sizes 1 and closingSize, and at the end. */
+  readonly roots = new Map<number, Bytes>();
+  /** Where the entries leave the order of section 6, or null. */
+  disorder: string | null = null;
+  private readonly tree = new Tree();
+  private phase: Phase = "empty";
+
+  add(entry: BoardEntry, bytes: Bytes): void {
+    this.tree.append(leafHash(bytes));
+    const next: Phase | undefined = NEXT[this.phase][entry.type];
+    if (next === undefined) this.disorder ??= `entry ${this.size}: ${entry.type} may not stand here`;
+    else this.phase = next;
+    this.size += 1;
+    if (entry.type === "closing" && this.closingSize === 0) this.closingSize = this.size;
+    if (this.size === 1 || this.closingSize === this.size) this.roots.set(this.size, this.tree.root());
+    if (entry.type === "ballot") this.ballots += 1;
+    else if (entry.type === "opening") this.opening ??= entry;
+    else this.kept.push(entry);
+  }
+
+  end(): void {
+    this.roots.set(this.size, this.tree.root());
+    if (this.phase !== "done") this.disorder ??= "the board does not end with a tally";
+  }
+
+  entries<K extends KeptEntry["type"]>(type: K): Extract<KeptEntry, { type: K }>[] {
+    return this.kept.filter((entry): entry is Extract<KeptEntry, { type: K }> => entry.type === type);
+  }
 }
 
 export interface ElectionFiles {
   id: string;
-  board: BoardLine[];
+  board: BoardSummary;
+  /** The lines of the board, read again. */
+  lines: () => AsyncGenerator<{ line: Bytes }, void, undefined>;
+  rejected: ShareForm[];
+  electorate: ElectorForm[];
   opening: string;
   closing: string;
   final: string;
@@ -34,68 +83,83 @@ export interface BundleFiles {
   info: Info;
   roll: RollStatement;
   keygen: KeygenFile;
+  destroyed: Destroyed;
   ledger: Ledger;
   elections: ElectionFiles[];
 }
 
-function file(files: Files, name: string): Bytes {
-  const found = files.get(name);
-  if (found === undefined) throw new Unreadable(`${name} is missing`);
-  return found;
-}
-
-function textFile(files: Files, name: string, most: number): string {
-  const bytes = file(files, name);
+async function textFile(files: Archive, name: string, most: number): Promise<string> {
+  const bytes = await files.read(name);
   if (bytes.length > most) throw new Malformed(`${name}: too long`);
   return decodeText(bytes, name);
 }
 
-function linesOf(name: string, bytes: Bytes): Bytes[] {
-  const lines: Bytes[] = [];
-  let start = 0;
-  for (;;) {
-    const end = bytes.indexOf(LINE_FEED, start);
-    if ((end === -1 ? bytes.length : end) - start > MAX_LINE) throw new Unreadable(`${name}: a line is longer than 256 KiB`);
-    if (end === -1) break;
-    lines.push(bytes.subarray(start, end));
-    start = end + 1;
+const jsonFile = async <T>(files: Archive, name: string, shape: Shape<T>): Promise<T> => parseJson(await files.read(name), shape, name);
+
+async function readBoard(files: Archive, name: string, ballots: number, work: Work): Promise<BoardSummary> {
+  const board = new BoardSummary();
+  let failure: Malformed | null = null;
+  // Read to its end even when a line is malformed: a damaged zip says more than a malformed line.
+  for await (const { line, ended } of files.lines(name, MAX_LINE)) {
+    if (failure !== null) continue;
+    try {
+      if (!ended) throw new Malformed(`${name}: the last line does not end`);
+      board.add(parseJson(line, boardEntry, `${name} line ${board.size + 1}`), line);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      failure = error;
+    }
+    await work.step(board.ballots, ballots);
   }
-  if (start !== bytes.length) throw new Malformed(`${name}: the last line does not end`);
-  return lines;
+  if (failure !== null) throw failure;
+  board.end();
+  return board;
 }
 
-async function readElection(files: Files, id: string, work: Work): Promise<ElectionFiles> {
-  const folder = `elections/${id}/`;
-  const name = `${folder}board.jsonl`;
-  const board: BoardLine[] = [];
-  for (const [i, bytes] of linesOf(name, file(files, name)).entries()) {
-    board.push({ bytes, entry: parseJson(bytes, boardEntry, `${name} line ${i + 1}`) });
-    await work.pause();
+async function readRejected(files: Archive, name: string): Promise<ShareForm[]> {
+  const shares: ShareForm[] = [];
+  for await (const { line, ended } of files.lines(name, MAX_LINE)) {
+    if (!ended) throw new Malformed(`${name}: the last line does not end`);
+    if (shares.length === MAX_REJECTED) throw new Malformed(`${name}: more than 100 lines`);
+    shares.push(parseJson(line, rejectedShare, `${name} line ${shares.length + 1}`));
   }
-  const note = (which: string): string => textFile(files, `${folder}${which}.txt`, MAX_NOTE);
+  return shares;
+}
+
+async function readElection(files: Archive, id: string, work: Work): Promise<ElectionFiles> {
+  const folder = `elections/${id}/`;
+  const result = await jsonFile(files, `${folder}tally.json`, tally);
+  const note = (which: string): Promise<string> => textFile(files, `${folder}${which}.txt`, MAX_NOTE);
   return {
-    id, board, opening: note("opening"), closing: note("closing"), final: note("final"),
-    tally: parseJson(file(files, `${folder}tally.json`), tally, `${folder}tally.json`),
+    id,
+    tally: result,
+    opening: await note("opening"),
+    closing: await note("closing"),
+    final: await note("final"),
+    electorate: await jsonFile(files, `${folder}electorate.json`, electorate),
+    rejected: await readRejected(files, `${folder}rejected.jsonl`),
+    board: await readBoard(files, `${folder}board.jsonl`, result.core.ballots, work),
+    lines: () => files.lines(`${folder}board.jsonl`, MAX_LINE),
   };
 }
 
 /** @throws Unreadable for exit 2, Malformed for V01. */
-export async function readBundle(raw: Bytes, work: Work): Promise<BundleFiles> {
-  const files = await unpack(raw);
-  for (const name of TOP) file(files, name);
-  const about = parseJson(file(files, "bundle.json"), info, "bundle.json");
+export async function readBundle(files: Archive, work: Work): Promise<BundleFiles> {
+  for (const name of TOP) files.require(name);
+  const about = await jsonFile(files, "bundle.json", info);
   const names = about.elections.flatMap((id) => OF_ELECTION.map((name) => `elections/${id}/${name}`));
-  for (const name of names) file(files, name);
+  for (const name of names) files.require(name);
   if (new Set(about.elections).size !== about.elections.length) throw new Malformed("bundle.json: an election is listed twice");
   const known = new Set([...TOP, ...names]);
-  const surplus = [...files.keys()].find((name) => !known.has(name));
+  const surplus = files.names.find((name) => !known.has(name));
   if (surplus !== undefined) throw new Malformed(`surplus file ${JSON.stringify(surplus.slice(0, 100))}`);
-  textFile(files, "README.txt", MAX_README);
+  await textFile(files, "README.txt", MAX_README);
   const bundle: BundleFiles = {
     info: about,
-    roll: parseJson(file(files, "roll.json"), rollStatement, "roll.json"),
-    keygen: parseJson(file(files, "keygen.json"), keygen, "keygen.json"),
-    ledger: parseJson(file(files, "ledger.json"), ledger, "ledger.json"),
+    roll: await jsonFile(files, "roll.json", rollStatement),
+    keygen: await jsonFile(files, "keygen.json", keygen),
+    destroyed: await jsonFile(files, "destroyed.json", destroyed),
+    ledger: await jsonFile(files, "ledger.json", ledger),
     elections: [],
   };
   for (const id of about.elections) bundle.elections.push(await readElection(files, id, work));
@@ -103,9 +167,9 @@ export async function readBundle(raw: Bytes, work: Work): Promise<BundleFiles> {
 }
 
 /** @throws Unreadable for exit 2, Malformed for V01. */
-export async function readAnnex(raw: Bytes): Promise<Annex> {
-  const files = await unpack(raw);
-  const bytes = file(files, "annex.json");
-  if (files.size !== 1) throw new Malformed("surplus file in the annex");
+export async function readAnnex(files: Archive): Promise<Annex> {
+  files.require("annex.json");
+  const bytes = await files.read("annex.json");
+  if (files.names.length !== 1) throw new Malformed("surplus file in the annex");
   return parseJson(bytes, annex, "annex.json");
 }

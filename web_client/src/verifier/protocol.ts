@@ -2,7 +2,7 @@
 import type { Check, CheckId } from "./report.ts";
 import type { Verification } from "./verify.ts";
 
-export type Order = { type: "run"; bundle: Blob; annex: Blob | null } | { type: "stop" };
+export type Order = { type: "run"; bundle: Blob; annex: Blob | null; identities: string } | { type: "stop" };
 
 export type News =
   | { type: "ready"; script: string }

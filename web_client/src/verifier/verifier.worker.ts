@@ -1,9 +1,11 @@
 /** Web Worker: runs the verifier on chosen files, tells its progress, stops when asked. Needs no network. */
-import type { Bytes } from "../ballot/encoding.ts";
+import type { Channel } from "../ballot/rpc.ts";
+import { systemRng } from "../ballot/signing.ts";
+import { type BatchChecker, InlineChecker } from "./batch.ts";
+import { PoolChecker } from "./pool.ts";
 import type { News, Order } from "./protocol.ts";
 import { verify } from "./verify.ts";
 import { Stopped } from "./work.ts";
-import { MAX_ZIP } from "./zip.ts";
 
 interface Scope {
   location: { href: string };
@@ -14,15 +16,25 @@ interface Scope {
 const scope = globalThis as unknown as Scope;
 let asked = 0;
 
-/** The file's bytes; of a larger one only so much that it is refused for its size. */
-async function bytesOf(file: Blob): Promise<Bytes> {
-  return new Uint8Array(await file.slice(0, MAX_ZIP + 1).arrayBuffer());
+/** Zips smaller than this are done before workers would have started. */
+const MANY_BYTES = 2 ** 20;
+const MAX_WORKERS = 8;
+
+/** Several workers for a large record; this thread alone for a small one, or where a worker cannot start others. */
+function checkerFor(bundle: Blob): BatchChecker {
+  const count = Math.min(MAX_WORKERS, (navigator.hardwareConcurrency ?? 2) - 1);
+  if (count < 2 || bundle.size < MANY_BYTES || typeof Worker === "undefined") return new InlineChecker(systemRng);
+  const batchWorker = (): Channel => new Worker(new URL("./batch.worker.ts", import.meta.url), { type: "module" });
+  return new PoolChecker(batchWorker, count);
 }
 
 async function run(order: Extract<Order, { type: "run" }>): Promise<News> {
   const mine = ++asked;
+  const checker = checkerFor(order.bundle);
   try {
-    const verification = await verify(await bytesOf(order.bundle), order.annex === null ? null : await bytesOf(order.annex), {
+    const verification = await verify(order.bundle, order.annex, {
+      checker,
+      identities: order.identities,
       now: () => performance.now(),
       breathe: () => new Promise((resolve) => setTimeout(resolve)),
       stopped: () => asked !== mine,
@@ -34,6 +46,8 @@ async function run(order: Extract<Order, { type: "run" }>): Promise<News> {
   } catch (error) {
     if (error instanceof Stopped) return { type: "stopped" };
     return { type: "broken", message: error instanceof Error ? error.message : "unknown" };
+  } finally {
+    checker.stop();
   }
 }
 

@@ -1,8 +1,10 @@
 /** The offline verifier: every check of section 10 over a bundle and, for auditors, its annex. */
-import type { Bytes, Rng } from "../ballot/encoding.ts";
+import type { Rng } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
 import { systemRng } from "../ballot/signing.ts";
+import { openAnnex } from "./age.ts";
 import { ANNEX_RUNS } from "./annex.ts";
+import { type BatchChecker, InlineChecker } from "./batch.ts";
 import { BOARD_CHECKS } from "./boards.ts";
 import type { CheckRun, Context } from "./context.ts";
 import { type BundleFiles, readAnnex, readBundle } from "./files.ts";
@@ -10,24 +12,29 @@ import type { Annex } from "./formats.ts";
 import { KEYGEN_CHECKS } from "./keygen.ts";
 import { MEETING_CHECKS } from "./meeting.ts";
 import { OPENING_CHECKS } from "./opening.ts";
-import { PROOF_CHECKS } from "./proofs.ts";
 import { ANNEX_CHECKS, CHECK_IDS, type Check, CheckFailed, type CheckId, Malformed, type Report, Unreadable, check } from "./report.ts";
-import { type Results, resultsOf } from "./results.ts";
+import { type Results, figuresOf, resultsOf } from "./results.ts";
 import { Work, type WorkOptions } from "./work.ts";
+import { Archive } from "./zip.ts";
 
 type Run = Record<Exclude<CheckId, "V01">, CheckRun>;
-const RUNS: Run = { ...MEETING_CHECKS, ...KEYGEN_CHECKS, ...BOARD_CHECKS, ...PROOF_CHECKS, ...OPENING_CHECKS, ...ANNEX_RUNS };
+const RUNS: Run = { ...MEETING_CHECKS, ...KEYGEN_CHECKS, ...BOARD_CHECKS, ...OPENING_CHECKS, ...ANNEX_RUNS };
 
 const between = (first: CheckId, last: CheckId): CheckId[] => CHECK_IDS.filter((id) => id >= first && id <= last);
 
+const all = between("V02", "V33");
+const counted = between("V16", "V22");
+
 /** Failed check, and the checks that it leaves without meaning (section 10). */
 const VOIDS: Partial<Record<CheckId, readonly CheckId[]>> = {
-  V01: between("V02", "V28"),
-  V02: between("V03", "V28"),
-  V06: ["V07"],
-  V08: [...between("V09", "V22"), "V24", "V25"],
-  V12: ["V13", "V14", "V15", "V17", "V18", "V19", "V20"],
-  V23: ["V24", "V25", "V27", "V28"],
+  V01: all,
+  V02: between("V03", "V33"),
+  V06: ["V07", "V31"],
+  V08: [...between("V09", "V22"), "V24", "V25", "V29", "V30", "V32"],
+  V09: ["V10", ...counted, "V24", "V25", "V30", "V32"],
+  V10: [...counted, "V30", "V32"],
+  V12: ["V13", "V14", "V15", ...between("V17", "V20"), "V30"],
+  V23: ["V24", "V25", "V27", "V28", "V32", "V33"],
 };
 
 export interface VerifyOptions extends Omit<WorkOptions, "progress"> {
@@ -36,6 +43,10 @@ export interface VerifyOptions extends Omit<WorkOptions, "progress"> {
   onProgress?: (id: CheckId, done: number, total: number) => void;
   onCheck?: (check: Check) => void;
   rng?: Rng;
+  /** What checks the ballots; the calling thread unless it is said. */
+  checker?: BatchChecker;
+  /** Text of a file with age identities, for an annex that is an age file. */
+  identities?: string;
 }
 
 export interface Verification {
@@ -49,16 +60,25 @@ interface Opened {
   annex: Annex | null;
 }
 
-async function open(bundle: Bytes, annex: Bytes | null, work: Work): Promise<Opened | Report> {
+/** A zip that cannot be read at all, or one whose form is wrong: a report in either case. */
+function refusal(error: unknown): Report {
+  if (error instanceof Unreadable) {
+    return { verdict: "unreadable", checks: CHECK_IDS.map((id) => check(id, null, "not checked: unreadable")), elections: [], detail: error.message };
+  }
+  if (!(error instanceof Malformed)) throw error;
+  const later = CHECK_IDS.slice(1).map((id) => check(id, null, "not checked: V01 failed"));
+  return { verdict: "failed", checks: [check("V01", false, error.message), ...later], elections: [] };
+}
+
+async function open(bundle: Blob, annex: Blob | null, identities: string, work: Work): Promise<Opened | Report> {
   try {
-    return { bundle: await readBundle(bundle, work), annex: annex === null ? null : await readAnnex(annex) };
+    // Whether both can be read at all comes before what is in them.
+    const files = await Archive.open(bundle);
+    const more = annex === null ? null : await Archive.open(await openAnnex(annex, identities));
+    more?.require("annex.json");
+    return { bundle: await readBundle(files, work), annex: more === null ? null : await readAnnex(more) };
   } catch (error) {
-    if (error instanceof Unreadable) {
-      return { verdict: "unreadable", checks: CHECK_IDS.map((id) => check(id, null, "not checked: unreadable")), detail: error.message };
-    }
-    if (!(error instanceof Malformed)) throw error;
-    const later = CHECK_IDS.slice(1).map((id) => check(id, null, "not checked: V01 failed"));
-    return { verdict: "failed", checks: [check("V01", false, error.message), ...later] };
+    return refusal(error);
   }
 }
 
@@ -74,19 +94,20 @@ async function runOne(id: Exclude<CheckId, "V01">, context: Context, reason: str
 }
 
 /**
- * Runs every check over the bytes of bundle.zip and annex.zip; hostile bytes end in a report.
+ * Runs every check over bundle.zip and annex.zip or annex.age; hostile bytes end in a report.
  * @throws Stopped when `stopped` says so.
  */
-export async function verify(bundle: Bytes, annex: Bytes | null, options: VerifyOptions = {}): Promise<Verification> {
+export async function verify(bundle: Blob, annex: Blob | null, options: VerifyOptions = {}): Promise<Verification> {
   let running: CheckId = "V01";
   const work = new Work({ ...options, progress: (done, total) => options.onProgress?.(running, done, total) });
   options.onStart?.(running);
-  const opened = await open(bundle, annex, work);
+  const opened = await open(bundle, annex, options.identities ?? "", work);
   if ("verdict" in opened) {
     for (const one of opened.checks) options.onCheck?.(one);
     return { report: opened, results: null };
   }
-  const context: Context = { ...opened, work, rng: options.rng ?? systemRng, elections: [] };
+  const rng = options.rng ?? systemRng;
+  const context: Context = { ...opened, work, rng, checker: options.checker ?? new InlineChecker(rng), elections: [] };
   const checks: Check[] = [];
   const reasons = new Map<CheckId, string>();
   if (annex === null) for (const id of ANNEX_CHECKS) reasons.set(id, "not checked: no annex given");
@@ -100,5 +121,6 @@ export async function verify(bundle: Bytes, annex: Bytes | null, options: Verify
     if (done.ok === false) for (const other of VOIDS[id] ?? []) if (!reasons.has(other)) reasons.set(other, `not checked: ${id} failed`);
   }
   const ok = checks.every((one) => one.ok !== false);
-  return { report: { verdict: ok ? "ok" : "failed", checks }, results: ok ? resultsOf(context) : null };
+  const report: Report = { verdict: ok ? "ok" : "failed", checks, elections: context.elections.map(figuresOf) };
+  return { report, results: ok ? resultsOf(context) : null };
 }

@@ -33,6 +33,16 @@ export class Work {
     this.sliceEnds = now() + SLICE_MS;
   }
 
+  progress(done: number, total: number): void {
+    this.options.progress?.(done, Math.max(done, total));
+  }
+
+  /** A piece is done: says so, and pauses. @throws Stopped */
+  async step(done: number, total: number): Promise<void> {
+    this.progress(done, total);
+    await this.pause();
+  }
+
   /** Runs `step` over the list in order, with progress and pauses. */
   async each<T>(list: readonly T[], step: (item: T, index: number) => void | Promise<void>): Promise<void> {
     for (const [i, item] of list.entries()) {

@@ -1,8 +1,9 @@
 /**
  * Reads a zip strictly and within the limits of section 9, from its central directory (PKWARE APPNOTE 6.3).
  * Zip64, encryption, directories, several disks and methods other than stored and deflated are refused.
+ * Members are streamed: a Blob may stand for a file that is larger than memory.
  */
-import { type Bytes, same } from "../ballot/encoding.ts";
+import { type Bytes, concat, same } from "../ballot/encoding.ts";
 import { Unreadable } from "./report.ts";
 
 export const MAX_ZIP = 256 * 2 ** 20;
@@ -16,6 +17,7 @@ const CENTRAL_BYTES = 46;
 const LOCAL = 0x04034b50;
 const LOCAL_BYTES = 30;
 const MAX_COMMENT = 0xffff;
+const LINE_FEED = 0x0a;
 const STORED = 0;
 const DEFLATED = 8;
 /** Encrypted, patch data, strong encryption, masked headers. */
@@ -30,8 +32,6 @@ interface Member {
   offset: number;
 }
 
-export type Files = ReadonlyMap<string, Bytes>;
-
 function demand(condition: boolean, why: string): asserts condition {
   if (!condition) throw new Unreadable(why);
 }
@@ -42,27 +42,29 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value;
 });
 
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
+function crcOver(start: number, bytes: Uint8Array): number {
+  let crc = start;
   for (let i = 0; i < bytes.length; i++) crc = (CRC_TABLE[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0) ^ (crc >>> 8);
-  return (crc ^ 0xffffffff) >>> 0;
+  return crc;
 }
 
 const viewOf = (bytes: Bytes): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-function findEnd(raw: Bytes, view: DataView): number {
-  const least = Math.max(0, raw.length - END_BYTES - MAX_COMMENT);
-  for (let at = raw.length - END_BYTES; at >= least; at--) {
-    if (view.getUint32(at, true) === END && at + END_BYTES + view.getUint16(at + 20, true) === raw.length) return at;
+const bytesOf = async (raw: Blob, start: number, end: number): Promise<Bytes> => new Uint8Array(await raw.slice(start, end).arrayBuffer());
+
+/** The place of the end record within the zip's last bytes. */
+function findEnd(tail: Bytes, view: DataView): number {
+  for (let at = tail.length - END_BYTES; at >= 0; at--) {
+    if (view.getUint32(at, true) === END && at + END_BYTES + view.getUint16(at + 20, true) === tail.length) return at;
   }
   throw new Unreadable("not a readable zip");
 }
 
-function readMember(raw: Bytes, view: DataView, at: number, end: number): { member: Member; next: number } {
-  demand(at + CENTRAL_BYTES <= end && view.getUint32(at, true) === CENTRAL, "not a readable zip");
+function readMember(raw: Bytes, view: DataView, at: number): { member: Member; next: number } {
+  demand(at + CENTRAL_BYTES <= raw.length && view.getUint32(at, true) === CENTRAL, "not a readable zip");
   const [nameBytes, extra, comment] = [28, 30, 32].map((place) => view.getUint16(at + place, true)) as [number, number, number];
   const next = at + CENTRAL_BYTES + nameBytes + extra + comment;
-  demand(next <= end, "not a readable zip");
+  demand(next <= raw.length, "not a readable zip");
   const member: Member = {
     name: raw.slice(at + CENTRAL_BYTES, at + CENTRAL_BYTES + nameBytes),
     method: view.getUint16(at + 10, true),
@@ -73,83 +75,138 @@ function readMember(raw: Bytes, view: DataView, at: number, end: number): { memb
   };
   demand((view.getUint16(at + 8, true) & REFUSED_FLAGS) === 0, "encrypted members are refused");
   demand(member.method === STORED || member.method === DEFLATED, "only stored and deflated members are read");
+  demand(member.method === DEFLATED || member.packed === member.size, "not a readable zip");
   demand(member.name.at(-1) !== 0x2f, "directories are refused");
   demand(![member.packed, member.size, member.offset].includes(0xffffffff), "zip64 is not read");
   return { member, next };
 }
 
-function readDirectory(raw: Bytes): Member[] {
-  demand(raw.length <= MAX_ZIP, "the zip is larger than 256 MiB");
-  demand(raw.length >= END_BYTES, "not a readable zip");
-  const view = viewOf(raw);
-  const end = findEnd(raw, view);
+async function readDirectory(raw: Blob): Promise<Member[]> {
+  demand(raw.size <= MAX_ZIP, "the zip is larger than 256 MiB");
+  demand(raw.size >= END_BYTES, "not a readable zip");
+  const tailStart = Math.max(0, raw.size - END_BYTES - MAX_COMMENT);
+  const tail = await bytesOf(raw, tailStart, raw.size);
+  const view = viewOf(tail);
+  const end = findEnd(tail, view);
   const count = view.getUint16(end + 10, true);
   const [bytes, start] = [view.getUint32(end + 12, true), view.getUint32(end + 16, true)];
   demand(view.getUint16(end + 4, true) === 0 && view.getUint16(end + 8, true) === count, "not a readable zip");
-  demand(start + bytes === end, "not a readable zip");
+  demand(start + bytes === tailStart + end, "not a readable zip");
   demand(count <= MAX_FILES, "too many files");
+  const directory = await bytesOf(raw, start, start + bytes);
   const members: Member[] = [];
-  let at = start;
+  let at = 0;
   for (let i = 0; i < count; i++) {
-    const { member, next } = readMember(raw, view, at, end);
+    const { member, next } = readMember(directory, viewOf(directory), at);
     members.push(member);
     at = next;
   }
-  demand(at === end, "not a readable zip");
+  demand(at === directory.length, "not a readable zip");
   demand(members.reduce((sum, { size }) => sum + size, 0) <= MAX_UNPACKED, "more than 1 GiB unpacked");
+  demand(count === 0 || Math.min(...members.map(({ offset }) => offset)) === 0, "the zip does not begin with its first member");
   return members;
-}
-
-/** Inflates raw deflate to exactly `size` bytes; the platform's own decoder, stopped as soon as it gives more. */
-async function inflate(packed: Bytes, size: number): Promise<Bytes> {
-  const out = new Uint8Array(size);
-  let at = 0;
-  const reader = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      if (at + value.length > size) {
-        await reader.cancel();
-        throw new Unreadable("a member is longer than it says");
-      }
-      out.set(value, at);
-      at += value.length;
-    }
-  } catch (error) {
-    // Whatever the decoder says about hostile bytes, they are not a readable zip.
-    throw error instanceof Unreadable ? error : new Unreadable("not a readable zip");
-  }
-  demand(at === size, "a member is shorter than it says");
-  return out;
-}
-
-async function readContent(raw: Bytes, member: Member): Promise<Bytes> {
-  const view = viewOf(raw);
-  const { offset, name, packed, size } = member;
-  demand(offset + LOCAL_BYTES <= raw.length && view.getUint32(offset, true) === LOCAL, "not a readable zip");
-  const [nameBytes, extra] = [view.getUint16(offset + 26, true), view.getUint16(offset + 28, true)];
-  const start = offset + LOCAL_BYTES + nameBytes + extra;
-  demand(start + packed <= raw.length, "not a readable zip");
-  demand(same(raw.subarray(offset + LOCAL_BYTES, offset + LOCAL_BYTES + nameBytes), name), "a member has two names");
-  const body = raw.slice(start, start + packed);
-  demand(member.method === DEFLATED || packed === size, "not a readable zip");
-  const content = member.method === STORED ? body : await inflate(body, size);
-  demand(crc32(content) === member.crc, "a member is damaged");
-  return content;
 }
 
 const latin = (bytes: Bytes): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 
-/**
- * The files of a zip by name (bytes as Latin-1; the names of section 9 are ASCII).
- * @throws Unreadable for anything that is not a plain zip within the limits.
- */
-export async function unpack(raw: Bytes): Promise<Files> {
-  const members = readDirectory(raw);
-  const files = new Map<string, Bytes>();
-  const names = members.map(({ name }) => latin(name));
-  demand(new Set(names).size === names.length, "a name comes twice");
-  for (const [i, member] of members.entries()) files.set(names[i] ?? "", await readContent(raw, member));
-  return files;
+/** Where a member's content begins. */
+async function contentStart(raw: Blob, { offset, name, packed }: Member): Promise<number> {
+  const local = await bytesOf(raw, offset, offset + LOCAL_BYTES + name.length);
+  demand(local.length === LOCAL_BYTES + name.length && viewOf(local).getUint32(0, true) === LOCAL, "not a readable zip");
+  const [nameBytes, extra] = [viewOf(local).getUint16(26, true), viewOf(local).getUint16(28, true)];
+  demand(nameBytes === name.length && same(local.subarray(LOCAL_BYTES), name), "a member has two names");
+  const start = offset + LOCAL_BYTES + nameBytes + extra;
+  demand(start + packed <= raw.size, "not a readable zip");
+  return start;
+}
+
+/** The files of a zip by name (bytes as Latin-1; the names of section 9 are ASCII). */
+export class Archive {
+  private readonly raw: Blob;
+  private readonly members: ReadonlyMap<string, Member>;
+
+  private constructor(raw: Blob, members: ReadonlyMap<string, Member>) {
+    this.raw = raw;
+    this.members = members;
+  }
+
+  /** Reads the directory. @throws Unreadable for anything that is not a plain zip within the limits */
+  static async open(raw: Blob): Promise<Archive> {
+    const members = await readDirectory(raw);
+    const byName = new Map(members.map((member) => [latin(member.name), member]));
+    demand(byName.size === members.length, "a name comes twice");
+    for (const member of members) await contentStart(raw, member);
+    return new Archive(raw, byName);
+  }
+
+  get names(): string[] {
+    return [...this.members.keys()];
+  }
+
+  /** Throws unless the file is there. @throws Unreadable */
+  require(name: string): void {
+    demand(this.members.has(name), `${name} is missing`);
+  }
+
+  /** Unpacked size as the directory says it; 0 for a file that is not there. */
+  size(name: string): number {
+    return this.members.get(name)?.size ?? 0;
+  }
+
+  /** The content in pieces, checked against size and checksum by its end. @throws Unreadable */
+  async *stream(name: string): AsyncGenerator<Bytes, void, undefined> {
+    const member = this.members.get(name);
+    demand(member !== undefined, `${name} is missing`);
+    const start = await contentStart(this.raw, member);
+    const packed = this.raw.slice(start, start + member.packed).stream();
+    // The platform's own decoder, stopped as soon as it gives more than the directory says.
+    const reader = (member.method === STORED ? packed : packed.pipeThrough(new DecompressionStream("deflate-raw"))).getReader();
+    let [size, crc] = [0, 0xffffffff];
+    for (;;) {
+      let piece: ReadableStreamReadResult<Uint8Array>;
+      try {
+        piece = await reader.read();
+      } catch {
+        throw new Unreadable("not a readable zip"); // whatever the decoder says about hostile bytes
+      }
+      if (piece.done) break;
+      size += piece.value.length;
+      if (size > member.size) {
+        await reader.cancel().catch(() => undefined);
+        throw new Unreadable("a member is longer than it says");
+      }
+      crc = crcOver(crc, piece.value);
+      yield piece.value as Bytes;
+    }
+    demand(size === member.size, "a member is shorter than it says");
+    demand((crc ^ 0xffffffff) >>> 0 === member.crc, "a member is damaged");
+  }
+
+  /** The whole content. @throws Unreadable */
+  async read(name: string): Promise<Bytes> {
+    const pieces: Bytes[] = [];
+    for await (const piece of this.stream(name)) pieces.push(piece);
+    return concat(...pieces);
+  }
+
+  /**
+   * The lines, each without its line feed; the last one may lack it, which `ended` then tells.
+   * @throws Unreadable for a line longer than `most` bytes
+   */
+  async *lines(name: string, most: number): AsyncGenerator<{ line: Bytes; ended: boolean }, void, undefined> {
+    let rest: Bytes = new Uint8Array();
+    for await (const piece of this.stream(name)) {
+      let from = 0;
+      for (let end = piece.indexOf(LINE_FEED); end !== -1; end = piece.indexOf(LINE_FEED, from)) {
+        const line = rest.length === 0 ? piece.subarray(from, end) : concat(rest, piece.subarray(from, end));
+        demand(line.length <= most, `${name}: a line is too long`);
+        yield { line, ended: true };
+        rest = new Uint8Array();
+        from = end + 1;
+      }
+      rest = rest.length === 0 ? piece.slice(from) : concat(rest, piece.subarray(from));
+      demand(rest.length <= most, `${name}: a line is too long`);
+    }
+    if (rest.length > 0) yield { line: rest, ended: false };
+  }
 }
