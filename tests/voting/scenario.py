@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,9 +53,17 @@ class Meeting:
     """Roll, key, check-ins and ledger of a meeting; `votes.open_vote` holds its elections."""
 
     def __init__(
-        self, seed: str = "meeting", members: int = 7, count: int = 3, threshold: int = 2, weights: Sequence[int] = ()
+        self,
+        seed: str = "meeting",
+        members: int = 7,
+        count: int = 3,
+        threshold: int = 2,
+        weights: Sequence[int] = (),
+        forge: Callable[[list[JsonObject]], None] | None = None,
     ) -> None:
+        """`forge` changes the roll's entries before a dishonest registrar signs them."""
         self.rng = SeededRng(seed)
+        self._forge = forge
         self.server = self.rng(32)
         self.threshold, self.count = threshold, count
         names = ["chair", "secretary", *(f"teller-{i}" for i in range(1, max(count, 3) + 1))]
@@ -69,6 +77,7 @@ class Meeting:
         self.replacements: list[JsonObject] = []
         self.exclusions: list[JsonObject] = []
         self.destroyed: list[JsonObject] = []
+        self.evidence: list[JsonObject] | None = None
         self._freeze_roll()
         self.trustees: list[trustee.Trustee] = []
         self.trustee_statements: list[JsonObject] = []
@@ -107,6 +116,10 @@ class Meeting:
             rp=RP,
             registrar=(registrar.credential_id, registrar.cose_key),
         )
+        if self._forge is not None:
+            self._forge(self.entries)
+            root = {"root": b64u(roll.entries_root(self.entries)), "exceptions": roll.exceptions_of(self.entries)}
+            self.roll = roll.RollCore.from_json({**self.roll.json, **root, "size": len(self.entries)})
         nonce = self.rng(32)
         assertion = registrar.assertion(challenges.registrar(self.roll.hash, nonce))
         self.statement = roll.make_statement(self.roll, nonce, assertion)

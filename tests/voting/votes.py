@@ -112,7 +112,8 @@ class Vote:
         """Close, cosign, count and sign.
 
         `spoil` changes what a dishonest server or trustee would: "board" (entries before closing), "numbers" (the
-        closing entry), "closing" (note with cosignatures), "box" (intents, shares and castings), "core", "tally".
+        closing entry), "closing" (note with cosignatures), "box" (intents, shares and castings), "core", "tally",
+        "hash" (what the board records of the tally).
         `castings` are options by question; `rejected` are trustees whose first share is proved wrongly.
         """
         touch, opened, at = spoil or {}, self.manifest, self.at
@@ -151,7 +152,7 @@ class Vote:
         core = touch.get("core", _same)(core)
         digest = tally.tally_hash(core)
         signed = touch.get("tally", _same)(self.sign_tally(core))
-        entries.append(board.tally_entry(digest))
+        entries.append(board.tally_entry(touch.get("hash", _same)(digest)))
         final = self._checkpoint(entries)
         self.meeting.record("tally", self.closed_at + 30, digest)
         ballots = [entry["ballot"] for entry in self.entries if entry["type"] == "ballot"]

@@ -186,7 +186,7 @@ def remarks(manifest: JsonObject, core: JsonObject) -> list[str]:
             "by side can tell how those few voted."
         )
     if manifest["kiosk"]:
-        said.append("Kiosks were allowed. Who votes at one trusts it as a polling machine, for secrecy and for the choice.")
+        said.append("Kiosks were allowed. Who votes at one trusts it as a polling machine, for secrecy and intent.")
     if manifest["voting_again"] == "last-counts":
         said.append("Voters could vote again; each voter's last ballot counts.")
     return said
