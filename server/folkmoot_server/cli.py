@@ -30,12 +30,13 @@ EXIT_USAGE = 2
 WALKTHROUGH = """
 What to do next (the home page of each says what is asked of them):
   1. Everyone opens their link and makes a passkey: chair, secretary, all tellers, some members, the auditor.
-  2. The secretary prepares the meeting: convenes it, freezes the roll, begins check-in.
-  3. Everyone checks in. A vote needs at least five people.
-  4. The tellers make the key together; chair, secretary and tellers each make their signing key.
-  5. The chair opens the meeting, starts an item and opens its vote; everyone votes; the chair closes it.
-  6. Chair, secretary and tellers sign the closed box; two tellers open it; the chair declares the result.
-  7. The auditor downloads bundle.zip and annex.zip and runs: folkmoot-verify bundle.zip --annex annex.zip"""
+  2. The chair confirms everybody's passkeys at once, then the secretary the chair's.
+  3. The secretary prepares the meeting: convenes it, freezes the roll, begins check-in.
+  4. Everyone checks in. A vote needs at least five people.
+  5. The tellers make the key together; chair, secretary and tellers each make their signing key.
+  6. The chair opens the meeting, starts an item and opens its vote; everyone votes; the chair closes it.
+  7. Chair, secretary and tellers sign the closed box; two tellers open it; the chair declares the result.
+  8. The auditor downloads bundle.zip and annex.zip and runs: folkmoot-verify bundle.zip --annex annex.zip"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

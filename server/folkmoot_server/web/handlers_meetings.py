@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import Field, RootModel
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import attendance, floor, meetings
+from folkmoot_server.commands import attendance, floor, meetings, rehearsals
 from folkmoot_server.domain.meetings import FloorMode
 from folkmoot_server.queries import attendance as attendance_queries
 from folkmoot_server.queries import meetings as meeting_queries
@@ -17,7 +17,7 @@ from folkmoot_server.queries.access import readable
 from folkmoot_server.realtime.room import apply_to_room
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.middleware import current
-from folkmoot_server.web.parsing import Id, Strict, Text, Time, Zone, query_number, read
+from folkmoot_server.web.parsing import Empty, Id, Strict, Text, Time, Zone, query_number, read
 
 
 class NewItem(Strict):
@@ -170,6 +170,18 @@ async def command(request: web.Request) -> web.Response:
     return web.json_response({"seq": seq})
 
 
+async def rehearse(request: web.Request) -> web.Response:
+    """POST /api/meetings/{m}/rehearsal."""
+    context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
+    await read(request, Empty)
+
+    def write(tx: Connection) -> str:
+        readable(tx, meeting, session.member_id, context.now())
+        return rehearsals.rehearse(tx, meeting, session, context.now(), context.rng)
+
+    return web.json_response({"id": await context.database.write(write)})
+
+
 async def get_attendance(request: web.Request) -> web.Response:
     """GET /api/meetings/{m}/attendance."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
@@ -195,6 +207,7 @@ ROUTES: Final = (
     web.get("/api/meetings/{m}", get_meeting),
     web.get("/api/meetings/{m}/events", get_events),
     web.post("/api/meetings/{m}/commands", command),
+    web.post("/api/meetings/{m}/rehearsal", rehearse),
     web.get("/api/meetings/{m}/attendance", get_attendance),
     web.get("/api/meetings/{m}/attendance.csv", get_attendance_file),
 )
