@@ -80,6 +80,8 @@ TEST_PIECES = (
     *SERVER_PIECES,
     Piece("Chromium", "chromium", lambda: find_chromium() is not None, "using one from an npm package"),
     Piece("certutil", "libnss3-tools", lambda: shutil.which("certutil") is not None, "trusting the test key itself"),
+    Piece("coturn", "coturn", lambda: shutil.which("turnserver") is not None, "the tests of TURN will fail"),
+    Piece("Janus", "janus", lambda: shutil.which("janus") is not None, "loadtests/fanout.py cannot compare with it"),
     Piece("Noto fonts", "fonts-noto-core", _has_noto, "screenshots may show boxes for letters"),
 )
 

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     media_port: Port = 0
     media_workers: Annotated[int, Field(ge=0, le=64)] = 0
     media_fan: Literal["auto", "compiled", "cffi", "python"] = "auto"
+    turn_urls: tuple[str, ...] = ()
+    turn_secret_file: Path | None = None
     demo: bool = False
     electorate_min: Annotated[int, Field(ge=3, le=1000)] = 5
     lease_away_s: Annotated[int, Field(ge=5, le=600)] = 45
@@ -62,6 +64,20 @@ class Settings(BaseSettings):
         if parts.scheme == "http" and parts.hostname != "localhost":
             raise ValueError("browsers give passkeys only to https, or to http://localhost")
         return value.rstrip("/")
+
+    @field_validator("turn_urls")
+    @classmethod
+    def _turn_only(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not url.startswith(("turn:", "turns:")):
+                raise ValueError("turn_urls look like turns:turn.example.org:443?transport=tcp")
+        return value
+
+    @model_validator(mode="after")
+    def _turn_pair(self) -> Settings:
+        if bool(self.turn_urls) != (self.turn_secret_file is not None):
+            raise ValueError("turn_urls and turn_secret_file belong together")
+        return self
 
     @model_validator(mode="after")
     def _certificate_pair(self) -> Settings:

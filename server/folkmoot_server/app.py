@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from folkmoot_config.settings import Settings
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.domain.meetings import ROOM_STATES
+from folkmoot_server.domain.turn import SECRET_MIN, TurnService, ice_servers
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.sockets import Realtime
 from folkmoot_server.realtime.steady_clock import SteadyClock
@@ -188,6 +189,24 @@ def _media_pool(settings: Settings) -> MediaPool:
     )
 
 
+def turn_service(settings: Settings) -> TurnService | None:
+    """The TURN service of the settings with its secret, or None when there is none.
+
+    Raises:
+        StartError: the secret cannot be read or is too short.
+    """
+    path = settings.turn_secret_file
+    if path is None:
+        return None
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise StartError("start.turn-secret", f"The TURN secret cannot be read: {error}.") from None
+    if len(secret) < SECRET_MIN:
+        raise StartError("start.turn-secret", f"{path} must hold a TURN secret of at least {SECRET_MIN} bytes.")
+    return TurnService(settings.turn_urls, secret)
+
+
 async def start(settings: Settings, database: Database) -> Installation:
     """Start everything on `database` (closed by `stop`) and return when the port is open.
 
@@ -198,6 +217,7 @@ async def start(settings: Settings, database: Database) -> Installation:
     seed = server_key(settings.data)
     await database.write(lambda tx: keep_relying_party(tx, settings.rp_id))
     await database.write(lambda tx: keep_server_key(tx, signing.public_key(seed)))
+    turn = turn_service(settings)
     pool = _media_pool(settings)
     holder: list[Realtime] = []
 
@@ -205,7 +225,7 @@ async def start(settings: Settings, database: Database) -> Installation:
         if holder:
             holder[0].notify_media(room, owner, event, data)
 
-    media = MediaSignalling(pool, notify)
+    media = MediaSignalling(pool, notify, lambda seat: ice_servers(turn, seat, now_s()))
     clock = SteadyClock()
     context = Context(settings, database, media, seed, clock, secrets.token_bytes)
     realtime = Realtime(context)

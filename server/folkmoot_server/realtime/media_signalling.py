@@ -35,6 +35,7 @@ from folkmoot_server.sfu_client import MediaPool
 logger = logging.getLogger(__name__)
 
 Notify = Callable[[str, str | None, str, dict[str, Any]], None]
+IceServers = Callable[[str], Sequence[dict[str, object]]]
 RESET_RETRY = 0.5
 RESET_TRIES = 40
 # A page that joins asks two questions per picture it will show, all at once.
@@ -51,11 +52,13 @@ class MediaSignalling:
     Args:
         pool: the workers; this object takes over its `on_event` and `on_worker_death`.
         notify: called as (room_id, owner or None for everyone, event, data).
+        ice_servers: returns the relays that a seat may use now, with credentials of its own.
     """
 
-    def __init__(self, pool: MediaPool, notify: Notify) -> None:
+    def __init__(self, pool: MediaPool, notify: Notify, ice_servers: IceServers = lambda _seat: ()) -> None:
         self._pool = pool
         self._notify = notify
+        self._ice_servers = ice_servers
         self._rooms: dict[str, Room] = {}
         self._by_router: dict[str, Room] = {}
         self._resets: set[asyncio.Task[None]] = set()
@@ -327,7 +330,12 @@ class MediaSignalling:
     async def _capabilities(self, room: Room, owner: str, _data: Empty) -> dict[str, Any]:
         if room.router_id is None:
             raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
-        return {"rtpCapabilities": room.capabilities, "muted": owner in room.muted, "owner": owner}
+        return {
+            "rtpCapabilities": room.capabilities,
+            "muted": owner in room.muted,
+            "owner": owner,
+            "iceServers": list(self._ice_servers(owner)),
+        }
 
     async def _create_transport(self, room: Room, owner: str, data: CreateTransport) -> dict[str, Any]:
         router_id = room.router_id
@@ -359,7 +367,9 @@ class MediaSignalling:
 
     async def _restart_ice(self, room: Room, owner: str, data: TransportRef) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)
-        return await self._ask_part(room, "transport.restart_ice", transport_id=data.transport_id)
+        answer = await self._ask_part(room, "transport.restart_ice", transport_id=data.transport_id)
+        # A credential may have run out since the room was joined.
+        return {**answer, "iceServers": list(self._ice_servers(owner))}
 
     async def _produce(self, room: Room, owner: str, data: Produce) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)

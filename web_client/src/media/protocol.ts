@@ -20,6 +20,7 @@ export interface Capabilities {
   readonly rtpCapabilities: types.RtpCapabilities;
   readonly muted: boolean;
   readonly owner: string;
+  readonly iceServers: RTCIceServer[];
 }
 
 export interface TransportInfo {
@@ -41,7 +42,7 @@ export interface Answers {
   capabilities: Capabilities;
   create_transport: TransportInfo;
   connect_transport: object;
-  restart_ice: { readonly iceParameters: types.IceParameters };
+  restart_ice: { readonly iceParameters: types.IceParameters; readonly iceServers: RTCIceServer[] };
   produce: { readonly id: string };
   pause_producer: object;
   resume_producer: object;

@@ -26,7 +26,6 @@ export interface RemoteTrack {
 export type RoomMediaState = "new" | "connecting" | "connected" | "rebuilding" | "left";
 
 export interface RoomMediaOptions extends MediaLink {
-  readonly iceServers?: RTCIceServer[];
   onTrack?(remote: RemoteTrack): void;
   onTrackEnded?(remote: RemoteTrack): void;
   /** A slot carries another voice; `owner` null means nobody. */
@@ -71,6 +70,7 @@ export class RoomMedia {
   #send: types.Transport | null = null;
   #receive: types.Transport | null = null;
   #owner = "";
+  #iceServers: RTCIceServer[] = [];
   #state: RoomMediaState = "new";
   #generation = 0;
   #building: Promise<void> | null = null;
@@ -230,8 +230,9 @@ export class RoomMedia {
 
   async #build(generation: number): Promise<void> {
     this.#tearDown();
-    const { rtpCapabilities, muted, owner } = await ask(this.#options, "capabilities", {});
+    const { rtpCapabilities, muted, owner, iceServers } = await ask(this.#options, "capabilities", {});
     this.#owner = owner;
+    this.#iceServers = iceServers;
     const device = await Device.factory();
     await device.load({ routerRtpCapabilities: rtpCapabilities });
     if (generation !== this.#generation) return;
@@ -258,8 +259,7 @@ export class RoomMedia {
 
   async #openTransport(device: Device, direction: "send" | "recv", generation: number): Promise<types.Transport> {
     const info = await ask(this.#options, "create_transport", { direction });
-    const { iceServers } = this.#options;
-    const settings = { ...info, ...(iceServers === undefined ? {} : { iceServers }) };
+    const settings = { ...info, iceServers: this.#iceServers };
     const transport =
       direction === "send" ? device.createSendTransport(settings) : device.createRecvTransport(settings);
     transport.on("connect", ({ dtlsParameters }, done, failed) => {
@@ -283,7 +283,9 @@ export class RoomMedia {
   /** The path changed: new ICE credentials on the same transport; if the server no longer knows it, build anew. */
   async #repair(transport: types.Transport): Promise<void> {
     try {
-      const { iceParameters } = await ask(this.#options, "restart_ice", { transport_id: transport.id });
+      const { iceParameters, iceServers } = await ask(this.#options, "restart_ice", { transport_id: transport.id });
+      this.#iceServers = iceServers;
+      if (!transport.closed) await transport.updateIceServers({ iceServers });
       if (!transport.closed) await transport.restartIce({ iceParameters });
     } catch {
       if (transport === this.#send || transport === this.#receive) void this.rebuild();
