@@ -135,7 +135,7 @@ def test_a_profile_fits_its_link_with_everything_on_it(link: int) -> None:
 
 def test_the_thinnest_link_keeps_within_its_acceptance_figure() -> None:
     thin = PROFILES[0]
-    # 60 ms of 12 kbit/s are 90 bytes; with a copy and its header, and 58 bytes around it, 243 bytes 16.7 times a second.
+    # 60 ms of 12 kbit/s are 90 bytes: with a copy, RED's headers and 58 bytes around it, 243 bytes every 60 ms.
     assert wire_rate(thin) == pytest.approx(243 * 8 / 60)
     assert wire_rate(thin) + thin.documents + ladder.CONTROL_KBIT <= 56
 

@@ -13,13 +13,15 @@ from enum import StrEnum
 RESERVED_SLOT = 0
 SLOT_COUNT = 4
 SILENCE = 127
-SMOOTHING = 0.15
+SMOOTHING_TIME = 0.12
+LONGEST_STEP = 0.1
 STALE_AFTER = 1.0
 FLOOR_LIVE_FOR = 2.0
 MINIMUM_HOLD = 0.6
 WINNING_MARGIN = 8.0
 WINNING_TIME = 0.2
 AUDIBLE_SCORE = 60.0
+CHALLENGE_FRESH = 0.1
 
 
 class FloorMode(StrEnum):
@@ -97,13 +99,30 @@ class Floor:
         voice = self._voices.get(owner)
         if voice is None:
             return False
-        voice.score += ((SILENCE - level) - voice.score) * SMOOTHING
+        # By time and not by packet, so that it makes no difference how long an owner's packets are.
+        step = min(LONGEST_STEP, now - voice.heard)
+        voice.score += ((SILENCE - level) - voice.score) * step / (SMOOTHING_TIME + step)
         voice.heard = now
-        if owner in self.holders:
+        if owner in self.holders or not self.may_speak(owner):
             return False
-        return self.may_speak(owner) and (
-            None in self.holders[1:] or (self.holders[RESERVED_SLOT] is None and owner in self._privileged)
-        )
+        if None in self.holders[1:] or (self.holders[RESERVED_SLOT] is None and owner in self._privileged):
+            return True
+        return self._has_won(voice, now)
+
+    def _has_won(self, voice: Voice, now: float) -> bool:
+        """Note since when a voice without slot is loud enough to take one; say whether that is long enough."""
+        if voice.score < AUDIBLE_SCORE:
+            voice.leading_since = None
+            return False
+        slots = self._open_to_challenge(now)
+        if not slots or voice.score < min(map(self._score_of, slots)) + WINNING_MARGIN:
+            voice.leading_since = None
+        elif voice.leading_since is None:
+            voice.leading_since = now
+        return voice.leading_since is not None and now - voice.leading_since >= WINNING_TIME
+
+    def _open_to_challenge(self, now: float) -> list[int]:
+        return [slot for slot in range(1, SLOT_COUNT) if now - self._held_since[slot] >= MINIMUM_HOLD]
 
     def assign(self, now: float) -> list[SlotChange]:
         """Give the slots anew and return what changed."""
@@ -154,7 +173,7 @@ class Floor:
 
     def _replace_quietest(self, now: float) -> None:
         waiting = self._waiting(now)
-        candidates = [slot for slot in range(1, SLOT_COUNT) if now - self._held_since[slot] >= MINIMUM_HOLD]
+        candidates = self._open_to_challenge(now)
         if not waiting or not candidates:
             return
         quietest = min(candidates, key=self._score_of)
@@ -162,7 +181,7 @@ class Floor:
             voice.leading_since = None
         challenger = waiting[0]
         bar = max(AUDIBLE_SCORE, self._score_of(quietest) + WINNING_MARGIN)
-        if challenger.score < bar:
+        if challenger.score < bar or now - challenger.heard > CHALLENGE_FRESH:
             challenger.leading_since = None
         elif challenger.leading_since is None:
             challenger.leading_since = now
