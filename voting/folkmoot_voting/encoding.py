@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
+import importlib
 import json
 import re
 import unicodedata
-from typing import Any, NoReturn
-
-import rfc8785
+from typing import Any, Final, NoReturn
 
 from .errors import EncodingError
 
@@ -21,12 +19,23 @@ CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 JsonObject = dict[str, Any]
 
-_B64U = re.compile(r"[A-Za-z0-9_-]*\Z")
+_STANDARD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_URL_SAFE: Final = _STANDARD[:-2] + b"-_"
+_TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+# By length mod 4: what completes the last group, and the characters whose unused bits are zero.
+_PADDING: Final = (b"", b"", b"==", b"=")
+_LAST: Final = (_URL_SAFE, b"", _URL_SAFE[::16], _URL_SAFE[::4])
+
+# Whatever the quick way of `strict_json` leaves to the slow one: null, long numbers, and text that is not ASCII.
+_DOUBTFUL: Final = re.compile(rb"null|[0-9]{16}|[^\x00-\x7f]")
+# UTF-16 orders characters beyond the basic plane before some of those in it (RFC 8785 section 3.2.3).
+_BEYOND_BASIC: Final = re.compile("[\U00010000-\U0010ffff]")
 
 
 def b64u(data: bytes) -> str:
     """Encode as base64url without padding (RFC 4648 section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL_SAFE).rstrip(b"=").decode("ascii")
 
 
 def unb64u(text: str) -> bytes:
@@ -35,15 +44,21 @@ def unb64u(text: str) -> bytes:
     Raises:
         EncodingError: on padding, another alphabet or non-zero trailing bits.
     """
-    if not _B64U.match(text) or len(text) % 4 == 1:
-        raise EncodingError("not base64url without padding")
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as error:
+        raw = text.encode("ascii")
+    except UnicodeEncodeError as error:
         raise EncodingError("not base64url without padding") from error
-    if len(text) % 4 and b64u(data) != text:
+    return unb64u_bytes(raw)
+
+
+def unb64u_bytes(raw: bytes) -> bytes:
+    """Decode strict base64url that stands in bytes, as `unb64u` does."""
+    over = len(raw) % 4
+    if raw.translate(None, _URL_SAFE) or over == 1:
+        raise EncodingError("not base64url without padding")
+    if over and raw[-1] not in _LAST[over]:
         raise EncodingError("base64url with non-zero trailing bits")
-    return data
+    return binascii.a2b_base64(raw.translate(_FROM_URL_SAFE) + _PADDING[over])
 
 
 def u32(number: int) -> bytes:
@@ -85,7 +100,7 @@ def jcs(value: Any) -> bytes:
         EncodingError: for floats, null, integers beyond 2^53 - 1, text not in NFC, nesting beyond 16.
     """
     _check_value(value, 0)
-    return rfc8785.dumps(value)
+    return _spell(value)
 
 
 def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
@@ -97,13 +112,12 @@ def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
     if len(data) > limit:
         raise EncodingError(f"longer than {limit} bytes")
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_float=_refuse_number,
-            parse_constant=_refuse_number,
-            parse_int=_bounded_int,
-        )
+        # What is left then cannot break a rule of section 1 and come out again as the same bytes.
+        if data.count(b"[") + data.count(b"{") <= MAX_DEPTH and not _DOUBTFUL.search(data):
+            value = _QUICK.decode(data.decode("ascii"))
+            if _spell(value) == data:
+                return value
+        value = _SLOW.decode(data.decode("utf-8"))
     except EncodingError:
         raise
     except (ValueError, RecursionError) as error:
@@ -111,6 +125,15 @@ def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
     if jcs(value) != data:
         raise EncodingError("not canonical JSON (RFC 8785)")
     return value
+
+
+def _spell(value: Any) -> bytes:
+    """Return the RFC 8785 bytes of a value that holds nothing but what section 1 allows."""
+    text = _CANONICAL.encode(value)
+    if not text.isascii() and _BEYOND_BASIC.search(text):
+        rfc8785: Any = importlib.import_module("rfc8785")
+        return bytes(rfc8785.dumps(value))
+    return text.encode("utf-8")
 
 
 def _check_value(value: Any, depth: int) -> None:
@@ -157,3 +180,16 @@ def _bounded_int(text: str) -> int:
     if len(text) > 17:
         raise EncodingError("integer beyond 2^53 - 1")
     return int(text)
+
+
+# For the values of section 1 this is RFC 8785, but for the order of names with characters beyond the basic plane.
+_CANONICAL: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, sort_keys=True, separators=(",", ":")
+)
+_QUICK: Final = json.JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_number)
+_SLOW: Final = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates,
+    parse_float=_refuse_number,
+    parse_constant=_refuse_number,
+    parse_int=_bounded_int,
+)
