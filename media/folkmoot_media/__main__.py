@@ -13,7 +13,7 @@ from pathlib import Path
 from folkmoot_media.control import EXIT_PORT_IN_USE
 from folkmoot_media.errors import MediaError
 from folkmoot_media.fan import choice
-from folkmoot_media.worker import ORPHAN_LIFETIME, Worker, WorkerSettings
+from folkmoot_media.worker import ORPHAN_LIFETIME, MediaSelector, Worker, WorkerSettings
 
 
 def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:
@@ -38,17 +38,19 @@ def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:
     )
 
 
-async def serve(settings: WorkerSettings) -> None:
+async def serve(settings: WorkerSettings, selector: MediaSelector) -> None:
     """Run a worker that ignores the terminal's interrupt: its web process decides when it ends."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
-    await Worker(settings).run()
+    await Worker(settings, selector).run()
 
 
 def main() -> None:
     """Start the worker."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s media %(levelname)s %(message)s")
     try:
-        asyncio.run(serve(parse_arguments()))
+        settings, selector = parse_arguments(), MediaSelector()
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+            runner.run(serve(settings, selector))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             sys.exit(EXIT_PORT_IN_USE)

@@ -8,9 +8,12 @@ import ipaddress
 import logging
 import os
 import secrets
+import select
+import selectors
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,6 +59,54 @@ class Hello(Strict):
     adopt: control.Epoch | None
 
 
+class MediaSelector(selectors.EpollSelector):
+    """A selector that serves the media socket while its event loop waits.
+
+    Media wakes the worker thousands of times a second; a turn of the event loop each time would cost as much as
+    sending several packets. Everything else, and every timer, gets its turn as always.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outer = select.epoll()
+        self._outer.register(self.fileno(), select.EPOLLIN)
+        self._media = -1
+        self._handler: Callable[[], None] | None = None
+
+    def serve(self, descriptor: int, handler: Callable[[], None]) -> None:
+        """Call `handler`, which must not raise, whenever `descriptor` is readable."""
+        self._outer.register(descriptor, select.EPOLLIN)
+        self._media, self._handler = descriptor, handler
+
+    def stop_serving(self) -> None:
+        """Leave the descriptor alone again."""
+        self._outer.unregister(self._media)
+        self._handler = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait like any selector, serving the media socket meanwhile."""
+        handler = self._handler
+        if handler is None or (timeout is not None and timeout <= 0):
+            return super().select(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            ready = self._outer.poll(timeout, 2)
+            for descriptor, _ in ready:
+                if descriptor == self._media:
+                    handler()
+            if len(ready) != 1 or ready[0][0] != self._media:
+                return super().select(0)
+            if end is not None:
+                timeout = end - time.monotonic()
+                if timeout <= 0:
+                    return super().select(0)
+
+    def close(self) -> None:
+        """Close both levels."""
+        self._outer.close()
+        super().close()
+
+
 def open_udp(listen_ip: str, port: int) -> socket.socket:
     """Bind the worker's UDP socket; an IPv6 wildcard serves IPv4 too."""
     family = socket.AF_INET6 if ipaddress.ip_address(listen_ip).version == 6 else socket.AF_INET
@@ -72,8 +123,19 @@ def open_udp(listen_ip: str, port: int) -> socket.socket:
 class Worker:
     """Runs the rooms on real sockets and the real clock."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, selector: MediaSelector | None = None) -> None:
+        """Open the UDP socket and choose the fan-out back end.
+
+        Args:
+            settings: how to run.
+            selector: that of the event loop which will run the worker, when it is one that serves media.
+
+        Raises:
+            OSError: the port is taken.
+            MediaError: media.fan-unavailable.
+        """
         self.settings = settings
+        self._selector = selector
         self.epoch = secrets.token_hex(16)
         self._udp = open_udp(settings.listen_ip, settings.udp_port)
         self.udp_port: int = self._udp.getsockname()[1]
@@ -263,7 +325,10 @@ class Worker:
             os.umask(before)
         own_socket = path.stat().st_ino
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._udp.fileno(), self._on_readable)
+        if self._selector is not None:
+            self._selector.serve(self._udp.fileno(), self._on_readable)
+        else:
+            loop.add_reader(self._udp.fileno(), self._on_readable)
         gc.freeze()
         timers = asyncio.create_task(self._run_timers())
         try:
@@ -273,7 +338,10 @@ class Worker:
                 await self._writer.drain()
         finally:
             timers.cancel()
-            loop.remove_reader(self._udp.fileno())
+            if self._selector is not None:
+                self._selector.stop_serving()
+            else:
+                loop.remove_reader(self._udp.fileno())
             server.close()
             for task in self._serving:
                 task.cancel()

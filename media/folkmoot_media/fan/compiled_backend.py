@@ -40,7 +40,7 @@ _NUMBER = ctypes.c_uint32
 _POINTER = ctypes.c_void_p
 
 
-def load(path: Path = LIBRARY) -> ctypes.CDLL:
+def load(path: Path) -> ctypes.CDLL:
     """Load the compiled library and let it find libsrtp.
 
     Raises:
@@ -150,7 +150,7 @@ class CompiledFan(QueueingFan):
             MemoryError: no memory for the tables.
         """
         super().__init__()
-        self._library = load()
+        self._library = load(LIBRARY)
         self._wire = wire
         self._fan = self._library.fan_new(wire.fileno(), ipv6, segments, int.from_bytes(rng(8), "big"))
         if not self._fan:
