@@ -9,7 +9,7 @@ from tests.voting import forging_people as p
 from tests.voting.record import Record
 from tests.voting.spoiling import Files, drop, edit, flip, full, hold, put
 
-from folkmoot_voting.encoding import JsonObject
+from folkmoot_voting.encoding import JsonObject, b64u
 
 Mutation = tuple[str, Callable[[], Record], str]
 
@@ -20,6 +20,15 @@ def _second_passkey(_files: Files, annex: JsonObject) -> None:
 
 def _other_kiosk(_files: Files, annex: JsonObject) -> None:
     annex["replacements"][1]["kiosk"] = False
+
+
+def _absent_twice(_files: Files, annex: JsonObject) -> None:
+    once = {**annex["checkins"][5], "elections": []}
+    annex["checkins"] += [{**once, "credential": b64u(bytes(32))}] * 2
+
+
+def _absent(_files: Files, annex: JsonObject) -> None:
+    annex["checkins"].append({**annex["checkins"][5], "elections": ["later"], "credential": b64u(bytes(32))})
 
 
 def _exclusion_of(member: str) -> Callable[[], Record]:
@@ -46,7 +55,9 @@ ROLL: list[Mutation] = [
      edit(lambda _, annex: annex["checkins"][0].update(passkey=annex["checkins"][1]["passkey"])), "V24"),
     ("voter's check-in twice", edit(lambda _, annex: annex["checkins"].append(annex["checkins"][0])), "V24"),
     ("non-voter's assertion", edit(p.copied_assertion("checkins", 5, 1)), "V25"),
-    ("non-voter's check-in twice", edit(lambda _, annex: annex["checkins"].append(annex["checkins"][5])), "V25"),
+    ("non-voter's check-in twice", edit(lambda _, annex: annex["checkins"].append(annex["checkins"][5])), "V24"),
+    ("check-in of nobody's vote twice", edit(_absent_twice), "V25"),
+    ("check-in of nobody's vote", edit(_absent), "V25"),
     ("member with two credentials", hold(meeting=p.second_device), "V25"),
     ("ledger forked for a check-in",
      hold(meeting=p.other_checkpoint(lambda m, leaves: p.ledger_head(m, [*leaves[:-1], bytes(32)]))), "V26"),

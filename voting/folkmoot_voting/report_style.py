@@ -6,7 +6,8 @@ STYLE: Final = """
 :root { color-scheme: light; --line: #c9ced6; --ink: #17202b; --soft: #f3f5f8; --good: #0b6b3a; --bad: #b00020; }
 * { box-sizing: border-box; }
 body { margin: 0; background: #fff; color: var(--ink); font: 1rem/1.5 system-ui, "Noto Sans", sans-serif; }
-main { max-inline-size: 52rem; margin-inline: auto; padding: 1.5rem 1rem 4rem; overflow-wrap: anywhere; }
+main { max-inline-size: 52rem; margin-inline: auto; padding: 1.5rem 1rem 4rem; overflow-wrap: break-word; }
+bdi, code { overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 1rem; }
 h2 { font-size: 1.25rem; line-height: 1.3; margin: 2.25rem 0 .5rem; }
 h3 { font-size: 1.05rem; margin: 1.25rem 0 .25rem; }
@@ -24,7 +25,7 @@ p { margin: .4rem 0; }
 .election h2 { margin-block-start: 1rem; }
 .kind, .rule { color: #4a5563; }
 .outcome { font-size: 1.1rem; font-weight: 700; margin-block: .5rem; }
-.outcome.carried, .outcome.elected { color: var(--good); }
+main.ok .outcome.carried, main.ok .outcome.elected { color: var(--good); }
 table { border-collapse: collapse; inline-size: 100%; margin-block: .75rem; break-inside: avoid; }
 caption { text-align: start; font-weight: 700; padding-block-end: .25rem; }
 th, td { text-align: start; vertical-align: top; padding: .3rem .5rem; border-block-end: 1px solid var(--line); }
@@ -32,7 +33,7 @@ th[scope=row] { font-weight: 400; }
 .election td { text-align: end; white-space: nowrap; font-variant-numeric: tabular-nums; inline-size: 1%; }
 .checks { break-inside: auto; }
 .checks tr { break-inside: avoid; }
-.checks th[scope=row] { font-variant-numeric: tabular-nums; }
+.checks th { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .checks td:last-child { white-space: nowrap; }
 .checks .passed td:last-child { color: var(--good); }
 .checks .failed { background: #fdecee; }

@@ -46,13 +46,15 @@ def read_checkins(context: Context) -> People:
     for one in context.items("checkins"):
         credential, member = unb64u(one["credential"]), one["member"]
         check = "V24" if credential in voters else "V25"
+        here = set(one["elections"]) & set(names)
+        for name in here:
+            seats[name] += 1
         if credential in people.member_of:
-            people.fault(check, "a credential has two check-ins")
+            people.fault("V24" if here else check, "a credential has two check-ins")
             continue
         people.member_of[credential] = member
         missing -= check == "V24"
-        for name in set(one["elections"]) & set(names):
-            seats[name] += 1
+        for name in here:
             place = 1 << names.index(name)
             if sitting.get(member, 0) & place:
                 people.fault("V25", "a member has two lineages in an electorate")
@@ -66,7 +68,7 @@ def read_checkins(context: Context) -> People:
         people.fault("V24", "a voter's first credential has no check-in")
     for name, number in seats.items():
         if number != len(context.elections[name].files.electors):
-            people.fault("V24", f"{name}: an elector has no check-in")
+            people.fault("V24", f"{name}: there are more or fewer check-ins than electors")
     return people
 
 
