@@ -12,7 +12,7 @@ from tests.media.lossy_relay import LossyRelay
 from tools import house
 
 from folkmoot_media.errors import MediaError
-from folkmoot_server.realtime.media_signalling import MediaSignalling
+from folkmoot_server.realtime.media_signalling import IceServers, MediaSignalling
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,9 +40,9 @@ def bundle_page(folder: Path) -> Path:
 class PageServer:
     """Serves the page and carries its requests; one room, the seat is the query's `seat`."""
 
-    def __init__(self, script: Path, run_dir: Path) -> None:
+    def __init__(self, script: Path, run_dir: Path, ice_servers: IceServers = lambda _seat: ()) -> None:
         self.pool = MediaPool(MediaPoolSettings(run_dir, workers=1))
-        self.signalling = MediaSignalling(self.pool, self._notify)
+        self.signalling = MediaSignalling(self.pool, self._notify, ice_servers)
         self.events: list[tuple[str | None, str, dict[str, Any]]] = []
         self._script = script
         self._sockets: dict[str, web.WebSocketResponse] = {}
