@@ -105,7 +105,7 @@ const tally = eachElection((election) => {
   const { ballots, cast, castWeight, replacements, kiosk, voids } = read.lineages;
   const expected = {
     election: manifest.election, manifest: manifest.id, closing: b64u(election.closingHash),
-    aggregate: election.opened ? (files.board.entries("intent")[0]?.aggregate ?? "") : "",
+    aggregate: files.board.entries("intent")[0]?.aggregate ?? "",
     ballots, cast, cast_weight: castWeight, replacements, kiosk, voids, exceptions: manifest.exceptions,
   };
   for (const [name, value] of Object.entries(expected)) hold(core[name as keyof typeof expected] === value, `${name} differs`);

@@ -7,7 +7,7 @@ import { ANNEX_RUNS } from "./annex.ts";
 import { type BatchChecker, InlineChecker } from "./batch.ts";
 import { BOARD_CHECKS } from "./boards.ts";
 import type { CheckRun, Context } from "./context.ts";
-import { type BundleFiles, readAnnex, readBundle } from "./files.ts";
+import { type BundleFiles, MAX_LINE, readAnnex, readBundle } from "./files.ts";
 import type { Annex } from "./formats.ts";
 import { KEYGEN_CHECKS } from "./keygen.ts";
 import { MEETING_CHECKS } from "./meeting.ts";
@@ -71,14 +71,27 @@ function refusal(error: unknown): Report {
 }
 
 async function open(bundle: Blob, annex: Blob | null, identities: string, work: Work): Promise<Opened | Report> {
+  const archives: Archive[] = [];
   try {
     // Whether both can be read at all comes before what is in them.
-    const files = await Archive.open(bundle);
-    const more = annex === null ? null : await Archive.open(await openAnnex(annex, identities));
+    archives.push(await Archive.open(bundle));
+    if (annex !== null) archives.push(await Archive.open(await openAnnex(annex, identities)));
+    const [files, more] = archives;
+    if (files === undefined) throw new Unreadable("no bundle");
     more?.require("annex.json");
-    return { bundle: await readBundle(files, work), annex: more === null ? null : await readAnnex(more) };
+    return { bundle: await readBundle(files, work), annex: more === undefined ? null : await readAnnex(more) };
   } catch (error) {
-    return refusal(error);
+    return refusal(error instanceof Malformed ? await unreadableOr(error, archives) : error);
+  }
+}
+
+/** That something cannot be read at all weighs more than that something is malformed. */
+async function unreadableOr(malformed: Malformed, archives: readonly Archive[]): Promise<unknown> {
+  try {
+    for (const archive of archives) await archive.readThrough(MAX_LINE);
+    return malformed;
+  } catch (error) {
+    return error;
   }
 }
 

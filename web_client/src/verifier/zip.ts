@@ -16,15 +16,17 @@ const CENTRAL = 0x02014b50;
 const CENTRAL_BYTES = 46;
 const LOCAL = 0x04034b50;
 const LOCAL_BYTES = 30;
-const MAX_COMMENT = 0xffff;
 const LINE_FEED = 0x0a;
 const STORED = 0;
 const DEFLATED = 8;
-/** Encrypted, patch data, strong encryption, masked headers. */
-const REFUSED_FLAGS = 0x0001 | 0x0020 | 0x0040 | 0x2000;
+/** Encrypted, sizes after the data, patch data, strong encryption, masked headers. */
+const REFUSED_FLAGS = 0x0001 | 0x0008 | 0x0020 | 0x0040 | 0x2000;
+/** Flags in which the two headers may differ: how well it was deflated, and whether the name is UTF-8. */
+const FREE_FLAGS = 0x0806;
 
 interface Member {
   name: Bytes;
+  flags: number;
   method: number;
   crc: number;
   packed: number;
@@ -52,14 +54,6 @@ const viewOf = (bytes: Bytes): DataView => new DataView(bytes.buffer, bytes.byte
 
 const bytesOf = async (raw: Blob, start: number, end: number): Promise<Bytes> => new Uint8Array(await raw.slice(start, end).arrayBuffer());
 
-/** The place of the end record within the zip's last bytes. */
-function findEnd(tail: Bytes, view: DataView): number {
-  for (let at = tail.length - END_BYTES; at >= 0; at--) {
-    if (view.getUint32(at, true) === END && at + END_BYTES + view.getUint16(at + 20, true) === tail.length) return at;
-  }
-  throw new Unreadable("not a readable zip");
-}
-
 function readMember(raw: Bytes, view: DataView, at: number): { member: Member; next: number } {
   demand(at + CENTRAL_BYTES <= raw.length && view.getUint32(at, true) === CENTRAL, "not a readable zip");
   const [nameBytes, extra, comment] = [28, 30, 32].map((place) => view.getUint16(at + place, true)) as [number, number, number];
@@ -67,13 +61,14 @@ function readMember(raw: Bytes, view: DataView, at: number): { member: Member; n
   demand(next <= raw.length, "not a readable zip");
   const member: Member = {
     name: raw.slice(at + CENTRAL_BYTES, at + CENTRAL_BYTES + nameBytes),
+    flags: view.getUint16(at + 8, true),
     method: view.getUint16(at + 10, true),
     crc: view.getUint32(at + 16, true),
     packed: view.getUint32(at + 20, true),
     size: view.getUint32(at + 24, true),
     offset: view.getUint32(at + 42, true),
   };
-  demand((view.getUint16(at + 8, true) & REFUSED_FLAGS) === 0, "encrypted members are refused");
+  demand((member.flags & REFUSED_FLAGS) === 0, "encrypted members and members with sizes after the data are refused");
   demand(member.method === STORED || member.method === DEFLATED, "only stored and deflated members are read");
   demand(member.method === DEFLATED || member.packed === member.size, "not a readable zip");
   demand(member.name.at(-1) !== 0x2f, "directories are refused");
@@ -81,17 +76,15 @@ function readMember(raw: Bytes, view: DataView, at: number): { member: Member; n
   return { member, next };
 }
 
-async function readDirectory(raw: Blob): Promise<Member[]> {
+async function readDirectory(raw: Blob): Promise<{ members: Member[]; start: number }> {
   demand(raw.size <= MAX_ZIP, "the zip is larger than 256 MiB");
   demand(raw.size >= END_BYTES, "not a readable zip");
-  const tailStart = Math.max(0, raw.size - END_BYTES - MAX_COMMENT);
-  const tail = await bytesOf(raw, tailStart, raw.size);
-  const view = viewOf(tail);
-  const end = findEnd(tail, view);
-  const count = view.getUint16(end + 10, true);
-  const [bytes, start] = [view.getUint32(end + 12, true), view.getUint32(end + 16, true)];
-  demand(view.getUint16(end + 4, true) === 0 && view.getUint16(end + 8, true) === count, "not a readable zip");
-  demand(start + bytes === tailStart + end, "not a readable zip");
+  const view = viewOf(await bytesOf(raw, raw.size - END_BYTES, raw.size));
+  demand(view.getUint32(0, true) === END && view.getUint16(20, true) === 0, "not a readable zip");
+  const count = view.getUint16(10, true);
+  const [bytes, start] = [view.getUint32(12, true), view.getUint32(16, true)];
+  demand(view.getUint32(4, true) === 0 && view.getUint16(8, true) === count, "not a readable zip");
+  demand(start + bytes + END_BYTES === raw.size, "not a readable zip");
   demand(count <= MAX_FILES, "too many files");
   const directory = await bytesOf(raw, start, start + bytes);
   const members: Member[] = [];
@@ -103,21 +96,22 @@ async function readDirectory(raw: Blob): Promise<Member[]> {
   }
   demand(at === directory.length, "not a readable zip");
   demand(members.reduce((sum, { size }) => sum + size, 0) <= MAX_UNPACKED, "more than 1 GiB unpacked");
-  demand(count === 0 || Math.min(...members.map(({ offset }) => offset)) === 0, "the zip does not begin with its first member");
-  return members;
+  return { members, start };
 }
 
 const latin = (bytes: Bytes): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 
-/** Where a member's content begins. */
-async function contentStart(raw: Blob, { offset, name, packed }: Member): Promise<number> {
+/** Where a member's content begins. @throws Unreadable when its two headers differ */
+async function contentStart(raw: Blob, { offset, name, flags, method, crc, packed, size }: Member): Promise<number> {
   const local = await bytesOf(raw, offset, offset + LOCAL_BYTES + name.length);
-  demand(local.length === LOCAL_BYTES + name.length && viewOf(local).getUint32(0, true) === LOCAL, "not a readable zip");
-  const [nameBytes, extra] = [viewOf(local).getUint16(26, true), viewOf(local).getUint16(28, true)];
-  demand(nameBytes === name.length && same(local.subarray(LOCAL_BYTES), name), "a member has two names");
-  const start = offset + LOCAL_BYTES + nameBytes + extra;
-  demand(start + packed <= raw.size, "not a readable zip");
-  return start;
+  demand(local.length === LOCAL_BYTES + name.length, "not a readable zip");
+  const view = viewOf(local);
+  const [first, own, sum] = [view.getUint32(0, true), view.getUint16(6, true), view.getUint32(14, true)];
+  const agree =
+    first === LOCAL && ((own ^ flags) & ~FREE_FLAGS) === 0 && view.getUint16(8, true) === method && sum === crc &&
+    view.getUint32(18, true) === packed && view.getUint32(22, true) === size && view.getUint16(26, true) === name.length;
+  demand(agree && same(local.subarray(LOCAL_BYTES), name), "a member's two headers differ");
+  return offset + LOCAL_BYTES + name.length + view.getUint16(28, true);
 }
 
 /** The files of a zip by name (bytes as Latin-1; the names of section 9 are ASCII). */
@@ -132,10 +126,15 @@ export class Archive {
 
   /** Reads the directory. @throws Unreadable for anything that is not a plain zip within the limits */
   static async open(raw: Blob): Promise<Archive> {
-    const members = await readDirectory(raw);
+    const { members, start } = await readDirectory(raw);
     const byName = new Map(members.map((member) => [latin(member.name), member]));
     demand(byName.size === members.length, "a name comes twice");
-    for (const member of members) await contentStart(raw, member);
+    let place = 0;
+    for (const member of members) {
+      demand(member.offset === place, "members do not follow each other");
+      place = (await contentStart(raw, member)) + member.packed;
+    }
+    demand(place === start, "something lies between the members and their directory");
     return new Archive(raw, byName);
   }
 
@@ -180,6 +179,14 @@ export class Archive {
     }
     demand(size === member.size, "a member is shorter than it says");
     demand((crc ^ 0xffffffff) >>> 0 === member.crc, "a member is damaged");
+  }
+
+  /** Reads everything and keeps nothing: what is damaged, or has too long a line where lines count, is found. @throws Unreadable */
+  async readThrough(most: number): Promise<void> {
+    for (const name of this.names) {
+      const parts = name.endsWith(".jsonl") ? this.lines(name, most) : this.stream(name);
+      while (!(await parts.next()).done);
+    }
   }
 
   /** The whole content. @throws Unreadable */
