@@ -53,11 +53,12 @@ class Event(NamedTuple):
 
 @dataclass(slots=True)
 class Outbox:
-    """What the core wants done since the outbox was last emptied."""
+    """What the core wants done since the outbox was last emptied, and how many frames were left out meanwhile."""
 
     batches: list[Batch] = field(default_factory=list)
     reports: list[tuple[Leg, bytes]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    held_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)

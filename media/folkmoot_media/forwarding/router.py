@@ -357,6 +357,9 @@ class Router:
         elif spec.kind == "video":
             marks = values.get(spec.descriptor_id) if spec.descriptor_id else None
             video.forward(layer, packet, position, now, self.outbox, marks)
+            if self.outbox.held_back:
+                self.counters[Count.HELD_BACK] += self.outbox.held_back
+                self.outbox.held_back = 0
         elif spec.source == "microphone":
             self._receive_voice(layer, packet, values, position, now)
 

@@ -150,6 +150,7 @@ def _hold_back(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
         consumer.packets_before -= len(taken)
         consumer.octets_before -= sum(packet.size - OVERHEAD for packet in taken)
     consumer.held_back += 1
+    outbox.held_back += 1
     if consumer.target is None and layer is not None:
         consumer.target = layer
         layer.waiting.append(consumer)
