@@ -3,10 +3,9 @@ import { type CastRecord, type Keystore, memoryKeystore } from "../identity/keys
 import type { Place } from "./ballot.ts";
 import { type Bytes, type JsonObject, type Rng, jcs } from "./encoding.ts";
 import { ensure } from "./errors.ts";
-import type { OpenManifest, Question } from "./manifest.ts";
-import { type Opening, readOpening, rebuild, voids } from "./opening.ts";
-import { openManifest } from "./manifest.ts";
-import { PracticeVote } from "./practice.ts";
+import { type OpenManifest, type Question, openManifest } from "./manifest.ts";
+import type { Opening } from "./opening.ts";
+import type { PracticeVote } from "./practice.ts";
 import type { Methods } from "./rpc.ts";
 import { Sealer } from "./sealing.ts";
 import { type Audit, type CastAnswer, type InclusionJson, type Sealed, Vote, type VoteOptions, type VoteStage } from "./voter.ts";
@@ -88,7 +87,7 @@ export function boothMethods(openKeystore: (member: string) => Promise<Keystore>
   };
   const practice = (handle: number): PracticeVote => {
     const vote = any(handle);
-    ensure(vote instanceof PracticeVote, "voting.worker", "This is not a practice vote.");
+    ensure(!(vote instanceof Vote), "voting.worker", "This is not a practice vote.");
     return vote;
   };
   const keysOf = async (member: string, meeting: string): Promise<Keystore> => {
@@ -100,7 +99,8 @@ export function boothMethods(openKeystore: (member: string) => Promise<Keystore>
   return {
     open: async ({ member, ...request }: OpenRequest) =>
       keep(await Vote.open({ ...request, keystore: await keysOf(member, request.expect.meeting), sealer })),
-    practice: async (request: PracticeRequest) => keep(new PracticeVote({ ...request, sealer, rng })),
+    // Practice and the second device's work come when they are wanted: the booth must be small on a thin link.
+    practice: async (request: PracticeRequest) => keep(new (await import("./practice.ts")).PracticeVote({ ...request, sealer, rng })),
     prepare: async (handle: number, choices: readonly (readonly number[])[]): Promise<SealedView> => {
       const sealed = any(handle).prepare(choices);
       return { sealed, view: view(handle, any(handle)) };
@@ -131,12 +131,14 @@ export function boothMethods(openKeystore: (member: string) => Promise<Keystore>
     close: async (handle: number) => {
       votes.delete(handle);
     },
-    readOpening: async (fragment: string): Promise<Opening> => readOpening(fragment),
+    readOpening: async (fragment: string): Promise<Opening> => (await import("./opening.ts")).readOpening(fragment),
     rebuild: async (opening: Opening, manifest: JsonObject): Promise<AuditView> => {
+      const { rebuild } = await import("./opening.ts");
       const opened = openManifest(jcs(manifest));
       return { title: opened.title, questions: opened.questions, choices: opening.choices, ...rebuild(opened, opening) };
     },
     voided: async (opening: Opening, manifest: JsonObject, entry: JsonObject): Promise<boolean> => {
+      const { rebuild, voids } = await import("./opening.ts");
       const opened = openManifest(jcs(manifest));
       return voids(opened, opening, rebuild(opened, opening), entry);
     },

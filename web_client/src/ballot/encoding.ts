@@ -1,6 +1,5 @@
 /** Section 1 of the specification: bytes, hashes, scalars and strict JSON. */
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
-import canonicalize from "canonicalize";
 import { VotingError, ensure } from "./errors.ts";
 
 /** Bytes that own an ordinary buffer, as WebCrypto wants them. */
@@ -20,11 +19,6 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** True when the text has no half of a surrogate pair. */
 export const isWellFormed = (text: string): boolean => !/\p{Surrogate}/u.test(text);
-
-// `canonicalize` asks strings themselves; the oldest browsers served do not know the question yet.
-(String.prototype as unknown as { isWellFormed?: () => boolean }).isWellFormed ??= function (this: string) {
-  return isWellFormed(this);
-};
 
 export const utf8 = (text: string): Bytes => encoder.encode(text);
 
@@ -190,13 +184,21 @@ function assertJson(value: unknown, depth: number): asserts value is Json {
   }
 }
 
+/** RFC 8785 text of JSON of this protocol: names in order of code units; integers and strings as ECMAScript writes them. */
+export function canonical(value: Json): string {
+  if (typeof value !== "object") return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  const names = Object.keys(value).sort();
+  return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(value[name] ?? "")}`).join(",")}}`;
+}
+
 /**
  * RFC 8785 bytes of a value, the only serialisation that is ever hashed or signed.
  * @throws VotingError `voting.encoding` for floats, strings that are not NFC and anything that is not JSON.
  */
 export function jcs(value: unknown): Bytes {
   assertJson(value, 0);
-  return encoder.encode(canonicalize(value) ?? "");
+  return encoder.encode(canonical(value));
 }
 
 /**
@@ -213,7 +215,7 @@ export function parseCanonical(bytes: Bytes): Json {
     throw new VotingError("voting.encoding", "The bytes are not JSON.");
   }
   assertJson(value, 0);
-  ensure(canonicalize(value) === text, "voting.encoding", "The JSON is not in canonical form.");
+  ensure(canonical(value) === text, "voting.encoding", "The JSON is not in canonical form.");
   return value;
 }
 

@@ -6,7 +6,6 @@ import { type Elector, requireElector } from "./electorate.ts";
 import { type Bytes, type Json, type JsonObject, b64u, fromB64u } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
 import { type Manifest, type OpenManifest, type Question, openManifest } from "./manifest.ts";
-import { openingFragment } from "./opening.ts";
 import { type InclusionJson, auditCode, ballotLeaf, readPromise, requireIncluded, tracker, voidMessage } from "./receipts.ts";
 import type { Sealer } from "./sealing.ts";
 import { type SigningKey, portableSigner } from "./signing.ts";
@@ -182,6 +181,7 @@ export class Vote {
     const { sealed, code, seed, choices } = draft;
     const credential = b64u(this.key.publicKey);
     const sig = await this.key.sign(voidMessage(manifest.hash, fromB64u(sealed)));
+    const { openingFragment } = await import("./opening.ts");
     const fragment = openingFragment({ manifest: manifest.id, credential, ...place, seed: b64u(seed), choices: choices.map((values) => [...values]) });
     return { sealed, code, fragment, entry: { type: "void", credential, sealed, sig: b64u(sig) } };
   }

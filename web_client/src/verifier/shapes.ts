@@ -1,7 +1,6 @@
 /** Shapes of JSON values: a shape checks one value and gives it back typed; it names the place when it does not fit. */
-import { type Bytes, type Json, type JsonObject, fromB64u, fromUtf8, isWellFormed, utf8 } from "../ballot/encoding.ts";
+import { type Bytes, type Json, type JsonObject, canonical, fromB64u, fromUtf8, isWellFormed, utf8 } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
-import canonicalize from "canonicalize";
 import { Malformed } from "./report.ts";
 
 export type Shape<T> = (value: Json | undefined, place: string) => T;
@@ -133,7 +132,7 @@ export function parseJson<T>(bytes: Bytes, shape: Shape<T>, place: string): T {
     return fail(place, "not JSON");
   }
   if (!strict(value, 0)) return fail(place, "JSON with a value that is refused");
-  if (canonicalize(value) !== source) return fail(place, "not canonical JSON (RFC 8785)");
+  if (canonical(value as Json) !== source) return fail(place, "not canonical JSON (RFC 8785)");
   return shape(value as Json, place);
 }
 
