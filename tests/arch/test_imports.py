@@ -18,7 +18,7 @@ PURE = ("server/folkmoot_server/domain", "voting/folkmoot_voting", "media/folkmo
 # Why they are named: docs/adr/0006.
 NOT_IMPORTED_YET = {"alembic", "av", "pyotp", "redis"}
 # Which import names the distributions of the ``verify`` extra bring.
-_IMPORT_NAMES = {"cryptography": "cryptography", "cbor2": "cbor2", "rfc8785": "rfc8785", "cffi": "cffi"}
+_IMPORT_NAMES = {name: name for name in ("cryptography", "cbor2", "rfc8785", "cffi", "pyrage")}
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:

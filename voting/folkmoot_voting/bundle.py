@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from dataclasses import dataclass
 
 from . import manifest
 from .encoding import JsonObject, b64u, jcs
@@ -48,7 +47,7 @@ are the server's statement.
 class ElectionFiles:
     """The files of one election; notes are texts; `rejected` are share entries kept as evidence."""
 
-    board: Iterable[JsonObject]
+    board: Sequence[JsonObject]
     electorate: Sequence[JsonObject]
     opening: str
     closing: str
@@ -67,7 +66,7 @@ class Bundle:
     destroyed: JsonObject
     ledger: JsonObject
     elections: Mapping[str, ElectionFiles]
-    readme: str = field(default=README)
+    readme: str = README
 
 
 def make_info(
@@ -134,31 +133,24 @@ def make_annex(
 
 def write_bundle(bundle: Bundle) -> bytes:
     """Return the bytes of bundle.zip; the same content gives the same bytes."""
-    out = io.BytesIO()
-    write_bundle_to(out, bundle)
-    return out.getvalue()
-
-
-def write_bundle_to(out: BinaryIO, bundle: Bundle) -> None:
-    """Write bundle.zip to a file that can be sought; a board may be a generator, so that memory stays small."""
-    files: dict[str, Iterable[bytes]] = {
-        "README.txt": [bundle.readme.encode()],
-        "bundle.json": [jcs(bundle.info)],
-        "destroyed.json": [jcs(bundle.destroyed)],
-        "keygen.json": [jcs(bundle.keygen)],
-        "ledger.json": [jcs(bundle.ledger)],
-        "roll.json": [jcs(bundle.roll)],
+    files = {
+        "README.txt": bundle.readme.encode(),
+        "bundle.json": jcs(bundle.info),
+        "destroyed.json": jcs(bundle.destroyed),
+        "keygen.json": jcs(bundle.keygen),
+        "ledger.json": jcs(bundle.ledger),
+        "roll.json": jcs(bundle.roll),
     }
     for election, content in bundle.elections.items():
         folder = f"elections/{election}/"
-        files[folder + "board.jsonl"] = (jcs(entry) + b"\n" for entry in content.board)
-        files[folder + "closing.txt"] = [content.closing.encode()]
-        files[folder + "electorate.json"] = [jcs(list(content.electorate))]
-        files[folder + "final.txt"] = [content.final.encode()]
-        files[folder + "opening.txt"] = [content.opening.encode()]
-        files[folder + "rejected.jsonl"] = (jcs(entry) + b"\n" for entry in content.rejected)
-        files[folder + "tally.json"] = [jcs(content.tally)]
-    _pack(out, files)
+        files[folder + "board.jsonl"] = _lines(content.board)
+        files[folder + "closing.txt"] = content.closing.encode()
+        files[folder + "electorate.json"] = jcs(list(content.electorate))
+        files[folder + "final.txt"] = content.final.encode()
+        files[folder + "opening.txt"] = content.opening.encode()
+        files[folder + "rejected.jsonl"] = _lines(content.rejected)
+        files[folder + "tally.json"] = jcs(content.tally)
+    return pack(files)
 
 
 def write_annex(annex: JsonObject) -> bytes:
@@ -169,7 +161,13 @@ def write_annex(annex: JsonObject) -> bytes:
 def pack(files: Mapping[str, bytes]) -> bytes:
     """Return a zip of the files, sorted, with a fixed date."""
     out = io.BytesIO()
-    _pack(out, {name: [raw] for name, raw in files.items()})
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system = 3
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, files[name])
     return out.getvalue()
 
 
@@ -183,16 +181,8 @@ def unpack(raw: bytes) -> dict[str, bytes]:
     return {name: b"".join(archive.chunks(name)) for name in archive.members}
 
 
-def _pack(out: BinaryIO, files: Mapping[str, Iterable[bytes]]) -> None:
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            member.compress_type = zipfile.ZIP_DEFLATED
-            member.create_system = 3
-            member.external_attr = 0o644 << 16
-            with archive.open(member, "w") as target:
-                for part in files[name]:
-                    target.write(part)
+def _lines(entries: Iterable[JsonObject]) -> bytes:
+    return b"".join(jcs(entry) + b"\n" for entry in entries)
 
 
 def _first(pair: tuple[int, JsonObject]) -> int:

@@ -6,12 +6,14 @@ import argparse
 import json
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import BinaryIO
 
 from . import cli_files, report
 from .errors import BundleUnreadable
-from .verify import Progress, Report, unreadable, verify_bundle
+from .verifier.archive import MAX_ZIP
+from .verify import Progress, Report, Verified, unreadable, verify_bundle
 
 DESCRIPTION = """Check the record of a meeting's votes, offline.
 
@@ -41,34 +43,69 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return the exit status."""
     options = _parser().parse_args(arguments)
     with ExitStack() as opened:
-        found = _verify(options, opened)
         try:
-            if options.report is not None:
-                options.report.write_text(report.to_html(found), encoding="utf-8")
-            if options.state is not None and found.verdict != "unreadable":
-                cli_files.write_state(options.state, found.verified)
+            known = _read_state(options.state)
+            bundle = opened.enter_context(options.bundle.open("rb"))
+            annex = _open_annex(options, opened)
+            found = verify_bundle(bundle, annex, strict=options.strict, known=known, progress=_progress())
+        except BundleUnreadable as error:
+            known, found = {}, _refused(error.detail)
         except OSError as error:
-            print(f"folkmoot-verify: {error.filename}: {error.strerror}", file=sys.stderr)
-            return 2
-        if options.json:
-            print(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
-        else:
-            print(report.to_text(found))
+            known, found = {}, _refused(f"{error.filename}: {error.strerror}")
+        return _tell(options, found, known)
+
+
+def _tell(options: argparse.Namespace, found: Report, known: Mapping[bytes, Verified]) -> int:
+    try:
+        if options.report is not None:
+            options.report.write_text(report.to_html(found), encoding="utf-8")
+        if options.state is not None and found.verdict != "unreadable":
+            _write_state(options.state, cli_files.state_text(known, found.verified))
+    except OSError as error:
+        print(f"folkmoot-verify: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(found.to_json(), ensure_ascii=False, indent=1))
+    else:
+        print(report.to_text(found))
     return found.exit_code
 
 
-def _verify(options: argparse.Namespace, opened: ExitStack) -> Report:
-    try:
-        known = cli_files.read_state(options.state) if options.state is not None else {}
-        bundle = opened.enter_context(options.bundle.open("rb"))
-        annex = cli_files.open_annex(options.annex, options.identity, opened) if options.annex is not None else None
-    except BundleUnreadable as error:
-        print(f"folkmoot-verify: {error.detail}", file=sys.stderr)
-        return unreadable(error)
-    except OSError as error:
-        print(f"folkmoot-verify: {error.filename}: {error.strerror}", file=sys.stderr)
-        return unreadable(BundleUnreadable(f"{error.filename}: {error.strerror}"))
-    return verify_bundle(bundle, annex, strict=options.strict, known=known, progress=_progress())
+def _refused(detail: str) -> Report:
+    print(f"folkmoot-verify: {detail}", file=sys.stderr)
+    return unreadable(BundleUnreadable(detail))
+
+
+def _open_annex(options: argparse.Namespace, opened: ExitStack) -> BinaryIO | bytes | None:
+    """Return annex.zip as a file, or its bytes when it comes as an age file; raises OSError, BundleUnreadable."""
+    if options.annex is None:
+        return None
+    file: BinaryIO = opened.enter_context(options.annex.open("rb"))
+    head = file.read(cli_files.AGE_HEAD)
+    file.seek(0)
+    if not cli_files.is_age(head):
+        return file
+    identities = [one for path in options.identity for one in _read_identities(path)]
+    return cli_files.decrypt(file.read(2 * MAX_ZIP), identities)
+
+
+def _read_identities(path: pathlib.Path) -> list[str]:
+    with path.open("rb") as file:
+        return cli_files.read_identities(file.read(cli_files.MAX_IDENTITY), path.name)
+
+
+def _read_state(path: pathlib.Path | None) -> dict[bytes, Verified]:
+    if path is None or not path.exists():
+        return {}
+    with path.open("rb") as file:
+        return cli_files.read_state(file.read(cli_files.MAX_STATE + 1), path.name)
+
+
+def _write_state(path: pathlib.Path, text: str) -> None:
+    """Write all of it or nothing; raises OSError."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,22 +1,20 @@
-"""The files of `folkmoot-verify` besides the bundle: annex, identities, and what an earlier run has verified."""
+"""What `folkmoot-verify` reads besides the bundle: identities, age files, and what an earlier run has verified."""
 
 from __future__ import annotations
 
-import importlib
 import json
-import pathlib
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from typing import Any, BinaryIO
+from typing import Final
 
 from . import fields
 from .encoding import b64u, strict_json
 from .errors import BundleUnreadable, EncodingError
-from .verifier.archive import MAX_ZIP
 from .verify import Verified
 
-MAX_STATE = 2**24
-MAX_IDENTITY = 64 * 1024
+MAX_STATE: Final = 2**24
+MAX_IDENTITY: Final = 64 * 1024
+AGE_HEAD: Final = 40
+
 _AGE = (b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")
 _STATE = fields.record(
     v=fields.const(1),
@@ -26,37 +24,34 @@ _STATE = fields.record(
 )
 
 
-def open_annex(path: pathlib.Path, identities: Sequence[pathlib.Path], opened: ExitStack) -> BinaryIO | bytes:
-    """Return annex.zip as a file, or its bytes when the file is an age file.
+def is_age(head: bytes) -> bool:
+    """Say whether a file that begins like this is an age file, in bytes or in letters."""
+    return head.startswith(_AGE)
+
+
+def read_identities(raw: bytes, name: str) -> list[str]:
+    """Return the identities in an age key file: its lines but comments and empty ones.
 
     Raises:
-        OSError: a file cannot be read.
-        BundleUnreadable: an age file that cannot be opened; the sentence says why.
+        BundleUnreadable: there are none.
     """
-    file = opened.enter_context(path.open("rb"))
-    head = file.read(40)
-    file.seek(0)
-    if not head.startswith(_AGE):
-        return file
-    if not identities:
-        raise BundleUnreadable("the annex is encrypted: name the file of your age identity with --identity")
-    raw = file.read(2 * MAX_ZIP)
-    return _decrypt(raw, [line for one in identities for line in _identities(one)])
-
-
-def _identities(path: pathlib.Path) -> list[str]:
-    with path.open("rb") as file:
-        text = file.read(MAX_IDENTITY).decode("utf-8", "replace")
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in raw.decode("utf-8", "replace").splitlines()]
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise BundleUnreadable(f"{path.name} holds no age identity")
+        raise BundleUnreadable(f"{name} holds no age identity")
     return found
 
 
-def _decrypt(raw: bytes, identities: Sequence[str]) -> bytes:
+def decrypt(raw: bytes, identities: Sequence[str]) -> bytes:
+    """Return the content of an age file.
+
+    Raises:
+        BundleUnreadable: no identity, none that opens it, or pyrage is not installed; the sentence says which.
+    """
+    if not identities:
+        raise BundleUnreadable("the annex is encrypted: name the file of your age identity with --identity")
     try:
-        pyrage: Any = importlib.import_module("pyrage")
+        import pyrage
     except ImportError as error:
         raise BundleUnreadable(
             "the annex is encrypted, and the Python package pyrage that opens age files is not installed"
@@ -71,34 +66,23 @@ def _decrypt(raw: bytes, identities: Sequence[str]) -> bytes:
         raise BundleUnreadable("none of the identities given opens the annex") from error
 
 
-def read_state(path: pathlib.Path) -> dict[bytes, Verified]:
-    """Return what an earlier run has written, nothing when there is no such file.
+def read_state(raw: bytes, name: str) -> dict[bytes, Verified]:
+    """Return what an earlier run has written.
 
     Raises:
-        OSError: the file cannot be read.
         BundleUnreadable: it is something else.
     """
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        raw = file.read(MAX_STATE + 1)
     try:
         parts = _STATE(strict_json(raw.rstrip(b"\n"), MAX_STATE))
     except EncodingError as error:
-        raise BundleUnreadable(f"{path.name} is no state file of folkmoot-verify: {error.detail}") from error
+        raise BundleUnreadable(f"{name} is no state file of folkmoot-verify: {error.detail}") from error
     return {one["manifest"]: Verified(one["size"], one["root"]) for one in parts["boards"]}
 
 
-def write_state(path: pathlib.Path, verified: Mapping[bytes, Verified]) -> None:
-    """Add what was verified to the state file, all of it or nothing; raises OSError."""
-    boards = {**read_state(path), **verified}
-    state = {
-        "boards": [
-            {"manifest": b64u(manifest), "root": b64u(one.root), "size": one.size}
-            for manifest, one in sorted(boards.items())
-        ],
-        "v": 1,
-    }
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(state, separators=(",", ":")) + "\n", encoding="utf-8")
-    beside.replace(path)
+def state_text(known: Mapping[bytes, Verified], verified: Mapping[bytes, Verified]) -> str:
+    """Return what is to be remembered: what was known, and what this run has verified."""
+    boards = [
+        {"manifest": b64u(manifest), "root": b64u(one.root), "size": one.size}
+        for manifest, one in sorted({**known, **verified}.items())
+    ]
+    return json.dumps({"boards": boards, "v": 1}, separators=(",", ":")) + "\n"
