@@ -18,7 +18,7 @@ from folkmoot_server.domain.identity import TICKET_S
 from folkmoot_server.realtime import housekeeping, room, sockets
 from folkmoot_server.realtime.connections import BURST, REFUSED_MAX, Bucket
 from folkmoot_server.storage import events
-from folkmoot_voting.encoding import b64u
+from folkmoot_voting.encoding import b64u, unb64u
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ async def test_events_arrive_in_order_from_the_number_asked_for(house: House) ->
     for heard, first in ((everything, 1), (rest, 4)):
         await heard.until(lambda heard=heard: heard.events[-1:] and heard.events[-1]["seq"] == 6)
         assert [event["seq"] for event in heard.events] == list(range(first, 7))
-    assert everything.events[-2]["body"] == {"member": house.binh.member, "name": "Binh Tran", "site": "main"}
+    arrived = everything.events[-2]["body"]
+    assert len(unb64u(arrived.pop("proof"))) == 32
+    assert arrived == {"member": house.binh.member, "name": "Binh Tran", "site": "main"}
 
 
 async def test_a_client_that_was_away_resumes_without_gap_or_repetition(house: House) -> None:
