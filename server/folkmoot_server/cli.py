@@ -20,10 +20,11 @@ from sqlalchemy.exc import DBAPIError
 from folkmoot_config.settings import Settings
 from folkmoot_server import app
 from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation, enrolment_links
+from folkmoot_server.demo.questions import QUESTIONS
 from folkmoot_server.demo.script import run_demo
 from folkmoot_server.demo.seed import seed_demo
 from folkmoot_server.domain.errors import FolkmootError
-from folkmoot_server.queries.export import write_meeting
+from folkmoot_server.queries.export import write_bundle, write_meeting, write_sealed_annex
 from folkmoot_server.storage.database import read_snapshot
 
 EXIT_USAGE = 2
@@ -113,17 +114,24 @@ def _add_demo(commands: Any) -> None:
     demo.set_defaults(run=_demo)
     demo.add_argument("--members", type=int, default=12, help="members on the roll, officers included (default: 12)")
     demo.add_argument("--tellers", type=int, default=3, help="tellers among them (default: 3)")
+    demo.add_argument("--question", choices=QUESTIONS, default="yes-no-abstain", help="what the vote asks")
     demo.add_argument("--seed", type=int, default=1, help="seed of names and choices; keys are always random")
-    demo.add_argument("--out", type=Path, required=True, help="folder for bundle.zip, annex.zip, attendance.csv")
+    demo.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for bundle.zip, annex.age, annex.zip (in clear), attendance.csv",
+    )
     demo.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_export(commands: Any) -> None:
-    export = commands.add_parser("export", help="write bundle.zip and annex.zip of a meeting")
+    export = commands.add_parser("export", help="write bundle.zip and annex.age of a meeting")
     export.set_defaults(run=_export)
     export.add_argument("--data", type=Path, help="data folder (default: data)")
     export.add_argument("--meeting", required=True, help="id of the meeting")
     export.add_argument("--out", type=Path, required=True, help="folder to write to")
+    export.add_argument("--annex-in-clear", action="store_true", help="write annex.zip, not encrypted for auditors")
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -229,7 +237,9 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    return run_demo(options.members, options.tellers, options.seed, options.out, quiet=options.quiet)
+    return run_demo(
+        options.members, options.tellers, options.seed, options.out, question=options.question, quiet=options.quiet
+    )
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -237,11 +247,20 @@ def _export(options: argparse.Namespace) -> int:
     if not (settings.data / "folkmoot.db").exists():
         raise app.StartError("start.no-data", f"{settings.data} holds no organisation.")
 
-    bundle, annex = read_snapshot(settings.data / "folkmoot.db", lambda tx: write_meeting(tx, options.meeting))
+    database, now = settings.data / "folkmoot.db", app.now_s()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.annex_in_clear:
+        bundle, annex = read_snapshot(database, lambda tx: write_meeting(tx, options.meeting, now))
+        name = "annex.zip"
+    else:
+        bundle = read_snapshot(database, lambda tx: write_bundle(tx, options.meeting))
+        annex = read_snapshot(database, lambda tx: write_sealed_annex(tx, options.meeting, now))
+        name = "annex.age"
     (options.out / "bundle.zip").write_bytes(bundle)
-    (options.out / "annex.zip").write_bytes(annex)
-    print(f"Wrote {options.out}/bundle.zip and {options.out}/annex.zip (the annex names members: keep it safe).")
+    (options.out / name).write_bytes(annex)
+    print(f"Wrote {options.out}/bundle.zip and {options.out}/{name}.")
+    if options.annex_in_clear:
+        print("The annex names members and is not encrypted: keep it safe.")
     return 0
 
 

@@ -368,14 +368,24 @@ def _check_words(made: Manifest) -> None:
             raise _bad(why)
 
 
+def check_majority(questions: Sequence[Question], rules: Rules) -> None:
+    """Check that the questions can be decided by this majority and tie rule.
+
+    Raises:
+        ManifestInvalid: they cannot.
+    """
+    types = {one.type for one in questions}
+    if rules.majority == "simple":
+        return
+    if types & {"score", "borda"}:
+        raise _bad("points are counted by simple majority alone")
+    if rules.tie == CASTING_VOTE and "yes-no-abstain" in types:
+        raise _bad("a casting vote on yes or no needs the simple majority")
+
+
 def _check_questions(made: Manifest) -> None:
     check_questions(made.questions)
-    types = {one.type for one in made.questions}
-    plain_majority = made.rules.majority == "simple"
-    if not plain_majority and types & {"score", "borda"}:
-        raise _bad("points are counted by simple majority alone")
-    if not plain_majority and made.rules.tie == CASTING_VOTE and "yes-no-abstain" in types:
-        raise _bad("a casting vote on yes or no needs the simple majority")
+    check_majority(made.questions, made.rules)
 
 
 def _check_numbers(made: Manifest) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.elections import Phase, Verb, follow, require_time
-from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, WrongState
+from folkmoot_server.domain.elections import Verb, follow, require_open_time, require_time
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
 from folkmoot_server.domain.identity import SessionInfo
+from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import Notary, protocol_checked
-from folkmoot_server.storage import board, elections, events, rolls
-from folkmoot_voting.ballot import Ballot, ballot_leaf, check_ballot
+from folkmoot_server.storage import board, elections, events, lineages, rolls
+from folkmoot_server.storage.board import Pending
+from folkmoot_server.storage.elections import StoredElection
+from folkmoot_server.storage.lineages import Seat
+from folkmoot_voting.ballot import Ballot, CheckedBallot
+from folkmoot_voting.batch import check_many
 from folkmoot_voting.board import ballot_entry, make_promise
 from folkmoot_voting.encoding import JsonObject, b64u, jcs
+from folkmoot_voting.errors import BallotRejected
 from folkmoot_voting.manifest import Manifest
 
 
@@ -22,66 +29,61 @@ from folkmoot_voting.manifest import Manifest
 class Arrival:
     """A ballot of the right form, as found before its proofs are checked.
 
-    `promise` is the one given earlier for the same bytes; the ballot need not be looked at again then.
+    Attributes:
+        promise: the one given earlier for the same bytes; the ballot need not be looked at again then.
     """
 
-    manifest: JsonObject
+    manifest: Manifest
     ballot: Ballot
-    leaf: bytes
     promise: JsonObject | None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A ballot that passed every check that needs no database."""
-
-    credential: str
-    manifest_hash: bytes
-    leaf: bytes
-    entry: bytes
-    points: frozenset[bytes]
+Verdict = CheckedBallot | BallotRejected
 
 
-def receive(tx: Connection, meeting: str, election: str, session: SessionInfo, ballot: JsonObject) -> Arrival:
+def receive(
+    tx: Connection, meeting: str, election: str, session: SessionInfo, ballot: JsonObject, arrived_at: int
+) -> Arrival:
     """Look at a ballot on a read-only connection: refuse cheaply what cannot be accepted, find a retry.
 
     Raises:
         NotFound: no such election, or it was never opened.
         WrongState: the election takes no ballots.
-        Forbidden: the credential is not of the caller's check-ins.
-        Refused: malformed, or the credential may not vote here.
-        Conflict: the credential has cast another ballot.
+        Forbidden: the credential is not the caller's.
+        Refused: malformed, the credential may not vote here, or the ballot does not follow the lineage's last.
+        Conflict: the member has cast another ballot, or this one was not announced.
     """
     with protocol_checked():
         parsed = Ballot.from_json(ballot)
-        leaf = ballot_leaf(ballot)
     stored = elections.get(tx, meeting, election)
-    manifest = stored.manifest
-    _require_own(tx, meeting, session, b64u(parsed.credential))
-    given = board.promise(tx, election, leaf)
+    seat = own_seat(tx, meeting, election, session, b64u(parsed.credential))
+    given = board.promise(tx, election, parsed.leaf)
     if given is not None:
-        return Arrival(manifest, parsed, leaf, json.loads(given))
-    follow(stored.state, Verb.CAST)
-    _require_seat(tx, election, b64u(parsed.credential))
-    return Arrival(manifest, parsed, leaf, None)
+        return Arrival(stored.opened, parsed, json.loads(given))
+    _require_place(tx, stored, seat, parsed, arrived_at)
+    return Arrival(stored.opened, parsed, None)
 
 
-def check(arrival: Arrival) -> Accepted:
-    """Check signature, bytes and proofs; pure and slow, so it runs in a thread of the pool.
+def check_batch(arrivals: Sequence[Arrival], rng: Rng) -> list[Verdict]:
+    """Check signature, bytes and proofs of many ballots; pure and slow, so it runs in a thread of the pool."""
+    verdicts: dict[int, Verdict] = {}
+    for manifest in {one.manifest.hash: one.manifest for one in arrivals}.values():
+        places = [index for index, one in enumerate(arrivals) if one.manifest.hash == manifest.hash]
+        checked = check_many(manifest, [arrivals[index].ballot for index in places], rng)
+        verdicts.update(zip(places, checked, strict=True))
+    return [verdicts[index] for index in range(len(arrivals))]
+
+
+def accepted(verdict: Verdict) -> CheckedBallot:
+    """Return the checked ballot.
 
     Raises:
         Refused: a check of voting.md section 7 failed.
     """
     with protocol_checked():
-        manifest = Manifest.from_json(arrival.manifest)
-        checked = check_ballot(manifest, {arrival.ballot.credential}, arrival.ballot)
-    return Accepted(
-        credential=b64u(arrival.ballot.credential),
-        manifest_hash=manifest.hash,
-        leaf=checked.leaf,
-        entry=jcs(ballot_entry(arrival.ballot.json)),
-        points=checked.points,
-    )
+        if isinstance(verdict, BallotRejected):
+            raise verdict
+    return verdict
 
 
 def cast(
@@ -89,50 +91,75 @@ def cast(
     meeting: str,
     election: str,
     session: SessionInfo,
-    ballot: Accepted,
+    checked: CheckedBallot,
     *,
     notary: Notary,
+    arrived_at: int,
     now: int,
 ) -> JsonObject:
-    """Record a checked ballot with its promise, each credential and each point once; return the promise.
+    """Record a checked ballot with its promise, each place in its lineage and each point once; return the promise.
 
     If we crash before the commit nothing of the ballot is stored and nobody was answered; after it, ballot
-    and promise are there and the same bytes get the same promise.
+    and promise are there and the same bytes get the same promise. A ballot that arrived in time is taken although
+    its proofs were checked later.
 
     Raises:
         WrongState: closed in the meantime, or past the time limit.
-        Conflict: the credential has cast another ballot.
-        Refused: the credential may not vote, or a point is in another ballot.
+        Conflict: the member has cast another ballot.
+        Refused: the credential may not vote, the ballot is void, or a point is in another ballot.
     """
-    given = board.promise(tx, election, ballot.leaf)
+    ballot = checked.ballot
+    given = board.promise(tx, election, checked.leaf)
     if given is not None:
         return dict(json.loads(given))
     stored = elections.get(tx, meeting, election)
-    state = follow(stored.state, Verb.CAST)
-    if state is Phase.CLOSING and now > stored.closes_at:
-        raise WrongState("ballot.election-not-open", "The ballot came after the end of the grace.")
     require_time(stored.time_limit, now)
-    _require_own(tx, meeting, session, ballot.credential)
-    if not elections.take_seat(tx, election, ballot.credential, ballot.leaf):
-        _require_seat(tx, election, ballot.credential)
-    if not board.add_points(tx, election, ballot.points):
+    seat = own_seat(tx, meeting, election, session, b64u(ballot.credential))
+    _require_place(tx, stored, seat, ballot, arrived_at)
+    if not board.add_points(tx, election, checked.points):
         raise Refused("ballot.point-repeated", "A part of this ballot is copied from another ballot.")
+    lineages.use_seal(tx, election, ballot.sealed, checked.leaf, void=False)
+    seated = replace(seat, lineage=seat.lineage.with_ballot(checked.leaf), sealed=b"")
+    step = lineages.save(tx, election, seated)
     # The same time for every ballot of an election: a promise must not tell when its ballot came.
-    promise = make_promise(ballot.manifest_hash, ballot.leaf, stored.time_limit, notary.seed)
-    board.add_pending(tx, election, ballot.leaf, ballot.entry, json.dumps(promise, sort_keys=True))
-    body = {"election": election, "count": elections.cast_count(tx, election)}
-    events.append(tx, meeting, "BallotAccepted", now, body)
+    promise = make_promise(stored.opened.hash, checked.leaf, stored.time_limit, notary.seed)
+    board.add_promise(tx, election, checked.leaf, json.dumps(promise, sort_keys=True))
+    entry = jcs(ballot_entry(ballot.json))
+    board.add_pending(tx, election, Pending("ballot", checked.leaf, entry, seat.first, step))
+    first = not seat.lineage.voted
+    elections.add_numbers(tx, election, ballots=1, cast=int(first), cast_weight=seat.lineage.weight if first else 0)
+    if first:
+        body = {"election": election, "count": stored.numbers.cast + 1}
+        events.append(tx, meeting, "BallotAccepted", now, body)
     return promise
 
 
-def _require_own(tx: Connection, meeting: str, session: SessionInfo, credential: str) -> None:
-    if rolls.credential_owner(tx, meeting, credential) != session.member_id:
+def own_seat(tx: Connection, meeting: str, election: str, session: SessionInfo, credential: str) -> Seat:
+    """Return the seat of which this is the current credential and which is the caller's.
+
+    Raises:
+        Forbidden: it is another member's, or of no check-in of the caller.
+        Refused: the credential may not vote here, or another device does now.
+    """
+    seat = lineages.find(tx, election, credential)
+    first = credential if seat is None else seat.first
+    if rolls.credential_owner(tx, meeting, first) != session.member_id:
         raise Forbidden("ballot.foreign-credential", "This credential is not one you checked in with.")
-
-
-def _require_seat(tx: Connection, election: str, credential: str) -> None:
-    may_vote, leaf = elections.seat_leaf(tx, election, credential)
-    if not may_vote:
+    if seat is None:
         raise Refused("ballot.not-elector", "This credential may not vote in this election.")
-    if leaf is not None:
+    if b64u(seat.lineage.current) != credential:
+        raise Refused("ballot.replaced", "Another device votes for you in this election now.")
+    return seat
+
+
+def _require_place(tx: Connection, stored: StoredElection, seat: Seat, ballot: Ballot, arrived_at: int) -> None:
+    require_open_time(follow(stored.state, Verb.CAST), stored.grace_until, arrived_at)
+    if seat.lineage.voted and stored.opened.voting_again == "once":
         raise Conflict("ballot.already-cast", "A ballot was already cast with this credential.")
+    with protocol_checked():
+        seat.lineage.check_ballot(stored.opened, ballot)
+    used = lineages.seal_use(tx, stored.id, ballot.sealed)
+    if used is not None:
+        raise Refused("ballot.void", "This ballot was audited and is void; seal a new one.")
+    if seat.sealed and seat.sealed != ballot.sealed:
+        raise Conflict("ballot.not-announced", "This is not the ballot that was sealed last.")

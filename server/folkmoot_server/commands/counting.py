@@ -1,4 +1,4 @@
-"""Opening the box: cosignatures, intents and shares are verified, then the count is computed and signed."""
+"""Opening the box: cosignatures, intents and shares are verified; with enough of them the box is opened."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.elections import TOO_FEW_BALLOTS, Phase, Verb, follow, require_time
-from folkmoot_server.domain.errors import Conflict, Forbidden, WrongState
+from folkmoot_server.commands.results import finish_count, finish_too_few, signed_checkpoint
+from folkmoot_server.domain.elections import REJECTED_MAX, Phase, Verb, follow
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, WrongState
 from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ledger import Notary, protocol_checked
 from folkmoot_server.storage import board, elections, events, keys
 from folkmoot_server.storage.elections import StoredElection
 from folkmoot_voting import tally
-from folkmoot_voting.ballot import Ballot, decode_answers
+from folkmoot_voting.ballot import Ballot, decode_values
+from folkmoot_voting.batch import BatchSums, open_ballot
 from folkmoot_voting.board import check_entry, entry_leaf
 from folkmoot_voting.encoding import JsonObject, b64u, jcs, strict_json, unb64u
-from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.errors import TallyInvalid
 from folkmoot_voting.merkle_log import parse_note, parse_signature_line, verify_cosignature
+from folkmoot_voting.rules import too_few
 from folkmoot_voting.tally import Aggregate
+
+SUM_BATCH = 256
+WRONG_SHARE = "voting.share-proof"
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """A closed ballot box as read: its manifest, and its ballots' JCS bytes or the aggregate kept of them."""
+class Checked:
+    """An intent or share that names our aggregate; `wrong` says why a share is evidence and no share."""
 
-    manifest: JsonObject
-    closing: str
-    kept: JsonObject | None
-    ballots: tuple[bytes, ...]
+    entry: JsonObject
+    wrong: str = ""
 
 
 def cosign(
@@ -37,8 +41,8 @@ def cosign(
 ) -> int:
     """Accept a cosignature of the closing checkpoint and return how many there are.
 
-    The first line of a cosigner stays. With the quorum, counting begins; with fewer than three ballots the
-    tally is made at once.
+    The first line of a cosigner stays. With the quorum, the opening of a secret box begins; with fewer than three
+    ballots in it the tally is made at once. Ballots that all can read are counted by the clock, see `count_plain`.
 
     Raises:
         Forbidden: the caller is not a cosigner of this election.
@@ -47,7 +51,7 @@ def cosign(
     """
     stored = elections.get(tx, meeting, election)
     state = follow(stored.state, Verb.COSIGN)
-    manifest = Manifest.from_json(stored.manifest)
+    manifest = stored.opened
     name = keys.cosigner_name(tx, meeting, session.member_id)
     if name not in manifest.cosigners:
         raise Forbidden("cosigner.not-named", "You are not a cosigner of this election.")
@@ -60,14 +64,86 @@ def cosign(
     elections.add_cosignature(tx, election, name, line)
     count = len(lines) + 1
     events.append(tx, meeting, "ClosingCosigned", now, {"election": election, "cosignatures": count})
-    if stored.state is Phase.CLOSED and count >= manifest.cosign_quorum:
-        if elections.cast_count(tx, election) < TOO_FEW_BALLOTS:
-            state = follow(stored.state, Verb.FIND_TOO_FEW)
-            _finish_count(tx, stored, state, manifest, None, {}, notary, now)
+    if manifest.secret and stored.state is Phase.CLOSED and count >= manifest.cosign_quorum:
+        if too_few(manifest, stored.numbers.cast):
+            finish_too_few(tx, stored, notary, now)
             return count
         state = follow(stored.state, Verb.START_COUNT)
     elections.save(tx, stored, state)
     return count
+
+
+def plain_due(tx: Connection) -> list[tuple[str, str]]:
+    """Return (meeting, election) of cosigned boxes whose ballots all can read, which the server is to count."""
+    return [
+        (clock.meeting, clock.election)
+        for clock in elections.clocks(tx, Phase.CLOSED)
+        if not clock.secret
+        and len(elections.cosignature_lines(tx, clock.election))
+        >= elections.get(tx, clock.meeting, clock.election).opened.cosign_quorum
+    ]
+
+
+def plain_counts(tx: Connection, meeting: str, election: str) -> list[list[int]]:
+    """Add up the counted ballots of an open or roll-call vote; slow for many, so it runs on a reader."""
+    manifest = elections.get(tx, meeting, election).opened
+    return tally.plain_counts(
+        manifest, ((ballot.weight, decode_values(manifest, ballot)) for ballot in _counted(tx, election))
+    )
+
+
+def count_plain(
+    tx: Connection, meeting: str, election: str, counts: list[list[int]], *, notary: Notary, now: int
+) -> None:
+    """Make the count of an open or roll-call vote, or wait for the casting votes that it needs.
+
+    Raises:
+        WrongState: the box is not closed, or past the time limit.
+    """
+    stored = elections.get(tx, meeting, election)
+    follow(stored.state, Verb.COUNT_PLAIN)
+    finish_count(tx, stored, counts, notary, now)
+
+
+def sums_due(tx: Connection) -> list[tuple[str, str]]:
+    """Return (meeting, election) of closed secret boxes whose sums are not kept yet and will be needed."""
+    return [
+        (clock.meeting, clock.election)
+        for clock in elections.clocks(tx, Phase.CLOSED, Phase.COUNTING)
+        if clock.secret
+        and not clock.summed
+        and not too_few(elections.get(tx, clock.meeting, clock.election).opened, clock.cast)
+    ]
+
+
+def aggregate(tx: Connection, meeting: str, election: str) -> Aggregate:
+    """Return the sums of a closed box: those kept, or computed; slow for many ballots, so it runs on a reader.
+
+    Raises:
+        WrongState: the box is not to be opened now.
+    """
+    stored = elections.get(tx, meeting, election)
+    if stored.state is not Phase.CLOSED:
+        follow(stored.state, Verb.POST_INTENT)
+    kept = stored.aggregate
+    if kept is not None:
+        pairs = tuple(tuple((unb64u(a), unb64u(b)) for a, b in row) for row in kept["pairs"])
+        return Aggregate(pairs, unb64u(kept["hash"]))
+    manifest = stored.opened
+    sums, waiting = BatchSums(manifest), []
+    for ballot in _counted(tx, election):
+        waiting.append(open_ballot(manifest, ballot))
+        if len(waiting) == SUM_BATCH:
+            sums.add(waiting)
+            waiting = []
+    sums.add(waiting)
+    return sums.result()
+
+
+def keep_aggregate(tx: Connection, election: str, total: Aggregate) -> None:
+    """Keep the sums, so that nobody computes them again."""
+    pairs = [[[b64u(a), b64u(b)] for a, b in row] for row in total.pairs]
+    elections.keep_aggregate(tx, election, {"pairs": pairs, "hash": b64u(total.hash)})
 
 
 def require_trustee(tx: Connection, meeting: str, session: SessionInfo, kind: str, entry: JsonObject) -> int:
@@ -82,43 +158,28 @@ def require_trustee(tx: Connection, meeting: str, session: SessionInfo, kind: st
     return index
 
 
-def load_box(tx: Connection, meeting: str, election: str) -> Box:
-    """Read what the aggregate is made of.
-
-    Raises:
-        WrongState: the box is not to be opened now.
-    """
-    stored = elections.get(tx, meeting, election)
-    follow(stored.state, Verb.POST_INTENT)
-    kept = stored.aggregate
-    ballots = () if kept is not None else tuple(board.of_types(tx, election, "ballot"))
-    return Box(stored.manifest, stored.closing_checkpoint, kept, ballots)
-
-
-def aggregate(box: Box) -> Aggregate:
-    """Sum the ballots of a closed box; pure and slow for many ballots, so it runs in a thread of the pool."""
-    if box.kept is not None:
-        pairs = tuple(tuple((unb64u(a), unb64u(b)) for a, b in row) for row in box.kept["pairs"])
-        return Aggregate(pairs, unb64u(box.kept["hash"]))
-    manifest = Manifest.from_json(box.manifest)
-    ballots = (Ballot.from_json(strict_json(raw)["ballot"]) for raw in box.ballots)
-    return tally.aggregate(manifest, (decode_answers(manifest, ballot) for ballot in ballots))
-
-
-def check_counting_entry(box: Box, total: Aggregate, entry: Any) -> JsonObject:
+def check_counting_entry(stored: StoredElection, total: Aggregate, entry: Any) -> Checked:
     """Verify an intent or share against our own aggregate; pure, runs in a thread of the pool.
 
+    A share that is signed for this box and proved wrongly comes back as evidence.
+
     Raises:
-        Refused: malformed, for another box, unsigned, or a proof fails.
+        Refused: malformed, for another box, or unsigned.
     """
+    manifest = stored.opened
     with protocol_checked():
         check_entry(entry)
-        manifest = Manifest.from_json(box.manifest)
-        if entry["type"] == "intent":
-            tally.check_intent(manifest, parse_note(box.closing).checkpoint.hash(), total, entry)
-        elif entry["type"] == "share":
-            tally.check_share(manifest, total, entry)
-    return dict(entry)
+        try:
+            if entry["type"] == "intent":
+                closing = parse_note(stored.closing_checkpoint).checkpoint.hash()
+                tally.check_intent(manifest, closing, total, entry)
+            elif entry["type"] == "share":
+                tally.check_share(manifest, total, entry)
+        except TallyInvalid as error:
+            if error.code != WRONG_SHARE or not tally.is_evidence(manifest, total, entry):
+                raise
+            return Checked(dict(entry), error.detail[:1].upper() + error.detail[1:] + ".")
+    return Checked(dict(entry))
 
 
 def post_entry(
@@ -127,15 +188,14 @@ def post_entry(
     election: str,
     session: SessionInfo,
     kind: str,
-    entry: JsonObject,
-    total: Aggregate,
+    checked: Checked,
     *,
     notary: Notary,
     now: int,
-) -> None:
-    """Append a verified intent or share of the caller; with the threshold of shares, count.
+) -> str:
+    """Append a verified intent or share of the caller; with the threshold of shares, open the box.
 
-    The same entry again changes nothing.
+    The same entry again changes nothing. A wrong share is kept as evidence; the answer says why it is none.
 
     Raises:
         Forbidden: the caller is not the trustee whom the entry names.
@@ -144,62 +204,42 @@ def post_entry(
     """
     stored = elections.get(tx, meeting, election)
     state = follow(stored.state, Verb.POST_INTENT if kind == "intent" else Verb.POST_SHARE)
+    entry = checked.entry
     index = require_trustee(tx, meeting, session, kind, entry)
     posted = [strict_json(raw) for raw in board.of_types(tx, election, "intent", "share")]
     mine = {one["type"]: one for one in posted if one["trustee"] == index}
     if kind in mine:
         if mine[kind] == entry:
-            return
+            return ""
         raise Conflict("count.second-entry", f"You have already posted another {kind} for this election.")
     if kind == "share" and "intent" not in mine:
         raise WrongState("count.no-intent", "Post the intent before the share.")
-    data = jcs(entry)
-    board.append(tx, election, [(kind, data, entry_leaf(entry))])
+    if checked.wrong:
+        _keep_evidence(tx, stored, index, entry, now)
+        return checked.wrong
+    board.append(tx, election, [(kind, jcs(entry), entry_leaf(entry))])
     event = "IntentPosted" if kind == "intent" else "SharePosted"
     events.append(tx, meeting, event, now, {"election": election, "trustee": index})
     shares = {one["trustee"]: one["parts"] for one in [*posted, entry] if one["type"] == "share"}
-    manifest = Manifest.from_json(stored.manifest)
+    manifest = stored.opened
     if stored.state is Phase.COUNTING and len(shares) == manifest.trustees.threshold:
-        _finish_count(tx, stored, follow(stored.state, Verb.COUNT), manifest, total, shares, notary, now)
-        return
-    elections.save(tx, stored, state, aggregate=_kept(total), checkpoint=_checkpoint(tx, stored, notary))
+        total = aggregate(tx, meeting, election)
+        with protocol_checked():
+            counts = tally.combine(manifest, total, shares, stored.numbers.cast_weight)
+        finish_count(tx, stored, counts, notary, now, trustees=sorted(shares), aggregate=total.hash)
+        return ""
+    elections.save(tx, stored, state, checkpoint=signed_checkpoint(tx, stored, notary))
+    return ""
 
 
-def _finish_count(
-    tx: Connection,
-    stored: StoredElection,
-    state: Phase,
-    manifest: Manifest,
-    total: Aggregate | None,
-    shares: dict[int, Any],
-    notary: Notary,
-    now: int,
-) -> None:
-    require_time(stored.time_limit, now)
-    cast = elections.cast_count(tx, stored.id)
-    with protocol_checked():
-        counts = tally.combine(manifest, total, shares, cast) if total is not None else []
-        core = tally.make_core(
-            manifest,
-            closing=parse_note(stored.closing_checkpoint).checkpoint.hash(),
-            total=total,
-            cast=cast,
-            counts=counts,
-            trustees=sorted(shares),
-            counted_at=now,
-        )
-        server = b64u(notary.sign(tally.tally_hash(core)))
-    changes: dict[str, Any] = {"tally": {"core": core, "server": server}}
-    if total is not None:
-        changes["aggregate"] = _kept(total)
-    elections.save(tx, stored, state, checkpoint=_checkpoint(tx, stored, notary), **changes)
-    events.append(tx, stored.meeting, "TallyComputed", now, {"election": stored.id})
+def _keep_evidence(tx: Connection, stored: StoredElection, index: int, entry: JsonObject, now: int) -> None:
+    """Keep a wrong share, unless the count is made and names the evidence, or enough of this trustee is kept."""
+    if stored.state is Phase.COUNTED or elections.count_rejected(tx, stored.id, index) >= REJECTED_MAX:
+        raise Refused(WRONG_SHARE, f"The share of trustee {index} is not proved.")
+    digest = tally.rejected_json(entry)["hash"]
+    if elections.add_rejected(tx, stored.id, index, digest, jcs(entry)):
+        events.append(tx, stored.meeting, "ShareRejected", now, {"election": stored.id, "trustee": index})
 
 
-def _kept(total: Aggregate) -> JsonObject:
-    return {"pairs": [[[b64u(a), b64u(b)] for a, b in row] for row in total.pairs], "hash": b64u(total.hash)}
-
-
-def _checkpoint(tx: Connection, stored: StoredElection, notary: Notary) -> str:
-    origin = notary.board_origin(stored.meeting, stored.id)
-    return notary.checkpoint(origin, board.leaves(tx, stored.id)).text()
+def _counted(tx: Connection, election: str) -> Any:
+    return (Ballot.from_json(strict_json(raw)["ballot"]) for raw in board.counted(tx, election))

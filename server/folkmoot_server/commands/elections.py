@@ -6,46 +6,40 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands.attendance import presence
+from folkmoot_server.commands.electorates import Facts, build, collect, secret_repeats
 from folkmoot_server.commands.identity import signed_action
-from folkmoot_server.commands.keys import key_generation
 from folkmoot_server.commands.rights import require
-from folkmoot_server.domain.elections import TIME_LIMIT_S, Phase, Verb, follow, require_options
-from folkmoot_server.domain.errors import BadInput, NotFound, WrongState
+from folkmoot_server.domain.elections import OPEN_MAX_S, Phase, Verb, follow
+from folkmoot_server.domain.errors import BadInput, Conflict, NotFound, WrongState
 from folkmoot_server.domain.identity import SessionInfo, Signed
 from folkmoot_server.domain.ids import Rng, new_id
-from folkmoot_server.domain.ledger import Notary, protocol_checked
+from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.domain.meetings import Act, advance
 from folkmoot_server.domain.roles import Action
-from folkmoot_server.storage import board, elections, events, keys, ledger, meetings, rolls, settings
-from folkmoot_server.storage.elections import StoredElection
+from folkmoot_server.storage import board, elections, events, ledger, lineages, meetings, rolls
 from folkmoot_server.webauthn_policy import RelyingParty
 from folkmoot_voting.board import entry_leaf, opening_entry
-from folkmoot_voting.encoding import JsonObject, b64u, jcs, unb64u
-from folkmoot_voting.keygen import TrusteesKey
-from folkmoot_voting.manifest import (
-    Manifest,
-    Question,
-    Rules,
-    build_manifest,
-    least_cosign_quorum,
-    make_electorate,
-)
-from folkmoot_voting.roll import RollCore
+from folkmoot_voting.encoding import JsonObject, b64u, jcs
+from folkmoot_voting.errors import ManifestInvalid
+from folkmoot_voting.manifest import Rules, check_majority
+from folkmoot_voting.questions import Question, check_questions
 
 ELECTIONS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A question as it was written; texts are cleaned, majority is (kind, base)."""
+    """An election as it was written; texts are cleaned, majority is (kind, base)."""
 
     agenda_item: str
     title: str
-    type: str
-    text: str
-    options: tuple[str, ...]
+    questions: tuple[Question, ...]
+    secrecy: str
+    voting_again: str
     majority: tuple[str, str]
+    tie: str
+    closes_after_s: int
+    kiosk: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +52,17 @@ class StepUp:
 
 
 def draft_election(tx: Connection, meeting: str, session: SessionInfo, draft: Draft, now: int, rng: Rng) -> str:
-    """Write a question for an agenda item and return the id of its election.
+    """Write questions for an agenda item and return the id of their election.
 
     Raises:
         Forbidden: the caller is neither chair nor secretary.
         NotFound: no such agenda item in this meeting.
-        BadInput: options do not fit the type, or the meeting has a hundred elections.
+        BadInput: questions or rules do not fit together, or the meeting has a hundred elections.
     """
     facts = meetings.get(tx, meeting)
     require(tx, session.member_id, Action.WRITE_QUESTION, facts.unit, now)
     advance(facts.state, Act.WRITE_QUESTION)
-    require_options(draft.type, draft.options)
+    _check_draft(draft)
     if draft.agenda_item not in {item.id for item in meetings.items(tx, meeting)}:
         raise NotFound("agenda.unknown-item", "There is no such agenda item in this meeting.")
     if len(elections.of_meeting(tx, meeting)) >= ELECTIONS_MAX:
@@ -81,15 +75,52 @@ def draft_election(tx: Connection, meeting: str, session: SessionInfo, draft: Dr
             "meeting": meeting,
             "agenda_item": draft.agenda_item,
             "title": draft.title,
-            "type": draft.type,
-            "text": draft.text,
-            "options": list(draft.options),
+            "questions": [one.to_json() for one in draft.questions],
+            "secrecy": draft.secrecy,
+            "voting_again": draft.voting_again,
             "majority_kind": draft.majority[0],
             "majority_of": draft.majority[1],
+            "tie": draft.tie,
+            "kiosk_allowed": int(draft.kiosk),
+            "closes_after_s": draft.closes_after_s,
         },
     )
     events.append(tx, meeting, "ElectionDrafted", now, {"election": election})
     return election
+
+
+def _check_draft(draft: Draft) -> None:
+    try:
+        check_questions(draft.questions)
+        check_majority(draft.questions, Rules(0, 1, *draft.majority, tie=draft.tie))
+    except ManifestInvalid as error:
+        reason = error.detail.removeprefix("manifest: ")
+        raise BadInput("question.invalid", f"The question cannot be asked like this: {reason}.") from error
+    if not 0 <= draft.closes_after_s <= OPEN_MAX_S:
+        raise BadInput("question.closes-after", "A vote closes by itself within 31 days, or not by itself.")
+
+
+def exclude(
+    tx: Connection, meeting: str, election: str, session: SessionInfo, member: str, reason: str | None, now: int
+) -> None:
+    """Leave a member out of a drafted election for a conflict of interest, or take them in again without a reason.
+
+    Raises:
+        Forbidden: the caller is neither chair nor secretary.
+        WrongState: the election is no draft.
+        NotFound: the member is not on the roll.
+    """
+    facts = meetings.get(tx, meeting)
+    require(tx, session.member_id, Action.WRITE_QUESTION, facts.unit, now)
+    stored = elections.get(tx, meeting, election)
+    state = follow(stored.state, Verb.EXCLUDE)
+    rolls.frozen(tx, meeting)
+    if rolls.entry(tx, meeting, member) is None:
+        raise NotFound("roll.unknown-member", "This member is not on the roll of the meeting.")
+    elections.set_exclusion(tx, election, member, reason)
+    elections.save(tx, stored, state)
+    body = {"election": election, "member": member, "excluded": reason is not None}
+    events.append(tx, meeting, "ElectorExcluded", now, body)
 
 
 def open_election(
@@ -109,7 +140,8 @@ def open_election(
     Raises:
         Forbidden: the caller is not chair.
         WrongState: meeting not opened, key or cosigners missing, another election open, or not a draft.
-        Refused: the step-up does not fit, or fewer than `electorate_min` are present.
+        Conflict: the chair has not seen which earlier votes this one repeats.
+        Refused: the step-up does not fit, or the electorate is too small or tells the vote of a weight.
     """
     facts = meetings.get(tx, meeting)
     require(tx, session.member_id, Action.OPEN_ELECTION, facts.unit, now)
@@ -118,8 +150,19 @@ def open_election(
     advance(facts.state, Act.OPEN_ELECTION)
     if any(one.state in (Phase.OPEN, Phase.CLOSING) for one in elections.of_meeting(tx, meeting)):
         raise WrongState("election.another-open", "Close the open election first.")
-    _check_step_up(tx, "open-election", meeting, election, session, step_up, now)
-    manifest, electorate = _build(tx, stored, notary, electorate_min, grace_s, now)
+    found = collect(tx, stored)
+    repeats = secret_repeats(tx, stored, found, electorate_min)
+    if step_up.action.get("repeats") != repeats:
+        raise Conflict(
+            "election.repeats",
+            "This vote repeats an earlier one with almost the same electors; look at the list and confirm it.",
+            {"repeats": repeats},
+        )
+    expected = {"type": "open-election", "meeting": meeting, "election": election, "repeats": repeats}
+    signed_action(tx, step_up.rp, session, expected, step_up.action, step_up.signed, now)
+    manifest = build(
+        tx, stored, Facts(facts, found, repeats), notary=notary, least=electorate_min, grace_s=grace_s, now=now
+    )
     opening = opening_entry(manifest.json)
     leaf = entry_leaf(opening)
     board.append(tx, election, [("opening", jcs(opening), leaf)])
@@ -129,12 +172,15 @@ def open_election(
         stored,
         state,
         manifest=manifest.json,
-        electorate=electorate,
+        manifest_hash=manifest.hash,
+        electorate=found.electorate,
         time_limit=manifest.time_limit,
+        closes_at=manifest.closes_at,
         opening_checkpoint=note.text(),
         checkpoint=note.text(),
     )
-    elections.add_electorate(tx, election, [one["credential"] for one in electorate])
+    elections.apply_exclusions(tx, election, found.excluded)
+    lineages.add_electorate(tx, election, found.electorate)
     ledger.append(
         tx, notary, kind="opened", meeting=meeting, election=election, digest=note.checkpoint.hash(), now=now
     )
@@ -144,74 +190,32 @@ def open_election(
 
 
 def close_election(
-    tx: Connection, meeting: str, election: str, session: SessionInfo, step_up: StepUp, *, grace_s: int, now: int
+    tx: Connection, meeting: str, election: str, session: SessionInfo, step_up: StepUp, *, now: int
 ) -> None:
     """Begin closing: ballots are still accepted for the grace, then the scheduler seals the board.
 
     Raises:
         Forbidden: the caller is not chair.
-        WrongState: the election is not open.
+        WrongState: the election is not open, or closes by itself later.
         Refused: the step-up does not fit.
     """
     facts = meetings.get(tx, meeting)
     require(tx, session.member_id, Action.CLOSE_ELECTION, facts.unit, now)
     advance(facts.state, Act.CLOSE_ELECTION)
     stored = elections.get(tx, meeting, election)
-    state = follow(stored.state, Verb.CLOSE)
-    _check_step_up(tx, "close-election", meeting, election, session, step_up, now)
-    elections.save(tx, stored, state, closes_at=now + grace_s)
-
-
-def _check_step_up(
-    tx: Connection, kind: str, meeting: str, election: str, session: SessionInfo, step_up: StepUp, now: int
-) -> None:
-    expected = {"type": kind, "meeting": meeting, "election": election}
+    follow(stored.state, Verb.CLOSE)
+    if now < stored.closes_at:
+        raise WrongState("election.closes-by-itself", "This vote closes by itself at the time that it names.")
+    expected = {"type": "close-election", "meeting": meeting, "election": election}
     signed_action(tx, step_up.rp, session, expected, step_up.action, step_up.signed, now)
+    begin_closing(tx, stored, now)
 
 
-def _build(
-    tx: Connection, stored: StoredElection, notary: Notary, electorate_min: int, grace_s: int, now: int
-) -> tuple[Manifest, list[JsonObject]]:
-    meeting = stored.meeting
-    facts = meetings.get(tx, meeting)
-    roll = RollCore.from_json(rolls.frozen(tx, meeting).core)
-    present = presence(tx, meeting)
-    credentials = [rolls.newest_credential(tx, meeting, member) for member in present]
-    with protocol_checked():
-        electorate = make_electorate(unb64u(one) for one in credentials if one is not None)
-        manifest = build_manifest(
-            organisation=(roll.organisation, settings.get(tx, settings.ORGANISATION_NAME) or ""),
-            election=stored.id,
-            title=stored.title,
-            questions=[Question(stored.type, stored.text, tuple(stored.options))],
-            rules=Rules(facts.quorum_num, facts.quorum_den, stored.majority["kind"], stored.majority["of"]),
-            roll=roll,
-            present=len(present),
-            electorate=electorate,
-            trustees=_key(tx, meeting),
-            cosigners=_cosigners(tx, meeting),
-            server_key=notary.key,
-            opened_at=now,
-            grace_s=grace_s,
-            time_limit=now + TIME_LIMIT_S,
-            least_electorate=electorate_min,
-        )
-    return manifest, electorate
+def begin_closing(tx: Connection, stored: elections.StoredElection, now: int) -> None:
+    """End the vote; the grace of its manifest begins.
 
-
-def _key(tx: Connection, meeting: str) -> TrusteesKey:
-    key = key_generation(tx, meeting).result
-    if key is None:
-        raise WrongState("election.no-key", "The tellers have not finished the meeting's key.")
-    return key
-
-
-def _cosigners(tx: Connection, meeting: str) -> list[tuple[str, bytes]]:
-    """Those who have registered a key: chair and secretary among them, and a quorum of all who were named."""
-    named = keys.cosigners(tx, meeting)
-    ready = [(one.name, unb64u(one.key)) for one in named if one.key]
-    if not {"chair", "secretary"} <= {name for name, _ in ready} or len(ready) < least_cosign_quorum(len(named)):
-        raise WrongState(
-            "election.too-few-cosigners", "Chair, secretary and tellers must register as cosigners before a vote."
-        )
-    return ready
+    Raises:
+        WrongState: it is not open.
+    """
+    state = follow(stored.state, Verb.CLOSE)
+    elections.save(tx, stored, state, ended_at=now, grace_until=now + stored.opened.grace_s)

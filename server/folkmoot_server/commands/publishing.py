@@ -1,41 +1,58 @@
-"""Accepted ballots reach the board in shuffled batches; after the grace the board is sealed."""
+"""Accepted entries reach the board in shuffled batches; votes end by the clock, and after the grace it is sealed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.elections import EXPIRING, Phase, Verb, follow, shuffled
+from folkmoot_server.commands.elections import begin_closing
+from folkmoot_server.domain.elections import EXPIRING, Phase, Verb, follow, mixed
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.storage import board, elections, events, ledger
-from folkmoot_server.storage.elections import StoredElection
+from folkmoot_server.storage.elections import Clock, StoredElection
 from folkmoot_voting.board import closing_entry, entry_leaf
 from folkmoot_voting.encoding import jcs
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One step that the clock asks for: PUBLISH, SEAL or EXPIRE."""
+    """One step that the clock asks for: PUBLISH, CLOSE, SEAL or EXPIRE."""
 
     meeting: str
     election: str
     verb: Verb
 
 
-def due_work(tx: Connection, now: int, batch_min: int) -> list[Due]:
-    """Return at most one step for each running election; changes nothing."""
+def due_work(tx: Connection, now: int, batch_min: int, on_the_way: Callable[[str], int]) -> list[Due]:
+    """Return at most one step for each running election; changes nothing.
+
+    Args:
+        tx: a connection to read on.
+        now: Unix seconds.
+        batch_min: entries that make a batch worth publishing.
+        on_the_way: how many ballots of an election have arrived and are not recorded or refused yet.
+    """
     found = []
     for clock in elections.clocks(tx, *EXPIRING):
-        if now > clock.time_limit:
-            found.append(Due(clock.meeting, clock.election, Verb.EXPIRE))
-        elif clock.state is Phase.CLOSING and now > clock.closes_at:
-            # Strictly later: a ballot is still taken in the last second of the grace.
-            found.append(Due(clock.meeting, clock.election, Verb.SEAL))
-        elif clock.state in (Phase.OPEN, Phase.CLOSING) and board.pending_count(tx, clock.election) >= batch_min:
-            found.append(Due(clock.meeting, clock.election, Verb.PUBLISH))
+        verb = _due(tx, clock, now, batch_min, on_the_way)
+        if verb is not None:
+            found.append(Due(clock.meeting, clock.election, verb))
     return found
+
+
+def _due(tx: Connection, clock: Clock, now: int, batch_min: int, on_the_way: Callable[[str], int]) -> Verb | None:
+    if now > clock.time_limit:
+        return Verb.EXPIRE
+    # Strictly later: a ballot is still taken in the last second of the grace; one that came in time is waited for.
+    if clock.state is Phase.CLOSING and now > clock.grace_until and not on_the_way(clock.election):
+        return Verb.SEAL
+    if clock.state is Phase.OPEN and clock.closes_at and now >= clock.closes_at:
+        return Verb.CLOSE
+    taking = clock.state in (Phase.OPEN, Phase.CLOSING)
+    return Verb.PUBLISH if taking and board.pending_count(tx, clock.election) >= batch_min else None
 
 
 def carry_out(tx: Connection, due: Due, now: int, *, notary: Notary, rng: Rng) -> None:
@@ -47,6 +64,8 @@ def carry_out(tx: Connection, due: Due, now: int, *, notary: Notary, rng: Rng) -
     stored = elections.get(tx, due.meeting, due.election)
     if due.verb is Verb.PUBLISH:
         publish_batch(tx, stored, now, notary=notary, rng=rng)
+    elif due.verb is Verb.CLOSE:
+        begin_closing(tx, stored, now)
     elif due.verb is Verb.SEAL:
         seal_closing(tx, stored, now, notary=notary, rng=rng)
     else:
@@ -54,10 +73,10 @@ def carry_out(tx: Connection, due: Due, now: int, *, notary: Notary, rng: Rng) -
 
 
 def publish_batch(tx: Connection, stored: StoredElection, now: int, *, notary: Notary, rng: Rng) -> None:
-    """Move every waiting ballot of an election to its board, in an order drawn from `rng`.
+    """Move every waiting entry of an election to its board, in an order drawn from `rng`, lineages in theirs.
 
     Raises:
-        WrongState: the board takes no ballots.
+        WrongState: the board takes no entries.
     """
     state = follow(stored.state, Verb.PUBLISH)
     _publish(tx, stored, now, rng)
@@ -75,8 +94,8 @@ def seal_closing(tx: Connection, stored: StoredElection, now: int, *, notary: No
     state = follow(stored.state, Verb.SEAL)
     if board.pending_count(tx, stored.id):
         _publish(tx, stored, now, rng)
-    cast = elections.cast_count(tx, stored.id)
-    closing = closing_entry(cast, now)
+    numbers = stored.numbers
+    closing = closing_entry(ballots=numbers.ballots, cast=numbers.cast, ended=stored.ended_at, at=now)
     board.append(tx, stored.id, [("closing", jcs(closing), entry_leaf(closing))])
     note = notary.checkpoint(notary.board_origin(stored.meeting, stored.id), board.leaves(tx, stored.id))
     elections.save(tx, stored, state, closing_checkpoint=note.text(), checkpoint=note.text())
@@ -89,7 +108,7 @@ def seal_closing(tx: Connection, stored: StoredElection, now: int, *, notary: No
         digest=note.checkpoint.hash(),
         now=now,
     )
-    events.append(tx, stored.meeting, "ElectionClosed", now, {"election": stored.id, "cast": cast})
+    events.append(tx, stored.meeting, "ElectionClosed", now, {"election": stored.id, "cast": numbers.cast})
 
 
 def expire(tx: Connection, stored: StoredElection, now: int) -> None:
@@ -105,8 +124,9 @@ def expire(tx: Connection, stored: StoredElection, now: int) -> None:
 
 
 def _publish(tx: Connection, stored: StoredElection, now: int, rng: Rng) -> None:
-    batch = shuffled(board.take_pending(tx, stored.id), rng)
-    size = board.append(tx, stored.id, [("ballot", entry, leaf) for leaf, entry in batch])
+    waiting = board.take_pending(tx, stored.id)
+    batch = mixed(waiting, lambda one: one.lineage, lambda one: one.step, rng)
+    size = board.append(tx, stored.id, [(one.type, one.entry, one.leaf) for one in batch])
     events.append(tx, stored.meeting, "BoardPublished", now, {"election": stored.id, "size": size})
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands.results import CHAIR, signed_checkpoint
 from folkmoot_server.domain.elections import Verb, follow
 from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
 from folkmoot_server.domain.identity import SessionInfo
@@ -17,8 +18,6 @@ from folkmoot_voting.board import entry_leaf, tally_entry
 from folkmoot_voting.encoding import b64u, jcs
 from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.tally import tally_hash
-
-CHAIR = "chair"
 
 
 def sign_tally(
@@ -34,7 +33,7 @@ def sign_tally(
 ) -> None:
     """Accept a signature over the tally: the chair's (trustee 0) or that of a trustee of the count.
 
-    With the chair and every trustee of the count the result is declared and recorded; with too few ballots
+    With the chair and every trustee of the count the result is declared and recorded; where no trustee counted,
     the chair's signature is enough. The same signature again changes nothing.
 
     Raises:
@@ -47,7 +46,7 @@ def sign_tally(
     state = follow(stored.state, Verb.SIGN)
     counted = stored.tally or {}
     core: dict[str, Any] = counted["core"]
-    manifest = Manifest.from_json(stored.manifest)
+    manifest = stored.opened
     signer, key = _signer(tx, meeting, session, trustee, core, manifest)
     digest = tally_hash(core)
     if not signing.is_valid(key, digest, sig):
@@ -82,12 +81,11 @@ def _signer(
 def _declare(
     tx: Connection, stored: StoredElection, core: dict[str, Any], digest: bytes, notary: Notary, now: int
 ) -> None:
-    state = follow(stored.state, Verb.DECLARE if core["trustees"] else Verb.DECLARE_TOO_FEW)
+    too_few = core["outcome"][0]["kind"] == "too-few"
+    state = follow(stored.state, Verb.DECLARE_TOO_FEW if too_few else Verb.DECLARE)
     entry = tally_entry(digest)
     board.append(tx, stored.id, [("tally", jcs(entry), entry_leaf(entry))])
-    origin = notary.board_origin(stored.meeting, stored.id)
-    final = notary.checkpoint(origin, board.leaves(tx, stored.id)).text()
-    elections.save(tx, stored, state, checkpoint=final)
+    elections.save(tx, stored, state, checkpoint=signed_checkpoint(tx, stored, notary))
     ledger.append(tx, notary, kind="tally", meeting=stored.meeting, election=stored.id, digest=digest, now=now)
     body = {"election": stored.id, "outcome": core["outcome"], "counts": core["counts"]}
     events.append(tx, stored.meeting, "ResultDeclared", now, body)

@@ -16,6 +16,8 @@ from pathlib import Path
 from random import Random  # noqa: TID251  seeded names and choices of the script; never keys
 from typing import Any
 
+from pyrage import decrypt, x25519
+
 from folkmoot_config.settings import Settings
 from folkmoot_server import app
 from folkmoot_server.commands.organisation import bootstrap_organisation
@@ -23,7 +25,9 @@ from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import DemoError, Person
 from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_UNITS, people
+from folkmoot_server.demo.questions import QUESTIONS, Asked, choose
 from folkmoot_server.demo.webrtc import MediaPeer, Microphone
+from folkmoot_voting.manifest import SECRET
 from folkmoot_voting.verify import verify_bundle
 
 FRAMES = 100
@@ -38,6 +42,7 @@ class Meeting:
 
     origin: str
     rng: Random
+    asked: Asked
     persons: list[Person] = field(default_factory=list)
     id: str = ""
     election: str = ""
@@ -74,8 +79,13 @@ class Bar:
         print(line, file=sys.stderr, flush=True)
 
 
-def run_demo(members: int, tellers: int, seed: int, out: Path, *, quiet: bool) -> int:
-    """Hold the meeting; write bundle.zip, annex.zip, attendance.csv to `out`; return 0 when all of it verified."""
+def run_demo(
+    members: int, tellers: int, seed: int, out: Path, *, question: str = "yes-no-abstain", quiet: bool
+) -> int:
+    """Hold the meeting and return 0 when all of it verified.
+
+    Writes to `out`: bundle.zip, annex.age with auditor-key.txt that opens it, annex.zip in clear, attendance.csv.
+    """
     if not 5 <= members <= 500 or not 3 <= tellers <= min(9, members - 2):
         print("folkmoot demo: needs 5 to 500 members and 3 to 9 tellers among them.", file=sys.stderr)
         return 2
@@ -83,7 +93,8 @@ def run_demo(members: int, tellers: int, seed: int, out: Path, *, quiet: bool) -
     bar = Bar(11, quiet=quiet)
     try:
         with tempfile.TemporaryDirectory(prefix="folkmoot-demo-") as folder:
-            return asyncio.run(_run(members, tellers, Random(seed), out, Path(folder), bar))  # noqa: S311
+            asked, rng = QUESTIONS[question], Random(seed)  # noqa: S311
+            return asyncio.run(_run((members, tellers), rng, asked, out, Path(folder), bar))
     except DemoError as error:
         print(f"folkmoot demo: {error}", file=sys.stderr)
         return 1
@@ -95,7 +106,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _run(members: int, tellers: int, rng: Random, out: Path, folder: Path, bar: Progress) -> int:
+async def _run(
+    people_wanted: tuple[int, int], rng: Random, asked: Asked, out: Path, folder: Path, bar: Progress
+) -> int:
+    members, tellers = people_wanted
     port = _free_port()
     origin = f"http://localhost:{port}"
     settings = Settings(data=folder / "data", port=port, public_url=origin, closing_grace_s=1, publish_every_s=1)
@@ -110,7 +124,7 @@ async def _run(members: int, tellers: int, rng: Random, out: Path, folder: Path,
     installation = await app.start(settings, database)
     try:
         async with AsyncExitStack() as stack:
-            meeting = Meeting(origin, rng)
+            meeting = Meeting(origin, rng, asked)
             bar(f"enrolling {members} passkeys")
             for link in links:
                 person = await stack.enter_async_context(Person(origin, link.name))
@@ -131,21 +145,25 @@ async def _hold(meeting: Meeting, tellers: int, out: Path, bar: Progress) -> int
         await person.join_socket(meeting.id)
     bar("sending sound through the media worker")
     heard = await _speak(meeting)
-    bar("making the tellers' key")
+    bar("making the tellers' and cosigners' keys")
     officers = meeting.persons[2 : 2 + tellers]
-    trustees = await votes.make_key(officers, meeting.id)
+    secret = meeting.asked.secrecy == SECRET
+    trustees = await votes.make_key(officers, meeting.id) if secret else []
     cosigners = [await votes.name_cosigner(person, meeting.id) for person in meeting.persons[: 2 + tellers]]
-    bar("opening the meeting and a secret vote")
+    bar("opening the meeting and a vote")
     await meeting.chair.post(meeting.path("/commands"), {"command": "open"})
     await _start_first_item(meeting)
     manifest = await votes.open_election(meeting.chair, meeting.id, meeting.election)
-    bar("casting sealed ballots")
+    bar("casting ballots")
     for person, credential in zip(meeting.persons, credentials, strict=True):
-        await votes.cast(person, meeting.id, manifest, credential, meeting.rng.choice((0, 0, 0, 1, 2)))
+        await votes.cast(person, meeting.id, manifest, credential, [choose(meeting.asked.question, meeting.rng)])
     bar("closing, cosigning and opening the box")
     await votes.close_election(meeting.chair, meeting.id, meeting.election)
     await votes.cosign(cosigners, meeting.id, manifest)
-    await votes.count(trustees[: manifest.trustees.threshold], meeting.id, manifest)
+    if secret:
+        await votes.count(trustees[: manifest.trustees.threshold], meeting.id, manifest)
+    else:
+        await votes.wait_for_count(meeting.chair, meeting.id, manifest)
     core = await votes.declare(cosigners[0], meeting.id, manifest)
     await meeting.chair.post(meeting.path("/commands"), {"command": "close"})
     bar("downloading bundle and annex")
@@ -194,11 +212,14 @@ async def _convene(meeting: Meeting) -> None:
         meeting.path("/questions"),
         {
             "agenda_item": item,
-            "title": "Budget",
-            "type": "yes-no-abstain",
-            "text": "Shall the budget be adopted?",
-            "options": ["yes", "no", "abstain"],
+            "title": meeting.asked.title,
+            "questions": [meeting.asked.question.to_json()],
+            "secrecy": meeting.asked.secrecy,
+            "voting_again": "once",
             "majority": {"kind": "simple", "of": "cast"},
+            "tie": "rejected",
+            "closes_after_s": 0,
+            "kiosk": False,
         },
     )
     meeting.election = drafted["election"]
@@ -255,13 +276,20 @@ async def _speak(meeting: Meeting) -> int:
 
 
 async def _download(meeting: Meeting, out: Path) -> tuple[bytes, bytes, bytes]:
-    auditor = meeting.persons[-1]
+    """Fetch the record as the auditor does, and open the annex with the auditor's key."""
+    auditor, identity = meeting.persons[-1], x25519.Identity.generate()
+    recipient = str(identity.to_public())
+    action = {"type": "set-auditor-key", "recipient": recipient}
+    await auditor.act("/api/auditor-key", action, recipient=recipient)
     files = []
-    for name in ("bundle.zip", "annex.zip", "attendance.csv"):
+    for name in ("bundle.zip", "annex.age", "attendance.csv"):
         path = meeting.path(f"/{name}")
         status, body = await auditor.raw("GET", path)
         if status != 200:
             raise DemoError(f"{auditor.name}: GET {path} answered {status}")
         (out / name).write_bytes(body)
         files.append(body)
-    return files[0], files[1], files[2]
+    annex = bytes(decrypt(files[1], [identity]))
+    (out / "annex.zip").write_bytes(annex)
+    (out / "auditor-key.txt").write_text(f"{identity}\n", encoding="ascii")
+    return files[0], annex, files[2]

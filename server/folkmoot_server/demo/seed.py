@@ -11,6 +11,8 @@ from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.storage import meetings as stored
 from folkmoot_server.storage import units
+from folkmoot_voting.manifest import ONCE, REJECTED, SECRET
+from folkmoot_voting.questions import one_of_n, yes_no_abstain
 
 TITLE = "Annual general meeting"
 AGENDA = ("Report of the board", "Budget 2027", "Election of the auditor")
@@ -34,33 +36,18 @@ def seed_demo(tx: Connection, *, now: int, rng: Rng) -> None:
     )
     acting = SessionInfo(b"", secretary, "", now, now)  # no session yet: the founding script acts for the secretary
     budget, auditor = (item.id for item in stored.items(tx, meeting)[1:])
-    elections.draft_election(
-        tx,
-        meeting,
-        acting,
-        elections.Draft(
-            budget,
-            "Budget 2027",
-            "yes-no-abstain",
-            "Shall the budget for 2027 be adopted as presented?",
-            ("yes", "no", "abstain"),
-            ("simple", "cast"),
-        ),
-        now,
-        rng,
-    )
-    elections.draft_election(
-        tx,
-        meeting,
-        acting,
-        elections.Draft(
-            auditor,
-            "Auditor for 2027",
-            "one-of-n",
-            "Who shall audit the accounts of 2027?",
-            ("Greta Weber", "Rui Costa", "Claire Dubois"),
-            ("simple", "cast"),
-        ),
-        now,
-        rng,
-    )
+    choose = yes_no_abstain("Shall the budget for 2027 be adopted as presented?")
+    elect = one_of_n("Who shall audit the accounts of 2027?", ("Greta Weber", "Rui Costa", "Claire Dubois"))
+    for item, title, question in ((budget, "Budget 2027", choose), (auditor, "Auditor for 2027", elect)):
+        draft = elections.Draft(
+            agenda_item=item,
+            title=title,
+            questions=(question,),
+            secrecy=SECRET,
+            voting_again=ONCE,
+            majority=("simple", "cast"),
+            tie=REJECTED,
+            closes_after_s=0,
+            kiosk=False,
+        )
+        elections.draft_election(tx, meeting, acting, draft, now, rng)

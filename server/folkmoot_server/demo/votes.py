@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from folkmoot_server.demo.client import DemoError, Person
-from folkmoot_voting import board, challenges, merkle_log, roll, signing, tally
-from folkmoot_voting.ballot import Ballot, ballot_leaf, check_ballot, make_ballot
+from folkmoot_voting import board, casting, challenges, merkle_log, roll, signing, tally
+from folkmoot_voting.ballot import Ballot, ballot_leaf, check_ballot, sealed_hash
+from folkmoot_voting.electorate import parse_electorate
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.keygen import ROUNDS, KeyGeneration
-from folkmoot_voting.manifest import Manifest, parse_electorate
+from folkmoot_voting.lineages import Lineages, Voids, take
+from folkmoot_voting.manifest import Manifest, check_electorate
 from folkmoot_voting.trustee import Trustee
 
 WAIT_S = 30.0
@@ -131,20 +133,45 @@ async def name_cosigner(person: Person, meeting: str) -> Cosigner:
 
 
 async def open_election(chair: Person, meeting: str, election: str) -> Manifest:
-    """The chair opens the vote; return the manifest."""
-    action = {"type": "open-election", "meeting": meeting, "election": election}
+    """The chair opens the vote, knowing which earlier ones it repeats; return the manifest."""
+    repeats = (await chair.get(_path(meeting, f"/elections/{election}/preview")))["repeats"]
+    action = {"type": "open-election", "meeting": meeting, "election": election, "repeats": repeats}
     answer = await chair.act(_path(meeting, f"/elections/{election}/open"), action)
     return Manifest.from_json(answer["manifest"])
 
 
-async def cast(person: Person, meeting: str, manifest: Manifest, seed: bytes, choice: int) -> None:
-    """Seal a ballot, cast it, check the promise."""
-    ballot = make_ballot(manifest, seed, [choice], secrets.token_bytes)
-    path = _path(meeting, f"/elections/{manifest.election}/ballots")
-    promise = (await person.post(path, {"ballot": ballot}))["promise"]
+async def place(person: Person, meeting: str, manifest: Manifest) -> casting.Place:
+    """Where the person's next ballot stands in its lineage."""
+    me = (await person.get(_path(meeting, f"/elections/{manifest.election}/manifest")))["me"]
+    return casting.Place(me["weight"], me["seq"] + 1, unb64u(me["prev"]))
+
+
+async def cast(
+    person: Person, meeting: str, manifest: Manifest, seed: bytes, choices: Sequence[Sequence[int]]
+) -> None:
+    """Seal a ballot, announce it, cast it, check the promise; choices are the cells of each question."""
+    path = _path(meeting, f"/elections/{manifest.election}")
+    standing = await place(person, meeting, manifest)
+    key = signing.public_key(seed)
+    sealed = casting.seal(manifest, key, choices, casting.SeededDraws(secrets.token_bytes(32)), standing)
+    await person.post(f"{path}/seals", {"credential": b64u(key), "sealed": b64u(sealed_hash(sealed))})
+    ballot = casting.sign_ballot(sealed, seed)
+    promise = (await person.post(f"{path}/ballots", {"ballot": ballot}))["promise"]
     board.verify_promise(promise, manifest.server_key)
     if promise["leaf"] != b64u(ballot_leaf(ballot)):
         raise DemoError(f"{person.name}: the promise is for another ballot.")
+
+
+async def replace_credential(
+    person: Person, meeting: str, manifest: Manifest, old: bytes, *, kiosk: bool = False
+) -> bytes:
+    """Let a new device take over from the one with this seed; return the new seed."""
+    seed = secrets.token_bytes(32)
+    keys = (signing.public_key(old), signing.public_key(seed))
+    signed = await person.signed("replace", lambda nonce: challenges.replacement(manifest.hash, *keys, kiosk, nonce))
+    path = _path(meeting, f"/elections/{manifest.election}/replacements")
+    await person.post(path, {"old": b64u(keys[0]), "new": b64u(keys[1]), "kiosk": kiosk, **signed})
+    return seed
 
 
 async def close_election(chair: Person, meeting: str, election: str) -> None:
@@ -188,24 +215,37 @@ async def cosign(cosigners: Sequence[Cosigner], meeting: str, manifest: Manifest
         await cosigner.person.post(path, {"line": str(line)})
 
 
+def counted_sum(
+    manifest: Manifest, electorate: list[dict[str, Any]], entries: Sequence[dict[str, Any]]
+) -> tally.Aggregate:
+    """Check every ballot, replacement and void of a board, as a teller's page does; return the counted ballots' sum.
+
+    Raises:
+        VotingError: something on the board may not be there.
+    """
+    check_electorate(manifest, electorate)
+    lines, voids = Lineages(manifest, parse_electorate(electorate)), Voids(manifest)
+    points: set[bytes] = set()
+    answers = {}
+    for entry in entries:
+        if entry["type"] in ("ballot", "replacement", "void"):
+            leaf = board.entry_leaf(entry)
+            take(lines, voids, entry, leaf)
+            if entry["type"] == "ballot":
+                checked = check_ballot(manifest, Ballot.from_json(entry["ballot"]), seen_points=points)
+                points |= checked.points
+                answers[leaf] = (checked.ballot.weight, checked.answers)
+    return tally.aggregate(manifest, [answers[leaf] for leaf in sorted(lines.counted())])
+
+
 async def count(tellers: Sequence[Teller], meeting: str, manifest: Manifest) -> None:
     """Each teller checks every ballot, decrypts the sum once, and signs the tally."""
     prepared = []
     path = _path(meeting, f"/elections/{manifest.election}")
     for teller in tellers:
         view = await _board(teller.person, meeting, manifest.election)
-        electorate = parse_electorate((await teller.person.get(f"{path}/manifest"))["electorate"])
-        voted: set[bytes] = set()
-        points: set[bytes] = set()
-        checked = []
-        for entry in view["entries"]:
-            if entry["type"] == "ballot":
-                ballot = Ballot.from_json(entry["ballot"])
-                result = check_ballot(manifest, electorate, ballot, voted=voted, seen_points=points)
-                voted.add(ballot.credential)
-                points |= result.points
-                checked.append(result.answers)
-        total = tally.aggregate(manifest, checked)
+        listed = (await teller.person.get(f"{path}/manifest"))["electorate"]
+        total = counted_sum(manifest, listed, view["entries"])
         note = merkle_log.parse_note(view["closing"])
         if len(merkle_log.valid_cosigners(note, manifest.cosigners)) < manifest.cosign_quorum:
             raise DemoError(f"{teller.person.name}: the closing checkpoint lacks cosignatures.")
@@ -234,6 +274,17 @@ async def _tally_hash(person: Person, meeting: str, manifest: Manifest, aggregat
     if core["manifest"] != b64u(manifest.hash) or (aggregate and core["aggregate"] != aggregate):
         raise DemoError(f"{person.name}: the tally is not of this election.")
     return tally.tally_hash(core)
+
+
+async def wait_for_count(person: Person, meeting: str, manifest: Manifest) -> None:
+    """Wait until the server has counted ballots that all can read."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        listed = (await person.get(_path(meeting, "")))["elections"]
+        if next(one["state"] for one in listed if one["election"] == manifest.election) == "counted":
+            return
+        await asyncio.sleep(STEP_S)
+    raise DemoError(f"Waited {WAIT_S:.0f} s in vain for the count.")
 
 
 async def declare(chair: Cosigner, meeting: str, manifest: Manifest) -> dict[str, Any]:

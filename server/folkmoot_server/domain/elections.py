@@ -7,13 +7,16 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from folkmoot_server.domain.errors import BadInput, WrongState
+from folkmoot_server.domain.errors import WrongState
+from folkmoot_server.domain.ids import Rng
 
 T = TypeVar("T")
 
-TOO_FEW_BALLOTS = 3  # fewer cast ballots than this are never opened (voting.md section 8)
-LIARS = 2  # dishonest cosigners that the closing quorum survives (voting.md section 5)
-TIME_LIMIT_S = 24 * 3600  # from opening to the last moment at which a tally may be counted
+TIME_LIMIT_S: Final = 24 * 3600  # from the vote's end by the clock to the last moment at which it may be counted
+OPEN_MAX_S: Final = 31 * 24 * 3600  # of a vote that ends by the clock
+SMALL: Final = 10  # a secret vote of fewer electors is warned of
+SEALS_MAX: Final = 20  # sealed ballots that a lineage may announce
+REJECTED_MAX: Final = 5  # wrong shares of one trustee that are kept as evidence
 
 
 class Phase(StrEnum):
@@ -24,6 +27,7 @@ class Phase(StrEnum):
     CLOSING = "closing"
     CLOSED = "closed"
     COUNTING = "counting"
+    TIED = "tied"
     COUNTED = "counted"
     DECLARED = "declared"
     TOO_FEW = "too-few"
@@ -33,6 +37,7 @@ class Phase(StrEnum):
 class Verb(StrEnum):
     """What can happen to an election; each is a sentence's verb in a refusal."""
 
+    EXCLUDE = "exclude anybody"
     OPEN = "open"
     CAST = "cast"
     PUBLISH = "publish"
@@ -41,9 +46,12 @@ class Verb(StrEnum):
     COSIGN = "cosign"
     START_COUNT = "start counting"
     FIND_TOO_FEW = "find too few ballots"
+    COUNT_PLAIN = "count"
     POST_INTENT = "post an intent"
     POST_SHARE = "post a share"
-    COUNT = "count"
+    COUNT = "make the count"
+    FIND_TIE = "find a tie"
+    DECIDE = "decide a tie"
     SIGN = "sign the tally"
     DECLARE = "declare"
     DECLARE_TOO_FEW = "declare too few"
@@ -52,6 +60,7 @@ class Verb(StrEnum):
 
 NEXT: Final[Mapping[tuple[Phase, Verb], Phase]] = MappingProxyType(
     {
+        (Phase.DRAFT, Verb.EXCLUDE): Phase.DRAFT,
         (Phase.DRAFT, Verb.OPEN): Phase.OPEN,
         (Phase.OPEN, Verb.CAST): Phase.OPEN,
         (Phase.OPEN, Verb.PUBLISH): Phase.OPEN,
@@ -62,10 +71,19 @@ NEXT: Final[Mapping[tuple[Phase, Verb], Phase]] = MappingProxyType(
         (Phase.CLOSED, Verb.COSIGN): Phase.CLOSED,
         (Phase.CLOSED, Verb.START_COUNT): Phase.COUNTING,
         (Phase.CLOSED, Verb.FIND_TOO_FEW): Phase.COUNTED,
+        # Where ballots are open for all to read, the server counts as soon as the box is cosigned.
+        (Phase.CLOSED, Verb.COUNT_PLAIN): Phase.COUNTED,
+        (Phase.CLOSED, Verb.FIND_TIE): Phase.TIED,
         (Phase.COUNTING, Verb.COSIGN): Phase.COUNTING,
         (Phase.COUNTING, Verb.POST_INTENT): Phase.COUNTING,
         (Phase.COUNTING, Verb.POST_SHARE): Phase.COUNTING,
         (Phase.COUNTING, Verb.COUNT): Phase.COUNTED,
+        (Phase.COUNTING, Verb.FIND_TIE): Phase.TIED,
+        (Phase.TIED, Verb.COSIGN): Phase.TIED,
+        (Phase.TIED, Verb.POST_INTENT): Phase.TIED,
+        (Phase.TIED, Verb.POST_SHARE): Phase.TIED,
+        (Phase.TIED, Verb.DECIDE): Phase.TIED,
+        (Phase.TIED, Verb.COUNT): Phase.COUNTED,
         # A teller whose share was not needed any more may still post it; the tally entry comes last.
         (Phase.COUNTED, Verb.COSIGN): Phase.COUNTED,
         (Phase.COUNTED, Verb.POST_INTENT): Phase.COUNTED,
@@ -78,11 +96,12 @@ NEXT: Final[Mapping[tuple[Phase, Verb], Phase]] = MappingProxyType(
         (Phase.CLOSING, Verb.EXPIRE): Phase.VOID,
         (Phase.CLOSED, Verb.EXPIRE): Phase.VOID,
         (Phase.COUNTING, Verb.EXPIRE): Phase.VOID,
+        (Phase.TIED, Verb.EXPIRE): Phase.VOID,
     }
 )
 FINISHED: Final = frozenset({Phase.DECLARED, Phase.TOO_FEW})
 EXPIRING: Final = frozenset(phase for phase, verb in NEXT if verb is Verb.EXPIRE)
-RUNNING: Final = frozenset({Phase.OPEN, Phase.CLOSING, Phase.CLOSED, Phase.COUNTING, Phase.COUNTED})
+RUNNING: Final = frozenset({Phase.OPEN, Phase.CLOSING, Phase.CLOSED, Phase.COUNTING, Phase.TIED, Phase.COUNTED})
 
 
 def follow(phase: Phase, verb: Verb) -> Phase:
@@ -109,25 +128,26 @@ def require_time(time_limit: int, now: int) -> None:
         raise WrongState("election.time-limit", "The time limit of this election has passed; it is void.")
 
 
-def cosign_quorum(cosigners: int) -> int:
-    """The smallest q with q > (w + f) / 2 for w cosigners and two liars (voting.md section 5)."""
-    return (cosigners + LIARS) // 2 + 1
-
-
-def require_options(kind: str, options: Sequence[str]) -> None:
-    """Check a question's options (voting.md section 5).
+def require_open_time(phase: Phase, grace_until: int, arrived_at: int) -> None:
+    """Refuse what arrived after the end of the grace.
 
     Raises:
-        BadInput: the number of options, a repeated one, or other words for yes, no and abstain.
+        WrongState: it did.
     """
-    if kind == "yes-no-abstain":
-        if list(options) != ["yes", "no", "abstain"]:
-            raise BadInput("question.options", "A yes-no-abstain question has exactly the options yes, no, abstain.")
-    elif not 2 <= len(options) <= 32 or len(set(options)) != len(options):
-        raise BadInput("question.options", "A question has 2 to 32 different options.")
+    if phase is Phase.CLOSING and arrived_at > grace_until:
+        raise WrongState("ballot.election-not-open", "The ballot came after the end of the grace.")
 
 
-def shuffled(items: Sequence[T], rng: Callable[[int], bytes]) -> list[T]:
+def mixed(items: Sequence[T], lineage: Callable[[T], str], step: Callable[[T], int], rng: Rng) -> list[T]:
+    """Return the items in an order drawn from `rng`, those of one lineage by their steps."""
+    places = shuffled(items, rng)
+    waiting: dict[str, list[T]] = {}
+    for item in sorted(items, key=step, reverse=True):
+        waiting.setdefault(lineage(item), []).append(item)
+    return [waiting[lineage(item)].pop() for item in places]
+
+
+def shuffled(items: Sequence[T], rng: Rng) -> list[T]:
     """Return the items in an order drawn evenly from `rng` (n -> n random bytes)."""
     result = list(items)
     for last in range(len(result) - 1, 0, -1):
@@ -136,6 +156,6 @@ def shuffled(items: Sequence[T], rng: Callable[[int], bytes]) -> list[T]:
     return result
 
 
-def _below(bound: int, rng: Callable[[int], bytes]) -> int:
+def _below(bound: int, rng: Rng) -> int:
     # 64 more bits than the bound keep the remainder's bias under 2^-64.
     return int.from_bytes(rng(8 + (bound.bit_length() + 7) // 8), "big") % bound

@@ -13,14 +13,24 @@ FolkmootError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class FolkmootError(Exception):
-    """A command was refused and changed nothing; `code` is stable, `message` is a sentence for people."""
+    """A command was refused and changed nothing.
 
-    def __init__(self, code: str, message: str) -> None:
+    Attributes:
+        code: stable.
+        message: a sentence for people.
+        details: what a page needs to go on, for the few refusals that wire.md gives some.
+    """
+
+    def __init__(self, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.details = details
 
 
 class NotSignedIn(FolkmootError):

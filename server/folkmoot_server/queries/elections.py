@@ -1,4 +1,4 @@
-"""What members see of elections: summaries, manifest, board, inclusion proofs and tally."""
+"""What members see of elections: summaries, manifest, their own place, tally; and the chair before opening."""
 
 from __future__ import annotations
 
@@ -6,43 +6,116 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands.electorates import Facts, collect, refusal, secret_repeats
+from folkmoot_server.commands.rights import require
+from folkmoot_server.domain.elections import SMALL, Verb, follow
 from folkmoot_server.domain.errors import NotFound
-from folkmoot_server.storage import board, elections, rolls
+from folkmoot_server.domain.ledger import Notary
+from folkmoot_server.domain.roles import Action
+from folkmoot_server.storage import board, elections, lineages, meetings, rolls
 from folkmoot_server.storage.elections import StoredElection
+from folkmoot_server.storage.lineages import Seat
 from folkmoot_voting.encoding import b64u
+from folkmoot_voting.manifest import SECRET
 from folkmoot_voting.tally import tally_hash
 
 
 def summaries(tx: Connection, meeting: str, member: str) -> list[dict[str, Any]]:
     """Every election of a meeting as ElectionSummary of wire.md, as `member` sees it."""
     owned = rolls.credentials(tx, meeting, member)
-    return [_summary(tx, stored, owned) for stored in elections.of_meeting(tx, meeting)]
+    found = rolls.find(tx, meeting)
+    roll = {"size": 0, "weight": 0} if found is None else found.core
+    entry = rolls.entry(tx, meeting, member)
+    weight = 0 if entry is None else int(entry["weight"])
+    return [_summary(tx, stored, owned, roll, weight) for stored in elections.of_meeting(tx, meeting)]
 
 
-def manifest(tx: Connection, meeting: str, election: str) -> dict[str, Any]:
-    """{"manifest", "electorate"} of an opened election.
+def manifest(tx: Connection, meeting: str, election: str, member: str) -> dict[str, Any]:
+    """{"manifest", "electorate", "me"} of an opened election.
 
     Raises:
         NotFound: no such election, or it was not opened.
     """
     stored = elections.get(tx, meeting, election)
-    return {"manifest": stored.manifest, "electorate": elections.electorate(tx, election)}
+    seat = _own_seat(tx, election, rolls.credentials(tx, meeting, member))
+    me = _place(seat, 0)
+    prev = "" if seat is None else b64u(seat.lineage.prev)
+    return {
+        "manifest": stored.manifest,
+        "electorate": elections.electorate(tx, election),
+        "me": {**me, "prev": prev},
+    }
+
+
+def by_hash(tx: Connection, manifest_hash: bytes) -> dict[str, Any]:
+    """{"manifest"} with this hash.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return {"manifest": elections.by_manifest(tx, manifest_hash).manifest}
+
+
+def void_state(tx: Connection, manifest_hash: bytes, sealed: bytes) -> dict[str, Any]:
+    """Whether the void of an audited ballot is recorded, and whether it is on the board already.
+
+    Raises:
+        NotFound: no election has this manifest.
+    """
+    election = elections.by_manifest(tx, manifest_hash).id
+    used = lineages.seal_use(tx, election, sealed)
+    recorded = used is not None and used[0]
+    published = used is not None and recorded and board.find(tx, election, used[1]) is not None
+    return {"recorded": recorded, "published": published}
+
+
+def preview(
+    tx: Connection, meeting: str, election: str, member: str, *, notary: Notary, least: int, now: int
+) -> dict[str, Any]:
+    """What opening the election now would come to, for chair and secretary; `refusal` is a code or empty.
+
+    Raises:
+        Forbidden: the member is neither.
+        WrongState: it is no draft.
+    """
+    facts = meetings.get(tx, meeting)
+    require(tx, member, Action.WRITE_QUESTION, facts.unit, now)
+    stored = elections.get(tx, meeting, election)
+    follow(stored.state, Verb.OPEN)
+    found = collect(tx, stored)
+    repeats = secret_repeats(tx, stored, found, least)
+    weights: dict[str, int] = {}
+    for one in found.electorate:
+        weights[str(one["weight"])] = weights.get(str(one["weight"]), 0) + 1
+    return {
+        "electorate_size": len(found.electorate),
+        "present": found.count,
+        "excluded": len(found.excluded),
+        "repeats": repeats,
+        "small": stored.secrecy == SECRET and len(found.electorate) < SMALL,
+        "weights": weights,
+        "refusal": refusal(tx, stored, Facts(facts, found, repeats), notary=notary, least=least, now=now),
+    }
 
 
 def tally(tx: Connection, meeting: str, election: str) -> dict[str, Any]:
-    """{"core", "tally_hash", "signatures", "entries"} of a counted election; absent signatures are "".
+    """The answer of GET tally once the box was opened; absent signatures are "".
+
+    While a casting vote is due, core is null and tally_hash empty.
 
     Raises:
         NotFound: no such election, or it was not counted.
     """
     stored = elections.get(tx, meeting, election)
     counted = stored.tally
-    if counted is None:
+    if counted is None and stored.counts is None:
         raise NotFound("tally.not-counted", "This election has not been counted yet.")
+    none = {"server": "", "chair": "", "trustees": []}
     return {
-        "core": counted["core"],
-        "tally_hash": b64u(tally_hash(counted["core"])),
-        "signatures": signatures(tx, stored, counted),
+        "core": None if counted is None else counted["core"],
+        "tally_hash": "" if counted is None else b64u(tally_hash(counted["core"])),
+        "signatures": none if counted is None else signatures(tx, stored, counted),
+        "rejected": [raw.decode() for raw in elections.rejected_shares(tx, election)],
         "entries": board.size(tx, election),
     }
 
@@ -61,19 +134,57 @@ def signatures(tx: Connection, stored: StoredElection, counted: dict[str, Any]) 
     }
 
 
-def _summary(tx: Connection, stored: StoredElection, owned: list[str]) -> dict[str, Any]:
+def _own_seat(tx: Connection, election: str, owned: list[str]) -> Seat | None:
+    """The seat whose first credential is one of the member's check-ins."""
+    for credential in owned:
+        seat = lineages.find(tx, election, credential)
+        if seat is not None and seat.first == credential:
+            return seat
+    return None
+
+
+def _place(seat: Seat | None, weight: int) -> dict[str, Any]:
+    if seat is None:
+        return {"lineage": "", "credential": "", "weight": weight, "seq": 0}
+    line = seat.lineage
+    return {"lineage": seat.first, "credential": b64u(line.current), "weight": line.weight, "seq": line.seq}
+
+
+def _summary(
+    tx: Connection, stored: StoredElection, owned: list[str], roll: dict[str, Any], weight: int
+) -> dict[str, Any]:
+    opened = stored.opened if stored.manifest_text else None
+    seat = _own_seat(tx, stored.id, owned) if opened else None
     counted = stored.tally
     return {
         "election": stored.id,
         "agenda_item": stored.agenda_item,
         "title": stored.title,
-        "type": stored.type,
-        "text": stored.text,
-        "options": stored.options,
+        "questions": [one.to_json() for one in stored.questions],
+        "secrecy": stored.secrecy,
+        "voting_again": stored.voting_again,
         "majority": stored.majority,
+        "tie": stored.tie,
+        "kiosk": stored.kiosk_allowed,
+        "closes_at": stored.closes_at,
+        "weighted": roll["weight"] != roll["size"]
+        if opened is None
+        else opened.electorate_weight != opened.electorate_size,
         "state": stored.state.value,
-        "electorate_size": stored.manifest["electorate_size"] if stored.manifest_text else 0,
-        "cast": elections.cast_count(tx, stored.id),
-        "voted": any(elections.seat_leaf(tx, stored.id, credential)[1] is not None for credential in owned),
+        "electorate_size": opened.electorate_size if opened else 0,
+        "present_weight": opened.present_weight if opened else 0,
+        "roll_weight": opened.roll_weight if opened else roll["weight"],
+        "cast": stored.numbers.cast,
+        "voted": seat is not None and seat.lineage.voted,
+        "excluded": sorted(elections.exclusions(tx, stored.id)),
+        "warnings": _warnings(stored),
+        "me": _place(seat, 0 if opened else weight),
         "result": None if counted is None else counted["core"],
     }
+
+
+def _warnings(stored: StoredElection) -> list[str]:
+    if not stored.manifest_text or not stored.opened.secret:
+        return []
+    small = ["small"] if stored.opened.electorate_size < SMALL else []
+    return small + (["repeat"] if stored.opened.repeats else [])

@@ -1,8 +1,8 @@
-"""The board of an election and the ballots that wait for their batch."""
+"""The board of an election and the entries that wait for their batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select
@@ -21,15 +21,27 @@ class BoardEntry:
     leaf: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An accepted entry that waits: its lineage's first credential, and its step within the lineage."""
+
+    type: str
+    leaf: bytes
+    entry: bytes
+    lineage: str
+    step: int
+
+
 def append(tx: Connection, election: str, entries: Iterable[tuple[str, bytes, bytes]]) -> int:
     """Append (type, JCS bytes, leaf hash) in order and return the board's new size."""
-    index = size(tx, election)
-    for kind, data, leaf in entries:
-        tx.execute(
-            schema.board_entry.insert().values(election=election, index=index, type=kind, entry=data, leaf=leaf)
-        )
-        index += 1
-    return index
+    start = size(tx, election)
+    rows = [
+        {"election": election, "index": start + number, "type": kind, "entry": data, "leaf": leaf}
+        for number, (kind, data, leaf) in enumerate(entries)
+    ]
+    if rows:
+        tx.execute(schema.board_entry.insert(), rows)
+    return start + len(rows)
 
 
 def size(tx: Connection, election: str) -> int:
@@ -91,10 +103,23 @@ def promise(tx: Connection, election: str, leaf: bytes) -> str | None:
     return None if found is None else str(found)
 
 
-def add_pending(tx: Connection, election: str, leaf: bytes, entry: bytes, promise_text: str) -> None:
-    """Store an accepted ballot and the promise given for it."""
-    tx.execute(schema.pending_ballot.insert().values(election=election, leaf=leaf, entry=entry))
+def add_promise(tx: Connection, election: str, leaf: bytes, promise_text: str) -> None:
+    """Store the promise given for a ballot."""
     tx.execute(schema.promise.insert().values(election=election, leaf=leaf, promise=promise_text))
+
+
+def add_pending(tx: Connection, election: str, entry: Pending) -> None:
+    """Store an accepted entry that waits for its batch."""
+    tx.execute(
+        schema.pending_entry.insert().values(
+            election=election,
+            leaf=entry.leaf,
+            type=entry.type,
+            entry=entry.entry,
+            lineage=entry.lineage,
+            step=entry.step,
+        )
+    )
 
 
 def add_points(tx: Connection, election: str, points: Iterable[bytes]) -> bool:
@@ -108,16 +133,28 @@ def add_points(tx: Connection, election: str, points: Iterable[bytes]) -> bool:
 
 
 def pending_count(tx: Connection, election: str) -> int:
-    """How many accepted ballots wait for publication."""
-    table = schema.pending_ballot
+    """How many accepted entries wait for publication."""
+    table = schema.pending_entry
     return int(tx.execute(select(func.count()).select_from(table).where(table.c.election == election)).scalar_one())
 
 
-def take_pending(tx: Connection, election: str) -> list[tuple[bytes, bytes]]:
-    """Remove every waiting ballot and return (leaf hash, JCS bytes of the entry), ordered by leaf hash."""
-    table = schema.pending_ballot
-    rows = tx.execute(
-        select(table.c.leaf, table.c.entry).where(table.c.election == election).order_by(table.c.leaf)
-    ).all()
+def take_pending(tx: Connection, election: str) -> list[Pending]:
+    """Remove every waiting entry and return them ordered by leaf hash."""
+    table = schema.pending_entry
+    rows = tx.execute(select(table).where(table.c.election == election).order_by(table.c.leaf)).all()
     tx.execute(delete(table).where(table.c.election == election))
-    return [(bytes(row.leaf), bytes(row.entry)) for row in rows]
+    return [Pending(row.type, bytes(row.leaf), bytes(row.entry), row.lineage, row.step) for row in rows]
+
+
+def counted(tx: Connection, election: str) -> Iterator[bytes]:
+    """The JCS bytes of the ballot entries that count: the last of each lineage; few at a time in memory."""
+    entry, seat = schema.board_entry.c, schema.electorate_seat.c
+    query = (
+        select(entry.entry)
+        .join(schema.electorate_seat, (seat.election == entry.election) & (seat.prev == entry.leaf))
+        .where(entry.election == election, entry.type == "ballot")
+        .order_by(entry["index"])
+        .execution_options(yield_per=500)
+    )
+    for row in tx.execute(query):
+        yield bytes(row.entry)

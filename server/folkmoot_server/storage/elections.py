@@ -1,30 +1,39 @@
-"""Elections, their electorates, cosignatures and tally signatures."""
+"""Elections, their electorates' lists, exclusions, cosignatures, evidence and tally signatures."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from folkmoot_server.domain.elections import RUNNING, Phase
 from folkmoot_server.domain.errors import Conflict, NotFound
 from folkmoot_server.storage import schema
+from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.questions import Question
+from folkmoot_voting.tally import BoardNumbers
 
 # A national electorate's list is large and seldom needed: it has a function of its own.
 _COLUMNS = [column for column in schema.election.c if column.name != "electorate"]
+_NUMBERS = ("ballots", "cast", "cast_weight", "replacements", "kiosk", "voids")
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """When things are due in one election, in seconds UTC."""
+    """When things are due in one election, in seconds UTC; 0 for what is not set."""
 
     meeting: str
     election: str
     state: Phase
     closes_at: int
+    grace_until: int
     time_limit: int
+    secret: bool
+    cast: int
+    summed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +44,27 @@ class StoredElection:
     meeting: str
     agenda_item: str
     title: str
-    type: str
-    text: str
-    options: list[str]
+    questions: tuple[Question, ...]
+    secrecy: str
+    voting_again: str
     majority: dict[str, str]
+    tie: str
+    kiosk_allowed: bool
+    closes_after_s: int
     state: Phase
     position: int
     manifest_text: str
     time_limit: int
     closes_at: int
+    ended_at: int
+    grace_until: int
     aggregate_text: str
+    counts_text: str
     tally_text: str
     opening_checkpoint: str
     closing_checkpoint: str
     checkpoint: str
+    numbers: BoardNumbers
     version: int
 
     @property
@@ -58,9 +74,18 @@ class StoredElection:
         Raises:
             NotFound: it is still a draft.
         """
+        return dict(self.opened.json)
+
+    @property
+    def opened(self) -> Manifest:
+        """The manifest, parsed; the same object for the same text.
+
+        Raises:
+            NotFound: it is still a draft.
+        """
         if not self.manifest_text:
             raise NotFound("election.not-opened", "This election has not been opened.")
-        return dict(json.loads(self.manifest_text))
+        return _parsed(self.manifest_text)
 
     @property
     def aggregate(self) -> dict[str, Any] | None:
@@ -68,19 +93,29 @@ class StoredElection:
         return dict(json.loads(self.aggregate_text)) if self.aggregate_text else None
 
     @property
+    def counts(self) -> dict[str, Any] | None:
+        """{"counts", "trustees"} once the box was opened."""
+        return dict(json.loads(self.counts_text)) if self.counts_text else None
+
+    @property
     def tally(self) -> dict[str, Any] | None:
-        """{"core", "server"} once counted."""
+        """{"core", "server"} once counted and every tie decided."""
         return dict(json.loads(self.tally_text)) if self.tally_text else None
 
 
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Manifest:
+    return Manifest.from_json(json.loads(text))
+
+
 def add_draft(tx: Connection, values: dict[str, Any]) -> None:
-    """Store a drafted question as an election; `options` is a list."""
+    """Store a drafted election; `questions` is a list of JSON objects."""
     position = tx.execute(
         select(func.count()).select_from(schema.election).where(schema.election.c.meeting == values["meeting"])
     ).scalar_one()
     tx.execute(
         schema.election.insert().values(
-            **{**values, "options": json.dumps(values["options"], ensure_ascii=False)},
+            **{**values, "questions": json.dumps(values["questions"], ensure_ascii=False)},
             state=Phase.DRAFT.value,
             position=int(position) + 1,
         )
@@ -115,15 +150,41 @@ def of_meeting(tx: Connection, meeting: str) -> list[StoredElection]:
     return [_election(row) for row in rows]
 
 
+def by_manifest(tx: Connection, manifest_hash: bytes) -> StoredElection:
+    """Load the election with this manifest hash.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = tx.execute(select(*_COLUMNS).where(schema.election.c.manifest_hash == manifest_hash)).first()
+    if row is None:
+        raise NotFound("election.unknown-manifest", "There is no election with this manifest here.")
+    return _election(row)
+
+
 def clocks(tx: Connection, *states: Phase) -> list[Clock]:
-    """The times of every election in these states, 0 for one not set."""
+    """The times of every election in these states."""
     table = schema.election.c
+    columns = (table.closes_at, table.grace_until, table.time_limit, table.secrecy, table.cast, table.aggregate)
     rows = tx.execute(
-        select(table.meeting, table.id, table.state, table.closes_at, table.time_limit).where(
+        select(table.meeting, table.id, table.state, *columns).where(
             table.state.in_([state.value for state in states])
         )
     )
-    return [Clock(row.meeting, row.id, Phase(row.state), row.closes_at or 0, row.time_limit or 0) for row in rows]
+    return [
+        Clock(
+            row.meeting,
+            row.id,
+            Phase(row.state),
+            row.closes_at or 0,
+            row.grace_until or 0,
+            row.time_limit or 0,
+            row.secrecy == "trustees",
+            row.cast,
+            row.aggregate is not None,
+        )
+        for row in rows
+    ]
 
 
 def is_running(tx: Connection, meeting: str) -> bool:
@@ -147,7 +208,7 @@ def save(tx: Connection, election: StoredElection, state: Phase, **changes: Any)
     Raises:
         Conflict: somebody else changed the election since it was loaded.
     """
-    for name in ("manifest", "electorate", "aggregate", "tally"):
+    for name in ("manifest", "electorate", "aggregate", "counts", "tally"):
         if name in changes:
             changes[name] = json.dumps(changes[name], sort_keys=True, ensure_ascii=False)
     done = tx.execute(
@@ -159,47 +220,71 @@ def save(tx: Connection, election: StoredElection, state: Phase, **changes: Any)
         raise Conflict("election.changed", "The election has just been changed; load it again.")
 
 
-def add_electorate(tx: Connection, election: str, credentials: list[str]) -> None:
-    """Make one seat for each credential that may vote."""
-    for credential in credentials:
-        tx.execute(schema.electorate_seat.insert().values(election=election, credential=credential, leaf=None))
+def add_numbers(tx: Connection, election: str, **more: int) -> None:
+    """Count accepted entries up: ballots, cast, cast_weight, replacements, kiosk or voids."""
+    table = schema.election
+    values = {name: table.c[name] + number for name, number in more.items()}
+    tx.execute(update(table).where(table.c.id == election).values(values))
 
 
-def seat_leaf(tx: Connection, election: str, credential: str) -> tuple[bool, bytes | None]:
-    """Whether the credential may vote, and the leaf of the ballot it has cast."""
-    row = tx.execute(
-        select(schema.electorate_seat.c.leaf).where(
-            schema.electorate_seat.c.election == election, schema.electorate_seat.c.credential == credential
-        )
-    ).first()
-    if row is None:
-        return False, None
-    return True, None if row.leaf is None else bytes(row.leaf)
+def keep_aggregate(tx: Connection, election: str, aggregate: dict[str, Any]) -> None:
+    """Keep the sums of a closed box, which nothing changes any more."""
+    text = json.dumps(aggregate, sort_keys=True)
+    tx.execute(update(schema.election).where(schema.election.c.id == election).values(aggregate=text))
 
 
-def take_seat(tx: Connection, election: str, credential: str, leaf: bytes) -> bool:
-    """Record that the credential has voted; False when it had already or is unknown."""
-    done = tx.execute(
-        update(schema.electorate_seat)
-        .where(
-            schema.electorate_seat.c.election == election,
-            schema.electorate_seat.c.credential == credential,
-            schema.electorate_seat.c.leaf.is_(None),
-        )
-        .values(leaf=leaf)
-    )
-    return bool(done.rowcount == 1)
+def exclusions(tx: Connection, election: str) -> dict[str, str]:
+    """Members left out for a conflict of interest, with the reason."""
+    table = schema.exclusion.c
+    rows = tx.execute(select(table.member, table.reason).where(table.election == election).order_by(table.member))
+    return {row.member: row.reason for row in rows}
 
 
-def cast_count(tx: Connection, election: str) -> int:
-    """How many ballots were accepted."""
-    return int(
-        tx.execute(
-            select(func.count())
-            .select_from(schema.electorate_seat)
-            .where(schema.electorate_seat.c.election == election, schema.electorate_seat.c.leaf.is_not(None))
-        ).scalar_one()
-    )
+def applied_exclusions(tx: Connection, election: str) -> list[dict[str, str]]:
+    """The exclusions that count in an opened election, as the annex has them."""
+    table = schema.exclusion.c
+    query = select(table.member, table.reason).where(table.election == election, table.applied == 1)
+    rows = tx.execute(query.order_by(table.member))
+    return [{"election": election, "member": row.member, "reason": row.reason} for row in rows]
+
+
+def set_exclusion(tx: Connection, election: str, member: str, reason: str | None) -> None:
+    """Leave a member out, or not any more when there is no reason."""
+    table = schema.exclusion
+    tx.execute(delete(table).where(table.c.election == election, table.c.member == member))
+    if reason is not None:
+        tx.execute(table.insert().values(election=election, member=member, reason=reason))
+
+
+def apply_exclusions(tx: Connection, election: str, members: list[str]) -> None:
+    """Mark who was left out although present when the election was opened."""
+    table = schema.exclusion
+    here = (table.c.election == election, table.c.member.in_(members))
+    tx.execute(update(table).where(*here).values(applied=1))
+
+
+def rejected_shares(tx: Connection, election: str) -> list[bytes]:
+    """The JCS bytes of the shares kept as evidence, in the tally's order."""
+    table = schema.rejected_share.c
+    rows = tx.execute(select(table.entry).where(table.election == election).order_by(table.trustee, table.hash))
+    return [bytes(row.entry) for row in rows]
+
+
+def count_rejected(tx: Connection, election: str, trustee: int) -> int:
+    """How many shares of a trustee are kept as evidence."""
+    table = schema.rejected_share.c
+    query = select(func.count()).select_from(schema.rejected_share)
+    return int(tx.execute(query.where(table.election == election, table.trustee == trustee)).scalar_one())
+
+
+def add_rejected(tx: Connection, election: str, trustee: int, digest: str, entry: bytes) -> bool:
+    """Keep a share as evidence; False when it is kept already."""
+    table = schema.rejected_share
+    known = select(table.c.hash).where(table.c.election == election, table.c.hash == digest)
+    if tx.execute(known).first() is not None:
+        return False
+    tx.execute(table.insert().values(election=election, trustee=trustee, hash=digest, entry=entry))
+    return True
 
 
 def cosignature_lines(tx: Connection, election: str) -> dict[str, str]:
@@ -238,19 +323,26 @@ def _election(row: Row[Any]) -> StoredElection:
         meeting=row.meeting,
         agenda_item=row.agenda_item,
         title=row.title,
-        type=row.type,
-        text=row.text,
-        options=json.loads(row.options),
+        questions=tuple(Question(**{**one, "options": tuple(one["options"])}) for one in json.loads(row.questions)),
+        secrecy=row.secrecy,
+        voting_again=row.voting_again,
         majority={"kind": row.majority_kind, "of": row.majority_of},
+        tie=row.tie,
+        kiosk_allowed=bool(row.kiosk_allowed),
+        closes_after_s=row.closes_after_s,
         state=Phase(row.state),
         position=row.position,
         manifest_text=row.manifest or "",
         time_limit=row.time_limit or 0,
         closes_at=row.closes_at or 0,
+        ended_at=row.ended_at or 0,
+        grace_until=row.grace_until or 0,
         aggregate_text=row.aggregate or "",
+        counts_text=row.counts or "",
         tally_text=row.tally or "",
         opening_checkpoint=row.opening_checkpoint or "",
         closing_checkpoint=row.closing_checkpoint or "",
         checkpoint=row.checkpoint or "",
+        numbers=BoardNumbers(*(getattr(row, name) for name in _NUMBERS)),
         version=row.version,
     )

@@ -309,39 +309,106 @@ election = Table(
     _key("meeting", "meeting.id"),
     _key("agenda_item", "agenda_item.id"),
     Column("title", Text, nullable=False),
-    Column("type", String, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("options", Text, nullable=False),
+    Column("questions", Text, nullable=False),
+    Column("secrecy", String, nullable=False),
+    Column("voting_again", String, nullable=False),
     Column("majority_kind", String, nullable=False),
     Column("majority_of", String, nullable=False),
+    Column("tie", String, nullable=False),
+    Column("kiosk_allowed", Integer, nullable=False),
+    Column("closes_after_s", Integer, nullable=False),
     Column("state", String, nullable=False),
     Column("position", Integer, nullable=False),
     Column("manifest", Text),
+    Column("manifest_hash", LargeBinary),
     Column("electorate", Text),
     Column("time_limit", Integer),
     Column("closes_at", Integer),
+    Column("ended_at", Integer),
+    Column("grace_until", Integer),
     Column("aggregate", Text),
+    Column("counts", Text),
     Column("tally", Text),
     Column("opening_checkpoint", Text),
     Column("closing_checkpoint", Text),
     Column("checkpoint", Text),
+    # What was accepted so far; counted up with each entry, so that nobody counts a whole box again.
+    Column("ballots", Integer, nullable=False, default=0),
+    Column("cast", Integer, nullable=False, default=0),
+    Column("cast_weight", Integer, nullable=False, default=0),
+    Column("replacements", Integer, nullable=False, default=0),
+    Column("kiosk", Integer, nullable=False, default=0),
+    Column("voids", Integer, nullable=False, default=0),
     Column("version", Integer, nullable=False, default=0),
+    Index("election_manifest", "manifest_hash"),
 )
-# Who may vote and has voted: one row for each credential of the electorate. It holds no ballot and no time.
+# Members left out of an electorate for a conflict of interest; applied: present when the election was opened.
+exclusion = Table(
+    "exclusion",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    _key("member", "member.id", primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("applied", Integer, nullable=False, default=0),
+)
+# One row for each lineage of the electorate, keyed by its first credential. It holds no ballot and no time; prev is
+# the leaf of its last ballot, sealed the last announced one that is not cast yet, steps its entries so far.
 electorate_seat = Table(
     "electorate_seat",
     metadata,
     _key("election", "election.id", primary_key=True),
-    Column("credential", String, primary_key=True),
-    Column("leaf", LargeBinary),
+    Column("first", String, primary_key=True),
+    Column("current", String, nullable=False),
+    Column("weight", Integer, nullable=False),
+    Column("seq", Integer, nullable=False, default=0),
+    Column("prev", LargeBinary),
+    Column("steps", Integer, nullable=False, default=0),
+    Column("seals", Integer, nullable=False, default=0),
+    Column("sealed", LargeBinary),
+    Column("voids", Integer, nullable=False, default=0),
+    Index("electorate_seat_sealed", "election", "sealed"),
+    Index("electorate_seat_prev", "election", "prev"),
+    sqlite_with_rowid=False,
 )
-# A ballot waiting for its batch. The key is its leaf hash, so that row order says nothing.
-pending_ballot = Table(
-    "pending_ballot",
+# Every credential of an election, replaced ones too, and the first one of its lineage.
+seat_credential = Table(
+    "seat_credential",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("credential", String, primary_key=True),
+    Column("first", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+annex_replacement = Table(
+    "annex_replacement",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("credential", String, primary_key=True),
+    _key("member", "member.id"),
+    Column("statement", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+# Sealed ballots that were cast (void 0) or made void (void 1), with the leaf of the entry.
+used_seal = Table(
+    "used_seal",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("sealed", LargeBinary, primary_key=True),
+    Column("void", Integer, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+# A ballot, replacement or void waiting for its batch. The key is its leaf hash, so that row order says nothing;
+# step counts the entries of one lineage, whose order stays.
+pending_entry = Table(
+    "pending_entry",
     metadata,
     _key("election", "election.id", primary_key=True),
     Column("leaf", LargeBinary, primary_key=True),
+    Column("type", String, nullable=False),
     Column("entry", LargeBinary, nullable=False),
+    Column("lineage", String, nullable=False),
+    Column("step", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 ballot_point = Table(
@@ -367,6 +434,16 @@ board_entry = Table(
     Column("type", String, nullable=False),
     Column("entry", LargeBinary, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
+    Index("board_entry_leaf", "election", "leaf"),
+)
+# Shares that are signed and proved wrongly, kept as evidence.
+rejected_share = Table(
+    "rejected_share",
+    metadata,
+    _key("election", "election.id", primary_key=True),
+    Column("hash", String, primary_key=True),
+    Column("trustee", Integer, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
 )
 cosignature = Table(
     "cosignature",

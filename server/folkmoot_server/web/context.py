@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from folkmoot_config.settings import Settings
+from folkmoot_server.realtime.arrivals import Arrivals
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.storage.database import Database
 
@@ -25,6 +26,7 @@ class Context:
     server_key: bytes  # 32-byte Ed25519 seed; signs ledger and boards, never leaves the process
     now: Clock  # seconds since 1970-01-01 UTC
     rng: Rng  # n -> n random bytes; secrets.token_bytes in production
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context", Context)

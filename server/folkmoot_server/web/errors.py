@@ -44,7 +44,10 @@ def describe(error: FolkmootError | VotingError) -> tuple[int, dict[str, Any]]:
     if isinstance(error, VotingError):
         return VOTING_STATUS, problem(error.code, error.detail)
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    return status, problem(error.code, error.message)
+    body = problem(error.code, error.message)
+    if error.details is not None:
+        body["error"]["details"] = dict(error.details)
+    return status, body
 
 
 def answer(status: int, code: str, message: str) -> web.Response:

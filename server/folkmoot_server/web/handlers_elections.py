@@ -1,29 +1,29 @@
-"""Elections, ballots, board, counting and tally over HTTP (wire.md, "Elections")."""
+"""Elections, board, counting and tally over HTTP (wire.md, "Elections")."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import ballots, counting, elections, tallies
-from folkmoot_server.domain.errors import BadInput, TooMany
+from folkmoot_server.commands import counting, elections, results, tallies
+from folkmoot_server.domain.errors import BadInput, Refused
 from folkmoot_server.domain.ids import from_b64u
+from folkmoot_server.domain.members import clean_text
 from folkmoot_server.queries import board as board_queries
 from folkmoot_server.queries import elections as election_queries
+from folkmoot_server.storage import elections as stored_elections
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.middleware import current
-from folkmoot_server.web.parsing import BALLOT_MAX, query_number, read, relying_party
+from folkmoot_server.web.parsing import query_number, read, relying_party
+from folkmoot_server.web.proof_pool import POOL
 from folkmoot_server.web.votes_bodies import (
-    BallotBody,
+    DraftBody,
     EntryBody,
+    ExclusionBody,
     LineBody,
-    QuestionBody,
     StepUpBody,
     TallySignatureBody,
     notary,
@@ -31,66 +31,50 @@ from folkmoot_server.web.votes_bodies import (
     require_reader,
 )
 
-T = TypeVar("T")
-CHECK_THREADS = 2
-CHECKS_MAX = 512
-MEMBER_CHECKS_MAX = 4
-
-
-class CheckPool:
-    """Threads for proofs; libsodium releases the interpreter lock, so the loop stays free."""
-
-    def __init__(self) -> None:
-        """Make the threads lazily."""
-        self._threads = ThreadPoolExecutor(CHECK_THREADS, thread_name_prefix="proofs")
-        self._waiting: Counter[str] = Counter()
-
-    async def run(self, member: str, work: Callable[[], T]) -> T:
-        """Run `work` for a member in a thread.
-
-        Raises:
-            TooMany: more checks wait than one member, or all together, may have.
-        """
-        if self._waiting[member] >= MEMBER_CHECKS_MAX or self._waiting.total() >= CHECKS_MAX:
-            raise TooMany("ballot.busy", "Too many ballots are being checked; send yours again in a moment.")
-        self._waiting[member] += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._waiting[member] -= 1
-            self._waiting += Counter()  # forgets members with nothing waiting
-
-    def close(self) -> None:
-        """Wait for the work under way."""
-        self._threads.shutdown()
-
-
-POOL: web.AppKey[CheckPool] = web.AppKey("check-pool", CheckPool)
-
-
-async def check_pool(app: web.Application) -> AsyncIterator[None]:
-    """Own the pool for the application's life."""
-    app[POOL] = CheckPool()
-    yield
-    app[POOL].close()
-
 
 async def draft(request: web.Request) -> web.Response:
     """POST questions: an election in draft."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
-    body = await read(request, QuestionBody)
+    body = await read(request, DraftBody)
     question = elections.Draft(
-        body.agenda_item,
-        body.title,
-        body.type,
-        body.text,
-        tuple(body.options),
-        (body.majority.kind, body.majority.of),
+        agenda_item=body.agenda_item,
+        title=body.title,
+        questions=tuple(one.domain() for one in body.questions),
+        secrecy=body.secrecy,
+        voting_again=body.voting_again,
+        majority=(body.majority.kind, body.majority.of),
+        tie=body.tie,
+        closes_after_s=body.closes_after_s,
+        kiosk=body.kiosk,
     )
     election = await context.database.write(
         lambda tx: elections.draft_election(tx, meeting, session, question, context.now(), context.rng)
     )
     return web.json_response({"election": election})
+
+
+async def exclude(request: web.Request) -> web.Response:
+    """POST exclusions: a conflict of interest, or its end."""
+    context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
+    body = await read(request, ExclusionBody)
+    reason = clean_text(body.reason) if body.excluded else None
+    await context.database.write(
+        lambda tx: elections.exclude(tx, meeting, election, session, body.member, reason, context.now())
+    )
+    return web.json_response({})
+
+
+async def preview(request: web.Request) -> web.Response:
+    """GET preview: what opening now would come to, for chair and secretary."""
+    context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
+    least, owner = context.settings.electorate_min, notary(request)
+    return web.json_response(
+        await context.database.read(
+            lambda tx: election_queries.preview(
+                tx, meeting, election, session.member_id, notary=owner, least=least, now=context.now()
+            )
+        )
+    )
 
 
 async def open_election(request: web.Request) -> web.Response:
@@ -118,11 +102,8 @@ async def close_election(request: web.Request) -> web.Response:
     """POST close: the grace begins."""
     context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
     step_up = await _step_up(request)
-    grace_s = context.settings.closing_grace_s
     await context.database.write(
-        lambda tx: elections.close_election(
-            tx, meeting, election, session, step_up, grace_s=grace_s, now=context.now()
-        )
+        lambda tx: elections.close_election(tx, meeting, election, session, step_up, now=context.now())
     )
     return web.json_response({})
 
@@ -132,23 +113,12 @@ async def _step_up(request: web.Request) -> elections.StepUp:
     return elections.StepUp(relying_party(request.app[CONTEXT].settings), body.action, body.signed.domain())
 
 
-async def cast(request: web.Request) -> web.Response:
-    """POST ballots: check the proofs in a thread, record the ballot in the writer, answer with the promise."""
-    context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
-    body = await read(request, BallotBody, BALLOT_MAX)
-    arrival = await context.database.read(lambda tx: ballots.receive(tx, meeting, election, session, body.ballot))
-    if arrival.promise is not None:
-        return web.json_response({"promise": arrival.promise})
-    accepted = await request.app[POOL].run(session.member_id, lambda: ballots.check(arrival))
-    promise = await context.database.write(
-        lambda tx: ballots.cast(tx, meeting, election, session, accepted, notary=notary(request), now=context.now())
-    )
-    return web.json_response({"promise": promise})
-
-
 async def show_manifest(request: web.Request) -> web.Response:
-    """GET manifest, with the list behind the electorate's hash."""
-    return await _read(request, election_queries.manifest)
+    """GET manifest, with the list behind the electorate's hash and the caller's place in it."""
+    member = current(request).member_id
+    return await _read(
+        request, lambda tx, meeting, election: election_queries.manifest(tx, meeting, election, member)
+    )
 
 
 async def show_board(request: web.Request) -> web.Response:
@@ -206,17 +176,34 @@ async def _post_entry(request: web.Request, kind: str) -> web.Response:
     context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
     body = await read(request, EntryBody)
 
-    def load(tx: Connection) -> counting.Box:
+    def load(tx: Connection) -> tuple[Any, Any]:
         counting.require_trustee(tx, meeting, session, kind, body.entry)
-        return counting.load_box(tx, meeting, election)
+        stored = stored_elections.get(tx, meeting, election)
+        return stored, counting.aggregate(tx, meeting, election)
 
-    box = await context.database.read(load)
-    pool = request.app[POOL]
-    total = await pool.run(session.member_id, lambda: counting.aggregate(box))
-    entry = await pool.run(session.member_id, lambda: counting.check_counting_entry(box, total, body.entry))
-    await context.database.write(
+    stored, total = await context.database.read(load)
+    if not stored.aggregate_text:
+        await context.database.write(lambda tx: counting.keep_aggregate(tx, election, total))
+    checked = await request.app[POOL].run(
+        session.member_id, lambda: counting.check_counting_entry(stored, total, body.entry)
+    )
+    wrong = await context.database.write(
         lambda tx: counting.post_entry(
-            tx, meeting, election, session, kind, entry, total, notary=notary(request), now=context.now()
+            tx, meeting, election, session, kind, checked, notary=notary(request), now=context.now()
+        )
+    )
+    if wrong:  # the evidence is stored, and so is what the trustee is told
+        raise Refused(counting.WRONG_SHARE, wrong)
+    return web.json_response({})
+
+
+async def post_casting(request: web.Request) -> web.Response:
+    """POST casting: the chair decides a tie."""
+    context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
+    body = await read(request, EntryBody)
+    await context.database.write(
+        lambda tx: results.decide_tie(
+            tx, meeting, election, session, body.entry, notary=notary(request), now=context.now()
         )
     )
     return web.json_response({})

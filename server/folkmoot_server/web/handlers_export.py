@@ -58,22 +58,22 @@ async def bundle(request: web.Request) -> web.Response:
         return export.write_bundle(tx, meeting)
 
     async with request.app[EXPORTS].turn(current(request).member_id):
-        return _zip(await request.app[CONTEXT].database.read(run), "bundle.zip")
+        return _file(await request.app[CONTEXT].database.read(run), "bundle.zip", "application/zip")
 
 
 async def annex(request: web.Request) -> web.Response:
-    """GET annex.zip: for auditors alone."""
+    """GET annex.age: for auditors alone, sealed for those who have registered a key."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
 
     def run(tx: Connection) -> bytes:
         unit = meetings.get(tx, meeting).unit
         require(tx, session.member_id, Action.EXPORT_ANNEX, unit, context.now())
-        return export.write_annex(tx, meeting)
+        return export.write_sealed_annex(tx, meeting, context.now())
 
     async with request.app[EXPORTS].turn(session.member_id):
-        return _zip(await context.database.read(run), "annex.zip")
+        return _file(await context.database.read(run), "annex.age", "application/octet-stream")
 
 
-def _zip(content: bytes, name: str) -> web.Response:
+def _file(content: bytes, name: str, kind: str) -> web.Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return web.Response(body=content, content_type="application/zip", headers=headers)
+    return web.Response(body=content, content_type=kind, headers=headers)

@@ -56,6 +56,7 @@ class SignInLimits:
         self.addresses = Limiter(ADDRESS_MAX)
         self.failures = Limiter(PASSKEY_FAILURES_MAX)
         self.members = Limiter(MEMBER_MAX)
+        self.strangers = Limiter(ADDRESS_MAX)
 
     def count_address(self, address: str, now: int) -> None:
         """Note an attempt from an address.
@@ -65,6 +66,16 @@ class SignInLimits:
         """
         self.addresses.check(address, now)
         self.addresses.add(address, now)
+
+    def count_stranger(self, address: str, now: int) -> None:
+        """Note a question of an address that needs no session.
+
+        Raises:
+            TooMany: it asked too many.
+        """
+        if self.strangers.count(address, now) >= ADDRESS_MAX:
+            raise TooMany("request.too-many", "Too many requests came from this address; wait five minutes.")
+        self.strangers.add(address, now)
 
     def count_member(self, member: str, now: int) -> None:
         """Note a request of a member that may change something.

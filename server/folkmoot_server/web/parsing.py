@@ -17,7 +17,6 @@ from folkmoot_server.domain.members import LONG_TEXT_MAX, clean_text
 from folkmoot_server.webauthn_policy import RelyingParty
 
 BODY_MAX: Final = 256 * 1024
-BALLOT_MAX: Final = 64 * 1024
 BODY_S: Final = 10.0
 TIME_MAX: Final = 2**40
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from folkmoot_server.web import handlers_ballots as ballots
 from folkmoot_server.web import handlers_elections as elections
 from folkmoot_server.web import handlers_export as export
 from folkmoot_server.web import handlers_keys as keys
 from folkmoot_server.web import handlers_rolls as rolls
+from folkmoot_server.web.proof_pool import proof_pool
 
 MEETING = "/api/meetings/{meeting}"
 ELECTION = MEETING + "/elections/{election}"
@@ -16,7 +18,7 @@ ELECTION = MEETING + "/elections/{election}"
 def add_routes(app: web.Application) -> None:
     """Add the vote's routes and the pool that checks proofs."""
     app[export.EXPORTS] = export.Exports()
-    app.cleanup_ctx.append(elections.check_pool)
+    app.cleanup_ctx.append(proof_pool)
     app.add_routes(
         [
             web.post(MEETING + "/roll/prepare", rolls.prepare),
@@ -33,18 +35,26 @@ def add_routes(app: web.Application) -> None:
             web.post(MEETING + "/keygen/destroyed", keys.destroy),
             web.post(MEETING + "/cosigners", keys.register_cosigner),
             web.post(MEETING + "/questions", elections.draft),
+            web.post(ELECTION + "/exclusions", elections.exclude),
+            web.get(ELECTION + "/preview", elections.preview),
             web.post(ELECTION + "/open", elections.open_election),
             web.post(ELECTION + "/close", elections.close_election),
             web.get(ELECTION + "/manifest", elections.show_manifest),
-            web.post(ELECTION + "/ballots", elections.cast),
+            web.post(ELECTION + "/seals", ballots.announce),
+            web.post(ELECTION + "/ballots", ballots.cast),
+            web.post(ELECTION + "/voids", ballots.make_void),
+            web.post(ELECTION + "/replacements", ballots.replace_credential),
+            web.get("/api/manifests/{manifest}", ballots.show_manifest),
+            web.get("/api/manifests/{manifest}/voids/{sealed}", ballots.show_void),
             web.get(ELECTION + "/board", elections.show_board),
             web.get(ELECTION + "/inclusion", elections.show_inclusion),
             web.post(ELECTION + "/cosignatures", elections.cosign),
             web.post(ELECTION + "/intents", elections.post_intent),
             web.post(ELECTION + "/shares", elections.post_share),
+            web.post(ELECTION + "/casting", elections.post_casting),
             web.get(ELECTION + "/tally", elections.show_tally),
             web.post(ELECTION + "/tally/signatures", elections.sign_tally),
             web.get(MEETING + "/bundle.zip", export.bundle),
-            web.get(MEETING + "/annex.zip", export.annex),
+            web.get(MEETING + "/annex.age", export.annex),
         ]
     )

@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy import Connection
 
+from folkmoot_server.domain.elections import OPEN_MAX_S
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.queries.access import readable
@@ -25,8 +26,10 @@ from folkmoot_server.web.parsing import (
     Text,
 )
 from folkmoot_voting.encoding import JsonObject
+from folkmoot_voting.questions import Question
 
 Object = Annotated[dict[str, Any], Field(max_length=32)]
+Number = Annotated[int, Field(ge=0, le=1000)]
 Signature = Annotated[Bytes, Field(min_length=64, max_length=64)]
 Checkpoint = Annotated[str, Field(max_length=16 * 1024)]
 
@@ -90,18 +93,65 @@ class MajorityBody(Strict):
     """A majority: its kind and what it is counted of."""
 
     kind: Literal["simple", "absolute", "two-thirds", "three-quarters"]
-    of: Literal["cast", "present", "roll"]
+    of: Literal["cast", "decided", "present", "roll"]
 
 
 class QuestionBody(Strict):
+    """One question of POST questions, as the manifest will have it; the protocol checks how its fields fit."""
+
+    type: Literal["yes-no-abstain", "one-of-n", "m-of-n", "multi-seat", "approval", "score", "borda"]
+    text: LongText
+    options: Annotated[list[Text], Field(min_length=2, max_length=32)]
+    min: Number
+    max: Number
+    blank: bool
+    score: Number
+    ranks: Number
+    seats: Number
+
+    def domain(self) -> Question:
+        """Return it as the protocol's value."""
+        return Question(**{**self.model_dump(), "options": tuple(self.options)})
+
+
+class DraftBody(Strict):
     """POST questions."""
 
     agenda_item: Id
     title: Text
-    type: Literal["yes-no-abstain", "one-of-n"]
-    text: LongText
-    options: Annotated[list[Text], Field(min_length=2, max_length=32)]
+    questions: Annotated[list[QuestionBody], Field(min_length=1, max_length=8)]
+    secrecy: Literal["trustees", "open", "roll-call"]
+    voting_again: Literal["once", "last-counts"]
     majority: MajorityBody
+    tie: Literal["rejected", "casting-vote"]
+    closes_after_s: Annotated[int, Field(ge=0, le=OPEN_MAX_S)]
+    kiosk: bool
+
+
+class ExclusionBody(Strict):
+    """POST exclusions; the reason is empty when the member is taken in again."""
+
+    member: Id
+    excluded: bool
+    reason: Annotated[str, Field(max_length=400)]
+
+
+class SealBody(Strict):
+    """POST seals."""
+
+    credential: Bytes32
+    sealed: Bytes32
+
+
+class ReplacementBody(Strict):
+    """POST replacements."""
+
+    old: Bytes32
+    new: Bytes32
+    kiosk: bool
+    nonce: Bytes32
+    passkey: PasskeyId
+    assertion: AssertionBody
 
 
 class StepUpBody(Strict):
@@ -124,7 +174,7 @@ class LineBody(Strict):
 
 
 class EntryBody(Strict):
-    """POST intents and shares; the protocol checks the entry itself."""
+    """POST voids, intents, shares and casting; the protocol checks the entry itself."""
 
     entry: Object
 
