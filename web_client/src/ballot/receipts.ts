@@ -1,9 +1,8 @@
-/** Sections 6 and 7: what a voter's page keeps of a ballot: leaf, tracker, audit code, promise, inclusion. */
+/** Sections 6 and 7: what a voter's page keeps of a ballot: leaf, tracker, audit code, promise. */
 import { type Bytes, H, type Json, type JsonObject, b64u, crockford, fromB64u, jcs, u64 } from "./encoding.ts";
 import { ensure } from "./errors.ts";
 import type { OpenManifest } from "./manifest.ts";
-import { leafHash, verifyInclusion } from "./merkle.ts";
-import { openCheckpoint } from "./note.ts";
+import { leafHash } from "./merkle.ts";
 import { verifySignature } from "./signing.ts";
 import { Fields } from "./strict.ts";
 
@@ -30,24 +29,4 @@ export function readPromise(manifest: OpenManifest, leaf: Bytes, value: Json): {
   const signed = named && verifySignature(fromB64u(manifest.board.key), message, f.bytes("sig", 64));
   ensure(signed, "voting.promise", "The server's promise is not for this ballot.");
   return { publishBy };
-}
-
-export interface InclusionJson {
-  index: number;
-  size: number;
-  /** b64u hashes, nearest sibling first. */
-  proof: readonly string[];
-  /** Text of a checkpoint of this size. */
-  checkpoint: string;
-}
-
-/**
- * Throws unless the proof places this leaf on the board of a signed checkpoint; also for another device's tracker.
- * @throws VotingError `voting.not-on-the-board`, `voting.note`
- */
-export function requireIncluded(manifest: OpenManifest, leaf: string, { index, size, proof, checkpoint }: InclusionJson): void {
-  const note = openCheckpoint(checkpoint, manifest.board.origin, fromB64u(manifest.board.key, 32));
-  const path = proof.map((hash) => fromB64u(hash, 32));
-  const found = note.checkpoint.size === size && verifyInclusion(fromB64u(leaf, 32), index, size, path, note.checkpoint.root);
-  ensure(found, "voting.not-on-the-board", "The server does not prove that your ballot is on the board. Tell the tellers.");
 }

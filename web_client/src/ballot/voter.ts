@@ -6,12 +6,13 @@ import { type Elector, requireElector } from "./electorate.ts";
 import { type Bytes, type Json, type JsonObject, b64u, fromB64u } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
 import { type Manifest, type OpenManifest, type Question, openManifest } from "./manifest.ts";
-import { type InclusionJson, auditCode, ballotLeaf, readPromise, requireIncluded, tracker, voidMessage } from "./receipts.ts";
+import type { InclusionJson } from "./inclusion.ts";
+import { auditCode, ballotLeaf, readPromise, tracker, voidMessage } from "./receipts.ts";
 import type { Sealer } from "./sealing.ts";
 import { type SigningKey, portableSigner } from "./signing.ts";
 
 export type VoteStage = "choosing" | "sealed" | "sending" | "promised" | "included";
-export type { InclusionJson } from "./receipts.ts";
+export type { InclusionJson } from "./inclusion.ts";
 
 const SEED_BYTES = 32;
 
@@ -241,6 +242,7 @@ export class Vote {
   async checkInclusion(inclusion: InclusionJson): Promise<CastRecord> {
     const record = this.cast_;
     ensure(record !== null, "voting.nothing-to-cast", "Nothing was cast from this device.");
+    const { requireIncluded } = await import("./inclusion.ts"); // wanted after casting, when the page has been small long enough
     requireIncluded(this.manifest, record.leaf, inclusion);
     return this.keep({ ...record, state: "included" });
   }

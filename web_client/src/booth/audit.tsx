@@ -1,8 +1,8 @@
 /** The test of the sealing on the voter's device: the vote is void from here on; a second device opens it. */
-import { useSignal } from "@preact/signals";
+import { useCell } from "./cell.ts";
 import { useEffect } from "preact/hooks";
 import encodeQr from "qr";
-import { api } from "../api/fetch.ts";
+import { votes as api } from "../api/votes.ts";
 import { BoothVote } from "../ballot/booth.ts";
 import type { Audit as Given } from "../ballot/voter.ts";
 import type { BoothState } from "./booth.tsx";
@@ -10,9 +10,9 @@ import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 
 export function Audit({ vote, where, step, error }: BoothState) {
-  const given = useSignal<Given | null>(null);
-  const recorded = useSignal(false);
-  const copied = useSignal(false);
+  const given = useCell<Given | null>(null);
+  const recorded = useCell(false);
+  const copied = useCell(false);
   const start = async (): Promise<void> => {
     error.value = null;
     try {

@@ -1,16 +1,15 @@
 /** The booth: choose, review, done. The draft lives only here and is touched by nothing from outside. */
-import { useSignal, type Signal } from "@preact/signals";
+import { type Cell, useCell } from "./cell.ts";
 import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
 import { BoothPractice, BoothVote, BoothWorker } from "../ballot/booth.ts";
 import type { Question } from "../ballot/manifest.ts";
 import { type Marks, cellsOf, lackOf } from "./choice.ts";
 import { type Opened, type Place, openVote, replaceKey } from "./cast.ts";
-import { Done } from "./done.tsx";
 import { say, t } from "./i18n.ts";
+import { Later } from "./later.tsx";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 import { QuestionField } from "./question.tsx";
-import { Review } from "./review.tsx";
 import { ruleSentences } from "../ui/rule_words.ts";
 
 export type Step = "choose" | "review" | "audit" | "done";
@@ -41,18 +40,18 @@ export function leave(where: Where): void {
 export interface BoothState {
   vote: AnyVote;
   where: Where;
-  step: Signal<Step>;
-  delivery: Signal<Delivery>;
-  marks: Signal<readonly Marks[]>;
-  tracker: Signal<string>;
-  error: Signal<unknown>;
+  step: Cell<Step>;
+  delivery: Cell<Delivery>;
+  marks: Cell<readonly Marks[]>;
+  tracker: Cell<string>;
+  error: Cell<unknown>;
   /** Goes back to whoever comes next at a kiosk, or to the meeting. */
   back: () => void;
 }
 
 export function Booth({ where, onLeave }: { where: Where; onLeave?: () => void }) {
-  const opened = useSignal<{ vote: AnyVote; replaces: string } | null>(null);
-  const error = useSignal<unknown>(null);
+  const opened = useCell<{ vote: AnyVote; replaces: string } | null>(null);
+  const error = useCell<unknown>(null);
   const back = (): void => (onLeave ? onLeave() : leave(where));
   const load = async (): Promise<void> => {
     error.value = null;
@@ -131,11 +130,11 @@ function Steps({ vote, where, back }: { vote: AnyVote; where: Where; back: () =>
     vote,
     where,
     back,
-    step: useSignal<Step>(isCast(vote) ? "done" : "choose"),
-    delivery: useSignal<Delivery>(firstDelivery(vote)),
-    marks: useSignal<readonly Marks[]>(vote.questions.map(() => null)),
-    tracker: useSignal(vote instanceof BoothVote ? (vote.record?.tracker ?? "") : ""),
-    error: useSignal<unknown>(null),
+    step: useCell<Step>(isCast(vote) ? "done" : "choose"),
+    delivery: useCell<Delivery>(firstDelivery(vote)),
+    marks: useCell<readonly Marks[]>(vote.questions.map(() => null)),
+    tracker: useCell(vote instanceof BoothVote ? (vote.record?.tracker ?? "") : ""),
+    error: useCell<unknown>(null),
   };
   const step = state.step.value;
   return (
@@ -152,19 +151,17 @@ function Steps({ vote, where, back }: { vote: AnyVote; where: Where; back: () =>
       {where === PRACTICE && <p class="note note-warn">{t("practice.note")}</p>}
       {where !== PRACTICE && vote.terms.rehearsal && <p class="note note-warn">{t("rule.rehearsal")}</p>}
       {step === "choose" && <Choose {...state} />}
-      {step === "review" && <Review {...state} />}
-      {step === "audit" && <Later load={() => import("./audit.tsx").then(({ Audit }) => Audit)} state={state} />}
-      {step === "done" && <Done {...state} />}
+      {step !== "choose" && <Later key={step} load={STEPS[step]} props={state} />}
     </main>
   );
 }
 
-/** A step that few take; its code comes when it is wanted. */
-function Later({ load, state }: { load: () => Promise<ComponentType<BoothState>>; state: BoothState }) {
-  const found = useSignal<{ Body: ComponentType<BoothState> } | null>(null);
-  useEffect(() => void load().then((Body) => (found.value = { Body }), (error: unknown) => (state.error.value = error)), []);
-  return found.value ? <found.value.Body {...state} /> : <Problem error={state.error.value} />;
-}
+/** The later steps' code; fetched while the voter reads the question, so that it is there when the link is not. */
+const STEPS: Record<Exclude<Step, "choose">, () => Promise<ComponentType<BoothState>>> = {
+  review: () => import("./review.tsx").then(({ Review }) => Review),
+  audit: () => import("./audit.tsx").then(({ Audit }) => Audit),
+  done: () => import("./done.tsx").then(({ Done }) => Done),
+};
 
 /** What kind of vote it is and what follows from it, before anything is chosen. */
 function Terms({ vote, where }: { vote: AnyVote; where: Where }) {
@@ -195,7 +192,8 @@ function Terms({ vote, where }: { vote: AnyVote; where: Where }) {
 }
 
 function Choose({ vote, where, step, marks, error, back }: BoothState) {
-  const tried = useSignal(false);
+  useEffect(() => void Promise.all([STEPS.review(), STEPS.done()]).catch(() => undefined), []);
+  const tried = useCell(false);
   const lacks = vote.questions.map((question, at) => lackOf(question, marks.value[at] ?? null));
   const review = (): void => {
     tried.value = true;

@@ -1,5 +1,6 @@
 /** The booth's dealings with the server: one ballot, sent as often as needed, always the same bytes. */
-import { ApiError, api } from "../api/fetch.ts";
+import { ApiError } from "../api/call.ts";
+import { votes as api } from "../api/votes.ts";
 import type { VotePlace } from "../api/types.ts";
 import { BoothVote, type BoothWorker } from "../ballot/booth.ts";
 import type { Json, JsonObject } from "../ballot/encoding.ts";

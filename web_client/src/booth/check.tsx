@@ -1,12 +1,12 @@
 /** The second device: builds a sealed vote anew from its opening and shows what it holds. */
-import { useSignal } from "@preact/signals";
+import { useCell } from "./cell.ts";
 import { useEffect } from "preact/hooks";
-import { api } from "../api/fetch.ts";
+import { votes as api } from "../api/votes.ts";
 import { BoothWorker } from "../ballot/booth.ts";
 import type { AuditView } from "../ballot/booth_service.ts";
 import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
-import { Chosen } from "./question.tsx";
+import { Chosen } from "./chosen.tsx";
 
 interface Found {
   view: AuditView;
@@ -14,8 +14,8 @@ interface Found {
 }
 
 export function Check({ fragment }: { fragment: string }) {
-  const found = useSignal<Found | null>(null);
-  const error = useSignal<unknown>(null);
+  const found = useCell<Found | null>(null);
+  const error = useCell<unknown>(null);
   const load = async (): Promise<void> => {
     error.value = null;
     try {

@@ -19,7 +19,7 @@ export function cellCount(question: Question): number {
   return question.options.length + (question.blank ? 1 : 0);
 }
 
-const empty = (question: Question): number[] => new Array<number>(cellCount(question)).fill(0);
+const empty = (question: Question): number[] => Array.from({ length: cellCount(question) }, () => 0);
 
 /** Index of the blank cell, or -1. */
 export const blankCell = (question: Question): number => (question.blank ? question.options.length : -1);

@@ -1,5 +1,5 @@
 /** After casting: sent, received, in the box, or missing from it; and the proof of a broken promise. */
-import { useSignal } from "@preact/signals";
+import { useCell } from "./cell.ts";
 import { useEffect } from "preact/hooks";
 import { BoothPractice, BoothVote } from "../ballot/booth.ts";
 import { VotingError } from "../ballot/errors.ts";
@@ -39,9 +39,9 @@ export async function castOnce({ vote, where, delivery, tracker, error }: BoothS
 
 export function Done(state: BoothState) {
   const { vote, where, delivery, error } = state;
-  const retrying = useSignal(false);
+  const retrying = useCell(false);
   const retry = async (): Promise<void> => {
-    if (retrying.peek()) return;
+    if (retrying.value) return;
     retrying.value = true;
     if (!(await castOnce(state))) state.step.value = "choose";
     retrying.value = false;
@@ -127,7 +127,7 @@ function NextSteps({ state, known, retrying, retry }: { state: BoothState; known
 /** The signed promise, for a teller's page to check against the closed board. */
 function Evidence({ vote }: { vote: BoothVote }) {
   const text = JSON.stringify(vote.record?.promise ?? {});
-  const copied = useSignal(false);
+  const copied = useCell(false);
   return (
     <div class="stack-tight">
       <code class="code-block" data-testid="booth-evidence">
@@ -164,7 +164,7 @@ function useAgain(on: boolean, first: number, longest: number, work: () => Promi
 
 /** The practice box can be opened by the voter alone: its key was made on this page. */
 function PracticeBox({ vote }: { vote: BoothPractice }) {
-  const counts = useSignal<number[] | null>(null);
+  const counts = useCell<number[] | null>(null);
   const question = vote.questions[0];
   return (
     <div class="stack-tight">

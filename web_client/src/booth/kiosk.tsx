@@ -1,14 +1,14 @@
 /** A kiosk: one browser for many voters. Each signs in with the own passkey, votes with a fresh key, and is forgotten. */
-import { useSignal } from "@preact/signals";
+import { useCell } from "./cell.ts";
 import { Booth, type Where } from "./booth.tsx";
 import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 
 export function Kiosk({ where }: { where: Where }) {
-  const voter = useSignal(0);
-  const inside = useSignal(false);
-  const busy = useSignal(false);
-  const error = useSignal<unknown>(null);
+  const voter = useCell(0);
+  const inside = useCell(false);
+  const busy = useCell(false);
+  const error = useCell<unknown>(null);
   const enter = async (): Promise<void> => {
     error.value = null;
     busy.value = true;

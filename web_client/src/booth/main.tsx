@@ -2,14 +2,14 @@ import "../ui/tokens.css";
 import "../ui/base.css";
 import "./booth.css";
 import { render } from "preact";
-import { preferredLanguage } from "../i18n/core.ts";
-import { startSettings } from "../state/settings.ts";
+import { preferredLanguage } from "../i18n/catalogue.ts";
+import { applyTextSize, storedTextSize } from "../state/text_size.ts";
 import { allowOwnWorkersOnly } from "../ui/trusted.ts";
 import { Booth, place } from "./booth.tsx";
 import { useLanguage } from "./i18n.ts";
 
 allowOwnWorkersOnly();
-startSettings();
+applyTextSize(storedTextSize());
 await useLanguage(preferredLanguage());
 const root = document.getElementById("app");
 const { hash } = location;

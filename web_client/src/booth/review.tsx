@@ -1,5 +1,5 @@
 /** The review: the sealed vote is fixed at the server by its hash; only then the voter casts it or tests it. */
-import { useSignal } from "@preact/signals";
+import { useCell } from "./cell.ts";
 import { useEffect } from "preact/hooks";
 import { BoothVote } from "../ballot/booth.ts";
 import { type BoothState, cellsNow } from "./booth.tsx";
@@ -7,12 +7,12 @@ import { announce } from "./cast.ts";
 import { castOnce } from "./done.tsx";
 import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
-import { Chosen } from "./question.tsx";
+import { Chosen } from "./chosen.tsx";
 
 export function Review(state: BoothState) {
   const { vote, where, step, delivery, marks, error } = state;
-  const code = useSignal("");
-  const casting = useSignal(false);
+  const code = useCell("");
+  const casting = useCell(false);
   const secret = vote.terms.secrecy === "trustees";
   const again = vote instanceof BoothVote && vote.record !== null;
   const seal = async (): Promise<void> => {

@@ -44,8 +44,8 @@ export function ConfirmPasskeys({ unit, onChange }: { unit: string; onChange?: (
         <ul class="list">
           {waiting.value.map((one) => (
             <li key={one.passkey}>
-              <label class="check">
-                <input type="checkbox" disabled={mine(one)} checked={!mine(one) && !left.value.has(one.passkey)} onChange={() => turn(one.passkey)} data-testid={`confirm-${one.member}`} />
+              <label class="check" for={`confirm-${one.passkey}`}>
+                <input id={`confirm-${one.passkey}`} type="checkbox" disabled={mine(one)} checked={!mine(one) && !left.value.has(one.passkey)} onChange={() => turn(one.passkey)} data-testid={`confirm-${one.member}`} />
                 <span>
                   <span class="strong">{one.name}</span>
                   <span class="hint">

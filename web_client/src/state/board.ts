@@ -3,7 +3,7 @@ import { ApiError, api } from "../api/fetch.ts";
 import { type Bytes, jcs, utf8 } from "../ballot/encoding.ts";
 import type { Elector } from "../ballot/electorate.ts";
 import { openManifest } from "../ballot/manifest.ts";
-import { requireIncluded } from "../ballot/receipts.ts";
+import { requireIncluded } from "../ballot/inclusion.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { keystore } from "./keys.ts";
 

@@ -1,17 +1,6 @@
 /** What this device remembers for its user: text size. */
 import { effect, signal } from "@preact/signals";
-
-const SIZES = ["small", "normal", "large", "huge"] as const;
-export type TextSize = (typeof SIZES)[number];
-const STORED = "folkmoot.text-size";
-
-function stored(): TextSize {
-  try {
-    return SIZES.find((size) => size === localStorage.getItem(STORED)) ?? "normal";
-  } catch {
-    return "normal"; // storage may be blocked
-  }
-}
+import { SIZES, type TextSize, rememberTextSize, storedTextSize } from "./text_size.ts";
 
 export const textSize = signal<TextSize>("normal");
 
@@ -24,13 +13,6 @@ export function stepTextSize(step: 1 | -1): void {
 export const canStep = (step: 1 | -1): boolean => SIZES[SIZES.indexOf(textSize.value) + step] !== undefined;
 
 export function startSettings(): void {
-  textSize.value = stored();
-  effect(() => {
-    document.documentElement.dataset["text"] = textSize.value;
-    try {
-      localStorage.setItem(STORED, textSize.value);
-    } catch {
-      // storage may be blocked; the size then lasts for this page
-    }
-  });
+  textSize.value = storedTextSize();
+  effect(() => rememberTextSize(textSize.value));
 }

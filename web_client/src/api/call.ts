@@ -1,0 +1,94 @@
+/** One request to the server, and the one error class of all of them. */
+/** A refusal by the server, or `network.unreachable` / `network.bad-answer` from here. */
+export class ApiError extends Error {
+  readonly code: string;
+  readonly status: number;
+
+  constructor(code: string, message: string, status: number) {
+    super(message);
+    this.name = "ApiError";
+    this.code = code;
+    this.status = status;
+  }
+
+  /** True when nobody knows whether the server took the request. */
+  get unknown(): boolean {
+    return this.code.startsWith("network.") || this.status >= 500;
+  }
+}
+
+const TIMEOUT_MS = 20_000;
+
+type Listener = (reached: boolean) => void;
+const listeners = new Set<Listener>();
+
+/** Tells after every request whether the server was reached. */
+export function onReach(listener: Listener): void {
+  listeners.add(listener);
+}
+
+const signedOut = new Set<() => void>();
+
+/** Tells when the server no longer knows the session. */
+export function onSignedOut(listener: () => void): void {
+  signedOut.add(listener);
+}
+
+function report(reached: boolean): void {
+  for (const listener of listeners) listener(reached);
+}
+
+function isError(value: unknown): value is { error: { code: string; message: string } } {
+  if (typeof value !== "object" || value === null || !("error" in value)) return false;
+  const { error } = value;
+  return typeof error === "object" && error !== null && "code" in error && "message" in error;
+}
+
+async function answerOf(response: Response): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch {
+    throw new ApiError("network.bad-answer", "The server's answer could not be read.", response.status);
+  }
+}
+
+/**
+ * Sends one request and gives the parsed answer.
+ * @throws ApiError with the server's code, or `network.unreachable` after 20 s or without a connection.
+ */
+export async function call<T>(method: "GET" | "POST" | "PUT", path: string, body?: object): Promise<T> {
+  let response: Response;
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), TIMEOUT_MS);
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: deadline.signal,
+      ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+    });
+  } catch {
+    clearTimeout(timer);
+    report(false);
+    throw new ApiError("network.unreachable", "The server cannot be reached.", 0);
+  }
+  report(true);
+  const value = await answerOf(response).finally(() => clearTimeout(timer));
+  if (!response.ok) {
+    if (isError(value)) {
+      const { code, message } = value.error;
+      if (response.status === 401 && code.startsWith("session.")) for (const listener of signedOut) listener();
+      throw new ApiError(code, message, response.status);
+    }
+    throw new ApiError("network.bad-answer", `The server answered ${response.status}.`, response.status);
+  }
+  // The one place where an answer takes its declared shape; docs/spec/wire.md is the contract.
+  return value as T;
+}
+
+export const get = <T>(path: string): Promise<T> => call<T>("GET", path);
+export const post = <T>(path: string, body: object = {}): Promise<T> => call<T>("POST", path, body);
+export const at = (meeting: string, rest = ""): string => `/api/meetings/${encodeURIComponent(meeting)}${rest}`;
+export const vote = (meeting: string, election: string, rest: string): string =>
+  at(meeting, `/elections/${encodeURIComponent(election)}/${rest}`);
