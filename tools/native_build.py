@@ -55,15 +55,14 @@ class Target:
 
 
 _FAN = "media/folkmoot_media/fan/native"
+_VOTING = "voting/folkmoot_voting/native"
 
 TARGETS: tuple[Target, ...] = (
     Target(
         name="multiexp",
-        sources=("voting/folkmoot_voting/native/multiexp.c",),
-        headers=(
-            "voting/folkmoot_voting/native/field25519.h",
-            "voting/folkmoot_voting/native/multiexp.h",
-            "voting/folkmoot_voting/native/ristretto255.h",
+        sources=(f"{_VOTING}/multiexp.c", f"{_VOTING}/ballots.c"),
+        headers=tuple(
+            f"{_VOTING}/{name}.h" for name in ("field25519", "multiexp", "multiply", "ristretto255", "scalar25519")
         ),
         output="voting/folkmoot_voting/_multiexp.so",
         flags=("-O3",),
@@ -76,6 +75,7 @@ TARGETS: tuple[Target, ...] = (
         headers=(f"{_FAN}/fan.h",),
         output=f"{_FAN}/libfolkmoot_fan.so",
         libraries=("-ldl",),
+        harness=("tests/media/native_fuzz.c",),
     ),
 )
 
@@ -88,10 +88,10 @@ def find_compiler() -> str | None:
     return next((found for name in _COMPILERS if (found := shutil.which(name))), None)
 
 
-def digest(root: Path, target: Target, flags: tuple[str, ...] = OPTIMISED) -> str:
-    """Return the SHA-256 of everything that the compiled library depends on."""
+def digest(root: Path, target: Target, flags: tuple[str, ...] = OPTIMISED, more: tuple[str, ...] = ()) -> str:
+    """Return the SHA-256 of everything that the compiled library depends on; `more` are further files."""
     hashed = hashlib.sha256(repr((target, FLAGS, flags, platform.machine(), platform.system())).encode())
-    for name in (*target.sources, *target.headers, *target.harness):
+    for name in (*target.sources, *target.headers, *more):
         content = (root / name).read_bytes()
         hashed.update(f"{name}\0{len(content)}\0".encode() + content)
     return hashed.hexdigest()
@@ -172,8 +172,13 @@ def compile_to(output: Path, command: list[str], libraries: tuple[str, ...] = ()
     return ""
 
 
-def build_sanitized(root: Path, say: Say) -> list[Path]:
-    """Compile every library and harness with the address and undefined-behaviour sanitizers.
+def build_sanitized(root: Path, say: Say, names: tuple[str, ...] = ()) -> list[Path]:
+    """Compile libraries and harnesses with the address and undefined-behaviour sanitizers.
+
+    Args:
+        root: of the source tree.
+        say: called with every progress line.
+        names: of the targets; all of them when empty.
 
     Returns:
         ``build/sanitized/NAME.so`` of every target and ``build/sanitized/NAME_harness`` of those that have one.
@@ -185,10 +190,10 @@ def build_sanitized(root: Path, say: Say) -> list[Path]:
     if compiler is None:
         raise RuntimeError("no C compiler found; install gcc or clang, or set CC")
     made = []
-    for target in TARGETS:
+    for target in (target for target in TARGETS if not names or target.name in names):
         for output, extra in _sanitized_outputs(root, target):
             stamp = output.with_suffix(".digest")
-            wanted = digest(root, target, (compiler, *SANITIZERS))
+            wanted = digest(root, target, (compiler, *SANITIZERS), target.harness)
             if not (output.is_file() and stamp.is_file() and stamp.read_text() == wanted):
                 say(f"compiling {output.name} with sanitizers")
                 sources = [str(root / name) for name in target.sources]

@@ -216,6 +216,8 @@ class Guest:
     def drain(self) -> None:
         for wire in drain(self.socket):
             self.arrived.append(wire)
+            if wire[0] < 128:
+                continue
             keys = self.keys.receive
             self.plain.append(keys.unprotect_rtcp(wire) if 192 <= wire[1] <= 223 else keys.unprotect(wire))
 

@@ -242,7 +242,7 @@ class CompiledFan(QueueingFan):
         for at in range(0, len(fields), RESULT_FIELDS):
             kind, receiver, offset, length = fields[at : at + 4]
             if kind == OTHER:
-                self._take_other(intake, at // RESULT_FIELDS, fields[at : at + RESULT_FIELDS], now)
+                self._take_other(intake, fields[at : at + RESULT_FIELDS], now)
                 continue
             endpoint = holders[receiver]
             if endpoint is None:
@@ -255,9 +255,11 @@ class CompiledFan(QueueingFan):
                 intake.take_packet(endpoint, bytes(buffer[offset : offset + length]), kind == RTCP, now)
         return int(found >> 16)
 
-    def _take_other(self, intake: Intake, number: int, fields: list[int], now: float) -> None:
+    def _take_other(self, intake: Intake, fields: list[int], now: float) -> None:
         _, _, offset, length, port, flow, scope = fields
-        printed = bytes(self._hosts[number * HOST : (number + 1) * HOST])
+        # Addresses lie as their datagrams do, with gaps where something was dropped.
+        slot = offset // SLOT
+        printed = bytes(self._hosts[slot * HOST : (slot + 1) * HOST])
         host = printed[: printed.index(0)].decode("ascii")
         source: Address = (host, port, flow, scope) if self._ipv6 else (host, port)
         intake.take_datagram(bytes(self._buffer[offset : offset + length]), source, now)

@@ -1,0 +1,319 @@
+/* Feeds the compiled fan-out back end with arbitrary tables and datagrams; built with sanitizers, which abort at the
+ * first wrong access. libsrtp is replaced by a stand-in that looks at what it is given and lies about lengths.
+ *
+ *   native_fuzz SEED COUNT      COUNT inputs made from SEED
+ *   native_fuzz FILE...         the inputs in these files
+ *
+ * With -DFAN_LIBFUZZER it is a libFuzzer target instead (clang -fsanitize=fuzzer,address,undefined). Everything is
+ * sent on loopback. */
+#include "../../media/folkmoot_media/fan/native/fan.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CLIENTS = 4, LARGEST_INPUT = 4096, MOST_COPIES = 200, MOST_PIECES = 16, NUMBERS = 80 };
+
+struct input {
+    const uint8_t *data;
+    size_t size;
+};
+
+static int clients[2][CLIENTS], servers[2];
+static uint16_t client_ports[2][CLIENTS], server_ports[2];
+static int sessions[NUMBERS];
+
+static void require(int good, const char *what) {
+    if (!good) {
+        fprintf(stderr, "broken promise: %s\n", what);
+        abort();
+    }
+}
+
+static uint32_t number(struct input *input, unsigned bytes) {
+    uint32_t value = 0;
+    while (bytes-- > 0 && input->size > 0) {
+        value = value << 8 | *input->data++;
+        input->size--;
+    }
+    return value;
+}
+
+/* Mostly small, now and then any. */
+static uint32_t any_index(struct input *input) {
+    uint32_t value = number(input, 1);
+    return value < 240 ? value % NUMBERS : number(input, 4);
+}
+
+/* -- the stand-in for libsrtp ------------------------------------------------------------------------------- */
+
+static int lie(uint8_t last, int honest, int *length) {
+    if (last == 0xEE)
+        return *length = -5, 0;
+    if (last == 0xED)
+        return *length = 1 << 20, 0;
+    if (last == 0xEC)
+        return 1;
+    return *length = honest, 0;
+}
+
+static int hide(void *session, uint8_t *packet, int *length, int most, int trailer) {
+    require(session != NULL, "no session, no encryption");
+    require(*length >= 0 && *length <= most, "plain packets fit");
+    require(((uintptr_t)packet & 3) == 0, "packets are aligned");
+    for (int i = 0; i < *length; i++)
+        packet[i] ^= 0x5A;
+    uint8_t last = *length ? packet[*length - 1] : 0;
+    memset(packet + *length, 0x77, (size_t)trailer);
+    return lie(last, *length + trailer, length);
+}
+
+static int show(void *session, uint8_t *packet, int *length) {
+    require(session != NULL, "no session, no decryption");
+    require(*length > 0 && *length <= FAN_LARGEST_RECEIVED, "encrypted packets fit");
+    require(((uintptr_t)packet & 3) == 0, "packets are aligned");
+    uint8_t last = packet[*length - 1];
+    for (int i = 0; i < *length; i++)
+        packet[i] ^= 0x5A;
+    return *length < 16 ? 1 : lie(last, *length - 16, length);
+}
+
+static int protect(void *session, void *packet, int *length) {
+    return hide(session, packet, length, FAN_LARGEST_RTP, 144);
+}
+static int protect_rtcp(void *session, void *packet, int *length) {
+    return hide(session, packet, length, FAN_LARGEST_RTCP, 148);
+}
+static int unprotect(void *session, void *packet, int *length) { return show(session, packet, length); }
+
+/* -- one input ---------------------------------------------------------------------------------------------- */
+
+static const char *any_host(struct input *input, int family) {
+    static const char *const hosts[] = {"", "127.0.0.1", "::1", "::ffff:127.0.0.1", "localhost", "127.0.0.1%lo", ":"};
+    uint32_t choice = number(input, 1);
+    if (choice < 200)
+        return family ? "::1" : "127.0.0.1";
+    return hosts[choice % (sizeof hosts / sizeof *hosts)];
+}
+
+static uint16_t any_port(struct input *input, int family) { return client_ports[family][number(input, 1) % CLIENTS]; }
+
+static void deliver(struct input *input, int family) {
+    static uint8_t datagram[3000];
+    uint32_t from = number(input, 1) % CLIENTS, size = number(input, 2) % sizeof datagram;
+    memset(datagram, (int)number(input, 1), sizeof datagram);
+    for (uint32_t i = 0; i < 24 && i < size; i++)
+        datagram[i] = (uint8_t)number(input, 1);
+    if (size > 0 && number(input, 1) % 4)
+        datagram[0] = (uint8_t)(0x80 | datagram[0] % 0x40);
+    uint32_t last = number(input, 1);
+    if (size > 0)
+        datagram[size - 1] = (uint8_t)(last % 4 ? last : 0xEC + last / 4 % 3);
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(server_ports[0])};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(server_ports[1])};
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    v6.sin6_addr = in6addr_loopback;
+    struct sockaddr *to = family ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
+    (void)sendto(clients[family][from], datagram, size, MSG_DONTWAIT, to, family ? sizeof v6 : sizeof v4);
+}
+
+static void receive(struct fan *fan, double now) {
+    int found = fan_receive(fan, now), results = found & 0xFFFF;
+    require(found >= 0 && results <= FAN_BATCH && results <= found >> 16, "no more results than datagrams");
+    const struct fan_result *result = fan_results(fan);
+    const uint8_t *buffer = fan_buffer(fan);
+    const char *hosts = fan_hosts(fan);
+    volatile uint8_t seen = 0;
+    for (int i = 0; i < results; i++) {
+        require(result[i].kind <= FAN_REFUSED, "known kinds");
+        require(result[i].offset <= FAN_BATCH * FAN_SLOT && result[i].length <= FAN_SLOT, "results lie in the buffer");
+        require(result[i].offset + result[i].length <= FAN_BATCH * FAN_SLOT, "results end in the buffer");
+        if (result[i].kind == FAN_OTHER) {
+            const char *host = hosts + result[i].offset / FAN_SLOT * FAN_HOST;
+            require(memchr(host, 0, FAN_HOST) != NULL && result[i].port <= 65535, "hosts are printed");
+        }
+        for (uint32_t at = 0; at < result[i].length; at++)
+            seen = (uint8_t)(seen ^ buffer[result[i].offset + at]);
+    }
+}
+
+static void send_table(struct fan *fan, struct input *input) {
+    uint32_t count = number(input, 1) % MOST_COPIES, pieces = number(input, 1) % MOST_PIECES;
+    uint32_t blob = number(input, 2) % 3000;
+    /* Exactly as large as promised, so that the sanitizer sees the first byte too many. */
+    struct fan_copy *copies = malloc(count * sizeof *copies + 1);
+    struct fan_piece *piece = malloc(pieces * sizeof *piece + 1);
+    uint8_t *bytes = malloc(blob + 1);
+    require(copies && piece && bytes, "memory for the input");
+    memset(bytes, (int)number(input, 1), blob);
+    for (uint32_t i = 0; i < pieces; i++) {
+        uint32_t wild = number(input, 1);
+        piece[i].offset = wild > 230 ? number(input, 4) : number(input, 2) % (blob + 1);
+        piece[i].length = wild % 16 == 0 ? number(input, wild % 32 ? 2 : 4) % 5000 : number(input, 2) % (blob - piece[i].offset % (blob + 1) + 1);
+    }
+    uint32_t stride = number(input, 1) % 5;
+    for (uint32_t i = 0; i < count; i++) {
+        copies[i].lane = stride ? i % stride : any_index(input);
+        copies[i].payload = i % 7 && pieces ? i % pieces : number(input, 1);
+        copies[i].head = i % 3 ? 0 : number(input, 1) % (MOST_PIECES + 1);
+        copies[i].word = number(input, 4);
+        copies[i].timestamp = number(input, 4);
+        copies[i].ssrc = number(input, 4);
+        copies[i].stamp = i % 2 ? 0 : number(input, 3);
+    }
+    int64_t sent = fan_send(fan, copies, count, piece, pieces, bytes, blob);
+    require(sent >= 0 && sent <= (int64_t)count, "no more sent than asked");
+    require(fan_send(fan, copies, FAN_MOST_COPIES + 1, piece, pieces, bytes, blob) == -1, "too many are refused");
+    free(copies);
+    free(piece);
+    free(bytes);
+}
+
+static void empty(int socket) {
+    static uint8_t waste[FAN_SLOT];
+    while (recv(socket, waste, sizeof waste, MSG_DONTWAIT) >= 0)
+        continue;
+}
+
+static void step(struct fan *fan, struct input *input, int family, double now) {
+    uint32_t what = number(input, 1) % 16, index = any_index(input);
+    void *session = &sessions[index % NUMBERS];
+    const char *host;
+    switch (what) {
+    case 0:
+    case 1:
+        host = any_host(input, family);
+        (void)fan_set_lane(fan, index % FAN_MOST_LANES % 5000, session, host, any_port(input, family), number(input, 1), 0);
+        require(fan_set_lane(fan, FAN_MOST_LANES, session, host, 1, 0, 0) == -1, "lanes are bounded");
+        break;
+    case 2:
+        fan_clear_lane(fan, index);
+        break;
+    case 3:
+    case 4:
+        (void)fan_set_receiver(fan, index % 5000, number(input, 1) % 4 ? session : NULL, 50, 20);
+        require(fan_set_receiver(fan, FAN_MOST_LANES, session, 1, 1) == -1, "receivers are bounded");
+        break;
+    case 5:
+        fan_clear_receiver(fan, index);
+        break;
+    case 6:
+    case 7:
+    case 8:
+        host = any_host(input, family);
+        (void)fan_set_source(fan, host, any_port(input, family), number(input, 1) % 2, index);
+        break;
+    case 9:
+        host = any_host(input, family);
+        fan_clear_source(fan, host, any_port(input, family), number(input, 1) % 2);
+        break;
+    case 10:
+        for (uint32_t more = number(input, 1) % 8; more < 8; more++)
+            deliver(input, family);
+        receive(fan, now);
+        break;
+    case 11:
+        deliver(input, family);
+        receive(fan, now);
+        break;
+    case 12: /* many addresses, so that the table grows and closes gaps */
+        (void)fan_set_receiver(fan, 1, session, 50, 20);
+        for (uint16_t port = 1; port < 200; port++)
+            (void)fan_set_source(fan, family ? "::1" : "127.0.0.1", port, 0, 1);
+        for (uint16_t port = 1; port < 200; port = (uint16_t)(port + 1 + index % 3))
+            fan_clear_source(fan, family ? "::1" : "127.0.0.1", port, 0);
+        break;
+    default:
+        send_table(fan, input);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct input input = {data, size};
+    int family = (int)number(&input, 1) & 1;
+    struct fan *fan = fan_new(servers[family], family, (int)number(&input, 1) & 1, number(&input, 4));
+    require(fan != NULL, "a fan");
+    for (double now = 1000; input.size > 0; now += 0.01)
+        step(fan, &input, family, now);
+    receive(fan, 2000);
+    fan_free(fan);
+    empty(servers[family]);
+    for (int i = 0; i < CLIENTS; i++)
+        empty(clients[family][i]);
+    return 0;
+}
+
+static int open_socket(int family, uint16_t *port) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    v6.sin6_addr = in6addr_loopback;
+    struct sockaddr *address = family ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
+    socklen_t length = family ? sizeof v6 : sizeof v4;
+    int opened = socket(family ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+    require(opened >= 0 && bind(opened, address, length) == 0, "a socket on loopback");
+    require(getsockname(opened, address, &length) == 0, "the socket's port");
+    *port = ntohs(family ? v6.sin6_port : v4.sin_port);
+    return opened;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    fan_srtp = (struct fan_srtp){protect, protect_rtcp, unprotect, unprotect};
+    for (int family = 0; family < 2; family++) {
+        servers[family] = open_socket(family, &server_ports[family]);
+        for (int i = 0; i < CLIENTS; i++)
+            clients[family][i] = open_socket(family, &client_ports[family][i]);
+    }
+    return 0;
+}
+
+#ifndef FAN_LIBFUZZER
+static uint64_t state;
+
+static uint8_t draw(void) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint8_t)(state >> 24);
+}
+
+static int run_file(const char *name) {
+    static uint8_t data[LARGEST_INPUT];
+    FILE *file = fopen(name, "rb");
+    if (file == NULL)
+        return 1;
+    size_t size = fread(data, 1, sizeof data, file);
+    fclose(file);
+    return LLVMFuzzerTestOneInput(data, size);
+}
+
+int main(int argc, char **argv) {
+    LLVMFuzzerInitialize(&argc, &argv);
+    char *end = NULL;
+    unsigned long long seed = argc == 3 ? strtoull(argv[1], &end, 10) : 0;
+    if (argc != 3 || end == argv[1] || *end != '\0') {
+        for (int i = 1; i < argc; i++)
+            if (run_file(argv[i]) != 0)
+                return 1;
+        return 0;
+    }
+    static uint8_t data[LARGEST_INPUT];
+    unsigned long count = strtoul(argv[2], NULL, 10);
+    for (unsigned long i = 0; i < count; i++) {
+        state = (seed << 32 | i) * 0x9E3779B97F4A7C15ULL + 1;
+        size_t size = 16 + (size_t)(draw() << 4 | draw() % 16) % (LARGEST_INPUT - 16);
+        for (size_t at = 0; at < size; at++)
+            data[at] = draw();
+        LLVMFuzzerTestOneInput(data, size);
+    }
+    printf("%lu inputs\n", count);
+    return 0;
+}
+#endif
