@@ -125,6 +125,8 @@ def add_pending(tx: Connection, election: str, entry: Pending) -> None:
 def add_points(tx: Connection, election: str, points: Iterable[bytes]) -> bool:
     """Record a ballot's points; False when one of them is in an earlier ballot (the caller must then refuse)."""
     rows = [{"election": election, "point": point} for point in set(points)]
+    if not rows:
+        return True
     try:
         tx.execute(schema.ballot_point.insert(), rows)
     except IntegrityError:
