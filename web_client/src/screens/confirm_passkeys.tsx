@@ -44,15 +44,13 @@ export function ConfirmPasskeys({ unit, onChange }: { unit: string; onChange?: (
         <ul class="list">
           {waiting.value.map((one) => (
             <li key={one.passkey}>
-              <label class="check" for={`confirm-${one.passkey}`}>
-                <input id={`confirm-${one.passkey}`} type="checkbox" disabled={mine(one)} checked={!mine(one) && !left.value.has(one.passkey)} onChange={() => turn(one.passkey)} data-testid={`confirm-${one.member}`} />
-                <span>
-                  <span class="strong">{one.name}</span>
-                  <span class="hint">
-                    {t("confirm.line", { method: say(`passkey-method.${one.method}`), officer: one.made_by, day: day(one.at) })} {mine(one) && t("confirm.not-you")}
-                  </span>
-                </span>
+              <label class="check">
+                <input type="checkbox" disabled={mine(one)} checked={!mine(one) && !left.value.has(one.passkey)} onChange={() => turn(one.passkey)} data-testid={`confirm-${one.member}`} />
+                <span>{one.name}</span>
               </label>
+              <p class="hint">
+                {t("confirm.line", { method: say(`passkey-method.${one.method}`), officer: one.made_by, day: day(one.at) })} {mine(one) && t("confirm.not-you")}
+              </p>
             </li>
           ))}
         </ul>
