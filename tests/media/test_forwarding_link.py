@@ -26,10 +26,13 @@ class Seat:
         self.slots: list[SlotConsumer] = listen(self.room, "cleo")
         self.consumer: VideoConsumer = watch_all(self.room, self.camera, "cleo", preferred)
         self.waited: list[tuple[float, float]] = []
+        self.highest_estimate = 0.0
         self.room.clock.every(0.05, self._look)
 
     def _look(self) -> None:
         now = self.room.clock.now
+        if self.leg.downlink is not None:
+            self.highest_estimate = max(self.highest_estimate, self.leg.downlink.estimator.bitrate)
         self.waited.append((now, self.link.waiting(now)))
 
     def run(self, seconds: float) -> "Seat":
@@ -92,6 +95,7 @@ def test_the_link_carries_less_than_the_page_wishes() -> None:
     assert seat.longest_wait(2, 30) < 0.2
     assert seat.voice_gap(2, 29) < 0.15
     assert seat.link.dropped_by_queue == 0
+    assert seat.highest_estimate < 1.05 * 800e3, "what tries have shown bounds what is believed"
     assert_unbroken(seat.sent_video())
 
 
@@ -156,6 +160,33 @@ def test_a_receiver_that_tells_remb_only_is_limited_by_it() -> None:
         seat.run(0.5)
         seat.room.receive_rtcp(seat.leg, rtcp.build_remb(9, 4_000_000, [seat.consumer.ssrc]))
     assert seat.layer == 2
+
+
+def test_what_has_fallen_does_not_rise_for_five_seconds() -> None:
+    seat = Seat(VirtualLink(9e6, 0.03), numbered=False)
+
+    def tell(bitrate: int, seconds: float) -> int | None:
+        for _ in range(round(seconds * 2)):
+            seat.room.receive_rtcp(seat.leg, rtcp.build_remb(9, bitrate, [seat.consumer.ssrc]))
+            seat.run(0.5)
+        return seat.layer
+
+    assert [tell(4_000_000, 6), tell(700_000, 1), tell(4_000_000, 3.5), tell(4_000_000, 3)] == [2, 1, 1, 2]
+
+
+def test_key_frames_on_a_thin_link_are_spread_so_that_voices_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = {}
+    for paced in (True, False):
+        seat = Seat(VirtualLink(350e3, 0.03))
+        if not paced:
+            # The control: the same room without its pacer.
+            monkeypatch.setattr(seat.leg.downlink, "_pace", lambda *_: None)
+        seat.run(5)
+        for _ in range(20):
+            seat.room.router.request_key_frame(seat.consumer, seat.room.now)
+            seat.run(1)
+        waits[paced] = seat.longest_wait(6, 25)
+    assert waits[True] < 0.7 * waits[False]
 
 
 def test_two_pictures_share_what_there_is() -> None:

@@ -125,6 +125,25 @@ def test_a_frame_that_would_wait_too_long_is_left_out_whole_and_so_are_all_until
         assert held[-1].marker
 
 
+def test_when_the_link_breaks_down_what_waits_is_taken_back_and_its_numbers_are_used_again() -> None:
+    room, camera, consumer = throttled(2_000_000)
+    pacer = consumer.leg.pacer
+    assert pacer is not None
+    camera.send(0, key=True, packets=20)
+    pacer.set_bitrate(60_000)
+    while consumer.held_back == 0:
+        room.now += 1 / 30
+        camera.send(0, packets=8)
+    assert 0 < len(pacer) < 8, "only the frame that has begun still waits"
+    room.now += 2
+    camera.send(0, key=True, packets=2)
+    room.now += 1
+    camera.send(0, packets=2)
+    assert_unbroken(room.sent["cleo"])
+    sizes = [len(list(frame)) for _, frame in itertools.groupby(room.sent["cleo"], key=lambda sent: sent.timestamp)]
+    assert set(sizes) == {20, 8, 2}
+
+
 def test_without_the_limit_everything_is_sent_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("folkmoot_media.forwarding.pacing.QUEUE_LIMIT", 1e9)
     room, camera, consumer = throttled(40_000)

@@ -4,8 +4,8 @@ L0 text, votes and presence · L1 voices · L2 voices and slides as documents ·
 
 Every step has a latch of its own with two thresholds: it comes on when the link has been good enough for the whole of
 `RISE_AFTER`, and goes off when it has been too weak for the whole of `FALL_AFTER`. The level is that of the highest
-latch below which all are on. So noise within the gap between the thresholds changes nothing, and a link that is never
-worse than another never gets less. Rates are kbit/s in one direction, times seconds, losses shares from 0 to 1.
+latch that is on. So noise within the gap between the thresholds changes nothing, and a link that is never worse than
+another never gets less. Rates are kbit/s in one direction, times seconds, losses shares from 0 to 1.
 """
 
 from __future__ import annotations
@@ -206,12 +206,7 @@ class Ladder:
     @property
     def by_link(self) -> Level:
         """The level that the link carries, whatever the member wants."""
-        reached = Level.TEXT
-        for latch in self._latches:
-            if not latch.on:
-                break
-            reached = latch.rung.level
-        return reached
+        return max((latch.rung.level for latch in self._latches if latch.on), default=Level.TEXT)
 
     @property
     def standing(self) -> Standing:
