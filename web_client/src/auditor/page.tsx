@@ -7,10 +7,9 @@ import { useEffect, useId } from "preact/hooks";
 import { LANGUAGES } from "../i18n/core.ts";
 import { CHECK_IDS } from "../verifier/report.ts";
 import { Card } from "./card.tsx";
-import { CheckList } from "./checks.tsx";
 import { type Chosen, type PageDigest, choose, commandFor, pageDigest } from "./files.ts";
 import { language, number, t, useLanguage } from "./i18n.ts";
-import { Findings } from "./findings.tsx";
+import { Findings, Under } from "./findings.tsx";
 import type { Runner } from "./runner.ts";
 
 function LanguageChoice() {
@@ -62,7 +61,7 @@ function FileChoice({ busy, onFiles }: { busy: boolean; onFiles: (files: File[])
           id={input}
           type="file"
           multiple
-          accept=".zip"
+          accept=".zip,.age,.txt"
           disabled={busy}
           data-testid="auditor-files"
           onChange={(event) => onFiles([...(event.currentTarget.files ?? [])])}
@@ -82,12 +81,15 @@ function ChosenFiles({ chosen }: { chosen: readonly Chosen[] }) {
             <span class="badge">{t(`auditor.is.${kind}`)}</span> <strong>{file.name}</strong>{" "}
             <span class="muted">{t("auditor.bytes", { n: number(file.size) })}</span>
           </p>
-          <code class="code-block">{sha256}</code>
+          {kind === "identity" ? <p class="hint">{t("auditor.identity")}</p> : <code class="code-block">{sha256}</code>}
         </div>
       ))}
     </>
   );
 }
+
+/** Checks that read the ballots of all boards. */
+const BALLOT_CHECKS = new Set(["V01", "V10", "V11"]);
 
 function Progress({ runner }: { runner: Runner }) {
   const id = useId();
@@ -97,7 +99,10 @@ function Progress({ runner }: { runner: Runner }) {
   const part = running.total === 0 ? 0 : running.done / running.total;
   return (
     <div class="progress" data-testid="auditor-progress">
-      <label for={id}>{t("auditor.progress", { at: at + 1, of: CHECK_IDS.length })}</label>
+      <label for={id}>
+        {t("auditor.progress", { at: at + 1, of: CHECK_IDS.length })}
+        {running.total > 0 && ` · ${t(BALLOT_CHECKS.has(running.id) ? "auditor.progress-ballots" : "auditor.progress-steps", { done: number(running.done), of: number(running.total) })}`}
+      </label>
       <progress id={id} max={CHECK_IDS.length} value={at + part} />
     </div>
   );
@@ -106,7 +111,7 @@ function Progress({ runner }: { runner: Runner }) {
 function Command({ chosen }: { chosen: readonly Chosen[] }) {
   const copied = useSignal(false);
   const nameOf = (kind: Chosen["kind"]): string | null => chosen.find((one) => one.kind === kind)?.file.name ?? null;
-  const text = commandFor(nameOf("bundle") ?? "bundle.zip", nameOf("annex"));
+  const text = commandFor(nameOf("bundle") ?? "bundle.zip", nameOf("annex"), nameOf("identity"));
   return (
     <Card title={t("auditor.command.title")}>
       <p>{t("auditor.command.text")}</p>
@@ -129,6 +134,9 @@ function Command({ chosen }: { chosen: readonly Chosen[] }) {
   );
 }
 
+/** What prints the same digest from one's own copy of the program. */
+const COMPARE = "python3 tools/web_build.py && tail -n 1 server/folkmoot_server/web_dist/auditor-digest.txt";
+
 function PageItself({ digest }: { digest: PageDigest | null | "failed" }) {
   return (
     <Card title={t("auditor.digest.title")}>
@@ -137,9 +145,12 @@ function PageItself({ digest }: { digest: PageDigest | null | "failed" }) {
       {digest !== null && digest !== "failed" && (
         <>
           <p>{t("auditor.digest.combined")}</p>
-          <code class="code-block" data-testid="page-digest">
+          <code class="code-block" data-testid="page-digest" data-as-built={String(digest.asBuilt)}>
             {digest.all}
           </code>
+          {!digest.asBuilt && <p class="note note-bad">{t("auditor.digest.differs")}</p>}
+          <p>{t("auditor.digest.compare")}</p>
+          <code class="code-block">{COMPARE}</code>
           <details>
             <summary>{t("auditor.digest.list")}</summary>
             <ul class="list small">
@@ -159,22 +170,25 @@ function PageItself({ digest }: { digest: PageDigest | null | "failed" }) {
 }
 
 /** Reads the page's own files once, while the network is surely there. */
-function useOwnDigest(script: string | null): Signal<PageDigest | null | "failed"> {
+function useOwnDigest(): Signal<PageDigest | null | "failed"> {
   const digest = useSignal<PageDigest | null | "failed">(null);
   useEffect(() => {
-    if (script === null) return;
-    pageDigest(script)
+    pageDigest()
       .then((found) => (digest.value = found))
       .catch(() => (digest.value = "failed"));
-  }, [script]);
+  }, []);
   return digest;
+}
+
+async function startWith(runner: Runner, bundle: File, annex: File | null, identity: File | null): Promise<void> {
+  runner.start(bundle, annex, identity === null ? "" : await identity.text());
 }
 
 export function AuditorPage({ runner }: { runner: Runner }) {
   const chosen = useSignal<readonly Chosen[]>([]);
   /** Files being read: until they are known, the older ones must not be checked in their place. */
   const reading = useSignal(0);
-  const digest = useOwnDigest(runner.script.value);
+  const digest = useOwnDigest();
   const state = runner.state.value;
   const busy = state === "running";
   const find = (kind: Chosen["kind"]): File | null => chosen.value.find((one) => one.kind === kind)?.file ?? null;
@@ -215,7 +229,7 @@ export function AuditorPage({ runner }: { runner: Runner }) {
               data-testid="auditor-check"
               disabled={bundle === null || reading.value > 0}
               onClick={() => {
-                if (bundle) runner.start(bundle, find("annex"));
+                if (bundle) void startWith(runner, bundle, find("annex"), find("identity"));
               }}
             >
               {t("auditor.check")}
@@ -224,7 +238,7 @@ export function AuditorPage({ runner }: { runner: Runner }) {
         </div>
       </Card>
       <Findings runner={runner} chosen={chosen.value} page={digest.value === "failed" ? null : digest.value} />
-      {(busy || state === "done") && <CheckList runner={runner} />}
+      <Under runner={runner} />
       <Command chosen={chosen.value} />
       <PageItself digest={digest.value} />
     </main>

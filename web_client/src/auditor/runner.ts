@@ -23,8 +23,6 @@ export class Runner {
   readonly checks = signal<readonly Check[]>([]);
   readonly running = signal<Running | null>(null);
   readonly verification = signal<Verification | null>(null);
-  /** The worker's own script, once it has started. */
-  readonly script = signal<string | null>(null);
   private readonly worker: VerifierWorker;
 
   constructor(worker: VerifierWorker) {
@@ -35,11 +33,12 @@ export class Runner {
     for (const type of ["error", "messageerror"] as const) worker.addEventListener(type, () => this.end("broken"));
   }
 
-  start(bundle: Blob, annex: Blob | null): void {
+  /** Checks the files; `identities` is the text of a key file, or "". */
+  start(bundle: Blob, annex: Blob | null, identities = ""): void {
     if (this.state.value === "running" || this.state.value === "broken") return;
     this.clear();
     this.state.value = "running";
-    this.worker.postMessage({ type: "run", bundle, annex });
+    this.worker.postMessage({ type: "run", bundle, annex, identities });
   }
 
   stop(): void {
@@ -61,9 +60,6 @@ export class Runner {
 
   private hear(news: News): void {
     switch (news.type) {
-      case "ready":
-        this.script.value = news.script;
-        return;
       case "start":
         this.running.value = { id: news.id, done: 0, total: 0 };
         return;

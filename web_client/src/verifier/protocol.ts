@@ -5,7 +5,6 @@ import type { Verification } from "./verify.ts";
 export type Order = { type: "run"; bundle: Blob; annex: Blob | null; identities: string } | { type: "stop" };
 
 export type News =
-  | { type: "ready"; script: string }
   | { type: "start"; id: CheckId }
   | { type: "progress"; id: CheckId; done: number; total: number }
   | { type: "check"; check: Check }

@@ -8,7 +8,6 @@ import { verify } from "./verify.ts";
 import { Stopped } from "./work.ts";
 
 interface Scope {
-  location: { href: string };
   postMessage(news: News): void;
   addEventListener(type: "message", listener: (event: MessageEvent<Order>) => void): void;
 }
@@ -55,4 +54,3 @@ scope.addEventListener("message", ({ data }) => {
   if (data.type === "stop") asked += 1;
   else void run(data).then((news) => scope.postMessage(news));
 });
-scope.postMessage({ type: "ready", script: scope.location.href });
