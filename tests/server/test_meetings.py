@@ -20,6 +20,7 @@ from folkmoot_server.domain.errors import NotFound, WrongState
 from folkmoot_server.domain.meetings import NEXT, Act, State, advance
 from folkmoot_server.domain.quorum import Quorum
 from folkmoot_server.storage import schema
+from folkmoot_voting.questions import yes_no_abstain
 
 
 @pytest.fixture
@@ -287,10 +288,13 @@ async def test_a_meeting_does_not_close_over_a_running_election(house: House) ->
     question = {
         "agenda_item": house.items[0],
         "title": "Budget",
-        "type": "yes-no-abstain",
-        "text": "Shall the budget be adopted?",
-        "options": ["yes", "no", "abstain"],
+        "questions": [yes_no_abstain("Shall the budget be adopted?").to_json()],
+        "secrecy": "trustees",
+        "voting_again": "once",
         "majority": {"kind": "simple", "of": "cast"},
+        "tie": "rejected",
+        "closes_after_s": 0,
+        "kiosk": False,
     }
     election = (await house.jonas.post(house.path("/questions"), question))["election"]
 

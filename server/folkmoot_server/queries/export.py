@@ -16,7 +16,7 @@ from folkmoot_server.queries.elections import signatures
 from folkmoot_server.storage import board, elections, keys, ledger, lineages, meetings, members, rolls, units
 from folkmoot_server.storage.elections import StoredElection
 from folkmoot_voting import bundle
-from folkmoot_voting.encoding import unb64u
+from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.keygen import empty_json
 
 KEEP_S = 365 * 86_400  # how long auditors keep an annex, unless the challenge period is longer
@@ -72,6 +72,9 @@ def _bundle(tx: Connection, meeting: str, finished: list[StoredElection]) -> byt
     entries = [
         (leaf.index, json.loads(leaf.entry)) for leaf in ledger.of_meeting(tx, meeting) if leaf.election in exported
     ]
+    transcript = "" if key.result is None else b64u(key.transcript)
+    # The ledger also holds a key that was made again before a vote was opened with it; the bundle has the last one.
+    entries = [(index, entry) for index, entry in entries if entry["type"] != "key" or entry["hash"] == transcript]
     return bundle.write_bundle(
         bundle.Bundle(
             info=bundle.make_info(
