@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from loadtests import namespace
 from loadtests.clients import Group, Load, PacketSource, until
 from loadtests.peers.janus import Janus, JanusError
-from loadtests.peers.server import Server, cpu_seconds, thread_count
+from loadtests.peers.server import Server, cpu_seconds, deferred_pids, raise_priority, thread_count
 from loadtests.peers.worker import Worker
 
 from folkmoot_media.errors import MediaError
@@ -59,6 +59,7 @@ class Round:
     missing_percent: float
     cores: float
     generator_cores: float
+    deferred_percent: float
     load_average: float
     counts: dict[str, int]
     delay_p50_us: float | None = None
@@ -128,13 +129,16 @@ async def measure(load: Load, bench: Bench, options: argparse.Namespace) -> Roun
     timed = [stream for stream in group.streams if stream.delays is not None]
     for stream in timed:
         stream.delays = []
+    kernel = deferred_pids()
     before, cpu, own = group.totals(), cpu_seconds(pid), time.process_time()
+    deferred = sum(cpu_seconds(thread) for thread in kernel)
     source.start(time.monotonic())
     await asyncio.sleep(options.seconds)
     source.stop()
     await asyncio.sleep(REPAIR_WAIT if options.loss else SETTLE)
     load.check()
     cpu = cpu_seconds(pid) - cpu
+    deferred = sum(cpu_seconds(thread) for thread in kernel) - deferred
     counts = group.totals() - before
     sent, arrived = counts["sent"], counts["arrived"]
     expected = sent * len(group.streams)
@@ -146,6 +150,7 @@ async def measure(load: Load, bench: Bench, options: argparse.Namespace) -> Roun
         missing_percent=round(100 * (1 - arrived / max(1, expected)), 2),
         cores=round(cpu / options.seconds, 3),
         generator_cores=round((time.process_time() - own) / options.seconds, 3),
+        deferred_percent=round(100 * deferred / max(1e-9, cpu), 1),
         load_average=round(os.getloadavg()[0], 2),
         counts=dict(sorted(counts.items())),
     )
@@ -233,6 +238,7 @@ def summarise(benches: list[Bench], options: argparse.Namespace) -> dict[str, An
         "burst": options.burst,
         "feedback": options.feedback,
         "seconds": options.seconds,
+        "nice": options.nice,
         "ours_us": median_of(ours.rounds, "cpu_us_per_packet"),
         "ours_join_ms": round(ours.join_ms, 2),
         "discarded_rounds": sum(1 for bench in benches for made in bench.rounds if not made.good),
@@ -316,6 +322,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a round of one server")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--nice", type=int, default=0, help="priority of generator and servers; below 0 needs root")
     parser.add_argument("--seed", default="load", help="of the losses")
     parser.add_argument("--delay", action="store_true", help="also measure the delay that a server adds")
     parser.add_argument("--json", type=Path, help="write the result here")
@@ -332,12 +339,21 @@ def main() -> int:
     """Measure, print one line per round and the medians, and write the JSON."""
     options = parse()
     try:
+        if options.nice:
+            raise_priority(options.nice)
         network = namespace.enter() if options.peer in JANUSES else namespace.enter_or_loopback()
         benches = asyncio.run(run(options, network))
     except MediaError as error:
         print(f"error: {error.message} (back end {options.backend})", file=sys.stderr)
         return 1
-    except (JanusError, namespace.NamespaceError, RuntimeError, TimeoutError, ConnectionError) as error:
+    except (
+        JanusError,
+        namespace.NamespaceError,
+        RuntimeError,
+        PermissionError,
+        TimeoutError,
+        ConnectionError,
+    ) as error:
         print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     result = summarise(benches, options)

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtests import namespace
 from loadtests.clients import Group, Load, PacketSource, Peer, until
-from loadtests.peers.server import cpu_seconds, resident_kilobytes
+from loadtests.peers.server import cpu_seconds, raise_priority, resident_kilobytes
 from loadtests.peers.worker import ROUTER, Worker
 from loadtests.streams import Stream
 
@@ -283,6 +283,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--join-within", type=float, default=60.0, help="seconds in which all join")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the meeting goes on afterwards")
     parser.add_argument("--backend", choices=("compiled", "cffi", "python"), default="compiled")
+    parser.add_argument("--nice", type=int, default=0, help="priority of generator and worker; below 0 needs root")
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args(arguments)
     if options.seats < options.sites * options.hall or options.seats + options.sites > 900:
@@ -296,8 +297,10 @@ def main() -> int:
     """Hold the meeting, print what happened, and write the JSON."""
     options = parse()
     try:
+        if options.nice:
+            raise_priority(options.nice)
         result = asyncio.run(run(options, namespace.enter_or_loopback()))
-    except (RuntimeError, TimeoutError, ConnectionError) as error:
+    except (RuntimeError, TimeoutError, PermissionError, ConnectionError) as error:
         print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     print("\n".join(describe(result)))
