@@ -90,8 +90,8 @@ def bootstrap_organisation(
         for role in dict.fromkeys((Role.MEMBER, *map(Role, person.roles))):
             grant = Grant(new_id(rng), member.id, role, unit, now, now + MEMBER_GRANT_S)
             members.add_grant(tx, grant, FOUNDER)
-        role = person.roles[0] if person.roles else Role.MEMBER
-        links.append(_new_link(tx, member, role, OPERATOR, now, rng))
+        office = person.roles[0] if person.roles else Role.MEMBER
+        links.append(_new_link(tx, member, office, OPERATOR, now, rng))
     return links
 
 

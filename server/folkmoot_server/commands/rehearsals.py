@@ -10,6 +10,7 @@ from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.members import TEXT_MAX
 from folkmoot_server.storage import meetings as stored
+from folkmoot_voting.manifest import ONCE, REJECTED, SECRET
 from folkmoot_voting.questions import yes_no_abstain
 
 PREFIX = "Rehearsal: "
@@ -46,10 +47,10 @@ def rehearse(tx: Connection, meeting: str, session: SessionInfo, now: int, rng: 
         agenda_item=stored.items(tx, made)[0].id,
         title=ITEM,
         questions=(yes_no_abstain(QUESTION),),
-        secrecy="trustees",
-        voting_again="once",
+        secrecy=SECRET,
+        voting_again=ONCE,
         majority=("simple", "cast"),
-        tie="rejected",
+        tie=REJECTED,
         closes_after_s=0,
         kiosk=False,
     )
