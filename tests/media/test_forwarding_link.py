@@ -189,6 +189,30 @@ def test_key_frames_on_a_thin_link_are_spread_so_that_voices_pass(monkeypatch: p
     assert waits[True] < 0.7 * waits[False]
 
 
+def test_who_watches_little_over_a_wide_link_is_soon_paced_no_more() -> None:
+    seat = Seat(VirtualLink(5e6, 0.03), preferred=0).run(8)
+    assert (seat.layer, seat.whole) == (0, True)
+    assert seat.leg.pacer is None
+    assert seat.highest_estimate > 1.2e6
+    hearing = seat.room.connect("dora", VirtualLink(5e6, 0.03))
+    listen(seat.room, "dora")
+    seat.run(3)
+    assert hearing.pacer is None
+    assert seat.room.received["dora"].packets
+
+
+def test_a_link_can_be_described() -> None:
+    seat = Seat(VirtualLink(3e6, 0.05, loss=0.1))
+    assert seat.leg.downlink is not None
+    assert seat.leg.downlink.sample is None
+    seat.run(20)
+    sample = seat.leg.downlink.sample
+    assert sample is not None
+    assert 1500 < sample.estimate < 3200
+    assert sample.loss == pytest.approx(0.1, abs=0.06)
+    assert sample.round_trip == pytest.approx(0.1)
+
+
 def test_two_pictures_share_what_there_is() -> None:
     seat = Seat(VirtualLink(1.3e6, 0.03), preferred=2)
     second = BigCamera(seat.room, "dora")

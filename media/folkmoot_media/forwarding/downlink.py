@@ -5,6 +5,7 @@ from __future__ import annotations
 from folkmoot_media.forwarding import repair, rtcp, video
 from folkmoot_media.forwarding.allocation import NOTHING, Demand, Option, allocate
 from folkmoot_media.forwarding.estimation import START, SendEstimator
+from folkmoot_media.forwarding.ladder import Sample
 from folkmoot_media.forwarding.model import Batch, Layer, Leg, Outbox, SlotConsumer, VideoConsumer
 from folkmoot_media.forwarding.pacing import Pacer
 from folkmoot_media.forwarding.temporal import EVERYTHING
@@ -15,6 +16,7 @@ RISE_AFTER_FALL = 5.0
 PACED_FROM = 0.6
 PACED_UNTIL = 0.4
 ALWAYS_PACED = 1_000_000.0
+PACED_NO_MORE = 1_200_000.0
 MEDIA_SHARE = 0.95
 GUESSED_LOWEST = 150_000.0
 GUESSED_FACTOR = 3.0
@@ -41,7 +43,7 @@ class Downlink:
         self._opened = now
         self._next = now
         self._next_probe = now
-        self._wanting = False
+        self._wanting = self._watching = False
         # What was sent last: the link of a subscriber who gets no video for now is tried with it.
         self._spare: tuple[VideoConsumer, list[repair.Again]] | None = None
 
@@ -75,6 +77,13 @@ class Downlink:
     def _follow(self) -> None:
         if self._leg.pacer is not None:
             self._leg.pacer.set_bitrate(self.estimator.bitrate)
+
+    @property
+    def sample(self) -> Sample | None:
+        """What is known of the link, for the ladder and for the member; None before anything is."""
+        if not self.estimator.informed:
+            return None
+        return Sample(self.estimator.bitrate / 1000, self.estimator.losses.recent, self._leg.round_trip)
 
     # -- time -------------------------------------------------------------------------------------------------
 
@@ -113,7 +122,7 @@ class Downlink:
             for consumer in self._leg.consumers.values()
             if isinstance(consumer, VideoConsumer) and not consumer.paused and not consumer.producer.silent
         ]
-        self._wanting = False
+        self._wanting, self._watching = False, bool(watched)
         if not self._known():
             self.budget = None
             return
@@ -127,6 +136,8 @@ class Downlink:
         for consumer, demand, given in zip(watched, demands, allocate(demands, self.budget), strict=True):
             self._wanting |= given < len(demand.options) - 1
             self._apply(consumer, demand, given, now, outbox)
+        # Pacing costs: where nothing more is wanted, find out all the same whether it can be done without.
+        self._wanting |= bool(watched) and self.estimator.bitrate < PACED_NO_MORE
 
     def _apply(self, consumer: VideoConsumer, demand: Demand, given: int, now: float, outbox: Outbox) -> None:
         if not demand.options:
@@ -151,9 +162,9 @@ class Downlink:
         leg, bitrate = self._leg, self.estimator.bitrate
         used = (self._video_rate() + self._voice_rate()) / bitrate
         if leg.pacer is None:
-            if self._known() and (used > PACED_FROM or bitrate < ALWAYS_PACED):
+            if self._watching and self._known() and (used > PACED_FROM or bitrate < ALWAYS_PACED):
                 leg.pacer = Pacer(bitrate, now)
-        elif not len(leg.pacer) and used < PACED_UNTIL and bitrate > 1.2 * ALWAYS_PACED:
+        elif not len(leg.pacer) and (not self._watching or (used < PACED_UNTIL and bitrate > PACED_NO_MORE)):
             leg.pacer = None
         else:
             release(leg, now, outbox)
