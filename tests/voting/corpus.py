@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+from functools import cache
 from typing import Any
 
 from tests.voting.mutations import MUTATIONS
@@ -39,6 +40,7 @@ def without_key() -> Meeting:
     return meeting
 
 
+@cache
 def good_records() -> dict[str, Pair]:
     """Return records in which nothing is wrong."""
     full_record = full()
