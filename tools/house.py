@@ -64,6 +64,11 @@ def _has_noto() -> bool:
     return Path("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf").is_file()
 
 
+def _has_compiler() -> bool:
+    """Say whether the optional C libraries can be compiled."""
+    return native_build.find_compiler() is not None
+
+
 def _has_venv() -> bool:
     """Say whether this Python can make environments (Debian ships that apart)."""
     try:
@@ -78,6 +83,7 @@ SERVER_PIECES = (Piece("Python's venv", _VENV_PACKAGE, _has_venv),)
 SODIUM_PIECE = Piece("libsodium", "libsodium23", _has_libsodium)
 TEST_PIECES = (
     *SERVER_PIECES,
+    Piece("a C compiler", "build-essential", _has_compiler, "the tests of the compiled parts will fail"),
     Piece("Chromium", "chromium", lambda: find_chromium() is not None, "using one from an npm package"),
     Piece("certutil", "libnss3-tools", lambda: shutil.which("certutil") is not None, "trusting the test key itself"),
     Piece("coturn", "coturn", lambda: shutil.which("turnserver") is not None, "the tests of TURN will fail"),

@@ -92,7 +92,8 @@ def digest(root: Path, target: Target, flags: tuple[str, ...] = OPTIMISED, more:
     """Return the SHA-256 of everything that the compiled library depends on; `more` are further files."""
     hashed = hashlib.sha256(repr((target, FLAGS, flags, platform.machine(), platform.system())).encode())
     for name in (*target.sources, *target.headers, *more):
-        content = (root / name).read_bytes()
+        path = root / name
+        content = path.read_bytes() if path.is_file() else b""
         hashed.update(f"{name}\0{len(content)}\0".encode() + content)
     return hashed.hexdigest()
 

@@ -178,6 +178,7 @@ class Rooms:
             return self._fan.receive(intake, now)
         finally:
             self._gathering = False
+            self.mux.counters["unchecked_source"] += self._fan.take_unchecked()
             self._fan.flush(now)
 
     def poll(self, now: float) -> None:

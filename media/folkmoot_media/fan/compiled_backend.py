@@ -164,7 +164,7 @@ class CompiledFan(QueueingFan):
         # The library borrows these sessions.
         self._lane_sessions: dict[int, Session] = {}
         self._receiver_sessions: dict[int, Session] = {}
-        self.unchecked = 0
+        self._unchecked = 0
 
     @staticmethod
     def _view(address: int, size: int) -> memoryview:
@@ -255,6 +255,11 @@ class CompiledFan(QueueingFan):
                 intake.take_packet(endpoint, bytes(buffer[offset : offset + length]), kind == RTCP, now)
         return int(found >> 16)
 
+    def take_unchecked(self) -> int:
+        """Return how much media was dropped since the last call because its address had not been entered."""
+        before, self._unchecked = self._unchecked, self._counters[UNCHECKED]
+        return self._unchecked - before
+
     def _take_other(self, intake: Intake, fields: list[int], now: float) -> None:
         _, _, offset, length, port, flow, scope = fields
         # Addresses lie as their datagrams do, with gaps where something was dropped.
@@ -315,7 +320,6 @@ class CompiledFan(QueueingFan):
             **super().figures(),
             "fan_send_calls": counters[SEND_CALLS],
             "fan_segmented": counters[SEGMENTED],
-            "fan_unchecked": counters[UNCHECKED],
         }
 
 
