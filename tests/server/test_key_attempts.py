@@ -20,6 +20,7 @@ from folkmoot_voting import boxes, challenges, copies, group, keygen
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.keygen import KeyGeneration
 from folkmoot_voting.trustee import Trustee
+from folkmoot_voting.verify import verify_bundle
 
 REASON = "Ana's phone is lost"
 
@@ -186,12 +187,24 @@ async def test_a_finished_key_is_made_again_until_a_vote_was_opened_with_it(hall
     assert (await hall.view(hall.chair))["key"]["state"] == "waiting"
     again = await votes.make_key(hall.tellers, hall.meeting)
     ready = replace(ready, tellers=again)
-    election = await support.draft(hall)
-    manifest = await votes.open_election(hall.chair, hall.meeting, election)
+    manifest = await support.hold_vote(hall, ready, [support.YES] * 5)
     assert manifest.trustees.attempt == 2
+    # The ledger holds both keys, the record the one that was used.
+    leaves = await hall.read(lambda tx: ledger.of_meeting(tx, hall.meeting))
+    assert [leaf.type for leaf in leaves][:3] == ["roll", "key", "key"]
+    assert await failing(hall) == []
     assert (await keygen_view(hall))["can_restart"] is False
     answer = await refused(hall, hall.chair, restart, await restart_body(hall, hall.chair, 2))
     assert answer == (409, "keygen.used")
+
+
+async def failing(hall: Hall) -> list[str]:
+    """The checks that the meeting's record does not pass."""
+    status, raw = await hall.chair.raw("GET", hall.path("/bundle.zip"))
+    assert status == 200
+    report = verify_bundle(raw)
+    assert {check.id: check.ok for check in report.checks}["V31"] is True
+    return [check.id for check in report.checks if check.ok is False]
 
 
 def sealed(hall: Hall, teller: votes.Teller, ikm: bytes, kind: str = "passkey") -> dict[str, Any]:
@@ -295,3 +308,5 @@ async def test_shares_outlast_the_challenge_period_of_the_last_tally(hall: Hall)
     assert answer == (422, "voting.destroyed-early")
     good = teller.trustee.destroyed(teller.state.transcript, ends)
     await teller.person.post(path, {"statement": good})
+    await sign_in(hall.chair)
+    assert await failing(hall) == []
