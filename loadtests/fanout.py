@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtests import namespace
 from loadtests.clients import Group, Load, PacketSource, until
-from loadtests.peers.janus import Janus, JanusError
+from loadtests.peers.janus import Janus
 from loadtests.peers.server import Server, cpu_seconds, deferred_pids, raise_priority, thread_count
 from loadtests.peers.worker import Worker
 
@@ -346,14 +346,7 @@ def main() -> int:
     except MediaError as error:
         print(f"error: {error.message} (back end {options.backend})", file=sys.stderr)
         return 1
-    except (
-        JanusError,
-        namespace.NamespaceError,
-        RuntimeError,
-        PermissionError,
-        TimeoutError,
-        ConnectionError,
-    ) as error:
+    except (RuntimeError, PermissionError, TimeoutError, ConnectionError) as error:
         print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     result = summarise(benches, options)
