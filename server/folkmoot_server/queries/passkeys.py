@@ -23,15 +23,14 @@ def own(tx: Connection, member: str) -> dict[str, Any]:
                 "added_at": one.added_at,
                 "method": METHODS[one.kind],
                 "last_used_at": one.used_at,
-                "in_roll": one.rolled_at is not None,
-                "confirmed": _confirmed(tx, one),
+                "in_roll": _has_second_officer(tx, one),
             }
             for one in found
         ]
     }
 
 
-def _confirmed(tx: Connection, passkey: passkeys.Passkey) -> bool:
+def _has_second_officer(tx: Connection, passkey: passkeys.Passkey) -> bool:
     root = passkeys.known(tx, passkey.root)
     return root is not None and bool(root.confirmed_by)
 
