@@ -54,12 +54,12 @@ def one_by_one(manifest: Manifest, one: Ballot) -> bool:
 
 def more(one: Opened, question: int, amount: int) -> Opened:
     """Add to the first response of a question's first proof."""
-    answer = one.answers[question]
-    cell = answer.cells[0]
-    first = group.scalar_add(cell.proof.responses[0], group.scalar_int(amount))
-    proof = replace(cell.proof, responses=(first, *cell.proof.responses[1:]))
-    changed = replace(answer, cells=(replace(cell, proof=proof), *answer.cells[1:]))
-    return replace(one, answers=(*one.answers[:question], changed, *one.answers[question + 1 :]))
+    raw = one.ballot.choices[question]
+    # Behind alpha, beta, the commitments and all challenges but the last.
+    at = 64 + 96 * len(one.answers[question].cells[0].proof.responses) - 32
+    changed = raw[:at] + group.scalar_add(raw[at : at + 32], group.scalar_int(amount)) + raw[at + 32 :]
+    choices = (*one.ballot.choices[:question], changed, *one.ballot.choices[question + 1 :])
+    return replace(one, ballot=replace(one.ballot, choices=choices))
 
 
 def refused(manifest: Manifest, one: Ballot, *, fast: bool) -> bool:

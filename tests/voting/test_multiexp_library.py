@@ -74,7 +74,7 @@ def test_a_library_of_another_version_or_that_computes_wrongly_is_passed_over(tm
         return
     assert multiexp_backends.load(compiled(ROOT, tmp_path / "good.so")) is not None
     faults = [
-        ("multiexp.h", "#define FM_VERSION 1u", "#define FM_VERSION 2u"),
+        ("multiexp.h", "#define FM_VERSION 2u", "#define FM_VERSION 1u"),
         ("field25519.h", "FE_D = {{0x34dca135978a3", "FE_D = {{0x34dca135978a4"),
         ("field25519.h", "h4 >> 51);\n", "h4 >> 52);\n"),
     ]
@@ -95,9 +95,9 @@ FAULTS = [
     ("ristretto255.h", "is_square = fe_is_one(&t);", "is_square = 1;"),
     # The group order as a scalar.
     (
-        "multiexp.c",
-        "return k->v[i] < order[i];\n    }\n    return 0;",
-        "return k->v[i] < order[i];\n    }\n    return 1;",
+        "scalar25519.h",
+        "return k->v[i] < SCALAR_ORDER[i];\n    }\n    return 0;",
+        "return k->v[i] < SCALAR_ORDER[i];\n    }\n    return 1;",
     ),
     # A digit too few for the longest scalars.
     ("multiexp.c", "(scalar_length + 2 + bits - 1) / bits", "(scalar_length + bits - 1) / bits - 1"),

@@ -149,17 +149,21 @@ class CheckedBallot:
     """A ballot whose signature, bytes and proofs hold; whether it may come now is for `lineages` to say.
 
     Attributes:
-        answers: decoded choices of a sealed ballot, one per question; empty in a plain one.
         values: the cells of a plain ballot, one list per question; empty in a sealed one.
         leaf: leaf hash of its board entry.
         points: every point in it, for the check against other ballots.
     """
 
     ballot: Ballot
-    answers: tuple[Answer, ...]
+    manifest: Manifest = field(repr=False)
     values: tuple[tuple[int, ...], ...]
     leaf: bytes
     points: frozenset[bytes] = field(repr=False)
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """Decoded choices of a sealed ballot, one per question; empty in a plain one."""
+        return split_answers(self.manifest, self.ballot) if self.manifest.secret else ()
 
     @property
     def tracker(self) -> str:
@@ -211,14 +215,14 @@ def check_ballot(
     if not manifest.secret:
         values = decode_values(manifest, ballot)
         check_value_sums(manifest, values)
-        return CheckedBallot(ballot, (), values, ballot.leaf, frozenset())
+        return CheckedBallot(ballot, manifest, values, ballot.leaf, frozenset())
     answers = decode_answers(manifest, ballot)
     e = ballot_challenge(manifest, ballot, answers)
     check_cells(manifest, e, answers)
     check_constraints(manifest, e, answers)
     points = ballot_points(answers)
     check_copies(points, seen_points)
-    return CheckedBallot(ballot, answers, (), ballot.leaf, points)
+    return CheckedBallot(ballot, manifest, (), ballot.leaf, points)
 
 
 def check_manifest(manifest: Manifest, ballot: Ballot) -> None:

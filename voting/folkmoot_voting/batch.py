@@ -7,19 +7,22 @@ ballot is checked by itself. Only public data comes here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from . import ballot as ballots
 from . import group, multiexp
 from .ballot import Answer, Ballot, CheckedBallot
+from .encoding import lp, u32
 from .errors import BallotBytesInvalid, BallotRejected, GroupError
 from .group import Rng
+from .layout import Layout, layout_of
 from .manifest import Manifest
 from .multiexp import Decoded
-from .questions import Question
-from .range_proof import Pair, RangeProof
+from .range_proof import Pair
 from .tally import Aggregate, make_aggregate
 
 WEIGHT_BYTES: Final = 16
@@ -34,8 +37,18 @@ class Opened:
     """
 
     ballot: Ballot
-    answers: tuple[Answer, ...]
+    manifest: Manifest
     points: Decoded | None
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """The choices taken apart."""
+        return ballots.split_answers(self.manifest, self.ballot)
+
+    @cached_property
+    def encodings(self) -> tuple[bytes, ...]:
+        """Every point, in the order of the challenge."""
+        return layout_of(self.manifest.questions).encodings(b"".join(self.ballot.choices))
 
 
 def is_fast() -> bool:
@@ -55,15 +68,49 @@ def open_ballot(manifest: Manifest, ballot: Ballot, hints: bytes | None = None, 
     Raises:
         BallotBytesInvalid: as `ballot.decode_answers`.
     """
-    if not (fast and is_fast()):
-        return Opened(ballot, ballots.decode_answers(manifest, ballot), None)
-    answers = ballots.split_answers(manifest, ballot)
-    ballots.check_scalars(answers)
-    encodings = b"".join(point for answer in answers for point in answer.points())
+    if hints is None or not (fast and is_fast()):
+        (found,) = open_many(manifest, [ballot], fast=fast)
+        if isinstance(found, BallotBytesInvalid):
+            raise found
+        return found
+    ballots.check_scalars(ballots.split_answers(manifest, ballot))
+    found = Opened(ballot, manifest, None)
     try:
-        return Opened(ballot, answers, multiexp.decode(encodings, hints))
+        return Opened(ballot, manifest, multiexp.decode(b"".join(found.encodings), hints))
     except GroupError as error:
         raise BallotBytesInvalid("a point is not canonical") from error
+
+
+def open_many(
+    manifest: Manifest, batch: Sequence[Ballot], *, fast: bool = True
+) -> list[Opened | BallotBytesInvalid]:
+    """Decode sealed ballots (V12) and return for each what `open_ballot` would return or raise."""
+    layout = layout_of(manifest.questions)
+    points: dict[int, Decoded] = {}
+    if fast and is_fast():
+        fitting = [index for index, one in enumerate(batch) if tuple(map(len, one.choices)) == layout.sizes]
+        if fitting:
+            raw = b"".join(choice for index in fitting for choice in batch[index].choices)
+            decoded, good = multiexp.decode_ballots(raw, len(fitting), layout.points, layout.items)
+            starts = range(0, len(decoded), layout.points)
+            points = {
+                index: decoded[start : start + layout.points]
+                for index, start, fine in zip(fitting, starts, good, strict=True)
+                if fine
+            }
+    return [
+        Opened(one, manifest, points[index]) if index in points else _open_slowly(manifest, one)
+        for index, one in enumerate(batch)
+    ]
+
+
+def _open_slowly(manifest: Manifest, ballot: Ballot) -> Opened | BallotBytesInvalid:
+    """Decode through libsodium, which also says what is wrong."""
+    try:
+        ballots.decode_answers(manifest, ballot)
+    except BallotBytesInvalid as error:
+        return error
+    return Opened(ballot, manifest, None)
 
 
 def first_bad(manifest: Manifest, batch: Sequence[Opened], rng: Rng) -> int | None:
@@ -84,10 +131,12 @@ def all_bad(manifest: Manifest, batch: Sequence[Opened], rng: Rng) -> list[int]:
 
 
 def _bad_within(manifest: Manifest, batch: Sequence[Opened], rng: Rng, start: int) -> list[int]:
-    if len(batch) <= 1 or any(one.points is None for one in batch):
+    if any(one.points is None for one in batch):
         return [start + index for index, one in enumerate(batch) if _fault(manifest, one) is not None]
-    if _holds(manifest, batch, rng):
+    if not batch or _holds(manifest, batch, rng):
         return []
+    if len(batch) == 1:
+        return [start] if _fault(manifest, batch[0]) is not None else []
     middle = len(batch) // 2
     left = _bad_within(manifest, batch[:middle], rng, start)
     return left + _bad_within(manifest, batch[middle:], rng, start + middle)
@@ -105,7 +154,7 @@ def check_many(
         seen_points: points of other ballots of the election.
     """
     results: list[CheckedBallot | BallotRejected | None] = [None] * len(batch)
-    opened: list[tuple[int, Opened]] = []
+    signed: list[int] = []
     for index, one in enumerate(batch):
         try:
             if not manifest.secret:
@@ -113,9 +162,15 @@ def check_many(
                 continue
             ballots.check_manifest(manifest, one)
             ballots.check_signature(one)
-            opened.append((index, open_ballot(manifest, one)))
+            signed.append(index)
         except BallotRejected as error:
             results[index] = error
+    opened: list[tuple[int, Opened]] = []
+    for index, found in zip(signed, open_many(manifest, [batch[index] for index in signed]), strict=True):
+        if isinstance(found, Opened):
+            opened.append((index, found))
+        else:
+            results[index] = found
     bad = set(all_bad(manifest, [one for _, one in opened], rng))
     for number, (index, decoded) in enumerate(opened):
         fault = _fault(manifest, decoded) if number in bad else None
@@ -124,12 +179,12 @@ def check_many(
 
 
 def _checked(one: Opened, seen_points: Collection[bytes]) -> CheckedBallot | BallotRejected:
-    points = ballots.ballot_points(one.answers)
+    points = frozenset(one.encodings)
     try:
         ballots.check_copies(points, seen_points)
     except BallotRejected as error:
         return error
-    return CheckedBallot(one.ballot, one.answers, (), one.ballot.leaf, points)
+    return CheckedBallot(one.ballot, one.manifest, (), one.ballot.leaf, points)
 
 
 def _fault(manifest: Manifest, one: Opened) -> BallotRejected | None:
@@ -144,80 +199,28 @@ def _fault(manifest: Manifest, one: Opened) -> BallotRejected | None:
 
 
 def _holds(manifest: Manifest, batch: Sequence[Opened], rng: Rng) -> bool:
-    """Say whether the combination of all equations of a batch is the identity."""
-    on_base = on_key = 0
-    scalars: list[int] = []
-    parts = [multiexp.decode(group.BASE + manifest.key)]
+    """Say whether the combination of all equations of a batch is the identity, with weights of 128 bits each."""
+    layout = layout_of(manifest.questions)
+    points = [one.points for one in batch if one.points is not None]
+    if any(max(one.ballot.weight, one.ballot.seq) >= 1 << 32 for one in batch) or len(points) != len(batch):
+        return False
+    raw = b"".join(choice for one in batch for choice in one.ballot.choices)
+    challenges = b"".join(_challenges(manifest, layout, batch))
+    weights = rng(2 * WEIGHT_BYTES * layout.branches * len(batch))
+    fixed = multiexp.decode(group.BASE + manifest.key)
+    try:
+        return multiexp.ballots_hold(raw, multiexp.join(points), fixed, layout.items, challenges, weights)
+    except GroupError:
+        return False
+
+
+def _challenges(manifest: Manifest, layout: Layout, batch: Sequence[Opened]) -> Iterator[bytes]:
+    """Yield the SHA-512 of which `ballot.challenge` is the remainder."""
+    head = lp("fm1/ballot") + lp(manifest.hash) + lp(manifest.key)
     for one in batch:
-        if one.points is None:
-            return False
-        try:
-            made = _Combination(manifest, one, rng)
-        except BallotRejected:
-            return False
-        on_base, on_key = on_base + made.on_base, on_key + made.on_key
-        scalars += made.scalars
-        parts.append(one.points)
-    order = group.ORDER
-    raw = b"".join((scalar % order).to_bytes(32, "little") for scalar in (on_base, on_key, *scalars))
-    return multiexp.is_identity(raw, multiexp.join(parts))
-
-
-class _Combination:
-    """The equations of one ballot, each times 128 random bits, as scalars of G, of Y and of the ballot's points.
-
-    For each branch v of each proof, with weights f and s: f*(A + c*alpha - z*G) + s*(B + c*(beta - v*G) - z*Y).
-    """
-
-    def __init__(self, manifest: Manifest, one: Opened, rng: Rng) -> None:
-        self.on_base = self.on_key = 0
-        self.scalars: list[int] = []
-        self._e = int.from_bytes(ballots.ballot_challenge(manifest, one.ballot, one.answers), "little")
-        branches = sum(len(answer.points()) // 2 - len(answer.cells) for answer in one.answers)
-        drawn = rng(2 * WEIGHT_BYTES * branches)
-        self._weights = iter(
-            [
-                int.from_bytes(drawn[start : start + WEIGHT_BYTES], "little")
-                for start in range(0, len(drawn), WEIGHT_BYTES)
-            ]
-        )
-        for question, answer in zip(manifest.questions, one.answers, strict=True):
-            self._add_answer(question, answer)
-
-    def _add_answer(self, question: Question, answer: Answer) -> None:
-        pairs = [[0, 0] for _ in answer.cells]
-        inner = []
-        for pair, cell in zip(pairs, answer.cells, strict=True):
-            commitments, alpha, beta = self._add_proof(cell.proof, 0)
-            inner.append(commitments)
-            pair[0], pair[1] = alpha, beta
-        sums: list[int] = []
-        for one, proof in zip(question.constraints, answer.sums, strict=True):
-            commitments, alpha, beta = self._add_proof(proof, one.low)
-            sums += commitments
-            for cell_index, factor in one.terms:
-                pairs[cell_index][0] += factor * alpha
-                pairs[cell_index][1] += factor * beta
-        for pair, commitments in zip(pairs, inner, strict=True):
-            self.scalars += pair
-            self.scalars += commitments
-        self.scalars += sums
-
-    def _add_proof(self, proof: RangeProof, low: int) -> tuple[list[int], int, int]:
-        """Return the scalars of the commitments, of alpha and of beta; add to those of G and Y."""
-        splits = [int.from_bytes(c, "little") for c in proof.challenges]
-        splits.append((self._e - sum(splits)) % group.ORDER)
-        commitments: list[int] = []
-        on_alpha = on_beta = 0
-        for v, (c, response) in enumerate(zip(splits, proof.responses, strict=True), low):
-            z = int.from_bytes(response, "little")
-            first, second = next(self._weights), next(self._weights)
-            commitments += (first, second)
-            on_alpha += first * c
-            on_beta += second * c
-            self.on_base -= first * z + second * c * v
-            self.on_key -= second * z
-        return commitments, on_alpha, on_beta
+        own = one.ballot
+        place = lp(own.credential) + lp(u32(own.weight)) + lp(u32(own.seq)) + lp(own.prev)
+        yield hashlib.sha512(head + place + layout.hashed(one.encodings)).digest()
 
 
 class BatchSums:
@@ -227,13 +230,8 @@ class BatchSums:
         """Begin with nothing; `fast` as for `open_ballot`."""
         self._manifest = manifest
         self._fast = fast and is_fast()
-        self._offsets: list[int] = []
-        self._width = 0
-        for question in manifest.questions:
-            for highest in question.cells:
-                self._offsets += [self._width, self._width + 1]
-                self._width += 2 + 2 * (highest + 1)
-            self._width += sum(2 * (one.high - one.low + 1) for one in question.constraints)
+        layout = layout_of(manifest.questions)
+        self._offsets, self._width = layout.cells, layout.points
         self._sums = multiexp.Sums(len(self._offsets), native=self._fast)
 
     def add(self, batch: Sequence[Opened]) -> None:
@@ -257,5 +255,4 @@ class BatchSums:
     def _points(self, one: Opened) -> Decoded:
         if one.points is not None and self._fast:
             return one.points
-        encodings = b"".join(point for answer in one.answers for point in answer.points())
-        return multiexp.decode(encodings, native=self._fast)
+        return multiexp.decode(b"".join(one.encodings), native=self._fast)

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .errors import GroupError
-from .multiexp_backends import Backend, PointRefused, ScalarRefused, available, choose
+from .multiexp_backends import Backend, Native, PointRefused, ScalarRefused, available, choose, compiled
 
 __all__ = [
     "MAX_COLUMNS",
@@ -35,7 +35,9 @@ __all__ = [
     "Sums",
     "available",
     "backend_name",
+    "ballots_hold",
     "decode",
+    "decode_ballots",
     "decode_with_hints",
     "encode",
     "is_identity",
@@ -210,6 +212,59 @@ def is_identity(scalars: bytes, points: Decoded) -> bool:
     """Say whether sum scalar[i] * point[i] is the identity; the same limits and errors as `msm`."""
     _fitting(scalars, points)
     return points._backend.is_identity(scalars, points.memory())
+
+
+def decode_ballots(ballots: bytes, count: int, width: int, layout: bytes) -> tuple[Decoded, bytes]:
+    """Decode the points of whole ballots with the compiled library, and look at their scalars.
+
+    Args:
+        ballots: one after the other.
+        count: how many; at least one.
+        width: points in each.
+        layout: `layout.Layout.items`, which says which words are points.
+
+    Returns:
+        All points in order, and a byte for each ballot: 1, or 0 when a point of it is not canonical or the identity
+        or a scalar not below the order; its points mean nothing then.
+
+    Raises:
+        GroupError: these do not fit together, or there is no compiled library.
+    """
+    library = _library()
+    if not 0 < count * width <= MAX_POINTS:
+        raise GroupError(f"at most {MAX_POINTS} points at once, and one ballot or more")
+    data, good = library.ballots_open(ballots, count, width, layout)
+    return Decoded(library, data, 0, count * width), good
+
+
+def ballots_hold(
+    ballots: bytes, points: Decoded, fixed: Decoded, layout: bytes, challenges: bytes, weights: bytes
+) -> bool:
+    """Say whether a random combination of the equations of all proofs of some ballots is the identity.
+
+    Args:
+        ballots: one after the other.
+        points: what `decode_ballots` gave for them.
+        fixed: the generator and the election's key.
+        layout: as there.
+        challenges: 64 bytes of SHA-512 for each ballot.
+        weights: 32 random bytes for each branch.
+
+    Raises:
+        ScalarRefused: names the ballot whose scalar is not below the order.
+        GroupError: these do not fit together, or there is no compiled library.
+    """
+    library = _library()
+    if points._backend is not library or fixed._backend is not library:
+        raise GroupError("the points were decoded by another backend")
+    return library.ballots_hold(ballots, points.memory(), fixed.memory(), layout, challenges, weights)
+
+
+def _library() -> Native:
+    library = compiled()
+    if library is None:
+        raise GroupError("there is no compiled library")
+    return library
 
 
 def _count(data: bytes, what: str) -> int:

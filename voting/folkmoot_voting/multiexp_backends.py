@@ -14,7 +14,7 @@ from .errors import GroupError
 
 LIBRARY: Final = Path(__file__).with_name("_multiexp.so")
 # What native/multiexp.h says under the same names.
-_VERSION, _POINT_BYTES, _SUM_BYTES = 1, 120, 10408
+_VERSION, _POINT_BYTES, _SUM_BYTES = 2, 120, 10408
 _IDENTITY, _BAD_POINT, _BAD_SCALAR = 1, -2, -3
 
 _ADDRESS, _LENGTH = ctypes.c_void_p, ctypes.c_size_t
@@ -27,6 +27,8 @@ _ARGUMENTS: Final = {
     "fm_sums_init": _BUFFER,
     "fm_sums_update": (*_BUFFER, *_BUFFER, _LENGTH, *_BUFFER, *_BUFFER),
     "fm_sums_finish": (*_BUFFER, *_BUFFER),
+    "fm_ballots_open": (*_BUFFER, *_BUFFER, *_BUFFER, *_BUFFER),
+    "fm_ballots_hold": (*_BUFFER, *_BUFFER, *_BUFFER, *_BUFFER, *_BUFFER, *_BUFFER, _ADDRESS),
 }
 
 
@@ -244,19 +246,45 @@ class Native:
         _raise_for(self._library.fm_sums_finish(*_span(out), *_span(state)))
         return _words(bytes(out))
 
+    def ballots_open(self, ballots: bytes, count: int, width: int, layout: bytes) -> tuple[bytearray, bytes]:
+        """Decode the points of ballots, `width` in each; the second result has a 1 for each good ballot."""
+        points, good = bytearray(count * width * _POINT_BYTES), bytearray(count)
+        given = (ballots, len(ballots), layout, len(layout))
+        _raise_for(self._library.fm_ballots_open(*_span(points), *_span(good), *given))
+        return points, bytes(good)
+
+    def ballots_hold(
+        self, ballots: bytes, points: memoryview, fixed: memoryview, layout: bytes, challenges: bytes, weights: bytes
+    ) -> bool:
+        """Say whether the combination of all equations is the identity; raises ScalarRefused naming a ballot."""
+        bad = ctypes.c_size_t()
+        given = (layout, len(layout), challenges, len(challenges), weights, len(weights))
+        code: int = self._library.fm_ballots_hold(
+            ballots, len(ballots), *_span(points), *_span(fixed), *given, ctypes.byref(bad)
+        )
+        if code == _IDENTITY:
+            return True
+        _raise_for(code, bad)
+        return False
+
 
 def available() -> bool:
     """Say whether the compiled library is there, fits this module, and is not switched off.
 
     The environment variable FOLKMOOT_NO_NATIVE, set to anything but "" or "0", switches it off.
     """
-    return not _switched_off() and load(LIBRARY) is not None
+    return compiled() is not None
 
 
 def choose(native: bool) -> Backend:
     """Return the compiled library when it is available and wanted, else libsodium."""
-    compiled = load(LIBRARY) if native and not _switched_off() else None
-    return _SODIUM if compiled is None else compiled
+    found = compiled() if native else None
+    return _SODIUM if found is None else found
+
+
+def compiled() -> Native | None:
+    """Return the compiled library when it is available."""
+    return None if _switched_off() else load(LIBRARY)
 
 
 @cache

@@ -6,9 +6,9 @@ Secrets are only ever computed with here, because libsodium runs in constant tim
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import importlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from .errors import LibsodiumMissing
 
@@ -31,13 +31,14 @@ _NEEDED = (
 
 def system_library() -> ctypes.CDLL:
     """Return the operating system's libsodium; raises OSError when there is none."""
-    found = ctypes.util.find_library("sodium")
-    for name in (*_NAMES, *([found] if found else [])):
-        try:
+    for name in _NAMES:
+        with suppress(OSError):
             return ctypes.CDLL(name)
-        except OSError:
-            continue
-    raise OSError("no libsodium")
+    # It asks compilers and linkers, which takes longer than all the rest of a short run.
+    found = importlib.import_module("ctypes.util").find_library("sodium")
+    if found is None:
+        raise OSError("no libsodium")
+    return ctypes.CDLL(found)
 
 
 def bundled_library() -> ctypes.CDLL:

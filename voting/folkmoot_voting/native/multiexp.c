@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ristretto255.h"
+#include "multiply.h"
+#include "scalar25519.h"
 
 #define SCALAR_BYTES ((size_t)32)
 /* Below this many points a table for each (Straus) beats sorting into buckets (Pippenger); measured. */
@@ -74,25 +75,6 @@ int fm_encode(uint8_t *encodings, size_t encodings_bytes, const void *points, si
     return FM_OK;
 }
 
-typedef struct {
-    uint64_t v[4];
-} scalar;
-
-static scalar scalar_load(const uint8_t *bytes) {
-    scalar k;
-    for (int i = 0; i < 4; i++) k.v[i] = load64(bytes + 8 * i);
-    return k;
-}
-
-/* Says whether a scalar is below the group order 2^252 + 27742317777372353535851937790883648493. */
-static int scalar_is_canonical(const scalar *k) {
-    static const uint64_t order[4] = {0x5812631a5cf5d3ed, 0x14def9dea2f79cd6, 0, 0x1000000000000000};
-    for (int i = 3; i >= 0; i--) {
-        if (k->v[i] != order[i]) return k->v[i] < order[i];
-    }
-    return 0;
-}
-
 static unsigned scalar_bits(const scalar *k) {
     for (unsigned i = 4; i-- > 0;) {
         if (k->v[i] != 0) return 64 * i + 64 - (unsigned)__builtin_clzll(k->v[i]);
@@ -106,7 +88,8 @@ static unsigned scalar_bits(const scalar *k) {
  */
 static void naf_recode(int8_t digits[NAF_DIGITS], const uint8_t bytes[32]) {
     memset(digits, 0, NAF_DIGITS);
-    const scalar k = scalar_load(bytes);
+    scalar k;
+    scalar_load(&k, bytes);
     const uint64_t words[RECODED_WORDS] = {k.v[0], k.v[1], k.v[2], k.v[3], 0};
     unsigned carry = 0;
     for (unsigned at = 0; at < NAF_DIGITS;) {
@@ -207,7 +190,8 @@ static void recode(recoded *out, const uint8_t *scalars, size_t n, windows w) {
         halves.v[bit / 64] |= UINT64_C(1) << (bit % 64);
     }
     for (size_t i = 0; i < n; i++) {
-        const scalar k = scalar_load(scalars + i * SCALAR_BYTES);
+        scalar k;
+        scalar_load(&k, scalars + i * SCALAR_BYTES);
         fe_wide sum = 0;
         for (int j = 0; j < RECODED_WORDS; j++) {
             sum += (fe_wide)halves.v[j] + (j < 4 ? k.v[j] : 0);
@@ -257,7 +241,8 @@ static int pippenger(ge *sum, const uint8_t *scalars, const ge_affine *points, s
     size_t short_ones = 0;
     unsigned longest = 0;
     for (size_t i = 0; i < n; i++) {
-        const scalar k = scalar_load(scalars + i * SCALAR_BYTES);
+        scalar k;
+        scalar_load(&k, scalars + i * SCALAR_BYTES);
         const unsigned bits = scalar_bits(&k);
         if (bits > longest) longest = bits;
         if (bits <= 128) short_ones++;
@@ -275,15 +260,16 @@ static int pippenger(ge *sum, const uint8_t *scalars, const ge_affine *points, s
     return enough ? FM_OK : FM_NO_MEMORY;
 }
 
-static int multiply(ge *sum, const uint8_t *scalars, size_t scalars_bytes, const void *points, size_t points_bytes,
-                    size_t *bad) {
+int multiply(ge *sum, const uint8_t *scalars, size_t scalars_bytes, const void *points, size_t points_bytes,
+             size_t *bad) {
     const size_t n = points_bytes / FM_POINT_BYTES;
     if (!holds(points, points_bytes, FM_POINT_BYTES, n) || !aligned(points) ||
         !holds(scalars, scalars_bytes, SCALAR_BYTES, n) || bad == NULL) {
         return FM_BAD_ARGUMENT;
     }
     for (size_t i = 0; i < n; i++) {
-        const scalar k = scalar_load(scalars + i * SCALAR_BYTES);
+        scalar k;
+        scalar_load(&k, scalars + i * SCALAR_BYTES);
         if (!scalar_is_canonical(&k)) {
             *bad = i;
             return FM_BAD_SCALAR;

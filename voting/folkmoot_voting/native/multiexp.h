@@ -23,7 +23,7 @@
 #define FM_API __attribute__((visibility("default")))
 
 /* Changes whenever a function or the meaning of its arguments changes; multiexp.py refuses any other. */
-#define FM_VERSION 1u
+#define FM_VERSION 2u
 
 #define FM_ENCODED_BYTES 32u
 #define FM_POINT_BYTES 120u
@@ -84,5 +84,39 @@ FM_API int fm_sums_update(void *sums, size_t sums_bytes, const void *points, siz
                           const uint32_t *offsets, size_t offsets_bytes, const uint64_t *weights, size_t weights_bytes);
 /* Writes the encoding of each sum so far; sums stay as they are and may be updated further. */
 FM_API int fm_sums_finish(uint8_t *encodings, size_t encodings_bytes, const void *sums, size_t sums_bytes);
+
+/*
+ * Ballots as section 7 of docs/spec/voting.md spells them: words of 32 bytes, points and scalars, in one order for all
+ * ballots of an election. The layout says which. It is a run of items, one for each proof, in the order of the words:
+ *
+ *   0, m, low                                   a cell: two points (alpha, beta) and the proof of m branches
+ *   t, m, low, t times (cell, factor)           a constraint: the proof for the sum of so many cells times factors
+ *
+ * A proof of m branches is m pairs of points, m - 1 challenges and m responses; its branches stand for the values low,
+ * low + 1, ... Cells count from 0, and a constraint names cells before it. A layout of anything else, of more than
+ * FM_MAX_WORDS words, or that does not divide the ballots' bytes, is FM_BAD_ARGUMENT.
+ *
+ * fm_ballots_open decodes all points of all ballots and checks that they are not the identity and that all scalars are
+ * canonical. good gets one byte for each ballot: 1, or 0 where something is refused, and its points mean nothing then.
+ */
+#define FM_MAX_WORDS ((size_t)1 << 13)
+#define FM_CHALLENGE_BYTES 64u
+#define FM_WEIGHT_BYTES 32u
+
+FM_API int fm_ballots_open(void *points, size_t points_bytes, uint8_t *good, size_t good_bytes, const uint8_t *ballots,
+                           size_t ballots_bytes, const uint32_t *layout, size_t layout_bytes);
+
+/*
+ * Says whether the random combination of all proofs' equations is the identity: FM_IDENTITY, or FM_OK when it is not.
+ *
+ * With weights f and s of a branch of value v: f*(A + c*alpha - z*G) + s*(B + c*(beta - v*G) - z*Y), added up.
+ * points: of these ballots, as fm_ballots_open left them. fixed: the decoded G and Y. challenges: the 64 bytes of
+ * SHA-512 of each ballot, little-endian, reduced here. weights: 32 bytes for each branch, f and s, in order.
+ * FM_BAD_SCALAR names in bad the ballot whose scalar is not canonical.
+ */
+FM_API int fm_ballots_hold(const uint8_t *ballots, size_t ballots_bytes, const void *points, size_t points_bytes,
+                           const void *fixed, size_t fixed_bytes, const uint32_t *layout, size_t layout_bytes,
+                           const uint8_t *challenges, size_t challenges_bytes, const uint8_t *weights,
+                           size_t weights_bytes, size_t *bad);
 
 #endif

@@ -125,19 +125,17 @@ class _Sealed:
         if "V12" in self.proofs.faults:
             return
         opened = []
-        for number, ballot, known in chunk:
-            one = _noted(self.proofs, "V12", number, partial(self._open, ballot))
-            if one is None:
+        found = batch.open_many(self._manifest, [ballot for _, ballot, _ in chunk], fast=self._fast)
+        for (number, _, known), one in zip(chunk, found, strict=True):
+            if not isinstance(one, batch.Opened):
+                self.proofs.faults.setdefault("V12", f"ballot {number}: {one.detail}")
                 return
-            self._keys.add(ballots.ballot_points(one.answers))
+            self._keys.add(one.encodings)
             opened.append((number, one, known))
         unproved = [(number, one) for number, one, known in opened if not known]
         for index in self._bad([one for _, one in unproved]):
             self._blame(*unproved[index])
         self._sums.add([one for _, one, _ in opened if one.ballot.leaf in self._counted])
-
-    def _open(self, ballot: Ballot) -> batch.Opened:
-        return batch.open_ballot(self._manifest, ballot, fast=self._fast)
 
     def _bad(self, unproved: list[batch.Opened]) -> list[int]:
         if {"V13", "V14"} <= self.proofs.faults.keys():
