@@ -1,25 +1,29 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ballotMessage, buildBallot, readBallot } from "../../src/ballot/ballot.ts";
-import { Board, readEntry } from "../../src/ballot/board.ts";
+import { ballotMessage, readBallot, sealBallot } from "../../src/ballot/ballot.ts";
+import { Board } from "../../src/ballot/board.ts";
 import { type JsonObject, b64u, decodeScalar, fromB64u } from "../../src/ballot/encoding.ts";
+import { readEntry } from "../../src/ballot/entries.ts";
 import { VotingError } from "../../src/ballot/errors.ts";
 import { Keygen, readKeygenFile } from "../../src/ballot/keygen.ts";
-import { aggregate, combine, decryptionParts, evaluate, requireValidParts } from "../../src/ballot/tally.ts";
-import { Sums, checkBallots, requireValidBallot } from "../../src/ballot/verify.ts";
-import { ONE_OF, YES_NO, castAll, flip, generateKey, makeWorld, rollHash, setup, testRng } from "./world.ts";
+import { evaluate } from "../../src/ballot/rules.ts";
+import { aggregate, combine, decryptionParts, requireValidParts } from "../../src/ballot/tally.ts";
+import { type BatchResult, type Item, Sums, checkBallots, requireValidBallot } from "../../src/ballot/verify.ts";
+import { ONE_OF, YES_NO, ballotOf, castAll, flip, generateKey, makeWorld, marks, rollHash, setup, testRng } from "./world.ts";
 
+const fresh = (ballots: readonly JsonObject[]): Item[] => ballots.map((ballot) => ({ ballot, sign: 1 }));
+const check = (manifest: Parameters<typeof checkBallots>[0], ballots: readonly JsonObject[]): BatchResult => checkBallots(manifest, fresh(ballots), testRng("w"));
 const code = (wanted: string) => (error: unknown) => error instanceof VotingError && error.code === wanted;
 
 test("a whole election: key, ballots, aggregate, any two shares, counts", async () => {
-  const world = await makeWorld(5, { questions: [YES_NO, ONE_OF] });
+  const world = await makeWorld(5, { questions: [{ ...YES_NO }, { ...ONE_OF }] });
   const { manifest, server, shares } = world;
   const ballots = await castAll(world, [[0, 2], [0, 2], [1, 0], [2, 2], [0, 1]]);
-  const result = checkBallots(manifest, ballots, testRng("weights"));
+  const result = check(manifest, ballots);
   assert.equal(result.refused, null);
   const sums = new Sums(manifest);
-  sums.add(result.sums);
-  const agg = aggregate(manifest, sums.points());
+  sums.add(result);
+  const agg = aggregate(manifest, sums.totals());
   const made = shares.map((share, i) => {
     const parts = decryptionParts(manifest, agg, i + 1, decodeScalar(share), testRng(`share ${i}`));
     const entry = readEntry({
@@ -34,7 +38,8 @@ test("a whole election: key, ballots, aggregate, any two shares, counts", async 
     const used = pair.map((i) => made[i]).filter((share) => share !== undefined);
     assert.deepEqual(combine(manifest, agg, used, server.board.cast), [[3, 1, 1], [1, 1, 3]]);
   }
-  assert.deepEqual(evaluate(manifest, [[3, 1, 1], [1, 1, 3]], 5), [{ kind: "carried", option: 0 }, { kind: "elected", option: 2 }]);
+  const outcome = evaluate(manifest, { cast: 5, castWeight: 5 }, [[3, 1, 1], [1, 1, 3]]);
+  assert.deepEqual(outcome.map(({ kind, options }) => [kind, options]), [["carried", [0]], ["elected", [2]]]);
   const [first] = made;
   assert.ok(first);
   assert.throws(() => requireValidParts(manifest, agg, 2, first.parts), code("voting.share"));
@@ -45,31 +50,31 @@ test("every kind of byte in a ballot matters", async () => {
   const { manifest, voters } = await makeWorld();
   const [voter] = voters;
   assert.ok(voter);
-  const ballot = await buildBallot(manifest, [1], voter, testRng("mutations"));
+  const ballot = await ballotOf(manifest, voter, marks(manifest, [1]));
   requireValidBallot(manifest, ballot);
   const choice = readBallot(ballot).choices[0];
   assert.ok(choice);
   const resign = async (bytes: string): Promise<JsonObject> => {
     return { ...ballot, choices: [bytes], sig: b64u(await voter.sign(ballotMessage(manifest.hash, { ...ballot, choices: [bytes] }))) };
   };
-  assert.equal(checkBallots(manifest, [await resign(b64u(choice))], testRng("w")).refused, null);
+  assert.equal(check(manifest, [await resign(b64u(choice))]).refused, null);
   const places = [...Array(10).keys()].map((i) => i * 32).slice(0, 9).concat([288 * 3, 288 * 3 + 32, 288 * 3 + 64]);
   for (const at of places) {
     const changed = await resign(flip(b64u(choice), at));
-    const { refused } = checkBallots(manifest, [ballot, changed], testRng("w"));
+    const { refused } = check(manifest, [ballot, changed]);
     assert.equal(refused?.index, 1, `byte ${at}`);
     assert.match(refused.code, /^voting\.ballot-(?:bytes|option-proof|sum-proof)$/);
     assert.throws(() => requireValidBallot(manifest, changed), VotingError);
   }
   const unsigned = { ...ballot, choices: [flip(b64u(choice), 0)] };
-  assert.equal(checkBallots(manifest, [unsigned], testRng("w")).refused?.code, "voting.ballot-signature");
+  assert.equal(check(manifest, [unsigned]).refused?.code, "voting.ballot-signature");
 });
 
 test("a valid point in the wrong place is refused by batch and single check alike", async () => {
   const { manifest, voters } = await makeWorld();
   const [a, b] = voters;
   assert.ok(a && b);
-  const mine = await buildBallot(manifest, [0], a, testRng("one"));
+  const mine = await ballotOf(manifest, a, marks(manifest, [0]));
   const choice = readBallot(mine).choices[0];
   assert.ok(choice);
   const swapped = choice.slice();
@@ -79,7 +84,7 @@ test("a valid point in the wrong place is refused by batch and single check alik
   for (const [key, bytes] of variants) {
     const forged: JsonObject = { ...mine, credential: b64u(key.publicKey), choices: [bytes] };
     forged["sig"] = b64u(await key.sign(ballotMessage(manifest.hash, forged)));
-    assert.equal(checkBallots(manifest, [mine, forged], testRng("w")).refused?.index, 1);
+    assert.equal(check(manifest, [mine, forged]).refused?.index, 1);
     assert.throws(() => requireValidBallot(manifest, forged), code("voting.ballot-option-proof"));
   }
 });
@@ -90,13 +95,14 @@ test("the board keeps its order and refuses copies", async () => {
   assert.ok(ballot);
   const { server } = world;
   const before = server.board.root();
-  assert.throws(() => server.board.add({ type: "ballot", ballot }), code("voting.ballot-already-cast"));
+  assert.throws(() => server.board.add({ type: "ballot", ballot }), code("voting.ballot-point-repeated"));
   const copied = { ...ballot, credential: b64u(world.voters[4]?.publicKey ?? new Uint8Array()) };
   assert.throws(() => server.board.add({ type: "ballot", ballot: copied }), code("voting.ballot-point-repeated"));
-  assert.throws(() => server.board.add({ type: "closing", cast: 2, at: 1_800_000_001 }), code("voting.board-differs"));
+  assert.throws(() => server.board.add({ type: "closing", ballots: 3, cast: 2, ended: 1_800_000_001, at: 1_800_000_011 }), code("voting.board-differs"));
   assert.throws(() => server.board.add({ type: "tally", hash: b64u(rollHash) }), code("voting.board-order"));
   assert.throws(() => server.board.add({ type: "opening", manifest: world.manifestValue }), code("voting.board-order"));
-  assert.throws(() => new Board(world.manifest).add({ type: "ballot", ballot }), code("voting.board-order"));
+  assert.throws(() => server.board.add({ type: "closing", ballots: 3, cast: 3, ended: 1_800_000_001, at: 1_800_000_010 }), code("voting.too-early"));
+  assert.throws(() => new Board(world.manifest, world.electors).add({ type: "ballot", ballot }), code("voting.board-order"));
   assert.deepEqual(server.board.root(), before);
   await server.close();
   assert.throws(() => server.board.add({ type: "ballot", ballot }), code("voting.board-order"));
@@ -106,8 +112,9 @@ test("a choice outside the options is not sealed", async () => {
   const { manifest, voters } = await makeWorld();
   const [voter] = voters;
   assert.ok(voter);
-  for (const choices of [[], [3], [-1], [0.5], [0, 0]]) {
-    await assert.rejects(buildBallot(manifest, choices, voter, testRng("x")), code("voting.choice"));
+  const place = { weight: 1, seq: 1, prev: "" };
+  for (const choices of [[], [[0, 0, 0]], [[1, 1, 0]], [[0.5, 0.5, 0]], [[1, 0]], [[2, -1, 0]], [[1, 0, 0], [1, 0, 0]]]) {
+    assert.throws(() => sealBallot(manifest, voter.publicKey, place, choices, testRng("x")), code("voting.choice"), JSON.stringify(choices));
   }
 });
 

@@ -1,42 +1,41 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type JsonObject, b64u, fromB64u } from "../../src/ballot/encoding.ts";
+import { type JsonObject, b64u } from "../../src/ballot/encoding.ts";
+import type { Elector } from "../../src/ballot/electorate.ts";
 import { VotingError } from "../../src/ballot/errors.ts";
-import type { Question } from "../../src/ballot/manifest.ts";
 import { inclusionProof } from "../../src/ballot/merkle.ts";
+import { rebuild, readOpening, voids } from "../../src/ballot/opening.ts";
 import { PracticeVote } from "../../src/ballot/practice.ts";
-import { InlineSealer } from "../../src/ballot/sealing.ts";
+import { ballotLeaf, tracker } from "../../src/ballot/receipts.ts";
+import { Sealer } from "../../src/ballot/sealing.ts";
 import { requireValidBallot } from "../../src/ballot/verify.ts";
 import { Vote } from "../../src/ballot/voter.ts";
 import { Keystore, memoryKeystore } from "../../src/identity/keystore.ts";
 import { MemoryRecords } from "../../src/identity/records.ts";
-import { COSIGNERS, MEETING, type World, flip, makeWorld, manifestJson, rollHash, serverKey, testRng, voterKey } from "./world.ts";
-import { TestServer } from "./world.ts";
+import { COSIGNERS, EVERY, MEETING, ONE_OF, TestServer, type World, YES_NO, electorsOf, flip, makeWorld, manifestJson, rollHash, serverKey, testRng, voterKey } from "./world.ts";
 import { openManifest } from "../../src/ballot/manifest.ts";
 
 const code = (wanted: string) => (error: unknown) => error instanceof VotingError && error.code === wanted;
-const sealer = new InlineSealer(testRng("sealer"));
+const sealer = new Sealer(testRng("sealer"));
 const expect = { meeting: MEETING, rollHash: b64u(rollHash), serverKey: b64u(serverKey.publicKey) };
 
 interface Booth {
   world: World;
   records: MemoryRecords;
-  electorate: { credential: string; weight: 1 }[];
+  electorate: Elector[];
   open(changes?: Partial<Parameters<typeof Vote.open>[0]>): Promise<Vote>;
 }
 
 /** A world whose first voter is this device. */
-async function booth(): Promise<Booth> {
+async function booth(changes: JsonObject = {}): Promise<Booth> {
   const records = new MemoryRecords();
   const own = await new Keystore(records, testRng("device")).credential(MEETING);
   const base = await makeWorld();
   const voters = [own, ...[1, 2, 3, 4].map(voterKey)];
-  const manifestValue = manifestJson(base.keygen, voters);
+  const manifestValue = manifestJson(base.keygen, voters, changes);
   const manifest = openManifest(manifestValue);
-  const world = { ...base, voters, manifestValue, manifest, server: new TestServer(manifest, manifestValue) };
-  const electorate = voters
-    .map(({ publicKey }) => ({ credential: b64u(publicKey), weight: 1 as const }))
-    .toSorted((a, b) => (a.credential < b.credential ? -1 : 1));
+  const world = { ...base, voters, manifestValue, manifest, electors: electorsOf(voters), server: new TestServer(manifest, manifestValue, electorsOf(voters)) };
+  const electorate = electorsOf(voters);
   const open: Booth["open"] = (changes = {}) =>
     Vote.open({ manifest: manifestValue, keystore: new Keystore(records, testRng("reload")), sealer, expect, electorate, ...changes });
   return { world, records, electorate, open };
@@ -46,13 +45,13 @@ test("choose, review, change, cast, and find the ballot on the board", async () 
   const { world, open } = await booth();
   const vote = await open();
   assert.equal(vote.stage, "choosing");
-  const first = await vote.prepare([1]);
+  const first = await vote.prepare([[0, 1, 0]]);
   assert.equal(vote.stage, "sealed");
   vote.change();
   assert.equal(vote.stage, "choosing");
-  const sealed = await vote.prepare([0]);
-  assert.notEqual(sealed.tracker, first.tracker);
-  assert.match(sealed.tracker, /^(?:[0-9A-HJKMNP-TV-Z]{5}-){3}[0-9A-HJKMNP-TV-Z]{5}$/);
+  const sealed = await vote.prepare([[1, 0, 0]]);
+  assert.notEqual(sealed.code, first.code);
+  assert.match(sealed.code, /^(?:[0-9A-HJKMNP-TV-Z]{5}-){3}[0-9A-HJKMNP-TV-Z]{5}$/);
 
   const sent: JsonObject[] = [];
   await assert.rejects(vote.cast(async (ballot) => {
@@ -61,14 +60,14 @@ test("choose, review, change, cast, and find the ballot on the board", async () 
   }), /no answer/);
   const reloaded = await open();
   assert.equal(reloaded.stage, "sending");
-  await assert.rejects(reloaded.prepare([2]), code("voting.already-cast"));
+  assert.throws(() => reloaded.prepare([[0, 0, 1]]), code("voting.already-cast"));
   const record = await reloaded.cast(async (ballot) => {
     sent.push(ballot);
-    return { promise: await world.server.promise(fromB64u(sealed.leaf)) };
+    return { promise: await world.server.promise(ballotLeaf(ballot)) };
   });
   assert.deepEqual(sent[0], sent[1]);
   requireValidBallot(world.manifest, sent[0] ?? {});
-  assert.deepEqual([record.state, record.tracker, reloaded.stage], ["promised", sealed.tracker, "promised"]);
+  assert.deepEqual([record.state, record.tracker, reloaded.stage], ["promised", tracker(ballotLeaf(sent[0] ?? {})), "promised"]);
   await reloaded.cast(() => assert.fail("a promised ballot is not sent again"));
 
   world.server.add({ type: "ballot", ballot: sent[0] ?? {} });
@@ -85,19 +84,24 @@ test("choose, review, change, cast, and find the ballot on the board", async () 
 test("a refused ballot lets the voter choose again; a false promise is noticed", async () => {
   const { world, open } = await booth();
   const vote = await open();
-  const first = await vote.prepare([0]);
-  await assert.rejects(vote.cast(async () => ({ refused: "voting.ballot-bytes" })), code("voting.ballot-refused"));
+  vote.prepare([[1, 0, 0]]);
+  let first: JsonObject = {};
+  await assert.rejects(vote.cast(async (ballot) => {
+    first = ballot;
+    return { refused: "voting.ballot-bytes" };
+  }), code("voting.ballot-refused"));
+  await assert.rejects(vote.cast(async () => ({ refused: "voting.ballot-bytes" })), code("voting.nothing-to-cast"));
   assert.equal(vote.stage, "choosing");
-  await vote.prepare([1]);
-  await assert.rejects(vote.cast(async () => ({ promise: await world.server.promise(fromB64u(first.leaf)) })), code("voting.promise"));
+  await vote.prepare([[0, 1, 0]]);
+  await assert.rejects(vote.cast(async () => ({ promise: await world.server.promise(ballotLeaf(first)) })), code("voting.promise"));
   assert.equal((await open()).stage, "sending");
 });
 
 test("two tabs send one and the same ballot", async () => {
   const { world, open } = await booth();
   const [a, b] = [await open(), await open()];
-  await a.prepare([0]);
-  await b.prepare([1]);
+  await a.prepare([[1, 0, 0]]);
+  await b.prepare([[0, 1, 0]]);
   const sent: JsonObject[] = [];
   const lose = async (ballot: JsonObject): Promise<never> => {
     sent.push(ballot);
@@ -117,22 +121,79 @@ test("a manifest that is not the one promised is refused", async () => {
   await assert.rejects(open({ electorate: electorate.slice(1) }), code("voting.manifest"));
   await assert.rejects(open({ keystore: memoryKeystore(testRng("stranger")) }), code("voting.not-in-the-electorate"));
   const bad: [JsonObject, string][] = [
-    [{ secrecy: "server" }, "voting.encoding"], [{ protocol: "fm0" }, "voting.encoding"], [{ cosign_quorum: 3 }, "voting.manifest"], [{ electorate_size: 2 }, "voting.encoding"],
+    [{ secrecy: "server" }, "voting.encoding"], [{ protocol: "fm0" }, "voting.encoding"], [{ cosign_quorum: 3 }, "voting.manifest"], [{ electorate_size: 2 }, "voting.encoding"], [{ least_electorate: 2 }, "voting.encoding"],
     [{ voting_again: "last" }, "voting.encoding"], [{ extra: 1 }, "voting.encoding"], [{ title: "a\u0007" }, "voting.encoding"], [{ questions: [] }, "voting.encoding"],
-    [{ cosigners: COSIGNERS.map((name) => ({ name, key: b64u(rollHash) })) }, "voting.manifest"], [{ present: 9 }, "voting.encoding"], [{ time_limit: 5 }, "voting.manifest"],
+    [{ cosigners: COSIGNERS.map((name) => ({ name, key: b64u(rollHash) })) }, "voting.manifest"], [{ present: 101 }, "voting.encoding"], [{ time_limit: 5 }, "voting.encoding"],
   ];
   for (const [change, wanted] of bad) await assert.rejects(open({ manifest: { ...world.manifestValue, ...change } }), code(wanted), JSON.stringify(change));
   const keyed = { ...(world.manifestValue["trustees"] as JsonObject), key: b64u(new Uint8Array(32)) };
   await assert.rejects(open({ manifest: { ...world.manifestValue, trustees: keyed } }), code("voting.point"));
 });
 
-test("practice: the real sealing, a key of its own, and the box opens", async () => {
-  const questions: Question[] = [{ type: "yes-no-abstain", text: "Practice?", options: ["yes", "no", "abstain"] }, { type: "one-of-n", text: "Which?", options: ["a", "b"] }];
-  const vote = PracticeVote.make({ questions, title: "Practice", sealer });
+test("practice: the real sealing of every type, a key of its own, and the box opens", () => {
+  const choices = [[0, 0, 1], [1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0, 1], [1, 1, 0], [4, 0, 2], [0, 1, 0, 0, 1, 0]];
+  const vote = new PracticeVote({ questions: EVERY, title: "Practice", sealer, rng: testRng("practice") });
   assert.throws(() => vote.cast(), code("voting.nothing-to-cast"));
-  const { tracker } = await vote.prepare([2, 0]);
-  assert.equal(tracker.length, 23);
+  assert.equal(vote.prepare(choices).code.length, 23);
   assert.throws(() => vote.open(), code("voting.nothing-to-cast"));
   vote.cast();
-  assert.deepEqual(vote.open(), [[0, 0, 1], [1, 0]]);
+  assert.deepEqual(vote.open(), choices);
+});
+
+test("an audited vote is never signed, and a second device builds the same", async () => {
+  const { world, open } = await booth({ questions: [{ ...YES_NO }, { ...ONE_OF }] });
+  const vote = await open();
+  await assert.rejects(vote.audit(), code("voting.nothing-to-cast"));
+  const sealed = vote.prepare([[0, 1, 0], [0, 0, 1]]);
+  const audit = await vote.audit();
+  assert.deepEqual([audit.sealed, audit.code, vote.stage], [sealed.sealed, sealed.code, "choosing"]);
+  const opening = readOpening(audit.fragment);
+  assert.deepEqual(opening.choices, [[0, 1, 0], [0, 0, 1]]);
+  const rebuilt = rebuild(world.manifest, opening);
+  assert.deepEqual(rebuilt, sealed);
+  assert.ok(voids(world.manifest, opening, rebuilt, audit.entry));
+  assert.ok(!JSON.stringify(audit).includes("sig\":\"\""));
+  // Another choice than the page claims gives another code.
+  assert.notEqual(rebuild(world.manifest, { ...opening, choices: [[1, 0, 0], [0, 0, 1]] }).code, sealed.code);
+  world.server.add(audit.entry);
+  await assert.rejects(vote.begin(), code("voting.nothing-to-cast"));
+  assert.notEqual(vote.prepare([[0, 1, 0], [0, 0, 1]]).sealed, sealed.sealed);
+});
+
+test("where the last vote counts, a second one follows the first; where once counts, none does", async () => {
+  const once = await booth();
+  const first = await once.open();
+  first.prepare([[1, 0, 0]]);
+  await first.cast(async (ballot) => ({ promise: await once.world.server.promise(ballotLeaf(ballot)) }));
+  assert.throws(() => first.again(), code("voting.already-cast"));
+
+  const { world, open } = await booth({ voting_again: "last-counts" });
+  const vote = await open();
+  const cast = async (choice: number[]): Promise<string> => {
+    vote.prepare([choice]);
+    const { leaf, ballot } = await vote.cast(async (one) => ({ promise: await world.server.promise(ballotLeaf(one)) }));
+    world.server.add({ type: "ballot", ballot });
+    return leaf;
+  };
+  const leaf = await cast([1, 0, 0]);
+  vote.again();
+  await cast([0, 1, 0]);
+  assert.deepEqual([vote.record?.seq, vote.record?.ballot["prev"], world.server.board.ballots, world.server.board.cast], [2, leaf, 2, 1]);
+  assert.equal((await open()).record?.seq, 2);
+});
+
+test("after a replacement this device's key votes in the lineage's place", async () => {
+  const { world, open } = await booth({ voting_again: "last-counts" });
+  const [, other] = world.voters;
+  assert.ok(other);
+  const stranger = new MemoryRecords();
+  const key = await new Keystore(stranger, testRng("new phone")).credential(MEETING);
+  const vote = await open({ keystore: new Keystore(stranger, testRng("new")), place: { weight: 1, seq: 1, prev: "" } });
+  const asked = vote.replacement(b64u(other.publicKey), b64u(testRng("nonce")(32)), false);
+  assert.deepEqual([asked.new, asked.challenge.length], [b64u(key.publicKey), 32]);
+  world.server.add({ type: "replacement", old: b64u(other.publicKey), new: asked.new, kiosk: false, statement: b64u(rollHash) });
+  vote.prepare([[0, 0, 1]]);
+  const { ballot } = await vote.cast(async (one) => ({ promise: await world.server.promise(ballotLeaf(one)) }));
+  world.server.add({ type: "ballot", ballot });
+  assert.equal(world.server.board.cast, 1);
 });

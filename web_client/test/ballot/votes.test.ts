@@ -5,7 +5,7 @@ import { ballotMessage, challengeOf, readBallot, sealBallot, sealedHash, seededD
 import { Board, requireClosingTimes } from "../../src/ballot/board.ts";
 import { type Question, layoutOf } from "../../src/ballot/cells.ts";
 import { type Elector, type Repeatable, electorate, electorateHash, repeatsOf, weightCounts } from "../../src/ballot/electorate.ts";
-import { type Bytes, type Json, type JsonObject, b64u, encodeScalar, fromB64u, fromUtf8, jcs } from "../../src/ballot/encoding.ts";
+import { type Json, type JsonObject, b64u, encodeScalar, fromB64u, fromUtf8, jcs } from "../../src/ballot/encoding.ts";
 import { type Closing, type Entry, readEntry, intentMessage, shareMessage } from "../../src/ballot/entries.ts";
 import { VotingError } from "../../src/ballot/errors.ts";
 import { G, mul } from "../../src/ballot/group.ts";

@@ -5,12 +5,14 @@ import { b64u, fromB64u, utf8 } from "../../src/ballot/encoding.ts";
 import { VotingError } from "../../src/ballot/errors.ts";
 import { consistencyProof, leafHash, root } from "../../src/ballot/merkle.ts";
 import { signCheckpoint } from "../../src/ballot/note.ts";
-import { portableSigner, verifySignature } from "../../src/ballot/signing.ts";
+import { seedKey, portableSigner, verifySignature } from "../../src/ballot/signing.ts";
 import { Keystore } from "../../src/identity/keystore.ts";
 import { PasskeyError, passkeyError, toAssertion } from "../../src/identity/passkey.ts";
 import { MemoryRecords } from "../../src/identity/records.ts";
 import { acceptLedger, heldLedgerSize, prepareCheckin, prepareCosigner } from "../../src/identity/statements.ts";
 import { MEETING, keyFrom, rollHash, serverKey, testRng } from "../ballot/world.ts";
+import { destroy, readStatement, requireDestroyed } from "../../src/trustee/destruction.ts";
+import { attemptSecrets, findShare, forgetSecrets, saveShare } from "../../src/trustee/secrets.ts";
 
 const code = (wanted: string) => (error: unknown) => error instanceof VotingError && error.code === wanted;
 const ORIGIN = "localhost/ledger";
@@ -61,16 +63,34 @@ test("a decision is taken once", async () => {
 
 test("a trustee's key of another size or a second share is refused", async () => {
   const store = new Keystore(new MemoryRecords(), testRng("t"));
-  const scope = { meeting: MEETING, roll: "r", trustee: 1 };
-  await store.trusteeSecrets(scope, 2);
-  await assert.rejects(store.trusteeSecrets(scope, 3), code("voting.no-secrets"));
-  const share = { share: testRng("s")(32), transcript: "t", key: "k", verificationKeys: [] };
-  await store.saveTrusteeShare(scope, share);
-  await store.saveTrusteeShare(scope, share);
-  await assert.rejects(store.saveTrusteeShare(scope, { ...share, share: testRng("z")(32) }), code("voting.keygen-second"));
-  assert.deepEqual(await store.trusteeShare(scope), share);
-  await store.forgetTrustee(scope);
-  assert.equal(await store.trusteeShare(scope), null);
+  const scope = { meeting: MEETING, roll: "r", attempt: 1, trustee: 1 };
+  const { signSeed, boxSecret } = await attemptSecrets(store, scope, 2);
+  assert.deepEqual((await attemptSecrets(store, scope, 2)).signSeed, signSeed);
+  assert.notDeepEqual((await attemptSecrets(store, { ...scope, attempt: 2 }, 2)).signSeed, signSeed);
+  await assert.rejects(attemptSecrets(store, scope, 3), code("voting.no-secrets"));
+  const share = { signSeed, boxSecret, share: testRng("s")(32) };
+  await saveShare(store, scope, share);
+  await saveShare(store, scope, share);
+  await assert.rejects(saveShare(store, scope, { ...share, share: testRng("z")(32) }), code("voting.keygen-second"));
+  assert.deepEqual(await findShare(store, scope), share);
+  await forgetSecrets(store, scope);
+  assert.equal(await findShare(store, scope), null);
+});
+
+test("what was destroyed is gone, and said once, not before its time", async () => {
+  const store = new Keystore(new MemoryRecords(), testRng("t"));
+  const scope = { meeting: MEETING, roll: "r", attempt: 1, trustee: 2 };
+  const { signSeed, boxSecret } = await attemptSecrets(store, scope, 2);
+  const transcript = testRng("transcript")(32);
+  const order = { keystore: store, scope, transcript: b64u(transcript), notBefore: 100 };
+  await assert.rejects(destroy({ ...order, now: 100 }), code("voting.no-secrets"));
+  await saveShare(store, scope, { signSeed, boxSecret, share: testRng("s")(32) });
+  await assert.rejects(destroy({ ...order, now: 99 }), code("voting.too-early"));
+  assert.notEqual(await findShare(store, scope), null);
+  const statement = await destroy({ ...order, now: 100 });
+  requireDestroyed(readStatement(statement), transcript, seedKey(signSeed).publicKey);
+  assert.equal(await findShare(store, scope), null);
+  assert.deepEqual(await destroy({ ...order, now: 200 }), statement);
 });
 
 test("check-in binds this device's credential and the ledger it has seen", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type EntrySource, ballotLeaf, intentMessage, tracker } from "../../src/ballot/board.ts";
-import { buildBallot } from "../../src/ballot/ballot.ts";
+import { type EntrySource, intentMessage } from "../../src/ballot/entries.ts";
+import { ballotLeaf, tracker } from "../../src/ballot/receipts.ts";
 import { type JsonObject, b64u, fromUtf8, jcs } from "../../src/ballot/encoding.ts";
 import { VotingError } from "../../src/ballot/errors.ts";
 import { checkpointHash, openCheckpoint, signCheckpoint } from "../../src/ballot/note.ts";
@@ -13,7 +13,8 @@ import { MemoryRecords } from "../../src/identity/records.ts";
 import { BoardAudit } from "../../src/trustee/audit.ts";
 import { Cosigner } from "../../src/trustee/cosigner.ts";
 import { TellerCount } from "../../src/trustee/teller.ts";
-import { COSIGNERS, MEETING, NOW, type World, castAll, cosignerKey, flip, makeWorld, rollHash, serverKey, testRng, voterKey } from "../ballot/world.ts";
+import { saveShare } from "../../src/trustee/secrets.ts";
+import { COSIGNERS, MEETING, NOW, type World, ballotOf, castAll, cosignerKey, flip, makeWorld, marks, rollHash, serverKey, testRng, voterKey } from "../ballot/world.ts";
 
 const code = (wanted: string) => (error: unknown) => error instanceof VotingError && error.code === wanted;
 const FOUR = COSIGNERS.slice(0, 4);
@@ -21,14 +22,10 @@ const FOUR = COSIGNERS.slice(0, 4);
 /** A keystore that already holds a trustee's finished key. */
 async function tellerRecords(world: World, trustee: number): Promise<MemoryRecords> {
   const records = new MemoryRecords();
-  const scope = { meeting: MEETING, roll: b64u(rollHash), trustee };
-  const keystore = new Keystore(records, testRng(`trustee-${trustee}`)); // draws the same secrets as the world did
-  await keystore.trusteeSecrets(scope, 2);
-  const { keygen, shares } = world;
-  await keystore.saveTrusteeShare(scope, {
-    share: shares[trustee - 1] ?? new Uint8Array(), transcript: b64u(keygen.transcript()), key: b64u(keygen.key()),
-    verificationKeys: keygen.verificationKeys().map(b64u),
-  });
+  const keystore = new Keystore(records, testRng(`trustee-${trustee}`));
+  const { signSeed, boxSecret } = world.secrets[trustee - 1] ?? assert.fail();
+  const scope = { meeting: MEETING, roll: b64u(rollHash), attempt: 1, trustee };
+  await saveShare(keystore, scope, { signSeed, boxSecret, share: world.shares[trustee - 1] ?? assert.fail() });
   return records;
 }
 
@@ -51,7 +48,7 @@ async function counter(world: World, trustee: number, records?: MemoryRecords): 
   const port: Port = { posted: [], entries: (entries) => entries, publish: true, failPost: false };
   const open = (now = NOW + 200, verifier: BallotVerifier = new InlineVerifier(testRng("verify"))): TellerCount =>
     new TellerCount({
-      keystore: new Keystore(kept, testRng(`count ${trustee} ${now}`)), trustee, meeting: MEETING, manifest: world.manifest.bytes, verifier, now: () => now,
+      keystore: new Keystore(kept, testRng(`count ${trustee} ${now}`)), trustee, meeting: MEETING, manifest: world.manifest.bytes, electorate: world.electors, verifier, now: () => now,
       port: {
         entries: async (from) => port.entries(world.server.entries.map((entry) => fromUtf8(jcs(entry)))).slice(from, from + 3),
         closing: async () => world.server.closingNote,
@@ -89,23 +86,24 @@ test("two tellers open the box; all three and the chair sign the same tally", as
   assert.equal((await count.sync()).step, "done");
   assert.equal(one.port.posted.length, 2);
 
-  const audit = new BoardAudit(world.manifest, new InlineVerifier(testRng("a")));
+  const audit = new BoardAudit(world.manifest, new InlineVerifier(testRng("a")), world.electors);
   await audit.add(server.entries);
   const closing = checkpointHash(openCheckpoint(server.closingNote ?? "", world.manifest.board.origin, serverKey.publicKey).body);
-  const input = { closing, aggregate: audit.aggregate().hash, cast: 5, counts: [[3, 1, 1]], trustees: [1, 3], countedAt: NOW + 300 };
+  const plain = { ballots: 5, cast: 5, castWeight: 5, replacements: 0, kiosk: 0, voids: 0, rejected: [], castings: new Map() };
+  const input = { ...plain, closing, aggregate: audit.aggregate().hash, counts: [[3, 1, 1]], trustees: [1, 3], countedAt: NOW + 300 };
   const core = tallyCore(world.manifest, input);
   const signed = await count.signTally(core);
-  const { hash } = audit.tally(core, server.closingNote ?? "");
+  const { hash } = audit.tally({ core, rejected: [] }, server.closingNote ?? "");
   assert.ok(verifySignature(seedKey(world.secrets[0]?.signSeed ?? new Uint8Array()).publicKey, hash, Uint8Array.from(Buffer.from(signed.sig, "base64url"))));
   await assert.rejects((await counter(world, 2)).open().signTally(core), code("voting.board-order"));
   const second = (await counter(world, 2)).open();
   await second.sync();
   await assert.rejects(second.signTally(core), code("voting.tally"));
-  for (const change of [{ counts: [[2, 2, 1]] }, { counted_at: NOW + 4000 }, { outcome: [{ kind: "rejected", option: -1 }] }]) {
+  for (const change of [{ counts: [[2, 2, 1]] }, { counted_at: NOW + 4000 }, { outcome: [{ kind: "rejected", options: [], tied: [], votes: [3, 1, 1] }] }]) {
     await assert.rejects(count.signTally({ ...core, ...change }), VotingError, JSON.stringify(change));
   }
   const chairStore = new Keystore(new MemoryRecords(), testRng("chair"));
-  const chair = new Cosigner({ keystore: chairStore, name: "chair", manifest: world.manifest.bytes });
+  const chair = new Cosigner({ keystore: chairStore, name: "chair", manifest: world.manifest.bytes, electorate: world.electors });
   const request = { entries: server.entries, closing: server.closingNote ?? "", core, verifier: new InlineVerifier(testRng("c")) };
   await assert.rejects(chair.signTally(request), code("voting.no-secrets"));
 });
@@ -205,10 +203,8 @@ test("a second closing with other ballots for the same manifest gets no second s
 test("with the list of voters, a ballot of anybody else is refused", async () => {
   const world = await makeWorld();
   await castAll(world, CHOICES.slice(0, 3));
-  const stranger = await buildBallot(world.manifest, [0], voterKey(77), testRng("stranger"));
-  const electorate = world.voters
-    .map(({ publicKey }) => ({ credential: b64u(publicKey), weight: 1 as const }))
-    .toSorted((a, b) => (a.credential < b.credential ? -1 : 1));
+  const stranger = await ballotOf(world.manifest, voterKey(77), marks(world.manifest, [0]), "stranger");
+  const electorate = world.electors;
   const audit = (): BoardAudit => new BoardAudit(world.manifest, new InlineVerifier(testRng("e")), electorate);
   await audit().add(world.server.entries);
   await assert.rejects(audit().add([...world.server.entries, { type: "ballot", ballot: stranger }]), code("voting.ballot-not-elector"));
@@ -234,6 +230,8 @@ test("too few ballots, a passed time limit and a foreign key open nothing", asyn
   assert.ok(!two.port.posted.some(({ type }) => type === "share"));
   const stranger = await counter(late, 3, await tellerRecords(late, 1));
   assert.equal((await stranger.open().sync()).error?.code, "voting.no-secrets");
+  const small = { keystore: new Keystore(new MemoryRecords(), testRng("small")), trustee: 1, manifest: late.manifest.bytes, electorate: late.electors, least: 4, now: () => NOW, verifier: new InlineVerifier(testRng("s")), port: { entries: async () => [], closing: async () => null, post: async () => undefined } };
+  assert.throws(() => new TellerCount(small), code("voting.small-electorate"));
 });
 
 test("a worker that stops is no verdict on the board", async () => {
@@ -262,12 +260,12 @@ test("a cosigner signs one closing, with the own ballot in it", async () => {
   await castAll(fork, CHOICES.slice(0, 3));
   await world.server.close();
   await fork.server.close();
-  const cosigner = (): Cosigner => new Cosigner({ keystore: new Keystore(records, testRng("again")), name: "secretary", manifest: world.manifest.bytes });
+  const cosigner = (): Cosigner => new Cosigner({ keystore: new Keystore(records, testRng("again")), name: "secretary", manifest: world.manifest.bytes, electorate: world.electors });
   const request = (one: World) => ({ entries: one.server.entries, closing: one.server.closingNote ?? "", time: NOW + 150 });
 
   const mine = ballots[4] ?? {};
   const leaf = ballotLeaf(mine);
-  const record = { manifest: world.manifest.id, meeting: MEETING, election: "e1", title: "t", ballot: mine, tracker: tracker(leaf), leaf: b64u(leaf), promise: null };
+  const record = { manifest: world.manifest.id, meeting: MEETING, election: "e1", title: "t", seq: 1, ballot: mine, tracker: tracker(leaf), leaf: b64u(leaf), promise: null };
   await keystore.beginCast({ ...record, state: "promised" });
   await assert.rejects(cosigner().cosign(request(fork)), code("voting.not-on-the-board"));
 
@@ -279,11 +277,11 @@ test("a cosigner signs one closing, with the own ballot in it", async () => {
   await assert.doesNotReject(cosigner().cosign(request(world)));
   assert.equal((await keystore.castBallot(world.manifest.id))?.state, "included");
 
-  const outsider = await buildBallot(fork.manifest, [1], fork.voters[4] ?? voterKey(4), testRng("ballot 4"));
+  const outsider = await ballotOf(fork.manifest, fork.voters[4] ?? voterKey(4), marks(fork.manifest, [1]));
   assert.ok(outsider);
-  await keystore.forgetCast(world.manifest.id);
+  await keystore.forgetCast({ ...record, state: "included" });
   await assert.rejects(cosigner().cosign(request(fork)), code("voting.second-closing"));
   await assert.rejects(cosigner().cosign({ ...request(world), entries: world.server.entries.slice(0, 6) }), code("voting.board-order"));
-  const chair = new Cosigner({ keystore, name: "chair", manifest: world.manifest.bytes });
+  const chair = new Cosigner({ keystore, name: "chair", manifest: world.manifest.bytes, electorate: world.electors });
   await assert.rejects(chair.cosign(request(world)), code("voting.no-secrets"));
 });

@@ -6,6 +6,8 @@ import { Keygen, type KeygenMessage } from "../../src/ballot/keygen.ts";
 import { Keystore } from "../../src/identity/keystore.ts";
 import { MemoryRecords } from "../../src/identity/records.ts";
 import { type CeremonyState, TellerCeremony } from "../../src/trustee/teller.ts";
+import { codeMaterial, freshCode, readCode, restoreShare, copyShare } from "../../src/trustee/teller.ts";
+import { attemptSecrets, findShare } from "../../src/trustee/secrets.ts";
 import { MEETING, flip, rollHash, setup, testRng } from "../ballot/world.ts";
 
 const code = (wanted: string) => (error: unknown) => error instanceof VotingError && error.code === wanted;
@@ -36,7 +38,7 @@ function teller(server: KeygenServer, trustee: number): Teller {
   const open = (): Promise<TellerCeremony> =>
     TellerCeremony.open({
       keystore: new Keystore(records, testRng(`teller ${trustee} ${Math.random()}`)),
-      meeting: MEETING, rollHash: b64u(rollHash), trustee, threshold: 2, count: 3,
+      meeting: MEETING, rollHash: b64u(rollHash), attempt: 1, trustee, threshold: 2, count: 3,
       port: {
         postMessage: async (message) => server.post(message),
         messages: async () => structuredClone(server.messages),
@@ -56,7 +58,7 @@ test("three tellers, each reloading before every step, make one key", async () =
   const tellers = [1, 2, 3].map((i) => teller(server, i));
   assert.deepEqual((await all(tellers, (one) => one.advance())).map(({ step }) => step), ["register", "register", "register"]);
   await all(tellers, (one) => one.register(statement));
-  for (let i = 0; i < 3; i++) await all(tellers, (one) => one.advance());
+  for (let i = 0; i < 4; i++) await all(tellers, (one) => one.advance());
   const comparing = await all(tellers, (one) => one.advance());
   assert.deepEqual(comparing.map(({ step }) => step), ["compare", "compare", "compare"]);
   assert.equal(new Set(comparing.map(({ spokenCode }) => spokenCode)).size, 1);
@@ -65,10 +67,10 @@ test("three tellers, each reloading before every step, make one key", async () =
   assert.deepEqual(certified.map(({ step }) => step), ["certify", "certify", "done"]);
   const done = await all(tellers, (one) => one.advance());
   assert.ok(done.every(({ step, key }) => step === "done" && key === done[0]?.key));
-  assert.equal(server.messages.length, 15);
+  assert.equal(server.messages.length, 18);
   for (const [i, { records }] of tellers.entries()) {
-    const kept = await new Keystore(records, testRng("x")).trusteeShare({ meeting: MEETING, roll: b64u(rollHash), trustee: i + 1 });
-    assert.equal(kept?.key, done[0]?.key);
+    const kept = await findShare(new Keystore(records, testRng("x")), { meeting: MEETING, roll: b64u(rollHash), attempt: 1, trustee: i + 1 });
+    assert.equal(kept?.share.length, 32);
   }
 });
 
@@ -96,8 +98,8 @@ test("secrets are wrapped in the store and the same after a reload", async () =>
   const nonce = statement.nonce;
   const [a, b] = [await (await one.open()).challenge(nonce), await (await one.open()).challenge(nonce)];
   assert.deepEqual(a, b);
-  const scope = { meeting: MEETING, roll: b64u(rollHash), trustee: 1 };
-  const secrets = await new Keystore(one.records, testRng("x")).trusteeSecrets(scope, 2);
+  const scope = { meeting: MEETING, roll: b64u(rollHash), attempt: 1, trustee: 1 };
+  const secrets = await attemptSecrets(new Keystore(one.records, testRng("x")), scope, 2);
   const stored = JSON.stringify(await one.records.list(""), (_key, value: unknown) => (value instanceof Uint8Array ? b64u(value) : value));
   for (const secret of [secrets.signSeed, secrets.boxSecret, ...secrets.coefficients]) assert.ok(!stored.includes(b64u(secret)));
 });
@@ -116,7 +118,7 @@ test("what the server changes after a finished round is noticed", async () => {
   const fake = new KeygenServer();
   fake.messages = register ? [register] : [];
   for (const [i, stranger] of strangers.entries()) {
-    const secrets = await new Keystore(stranger.records, testRng(`s${i}`)).trusteeSecrets({ meeting: MEETING, roll: b64u(rollHash), trustee: i + 2 }, 2);
+    const secrets = await attemptSecrets(new Keystore(stranger.records, testRng(`s${i}`)), { meeting: MEETING, roll: b64u(rollHash), attempt: 1, trustee: i + 2 }, 2);
     fake.messages.push(await new Keygen(setup).register(i + 2, secrets));
   }
   server.messages = fake.messages;
@@ -149,18 +151,42 @@ test("a sender whose part does not fit is named and nothing is certified", async
   await all(tellers, (one) => one.register(statement));
   // The third round is complete, the fourth not: teller 3 sends boxes of another polynomial.
   await all(tellers, (one) => one.advance());
-  await all(tellers, (one) => one.advance());
-  const keygen = Keygen.read(setup, server.messages.filter(({ type }) => type !== "shares"));
+  await all(tellers.slice(0, 1), (one) => one.advance());
+  const keygen = Keygen.read(setup, server.messages.filter(({ type }) => type !== "shares" && type !== "salt"));
   assert.ok(keygen.complete("reveal"));
   const [, , third] = tellers;
   assert.ok(third);
-  const secrets = await new Keystore(third.records, testRng("x")).trusteeSecrets({ meeting: MEETING, roll: b64u(rollHash), trustee: 3 }, 2);
+  const secrets = await attemptSecrets(new Keystore(third.records, testRng("x")), { meeting: MEETING, roll: b64u(rollHash), attempt: 1, trustee: 3 }, 2);
   const bad = await keygen.shares(3, { ...secrets, coefficients: secrets.coefficients.map(() => secrets.proofNonce) });
-  server.messages = [...server.messages.filter((message: JsonObject) => message["type"] !== "shares" || message["trustee"] !== 3), bad];
+  const kept = (message: JsonObject): boolean => message["type"] !== "salt" && (message["type"] !== "shares" || message["trustee"] !== 3);
+  server.messages = [...server.messages.filter(kept), bad];
   const [first, second] = tellers;
   assert.ok(first && second);
-  for (const one of [second, first]) {
-    await assert.rejects((await one.open()).advance(), (error: unknown) => code("voting.box")(error) && /teller 3/.test(String(error)));
-  }
-  assert.equal(server.messages.filter(({ type }) => type === "certify").length, 0);
+  const state = await (await second.open()).advance();
+  assert.deepEqual([state.step, state.atFault, state.spokenCode], ["broken", 3, null]);
+  assert.deepEqual((await all([first, third], (one) => one.advance())).map(({ step, atFault }) => [step, atFault]), [["broken", 3], ["broken", 3]]);
+  assert.equal(server.messages.filter(({ type }) => type === "complaint").length, 1);
+  assert.equal(server.messages.filter(({ type }) => type === "certify" || type === "salt").length, 0);
+});
+
+test("a copy by code brings the share to another device, and only the right code and teller", async () => {
+  const server = new KeygenServer();
+  const tellers = [1, 2, 3].map((i) => teller(server, i));
+  await all(tellers, (one) => one.register(statement));
+  for (let i = 0; i < 4; i++) await all(tellers, (one) => one.advance());
+  await all(tellers, (one) => one.confirmCode());
+  const keygen = Keygen.read(setup, server.messages);
+  const scope = { meeting: MEETING, roll: b64u(rollHash), attempt: 1, trustee: 1 };
+  const old = new Keystore(tellers[0]?.records ?? new MemoryRecords(), testRng("old"));
+  const drawn = freshCode(testRng("code"));
+  const copy = await copyShare(old, scope, "code", (salt) => codeMaterial(readCode(drawn), salt));
+  const expected = { verificationKey: b64u(keygen.verificationKeys()[0] ?? new Uint8Array()), signKey: b64u(keygen.keysOf(1).signKey) };
+  const fresh = new Keystore(new MemoryRecords(), testRng("new"));
+  const open = (text: string, place = scope) => restoreShare(fresh, place, copy, (salt) => codeMaterial(readCode(text), salt), expected);
+  await assert.rejects(open(drawn.startsWith("0") ? `1${drawn.slice(1)}` : `0${drawn.slice(1)}`), code("voting.copy"));
+  await assert.rejects(open(drawn.slice(1)), code("voting.copy"));
+  await assert.rejects(open(drawn, { ...scope, trustee: 2 }), code("voting.copy"));
+  assert.equal(await findShare(fresh, scope), null);
+  await open(drawn);
+  assert.deepEqual(await findShare(fresh, scope), await findShare(old, scope));
 });
