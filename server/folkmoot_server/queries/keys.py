@@ -49,6 +49,7 @@ def keygen(tx: Connection, meeting: str) -> dict[str, Any]:
         "trustees": _trustees(tx, meeting),
         "messages": state.all_messages(),
         "code": "" if state.complaint else _code(state.all_messages(), state.count),
+        "destroyed": [statement["trustee"] for statement in keys.destroyed(tx, meeting)],
     }
 
 

@@ -337,7 +337,8 @@ export interface Inclusion {
 }
 
 export interface TallyAnswer {
-  core: TallyCore;
+  /** Null while the chair decides a tie. */
+  core: TallyCore | null;
   /** Share entries kept as evidence, JCS strings. */
   rejected: string[];
   tally_hash: string;

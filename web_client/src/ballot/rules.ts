@@ -111,13 +111,19 @@ function noDecision(manifest: OpenManifest, turnout: Turnout): Outcome["kind"] |
   return quorumOf(manifest, turnout).met ? null : "no-quorum";
 }
 
-/** Options that are tied per question, as far as the chair's casting vote is asked for; by question. */
-export function tiesToDecide(manifest: OpenManifest, turnout: Turnout, counts: readonly (readonly number[])[]): Map<number, number[]> {
-  const ties = new Map<number, number[]>();
+/** A tie that the chair decides: the options, and how many of them may be elected (or carried). */
+export interface Tie {
+  tied: number[];
+  room: number;
+}
+
+/** The ties for which the chair's casting vote is asked for, by question. */
+export function tiesToDecide(manifest: OpenManifest, turnout: Turnout, counts: readonly (readonly number[])[]): Map<number, Tie> {
+  const ties = new Map<number, Tie>();
   if (manifest.rules.tie !== "casting-vote" || noDecision(manifest, turnout) !== null) return ties;
   for (const [q, question] of manifest.questions.entries()) {
-    const { tied } = decided(manifest, question, counts[q] ?? [], turnout.castWeight);
-    if (tied.length > 0) ties.set(q, tied);
+    const { tied, room } = decided(manifest, question, counts[q] ?? [], turnout.castWeight);
+    if (tied.length > 0) ties.set(q, { tied, room });
   }
   return ties;
 }

@@ -1,7 +1,8 @@
 /** The cosigner's two acts: naming a key for this meeting, and signing a closed box. */
-import { api } from "../api/fetch.ts";
+import { ApiError, api } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
-import { utf8 } from "../ballot/encoding.ts";
+import { type Bytes, type JsonObject, parseCanonical, utf8 } from "../ballot/encoding.ts";
+import type { Tie } from "../ballot/rules.ts";
 import { WorkerVerifier } from "../ballot/workers.ts";
 import { prepareCosigner } from "../identity/statements.ts";
 import { Cosigner } from "../trustee/cosigner.ts";
@@ -42,14 +43,31 @@ export async function hasCosigned(meeting: Meeting, election: string): Promise<b
 export async function declareResult(meeting: Meeting, election: string): Promise<void> {
   const cosigner = await cosignerFor(meeting, election);
   const [{ core, rejected }, { entries, closing }] = await Promise.all([api.tally(meeting.id, election), readBoard(meeting.id, election)]);
+  if (core === null) throw new ApiError("tally.not-ready", "The result is not computed yet.", 0);
   const sig = await cosigner.signTally({ entries, closing, core: { ...core }, rejected: rejected.map(utf8), verifier: new WorkerVerifier() });
   await api.signTally(meeting.id, election, { signer: "chair", trustee: 0, sig });
 }
 
+/** The trustees whose shares open the box: as many as are needed, of those on the board. */
+function openers(entries: readonly Bytes[], threshold: number): number[] {
+  const shares = entries.map((entry) => parseCanonical(entry) as JsonObject).filter(({ type }) => type === "share");
+  return shares.map(({ trustee }) => Number(trustee)).slice(0, threshold).sort((a, b) => a - b);
+}
+
+async function tieRequest(meeting: Meeting, election: string) {
+  const cosigner = await cosignerFor(meeting, election);
+  const { entries, closing } = await readBoard(meeting.id, election);
+  return { cosigner, request: { entries, closing, trustees: openers(entries, cosigner.manifest.trustees.threshold), verifier: new WorkerVerifier() } };
+}
+
+/** The ties that wait for the chair, as this page finds them by opening the box itself. */
+export async function tiesOf(meeting: Meeting, election: string): Promise<Map<number, Tie>> {
+  const { cosigner, request } = await tieRequest(meeting, election);
+  return cosigner.ties(request);
+}
+
 /** The chair decides one tie; recomputed here from the board before it is signed. */
 export async function decideTie(meeting: Meeting, election: string, question: number, options: number[]): Promise<void> {
-  const cosigner = await cosignerFor(meeting, election);
-  const [{ core }, { entries, closing }] = await Promise.all([api.tally(meeting.id, election), readBoard(meeting.id, election)]);
-  const entry = await cosigner.castingVote({ entries, closing, trustees: core.trustees, question, options, verifier: new WorkerVerifier() });
-  await api.castingVote(meeting.id, election, entry);
+  const { cosigner, request } = await tieRequest(meeting, election);
+  await api.castingVote(meeting.id, election, await cosigner.castingVote({ ...request, question, options }));
 }

@@ -226,6 +226,7 @@ export class CountWork {
     if (!meeting || this.signed.peek() || (state !== "counted" && state !== "declared")) return;
     const { core, signatures } = await api.tally(meeting.id, this.#election);
     const { trustee } = meeting.me;
+    if (core === null) return;
     if (core.trustees.includes(trustee) && !signatures.trustees.some((known) => known.trustee === trustee)) {
       const made = await count.signTally({ ...core });
       if (made) await api.signTally(meeting.id, this.#election, { signer: "trustee", ...made });

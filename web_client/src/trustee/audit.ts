@@ -6,7 +6,7 @@ import { type EntrySource, type Share, entryBytes, readEntry, rejectedHash, shar
 import { VotingError, ensure } from "../ballot/errors.ts";
 import type { OpenManifest } from "../ballot/manifest.ts";
 import { type Note, countCosignatures, openCheckpoint } from "../ballot/note.ts";
-import { isTooFew, tiesToDecide } from "../ballot/rules.ts";
+import { type Tie, isTooFew, tiesToDecide } from "../ballot/rules.ts";
 import { requireSignature } from "../ballot/signing.ts";
 import { Fields } from "../ballot/strict.ts";
 import { type Aggregate, aggregate, combine, requireValidParts, tallyCore, tallyHash } from "../ballot/tally.ts";
@@ -133,7 +133,7 @@ export class BoardAudit {
   }
 
   /** Options that wait for the chair's casting vote, by question. */
-  ties(trustees: readonly number[]): Map<number, number[]> {
+  ties(trustees: readonly number[]): Map<number, Tie> {
     const { manifest, board } = this;
     this.requireCounted();
     if (isTooFew(manifest, board.cast)) return new Map();

@@ -3,6 +3,7 @@ import { Board } from "../ballot/board.ts";
 import type { Elector } from "../ballot/electorate.ts";
 import { type Bytes, type Json, type JsonObject, b64u, fromB64u, same } from "../ballot/encoding.ts";
 import { type EntrySource, castingMessage } from "../ballot/entries.ts";
+import type { Tie } from "../ballot/rules.ts";
 import { ensure } from "../ballot/errors.ts";
 import { requireKept } from "../ballot/evidence.ts";
 import { type OpenManifest, openManifest } from "../ballot/manifest.ts";
@@ -119,7 +120,7 @@ export class Cosigner {
   }
 
   /** Options that wait for the chair, by question. @throws VotingError as `signTally` */
-  async ties({ entries, closing, trustees, verifier }: Omit<CastingRequest, "question" | "options">): Promise<Map<number, number[]>> {
+  async ties({ entries, closing, trustees, verifier }: Omit<CastingRequest, "question" | "options">): Promise<Map<number, Tie>> {
     return (await this.audited(entries, closing, verifier)).ties(trustees);
   }
 
@@ -129,7 +130,7 @@ export class Cosigner {
     const { question } = request;
     const audit = await this.audited(request.entries, request.closing, request.verifier);
     const options = [...request.options].sort((a, b) => a - b);
-    const tied = audit.ties(request.trustees).get(question) ?? [];
+    const tied = audit.ties(request.trustees).get(question)?.tied ?? [];
     ensure(tied.length > 0 && options.every((option) => tied.includes(option)), "voting.tally", "There is no such tie to decide.");
     const message = castingMessage(this.manifest.hash, audit.board.closing?.hash ?? new Uint8Array(), question, options);
     return this.keystore.decide<JsonObject>(`casting/${this.manifest.id}/${question}`, {

@@ -1,20 +1,31 @@
 /** The chair decides a tie in public; the decision is signed and stands on the board. */
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { ElectionSummary, Meeting } from "../../api/types.ts";
+import type { Tie } from "../../ballot/rules.ts";
 import { t } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { useAction } from "../../ui/action.ts";
-import { Form } from "../../ui/parts.tsx";
+import { Form, Loading, Problem } from "../../ui/parts.tsx";
 import { optionText } from "../words.ts";
 
 export function CastingVote({ live, meeting, election }: { live: LiveMeeting; meeting: Meeting; election: ElectionSummary }) {
   const acting = useAction();
   const picked = useSignal<Record<number, readonly number[]>>({});
-  const tied = (election.result?.outcome ?? []).flatMap((outcome, at) => {
+  const found = useSignal<[number, Tie][] | null>(null);
+  const looking = useAction();
+  useEffect(
+    () =>
+      void looking.run(async () => {
+        const { tiesOf } = await import("../../state/cosigner.ts");
+        found.value = [...(await tiesOf(meeting, election.election))];
+      }),
+    [election.election],
+  );
+  // yes-no: in favour or not at all; otherwise as many as there are seats left.
+  const tied = (found.value ?? []).flatMap(([at, tie]) => {
     const question = election.questions[at];
-    if (!question || outcome.tied.length === 0) return [];
-    // yes-no: in favour or not at all; otherwise as many as there are seats left.
-    return [{ at, question, options: question.type === "yes-no-abstain" ? [0] : outcome.tied, most: question.type === "yes-no-abstain" ? 1 : question.seats - outcome.options.length }];
+    return question ? [{ at, question, options: question.type === "yes-no-abstain" ? [0] : tie.tied, most: tie.room }] : [];
   });
   const work = async (): Promise<void> => {
     const { decideTie } = await import("../../state/cosigner.ts");
@@ -26,6 +37,7 @@ export function CastingVote({ live, meeting, election }: { live: LiveMeeting; me
     picked.value = { ...picked.value, [at]: now.includes(option) ? now.filter((one) => one !== option) : [...now, option] };
   };
   const wrong = tied.some(({ at, most }) => ![0, most].includes(picked.value[at]?.length ?? 0));
+  if (found.value === null) return looking.error.value ? <Problem error={looking.error.value} /> : <Loading />;
   return (
     <Form action={acting} work={work} submit={t("casting.button")} testid="casting-save" disabled={wrong}>
       <p>{t("casting.text")}</p>

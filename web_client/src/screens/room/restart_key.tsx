@@ -15,7 +15,7 @@ export function RestartKey({ live, meeting }: { live: LiveMeeting; meeting: Meet
   if (!meeting.roll.frozen || meeting.key.state === "waiting" || used || meeting.state === "closed") return null;
   const work = async (): Promise<void> => {
     const { attempt } = await api.keygen(meeting.id);
-    const action = { type: "restart-key", meeting: meeting.id, attempt: attempt + 1 };
+    const action = { type: "restart-key", meeting: meeting.id, attempt };
     await api.restartKey(meeting.id, reason.value.trim(), action, await signAction(action));
     reason.value = "";
     await live.refresh();
