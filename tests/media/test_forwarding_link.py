@@ -83,6 +83,15 @@ def test_a_wide_link_gets_the_largest_layer_within_seconds() -> None:
     assert_whole_frames(seat.sent_video())
 
 
+def test_a_link_that_has_long_been_open_is_found_out_as_fast_once_video_is_watched() -> None:
+    seat = Seat(VirtualLink(5e6, 0.03))
+    seat.room.router.set_consumer_paused(seat.consumer, True, seat.room.now)
+    seat.run(30)
+    seat.room.router.set_consumer_paused(seat.consumer, False, seat.room.now)
+    seat.run(4)
+    assert (seat.layer, seat.whole) == (2, True)
+
+
 def test_the_page_wishes_less_than_the_link_carries() -> None:
     seat = Seat(VirtualLink(5e6, 0.03), preferred=1).run(10)
     assert (seat.layer, seat.whole) == (1, True)
@@ -171,7 +180,14 @@ def test_what_has_fallen_does_not_rise_for_five_seconds() -> None:
             seat.run(0.5)
         return seat.layer
 
-    assert [tell(4_000_000, 6), tell(700_000, 1), tell(4_000_000, 3.5), tell(4_000_000, 3)] == [2, 1, 1, 2]
+    assert [tell(4_000_000, 8), tell(700_000, 1), tell(4_000_000, 3.5), tell(4_000_000, 3)] == [2, 1, 1, 2]
+
+
+def test_who_joins_while_the_link_is_unknown_does_not_wait_for_having_fallen() -> None:
+    seat = Seat(VirtualLink(9e6, 0.03))
+    others = [watch_all(seat.room, BigCamera(seat.room, name), "cleo") for name in ("dora", "emil")]
+    seat.run(4)
+    assert [other.layer.index if other.layer else None for other in others] == [2, 2]
 
 
 def test_key_frames_on_a_thin_link_are_spread_so_that_voices_pass(monkeypatch: pytest.MonkeyPatch) -> None:

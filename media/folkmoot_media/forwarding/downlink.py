@@ -13,6 +13,7 @@ from folkmoot_media.forwarding.transport_wide import Sent
 
 ALLOCATE_PERIOD = 0.2
 RISE_AFTER_FALL = 5.0
+RISE_AFTER_EARLY_FALL = 1.0
 PACED_FROM = 0.6
 PACED_UNTIL = 0.4
 ALWAYS_PACED = 1_000_000.0
@@ -40,7 +41,7 @@ class Downlink:
         self.estimator = SendEstimator(start)
         self.budget: float | None = None
         self._leg = leg
-        self._opened = now
+        self._first_video: float | None = None
         self._next = now
         self._next_probe = now
         self._wanting = self._watching = False
@@ -98,6 +99,9 @@ class Downlink:
             self._pace(now, outbox)
             self._probe(now, outbox)
 
+    def _is_new(self, now: float) -> bool:
+        return self._first_video is not None and now - self._first_video < FIRST_PHASE
+
     def _known(self) -> bool:
         return self._leg.wide is not None or self.estimator.informed
 
@@ -123,6 +127,8 @@ class Downlink:
             if isinstance(consumer, VideoConsumer) and not consumer.paused and not consumer.producer.silent
         ]
         self._wanting, self._watching = False, bool(watched)
+        if watched and self._first_video is None:
+            self._first_video = now
         if not self._known():
             self.budget = None
             return
@@ -143,7 +149,9 @@ class Downlink:
         if not demand.options:
             return
         if given < demand.current:
-            consumer.may_rise_at = now + RISE_AFTER_FALL
+            # A link that has just been opened is still being found out: a fall says little.
+            first = self._is_new(now)
+            consumer.may_rise_at = now + (RISE_AFTER_EARLY_FALL if first else RISE_AFTER_FALL)
         before = consumer.allowed
         if given == NOTHING:
             consumer.allowed = NOTHING
@@ -187,8 +195,7 @@ class Downlink:
         if self._spare is not None:
             self.estimator.begin_probe(len(self._spare[1]), now)
             repair.send_probe(*self._spare, now, outbox)
-        first = now - self._opened < FIRST_PHASE
-        gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if first else PROBE_GAP
+        gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if self._is_new(now) else PROBE_GAP
         self._next_probe = now + (gap if self.estimator.bitrate > THIN else PROBE_GAP_IF_THIN)
 
 
