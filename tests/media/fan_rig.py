@@ -22,6 +22,7 @@ from folkmoot_media.transport.active import ActiveTransport
 from folkmoot_media.transport.aiortc_adapter import REPLAY_WINDOW, Fingerprint, SrtpPair
 from folkmoot_media.transport.dtls import DtlsState
 from folkmoot_media.transport.endpoint import Address, Credentials, Endpoint, Path
+from folkmoot_media.worker import open_udp
 
 PROFILES = {
     Policy.SRTP_PROFILE_AEAD_AES_128_GCM: 28,
@@ -211,7 +212,7 @@ class Guest:
 
     def send(self, data: bytes, control: bool = False) -> None:
         protect = self.keys.send.protect_rtcp if control else self.keys.send.protect
-        self.socket.sendto(protect(data), self.rig.server.getsockname())
+        self.socket.sendto(protect(data), self.rig.reach)
 
     def drain(self) -> None:
         for wire in drain(self.socket):
@@ -225,12 +226,14 @@ class Guest:
 class RoomRig:
     """A room with publishers and subscribers on loopback sockets, virtual time and fixed keys."""
 
-    def __init__(self, make: MakeFan, seed: str, family: socket.AddressFamily) -> None:
+    def __init__(self, make: MakeFan, seed: str, family: socket.AddressFamily, dual: bool = False) -> None:
+        """Open the server's socket; `dual`: an IPv6 one that serves IPv4 too, for clients of `family`."""
         self.dice = Dice(seed)
         self.now = 1000.0
         self.family = family
-        self.server = open_socket(family)
-        self.fan = make(self.server, family == socket.AF_INET6)
+        self.server = open_udp("::", 0) if dual else open_socket(family)
+        self.reach = (LOOPBACK[family], self.server.getsockname()[1])
+        self.fan = make(self.server, dual or family == socket.AF_INET6)
         self.events: list[tuple[str, str, dict[str, object]]] = []
         self.rooms = Rooms(
             IDENTITY,
@@ -343,7 +346,7 @@ class Visitor:
         return self.rig.rooms.mux.endpoints[self.id]
 
     def _send(self, data: bytes) -> None:
-        self.sockets[-1].sendto(data, self.rig.server.getsockname())
+        self.sockets[-1].sendto(data, self.rig.reach)
 
     def connect(self) -> "Visitor":
         self.active.check()

@@ -25,10 +25,13 @@ CAPABILITIES = {
 MakeRig = Callable[[], RoomRig]
 
 
-@pytest.fixture(params=[(name, family) for name in BACKENDS for family in (socket.AF_INET, socket.AF_INET6)])
+WAYS = {"ipv4": (socket.AF_INET, False), "ipv6": (socket.AF_INET6, False), "ipv4-on-ipv6": (socket.AF_INET, True)}
+
+
+@pytest.fixture(params=[(name, way) for name in BACKENDS for way in WAYS], ids="-".join)
 def rig(request: pytest.FixtureRequest) -> Iterator[RoomRig]:
-    name, family = request.param
-    fresh = RoomRig(made(name), "rules", family)
+    name, way = request.param
+    fresh = RoomRig(made(name), "rules", *WAYS[way])
     yield fresh
     fresh.close()
 
@@ -73,7 +76,7 @@ def test_media_from_an_unchecked_address_reaches_nobody(rig: RoomRig) -> None:
     anna.sockets.append(anna.sockets[0].dup())
     wire = anna.active.protect(picture(4, key=True, body=bytes(600)))
     with socket.socket(rig.family, socket.SOCK_DGRAM) as stranger:
-        stranger.sendto(wire, rig.server.getsockname())
+        stranger.sendto(wire, rig.reach)
     rig.settle()
     assert cleo.rtp == []
     assert unchecked(rig) == 1
@@ -255,7 +258,7 @@ def test_media_behind_the_check_that_lets_it_in_is_taken_in_the_same_batch(rig: 
     anna.sockets.append(socket.socket(rig.family, socket.SOCK_DGRAM))
     anna.sockets[-1].setblocking(False)
     with socket.socket(rig.family, socket.SOCK_DGRAM) as stranger:
-        stranger.sendto(b"\x80" + bytes(40), rig.server.getsockname())
+        stranger.sendto(b"\x80" + bytes(40), rig.reach)
     anna.active.check()
     for number in (4, 5):
         anna.active.send_rtp(picture(number, key=True, body=bytes(600)))
@@ -303,7 +306,7 @@ def test_one_wake_up_takes_a_bounded_number_of_datagrams(name: str) -> None:
     rig = RoomRig(made(name), "bound", socket.AF_INET)
     with socket.socket(rig.family, socket.SOCK_DGRAM) as stranger:
         for _ in range(3 * MOST_RECEIVED):
-            stranger.sendto(b"\x80" + bytes(40), rig.server.getsockname())
+            stranger.sendto(b"\x80" + bytes(40), rig.reach)
         assert rig.rooms.receive(rig, rig.now) == MOST_RECEIVED
     rig.settle()
     assert unchecked(rig) == 3 * MOST_RECEIVED

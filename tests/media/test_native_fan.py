@@ -145,7 +145,7 @@ def hostile_outcome(name: str, seed: str, count: int) -> tuple[Any, ...]:
     credentials = anna.attached.endpoint.credentials[0]
     check.set_remote(credentials.fragment, credentials.password)
     good = samples(rig, anna, cleo, check.binding_request())
-    dice, server = Dice(seed), rig.server.getsockname()
+    dice, server = Dice(seed), rig.reach
     for number in range(count):
         guest, wire = good[dice.below(len(good))]
         changed = mutate(wire, dice) if dice.below(6) else wire

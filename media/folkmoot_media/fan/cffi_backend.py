@@ -137,8 +137,7 @@ class CffiFan(ReadingFan):
         pack_into, buffer, size = RTP_HEADER.pack_into, self._buffer, len(payload)
         lengths, slots, pointers, protect = self._lengths, self._slots, self._length_pointers, self._protect
         for leg, second, sequence, timestamp, ssrc, head, stamp in copies:
-            sink = leg.sink
-            assert isinstance(sink, Endpoint)  # noqa: S101 - the worker makes no other sinks
+            sink: Any = leg.sink
             route = sink.route or self._route(sink, size, audio, now)
             if route is None:
                 self.dropped += 1

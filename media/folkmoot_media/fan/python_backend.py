@@ -46,8 +46,7 @@ class PythonFan(ReadingFan):
         sendto, pack, size = self._wire.sendto, RTP_HEADER.pack, len(payload)
         sent = 0
         for leg, second, sequence, timestamp, ssrc, head, stamp in copies:
-            sink = leg.sink
-            assert isinstance(sink, Endpoint)  # noqa: S101 - the worker makes no other sinks
+            sink: Any = leg.sink
             route = sink.route or self._route(sink, size, audio, now)
             if route is None:
                 continue
