@@ -1,0 +1,235 @@
+"""Peak memory and time of `folkmoot-verify` on a long board.
+
+    python -m loadtests.verify_memory [--ballots 100000] [--annex] [--json FILE]
+
+One yes/no/abstain question, three trustees of whom two count. Ballots are made fast, by a voter who knows the
+trustees' secret key: every point is then one multiplication of the generator. They are as valid as any. The verifier
+runs in a process of its own; peak memory is what the system says of that process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from tests.voting.record import make_annex, make_bundle
+from tests.voting.scenario import FIRST, Meeting
+from tests.voting.votes import Election, Vote, open_vote
+
+from folkmoot_voting import ballot, board, bundle, group, merkle_log, signing, tally
+from folkmoot_voting.encoding import JsonObject, b64u, h512, jcs, u32
+from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.questions import yes_no_abstain
+
+LIMIT_MB = 500
+ORDER = group.ORDER
+OPTIONS = 3
+STEP = 500
+
+
+def secret_key(meeting: Meeting) -> int:
+    """Return the key that the trustees share: the sum of their constant coefficients."""
+    return sum(int.from_bytes(one.coefficients[0], "little") for one in meeting.trustees) % ORDER
+
+
+def times(scalar: int) -> bytes:
+    """Return scalar * G."""
+    return group.mult_base((scalar % ORDER).to_bytes(32, "little"))
+
+
+def fast_line(opened: Manifest, seed: bytes, choice: int, key: int) -> tuple[bytes, list[int]]:
+    """Return the board's line of a ballot by the credential of this seed, and the randomness of its cells."""
+    draws = (int.from_bytes(h512("load", seed, u32(index)), "little") % ORDER for index in range(100))
+
+    cells: list[tuple[list[bytes], int, int, int, int, int]] = []
+    for option in range(OPTIONS):
+        value = int(option == choice)
+        r, w, c, z = (next(draws) for _ in range(4))
+        other = 1 - value
+        real = [times(w), times(w * key)]
+        # The branch of the other value, simulated: A = zG - c*alpha, B = zY - c*(beta - other*G).
+        fake = [times(z - c * r), times(z * key - c * (r * key + value - other))]
+        branches = [*real, *fake] if value == 0 else [*fake, *real]
+        cells.append(([times(r), times(r * key + value), *branches], value, r, w, c, z))
+    w_sum = next(draws)
+    sums = [times(w_sum), times(w_sum * key)]
+    credential = signing.public_key(seed)
+    points = [one for cell in cells for one in cell[0]] + sums
+    e = int.from_bytes(ballot.challenge(opened, credential, (1, 1, b""), [points]), "little")
+    raw = b""
+    for inner, value, r, w, c, z in cells:
+        split = (e - c) % ORDER
+        response = (w + split * r) % ORDER
+        numbers = (split, response, z) if value == 0 else (c, z, response)
+        raw += b"".join(inner) + b"".join(one.to_bytes(32, "little") for one in numbers)
+    raw += b"".join(sums) + ((w_sum + e * sum(cell[2] for cell in cells)) % ORDER).to_bytes(32, "little")
+    unsigned: JsonObject = {
+        "v": 1,
+        "manifest": b64u(opened.hash),
+        "credential": b64u(credential),
+        "weight": 1,
+        "seq": 1,
+        "prev": "",
+        "choices": [b64u(raw)],
+    }
+    sig = b64u(signing.sign(seed, ballot.signed_hash(unsigned)))
+    return jcs(board.ballot_entry({**unsigned, "sig": sig})) + b"\n", [cell[2] for cell in cells]
+
+
+def made(job: tuple[JsonObject, list[bytes], int, int]) -> list[tuple[bytes, list[int]]]:
+    """Return the lines of some voters."""
+    manifest, seeds, first, key = job
+    opened = Manifest.from_json(manifest)
+    return [fast_line(opened, seed, (first + index) % OPTIONS, key) for index, seed in enumerate(seeds)]
+
+
+def lines(vote: Vote, key: int) -> Iterator[tuple[bytes, list[int]]]:
+    """Yield all ballots, made by as many processes as there are cores."""
+    seeds = [person.credential for person in vote.meeting.persons]
+    jobs = [(vote.manifest.json, seeds[at : at + STEP], at, key) for at in range(0, len(seeds), STEP)]
+    with multiprocessing.Pool() as pool:
+        for part in pool.imap(made, jobs):
+            yield from part
+
+
+class Board:
+    """A board that is written to a file as it grows."""
+
+    def __init__(self, path: pathlib.Path, vote: Vote) -> None:
+        self._file = path.open("wb")
+        self._tree = merkle_log.Frontier()
+        self._vote = vote
+
+    def write(self, line: bytes) -> None:
+        """Append an entry with its line feed."""
+        self._file.write(line)
+        self._tree.append(merkle_log.leaf_hash(line[:-1]))
+
+    def add(self, entry: JsonObject) -> None:
+        """Append an entry."""
+        self.write(jcs(entry) + b"\n")
+
+    def note(self) -> merkle_log.Note:
+        """Return the signed checkpoint of what there is."""
+        head = merkle_log.Checkpoint(self._vote.manifest.board_origin, self._tree.size, self._tree.root())
+        return merkle_log.sign_checkpoint(head, self._vote.meeting.server)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+def hold(meeting: Meeting, path: pathlib.Path) -> None:
+    """Hold a vote in which every member casts a ballot; the board goes to the file."""
+    vote = open_vote(meeting, "vote-1", [yes_no_abstain("Carry?")], at=FIRST + 600)
+    opened, voters, key = vote.manifest, len(meeting.persons), secret_key(meeting)
+    log = Board(path, vote)
+    log.add(board.opening_entry(opened.json))
+    opening = log.note()
+    meeting.record("opened", FIRST + 600, opening.checkpoint.hash())
+    randomness = [0] * OPTIONS
+    for line, drawn in lines(vote, key):
+        log.write(line)
+        randomness = [(a + b) % ORDER for a, b in zip(randomness, drawn, strict=True)]
+    log.add(board.closing_entry(ballots=voters, cast=voters, ended=FIRST + 660, at=FIRST + 675))
+    closing = log.note()
+    for name, person in meeting.cosigners()[: opened.cosign_quorum]:
+        closing = closing.with_signature(merkle_log.cosign(closing.checkpoint, name, person.cosigner, FIRST + 680))
+    head = closing.checkpoint.hash()
+    meeting.record("closed", FIRST + 675, head)
+    counts = [len(range(option, voters, OPTIONS)) for option in range(OPTIONS)]
+    pairs = [(times(r), times(r * key + count)) for r, count in zip(randomness, counts, strict=True)]
+    total = tally.make_aggregate(opened, [pairs])
+    core = _open_box(meeting, vote, log, total, head, counts)
+    digest = tally.tally_hash(core)
+    log.add(board.tally_entry(digest))
+    texts = (opening.text(), closing.text(), log.note().text())
+    log.close()
+    meeting.record("tally", FIRST + 700, digest)
+    meeting.elections.append(
+        Election(opened, vote.electorate, [], [], [], *texts, vote.sign_tally(core), total),
+    )
+
+
+def _open_box(
+    meeting: Meeting, vote: Vote, log: Board, total: tally.Aggregate, head: bytes, counts: list[int]
+) -> JsonObject:
+    assert meeting.keygen is not None
+    opened = vote.manifest
+    for one in meeting.trustees[:2]:
+        log.add(board.intent_entry(one.index, opened.hash, head, total.hash, one.seed))
+        parts = tally.partial_decrypt(opened, total, one.index, one.secret_share(meeting.keygen), meeting.rng)
+        log.add(board.share_entry(one.index, opened.hash, total.hash, parts, one.seed))
+    voters = len(meeting.persons)
+    numbers = tally.BoardNumbers(ballots=voters, cast=voters, cast_weight=voters)
+    return tally.make_core(
+        opened, closing=head, total=total, numbers=numbers, counts=[counts], counted_at=FIRST + 700, trustees=[1, 2]
+    )
+
+
+def write_record(folder: pathlib.Path, voters: int, *, annex: bool) -> None:
+    """Hold the vote and write bundle.zip and, when asked, annex.zip."""
+    meeting = Meeting("memory", members=voters)
+    meeting.check_in_all(voters)
+    path = folder / "board.jsonl"
+    hold(meeting, path)
+    files = bundle.unpack(bundle.write_bundle(make_bundle(meeting)))
+    name = "elections/vote-1/board.jsonl"
+    with zipfile.ZipFile(folder / "bundle.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(path, name)
+        for other, raw in files.items():
+            if other != name:
+                archive.writestr(other, raw)
+    path.unlink()
+    if annex:
+        (folder / "annex.zip").write_bytes(bundle.write_annex(make_annex(meeting)))
+
+
+def verify(folder: pathlib.Path, *arguments: str) -> dict[str, float]:
+    """Run the verifier on the record in a process of its own and return what it took."""
+    command = [sys.executable, "-m", "folkmoot_voting.cli", str(folder / "bundle.zip"), *arguments]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, process.returncode
+    return {
+        "peak_mb": round(usage.ru_maxrss / 1024, 1),
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
+        "wall_s": round(time.perf_counter() - start, 2),
+    }
+
+
+def main() -> int:
+    """Print the figures, and write them as JSON when asked; return 1 when the memory is beyond the limit."""
+    parser = argparse.ArgumentParser(description="Measure the memory of the verifier.")
+    parser.add_argument("--ballots", type=int, default=100_000, help="number of voters (at least 7)")
+    parser.add_argument("--annex", action="store_true", help="verify with the annex too")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        write_record(folder, options.ballots, annex=options.annex)
+        figures: dict[str, Any] = {"ballots": options.ballots}
+        figures["bundle_mb"] = round((folder / "bundle.zip").stat().st_size / 1e6, 1)
+        figures["bundle"] = verify(folder)
+        if options.annex:
+            figures["bundle_and_annex"] = verify(folder, "--annex", str(folder / "annex.zip"))
+    print(json.dumps(figures, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return int(any(figures[one]["peak_mb"] > LIMIT_MB for one in ("bundle", "bundle_and_annex") if one in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
