@@ -55,7 +55,7 @@ ROLL: list[Mutation] = [
      edit(lambda _, annex: annex["checkins"][0].update(passkey=annex["checkins"][1]["passkey"])), "V24"),
     ("voter's check-in twice", edit(lambda _, annex: annex["checkins"].append(annex["checkins"][0])), "V24"),
     ("non-voter's assertion", edit(p.copied_assertion("checkins", 5, 1)), "V25"),
-    ("non-voter's check-in twice", edit(lambda _, annex: annex["checkins"].append(annex["checkins"][5])), "V24"),
+    ("non-voter's check-in twice", edit(lambda _, annex: annex["checkins"].append(annex["checkins"][5])), "V25"),
     ("check-in of nobody's vote twice", edit(_absent_twice), "V25"),
     ("check-in of nobody's vote", edit(_absent), "V25"),
     ("member with two credentials", hold(meeting=p.second_device), "V25"),
