@@ -30,6 +30,10 @@ WRONG_OBJECTS = {
     "/ballots": [{"ballot": {}}, {"ballot": {"v": 2**80}}, {"ballot": {"credential": "\ud800"}}, {"ballot": []}],
     "/intents": [{"entry": {}}, {"entry": {"type": "ballot"}}, {"entry": {"type": ["intent"], "trustee": True}}],
     "/shares": [{"entry": {"type": "share", "trustee": 1, "parts": [[[]]]}}, {"entry": {"type": "opening"}}],
+    "/voids": [{"entry": {"type": "void"}}, {"entry": {"type": "ballot", "ballot": {}}}, {"entry": {"type": []}}],
+    "/casting": [{"entry": {"type": "casting"}}, {"entry": {"type": "tally"}}, {"entry": {"question": 2**70}}],
+    "/seals": [{"credential": "AA", "sealed": "AA"}, {"credential": "A" * 43, "sealed": "A" * 43}],
+    "/questions": [{"questions": []}, {"questions": [{"type": "stv"}]}, {"questions": [[]]}],
     "/keygen/messages": [{"message": {}}, {"message": {"type": {}, "trustee": 1}}, {"message": {"trustee": "1"}}],
     "/cosignatures": [{"line": "\u2014 chair AAAA\n"}, {"line": "\ud800\n"}, {"line": 5}],
     "/tally/signatures": [{"signer": "chair", "trustee": 1, "sig": "AA"}, {"signer": "x", "trustee": 0, "sig": ""}],
@@ -37,7 +41,7 @@ WRONG_OBJECTS = {
 
 
 def test_every_route_is_tried() -> None:
-    assert len(POSTS) == 14
+    assert len(POSTS) == 21
 
 
 async def test_hostile_bodies_are_refused_with_a_code_and_change_nothing(hall: Hall) -> None:

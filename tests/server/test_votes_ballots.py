@@ -12,7 +12,8 @@ from tests.server import votes_support as support
 from tests.server.votes_support import NO, YES, Hall, act, flip, opened, refused
 
 from folkmoot_voting import signing
-from folkmoot_voting.ballot import make_ballot, signed_hash
+from folkmoot_voting.ballot import signed_hash
+from folkmoot_voting.casting import make_ballot
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 
 
@@ -37,9 +38,9 @@ async def test_ballots_with_foreign_or_unknown_credentials_are_refused(hall: Hal
     _, manifest = await opened(hall)
     path = hall.election_path(manifest.election, "/ballots")
     seeds = hall.credentials
-    borrowed = make_ballot(manifest, seeds[hall.secretary.member], [YES], secrets.token_bytes)
+    borrowed = make_ballot(manifest, seeds[hall.secretary.member], support.cells(manifest, YES), secrets.token_bytes)
     assert await refused(hall, hall.chair, path, {"ballot": borrowed}) == (403, "ballot.foreign-credential")
-    made_up = make_ballot(manifest, secrets.token_bytes(32), [YES], secrets.token_bytes)
+    made_up = make_ballot(manifest, secrets.token_bytes(32), support.cells(manifest, YES), secrets.token_bytes)
     assert await refused(hall, hall.chair, path, {"ballot": made_up}) == (403, "ballot.foreign-credential")
     # Checked in after the opening: present, but not of this electorate; nor is a credential made anew.
     await support.check_in(hall, [hall.plain, hall.chair])
@@ -62,8 +63,8 @@ def swap_options(text: str) -> str:
 BROKEN: list[tuple[str, Callable[[JsonObject, bytes], JsonObject], str]] = [
     ("signature", lambda b, _: {**b, "sig": flip(b["sig"], 5)}, "voting.ballot-signature"),
     ("other manifest", lambda b, s: resigned(b, s, manifest=b64u(bytes(32))), "voting.ballot-foreign"),
-    ("weight", lambda b, s: resigned(b, s, weight=2), "voting.ballot-foreign"),
-    ("seq", lambda b, s: resigned(b, s, seq=2), "voting.ballot-foreign"),
+    ("weight", lambda b, s: resigned(b, s, weight=2), "voting.ballot-weight"),
+    ("seq", lambda b, s: resigned(b, s, seq=2), "voting.ballot-seq"),
     ("no choices", lambda b, s: resigned(b, s, choices=[]), "voting.ballot-bytes"),
     ("short", lambda b, s: resigned(b, s, choices=[b64u(unb64u(b["choices"][0])[:-32])]), "voting.ballot-bytes"),
     ("point", lambda b, s: resigned(b, s, choices=[flip(b["choices"][0], 0)]), "voting.ballot-bytes"),
@@ -101,9 +102,9 @@ async def test_a_copied_ciphertext_is_refused(hall: Hall) -> None:
     # The same random numbers in two voters' hands give valid proofs with points that repeat.
     stream = [secrets.token_bytes(64) for _ in range(13)]
     one, two = iter(stream), iter(stream)
-    first = make_ballot(manifest, seed, [NO], lambda _: next(one))
+    first = make_ballot(manifest, seed, support.cells(manifest, NO), lambda _: next(one))
     teller = hall.tellers[0]
-    second = make_ballot(manifest, hall.credentials[teller.member], [NO], lambda _: next(two))
+    second = make_ballot(manifest, hall.credentials[teller.member], support.cells(manifest, NO), lambda _: next(two))
     await hall.secretary.post(path, {"ballot": first})
     assert await refused(hall, teller, path, {"ballot": second}) == (422, "ballot.point-repeated")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from folkmoot_server.commands.publishing import due_work
 from folkmoot_server.demo import votes
 from folkmoot_server.domain.elections import Verb
 from folkmoot_server.domain.errors import TooMany
-from folkmoot_server.web.handlers_elections import MEMBER_CHECKS_MAX, CheckPool
+from folkmoot_server.web.proof_pool import MEMBER_CHECKS_MAX, ProofPool
 
 
 async def due(hall: Hall, now: int) -> list[Verb]:
-    return [step.verb for step in await hall.read(lambda tx: due_work(tx, now, hall.settings.publish_batch_min))]
+    waiting = hall.context.arrivals.count
+    steps = await hall.read(lambda tx: due_work(tx, now, hall.settings.publish_batch_min, waiting))
+    return [step.verb for step in steps]
 
 
 async def published(hall: Hall, election: str) -> int:
@@ -88,7 +91,7 @@ async def test_the_clock_runs_by_itself_and_stops(hall: Hall) -> None:
 
 
 async def test_one_member_cannot_fill_the_check_pool() -> None:
-    pool = CheckPool()
+    pool = ProofPool(secrets.token_bytes)
     gate = threading.Event()
     try:
         waiting = [asyncio.create_task(pool.run("mallory", gate.wait)) for _ in range(MEMBER_CHECKS_MAX)]
@@ -104,4 +107,4 @@ async def test_one_member_cannot_fill_the_check_pool() -> None:
         assert not pool._waiting
     finally:
         gate.set()
-        pool.close()
+        await pool.close()

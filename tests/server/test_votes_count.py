@@ -87,7 +87,10 @@ async def intents_and_shares(
     wrong = support.share(one, manifest, total)
     parts = [[{**part, "d": part["u"]} for part in row] for row in wrong["parts"]]
     resealed = votes.board.share_entry(1, manifest.hash, total.hash, parts, one.trustee.seed)
-    assert await refused(hall, one.person, shares, {"entry": resealed}) == (422, "voting.share-proof")
+    assert await refused(hall, one.person, shares, {"entry": {**resealed, "parts": []}}) == (
+        422,
+        "voting.share-unsigned",
+    )
 
 
 async def signatures(hall: Hall, ready: support.Ready, manifest: Manifest) -> None:
@@ -137,15 +140,16 @@ async def sign_in(person: Person) -> None:
 
 async def test_downloads_are_for_those_who_may_have_them(hall: Hall) -> None:
     ready = await support.prepare(hall)
-    for name in ("/bundle.zip", "/annex.zip"):
-        answer = await refused(hall, hall.auditor, hall.path(name), None, method="GET")
-        assert answer == (404, "export.nothing-declared")
+    answer = await refused(hall, hall.auditor, hall.path("/bundle.zip"), None, method="GET")
+    assert answer == (404, "export.nothing-declared")
+    answer = await refused(hall, hall.auditor, hall.path("/annex.age"), None, method="GET")
+    assert answer == (409, "annex.no-auditor")
     await support.hold_vote(hall, ready, [YES] * 3)
     for person in (hall.plain, hall.chair, hall.secretary):
-        answer = await refused(hall, person, hall.path("/annex.zip"), None, method="GET")
+        answer = await refused(hall, person, hall.path("/annex.age"), None, method="GET")
         assert answer == (403, "role.missing")
     stranger = Person(hall.settings.public_url, "nobody")
     hall.people.append(stranger)
-    for name in ("/bundle.zip", "/annex.zip", "/roll", "/keygen", "/elections/x/board", "/elections/x/tally"):
+    for name in ("/bundle.zip", "/annex.age", "/roll", "/keygen", "/elections/x/board", "/elections/x/tally"):
         answer = await refused(hall, stranger, hall.path(name), None, method="GET")
         assert answer == (401, "session.none"), name

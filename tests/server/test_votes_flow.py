@@ -7,23 +7,35 @@ import json
 import zipfile
 from typing import Any
 
+from pyrage import decrypt, x25519
 from tests.server import votes_support as support
 from tests.server.votes_support import ABSTAIN, NO, YES, Hall
 
 from folkmoot_server.demo import votes
 from folkmoot_server.queries.export import write_meeting
 from folkmoot_voting import board as boards
+from folkmoot_voting import bundle as bundles
 from folkmoot_voting import merkle_log
 from folkmoot_voting.encoding import b64u, unb64u
+from folkmoot_voting.questions import one_of_n
 from folkmoot_voting.verify import verify_bundle
 
 
 async def downloads(hall: Hall) -> tuple[bytes, bytes]:
     status, bundle = await hall.plain.raw("GET", hall.path("/bundle.zip"))
     assert status == 200
-    status, annex = await hall.auditor.raw("GET", hall.path("/annex.zip"))
+    return bundle, await opened_annex(hall)
+
+
+async def opened_annex(hall: Hall) -> bytes:
+    """The annex as the auditor gets it, opened with the key registered for it."""
+    identity = x25519.Identity.generate()
+    recipient = str(identity.to_public())
+    action = {"type": "set-auditor-key", "recipient": recipient}
+    await hall.auditor.act("/api/auditor-key", action, recipient=recipient)
+    status, sealed = await hall.auditor.raw("GET", hall.path("/annex.age"))
     assert status == 200
-    return bundle, annex
+    return bytes(decrypt(sealed, [identity]))
 
 
 def failed(report: Any) -> list[str]:
@@ -37,7 +49,7 @@ async def test_a_whole_vote_verifies_with_and_without_the_annex(hall: Hall) -> N
     view = (await hall.view(hall.chair))["elections"][0]
     assert (view["state"], view["cast"], view["voted"]) == ("declared", 5, True)
     assert view["result"]["counts"] == [[3, 1, 1]]
-    assert view["result"]["outcome"] == [{"kind": "carried", "option": 0}]
+    assert view["result"]["outcome"] == [{"kind": "carried", "options": [0], "tied": [], "votes": [3, 1, 1]}]
     assert view["result"]["trustees"] == [1, 2]
     bundle, annex = await downloads(hall)
     public, full = verify_bundle(bundle), verify_bundle(bundle, annex)
@@ -45,7 +57,8 @@ async def test_a_whole_vote_verifies_with_and_without_the_annex(hall: Hall) -> N
     assert (full.verdict, failed(full)) == ("ok", [])
     assert all(check.ok is True for check in full.checks)
     assert manifest.cosign_quorum == 4
-    assert await hall.read(lambda tx: write_meeting(tx, hall.meeting)) == (bundle, annex)
+    again = await hall.read(lambda tx: write_meeting(tx, hall.meeting, hall.clock()))
+    assert [bundles.unpack(one) for one in again] == [bundles.unpack(bundle), bundles.unpack(annex)]
 
     spoiled = verify_bundle(mutated(bundle, f"elections/{manifest.election}/tally.json", b"[[3,", b"[[4,"), annex)
     assert spoiled.verdict == "failed"
@@ -69,7 +82,7 @@ async def test_two_votes_of_one_meeting_share_the_key_and_one_bundle(hall: Hall)
     # A new device between the votes: the new credential votes in the second election only.
     await support.check_in(hall, [hall.tellers[0]])
     second = await support.hold_vote(
-        hall, ready, [0, 1, 1, 1, 1], type="one-of-n", options=["Ana", "Binh"], text="Who shall speak?"
+        hall, ready, [0, 1, 1, 1, 1], questions=[one_of_n("Who shall speak?", ["Ana", "Binh"]).to_json()]
     )
     assert first.trustees == second.trustees
     elections = (await hall.view(hall.plain))["elections"]
@@ -84,7 +97,7 @@ async def test_too_few_ballots_are_never_opened(hall: Hall) -> None:
     manifest = await support.hold_vote(hall, ready, [YES, NO])
     view = (await hall.view(hall.chair))["elections"][0]
     assert (view["state"], view["result"]["counts"]) == ("too-few", [])
-    assert view["result"]["outcome"] == [{"kind": "too-few", "option": -1}]
+    assert view["result"]["outcome"] == [{"kind": "too-few", "options": [], "tied": [], "votes": []}]
     entries = (await support.whole_board(hall, manifest.election))["entries"]
     assert [json.loads(entry)["type"] for entry in entries] == ["opening", "ballot", "ballot", "closing", "tally"]
     bundle, annex = await downloads(hall)

@@ -27,9 +27,10 @@ from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 from folkmoot_server.storage.database import Database
 from folkmoot_server.web.context import Context
 from folkmoot_voting import board, challenges, merkle_log, signing, tally
-from folkmoot_voting.ballot import Ballot, decode_answers, make_ballot
+from folkmoot_voting.casting import FIRST, Place, make_ballot
 from folkmoot_voting.encoding import JsonObject, b64u, h, jcs, unb64u
 from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.questions import cells_of_one, yes_no_abstain
 from folkmoot_voting.roll import verify_statement
 from folkmoot_voting.trustee import Trustee
 
@@ -181,10 +182,13 @@ def question(hall: Hall, **changes: Any) -> dict[str, Any]:
     body = {
         "agenda_item": hall.item,
         "title": "Budget",
-        "type": "yes-no-abstain",
-        "text": "Shall the budget be adopted?",
-        "options": ["yes", "no", "abstain"],
+        "questions": [yes_no_abstain("Shall the budget be adopted?").to_json()],
+        "secrecy": "trustees",
+        "voting_again": "once",
         "majority": {"kind": "simple", "of": "cast"},
+        "tie": "rejected",
+        "closes_after_s": 0,
+        "kiosk": False,
     }
     return {**body, **changes}
 
@@ -218,9 +222,17 @@ async def prepare(hall: Hall) -> Ready:
     return Ready(tellers, cosigners)
 
 
-def seal(hall: Hall, person: Person, manifest: Manifest, choice: int) -> JsonObject:
+def cells(manifest: Manifest, choice: int | Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+    """The cells of a choice; a number is one option of the only question."""
+    return [cells_of_one(manifest.questions[0], choice)] if isinstance(choice, int) else choice
+
+
+def seal(
+    hall: Hall, person: Person, manifest: Manifest, choice: int | Sequence[Sequence[int]], place: Place = FIRST
+) -> JsonObject:
     """A sealed ballot of a checked-in member."""
-    return make_ballot(manifest, hall.credentials[person.member], [choice], secrets.token_bytes)
+    seed = hall.credentials[person.member]
+    return make_ballot(manifest, seed, cells(manifest, choice), secrets.token_bytes, place)
 
 
 async def send(hall: Hall, person: Person, ballot: JsonObject) -> JsonObject:
@@ -229,7 +241,7 @@ async def send(hall: Hall, person: Person, ballot: JsonObject) -> JsonObject:
     return dict((await person.post(path, {"ballot": ballot}))["promise"])
 
 
-async def cast_all(hall: Hall, manifest: Manifest, choices: Sequence[int]) -> list[JsonObject]:
+async def cast_all(hall: Hall, manifest: Manifest, choices: Sequence[Any]) -> list[JsonObject]:
     """The officers cast in order, one choice each; return the ballots."""
     ballots = []
     for person, choice in zip(hall.officers, choices, strict=False):
@@ -239,8 +251,9 @@ async def cast_all(hall: Hall, manifest: Manifest, choices: Sequence[int]) -> li
     return ballots
 
 
-def step_up(kind: str, hall: Hall, election: str) -> dict[str, str]:
-    return {"type": kind, "meeting": hall.meeting, "election": election}
+def step_up(kind: str, hall: Hall, election: str) -> dict[str, Any]:
+    action: dict[str, Any] = {"type": kind, "meeting": hall.meeting, "election": election}
+    return {**action, "repeats": []} if kind == "open-election" else action
 
 
 async def close(hall: Hall, election: str) -> None:
@@ -261,8 +274,8 @@ async def own_aggregate(hall: Hall, manifest: Manifest) -> tuple[tally.Aggregate
     """The sum of the published ballots and the closing checkpoint."""
     view = await whole_board(hall, manifest.election)
     entries = [json.loads(entry) for entry in view["entries"]]
-    ballots = [Ballot.from_json(entry["ballot"]) for entry in entries if entry["type"] == "ballot"]
-    total = tally.aggregate(manifest, [decode_answers(manifest, ballot) for ballot in ballots])
+    electorate = (await hall.chair.get(hall.election_path(manifest.election, "/manifest")))["electorate"]
+    total = votes.counted_sum(manifest, electorate, entries)
     return total, merkle_log.parse_note(view["closing"]).checkpoint
 
 
@@ -289,7 +302,7 @@ async def sign_tally(hall: Hall, manifest: Manifest, person: Person, seed: bytes
     return await refusal(person, f"{path}/signatures", body)
 
 
-async def hold_vote(hall: Hall, ready: Ready, choices: Sequence[int], **changes: Any) -> Manifest:
+async def hold_vote(hall: Hall, ready: Ready, choices: Sequence[Any], **changes: Any) -> Manifest:
     """Open, cast, close, cosign, count with two tellers, declare."""
     election = await draft(hall, **changes)
     manifest = await votes.open_election(hall.chair, hall.meeting, election)
@@ -297,7 +310,9 @@ async def hold_vote(hall: Hall, ready: Ready, choices: Sequence[int], **changes:
     await hall.settle(hall.settings.publish_every_s)
     await close(hall, election)
     await cosign(hall, manifest, ready.cosigners)
-    if len(choices) >= 3:
+    if not manifest.secret:
+        await hall.settle()
+    elif len(choices) >= 3:
         await votes.count(ready.tellers[:2], hall.meeting, manifest)
     await votes.declare(ready.cosigners[0], hall.meeting, manifest)
     return manifest
