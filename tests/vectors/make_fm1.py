@@ -11,7 +11,7 @@ import pathlib
 from typing import Any
 
 from tests.vectors import fm1_tally, fm1_votes
-from tests.voting import scenario, votes
+from tests.voting import record, scenario, votes
 
 from folkmoot_voting import ballot, board, group, merkle_log, signing
 from folkmoot_voting.encoding import JsonObject, b64u, h, h512, jcs, lp
@@ -24,6 +24,14 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     for name, data in made_vectors().items():
         _write(name, data)
+    for name, raw in made_zips().items():
+        (OUT / name).write_bytes(raw)
+
+
+def made_zips() -> dict[str, bytes]:
+    """Return bundle and annex of a meeting with three votes, one of them with too few ballots, by name."""
+    made, annex = record.write(votes.small_meeting())
+    return {"bundle.zip": made, "annex.zip": annex}
 
 
 def made_vectors() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 /** From what a voter ticks to the cells' values of section 5, and back to words for a second device. */
 import { type Question, layoutOf } from "./cells.ts";
 
-const zeros = (n: number): number[] => new Array<number>(n).fill(0);
+const zeros = (n: number): number[] => Array.from({ length: n }, () => 0);
 
 /** These options get one vote each. */
 export function chosen(question: Question, options: readonly number[]): number[] {

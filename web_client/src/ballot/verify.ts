@@ -140,7 +140,7 @@ export class Sums {
   constructor({ layouts, secret }: OpenManifest) {
     const cells = layouts.reduce((all, layout) => all + layout.cells, 0);
     this.points = secret ? Array.from({ length: 2 * cells }, () => Point.ZERO) : [];
-    this.numbers = secret ? [] : new Array<number>(cells).fill(0);
+    this.numbers = secret ? [] : Array.from({ length: cells }, () => 0);
   }
 
   private put(at: number, point: Point): void {

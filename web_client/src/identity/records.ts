@@ -48,8 +48,8 @@ const STRICT: IDBTransactionOptions = { durability: "strict" };
 
 const finished = <T>(request: IDBRequest<T>): Promise<T> =>
   new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error("The browser's database failed."));
+    request.addEventListener("success", () => resolve(request.result));
+    request.addEventListener("error", () => reject(request.error ?? new Error("The browser's database failed.")));
   });
 
 /** One member's records in this browser profile. */
@@ -62,7 +62,7 @@ export class DatabaseRecords implements RecordStore {
 
   static async open(member: string): Promise<DatabaseRecords> {
     const request = indexedDB.open(nameFor(member), VERSION);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+    request.addEventListener("upgradeneeded", () => request.result.createObjectStore(STORE));
     return new DatabaseRecords(await finished(request));
   }
 
@@ -75,8 +75,8 @@ export class DatabaseRecords implements RecordStore {
     const tx = this.db.transaction(STORE, "readwrite", STRICT);
     const result = work(tx.objectStore(STORE));
     return new Promise((resolve, reject) => {
-      tx.oncomplete = () => resolve(result);
-      tx.onabort = () => reject(tx.error ?? new Error("The browser's database failed."));
+      tx.addEventListener("complete", () => resolve(result));
+      tx.addEventListener("abort", () => reject(tx.error ?? new Error("The browser's database failed.")));
       result.catch(reject);
     });
   }

@@ -109,7 +109,8 @@ async function readBoard(files: Archive, name: string, ballots: number, work: Wo
       if (!(error instanceof Malformed)) throw error;
       failure = error;
     }
-    await work.step(board.ballots, ballots);
+    if (board.ballots > 0) work.progress(board.ballots, ballots);
+    await work.pause();
   }
   if (failure !== null) throw failure;
   board.end();

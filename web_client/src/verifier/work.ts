@@ -37,12 +37,6 @@ export class Work {
     this.options.progress?.(done, Math.max(done, total));
   }
 
-  /** A piece is done: says so, and pauses. @throws Stopped */
-  async step(done: number, total: number): Promise<void> {
-    this.progress(done, total);
-    await this.pause();
-  }
-
   /** Runs `step` over the list in order, with progress and pauses. */
   async each<T>(list: readonly T[], step: (item: T, index: number) => void | Promise<void>): Promise<void> {
     for (const [i, item] of list.entries()) {

@@ -48,7 +48,7 @@ test("manifests with their electorates, cells and constraints", () => {
   for (const one of goods()) {
     const manifest = openManifest(one.manifest);
     assert.equal(manifest.id, one.hash);
-    assert.deepEqual(manifest.layouts.map(({ cells, most }) => new Array(cells).fill(most)), one.cells);
+    assert.deepEqual(manifest.layouts.map(({ cells, most }) => Array.from({ length: cells }, () => most)), one.cells);
     assert.deepEqual(
       manifest.layouts.map(({ constraints }) => constraints.map(({ lo, hi, terms }) => ({ low: lo, high: hi, terms }))),
       one.constraints,

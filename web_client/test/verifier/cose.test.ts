@@ -59,7 +59,8 @@ const ODD_KEYS: Record<string, Bytes> = {
   "a list": at(0, 0x85),
   "a map without end": concat(bytes(0xbf), es256.slice(1), bytes(0xff)),
   "bytes after the map": concat(es256, bytes(0)),
-  "one field more": concat(bytes(0xa6), es256.slice(1), bytes(2, 1)),
+  "nested too deeply": concat(bytes(0xa6), es256.slice(1), bytes(2, 0x81, 0x81, 0x81, 0x81, 0x81, 1)),
+  "a further field without a value": concat(bytes(0xa6), es256.slice(1), bytes(2)),
   "a label twice": concat(bytes(0xa6), es256.slice(1), bytes(1, 2)),
   "a longer form of a number": concat(bytes(0xa5, 0x18, 1), es256.slice(2)),
   "another curve": at(6, 2),
@@ -72,6 +73,11 @@ const ODD_KEYS: Record<string, Bytes> = {
 };
 
 for (const [name, key] of Object.entries(ODD_KEYS)) test(`refused key: ${name}`, () => assert.throws(() => readKey(key), CheckFailed));
+
+test("further labels of a key are ignored, whatever they hold", () => {
+  const further = [bytes(2, 1), bytes(0x61, 0x61, 1), bytes(0x18, 0x63, 0x82, 1, 0x61, 0x62), bytes(4, 0xf5), bytes(5, 0xa1, 1, 0x41, 0), bytes(6, 0xf9, 0, 0)];
+  for (const one of further) assert.deepEqual(readKey(concat(bytes(0xa6), es256.slice(1), one)), readKey(es256));
+});
 
 test("only strict DER is a signature", () => {
   const der = signed(p256.privateKey, "sha256");

@@ -2,10 +2,11 @@
 import { readFileSync } from "node:fs";
 import { crc32, deflateRawSync } from "node:zlib";
 import { type Bytes, concat, utf8 } from "../../src/ballot/encoding.ts";
-import { type Files, unpack } from "../../src/verifier/zip.ts";
+import { Archive } from "../../src/verifier/zip.ts";
 
 const VECTORS = new URL("../../../tests/vectors/fm1/", import.meta.url);
 export const read = (name: string): Bytes => new Uint8Array(readFileSync(new URL(name, VECTORS)));
+export const blob = (raw: Bytes): Blob => new Blob([raw]);
 export const bundle = read("bundle.zip");
 export const annex = read("annex.zip");
 
@@ -57,7 +58,13 @@ export function zip(entries: readonly Entry[], comment = ""): Bytes {
   return concat(...locals, directory, end, utf8(comment));
 }
 
-export const files = (raw: Bytes): Promise<Files> => unpack(raw);
+/** Every file of a zip by name. */
+export async function unpack(raw: Bytes): Promise<Map<string, Bytes>> {
+  const archive = await Archive.open(blob(raw));
+  const found = new Map<string, Bytes>();
+  for (const name of archive.names) found.set(name, await archive.read(name));
+  return found;
+}
 
 /** Bytes that look random and are the same each time. */
 export function* numbers(seed: number): Generator<number, never> {

@@ -3,10 +3,12 @@ import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { LANGUAGES, type Message } from "../../src/i18n/core.ts";
 import { choose, combined, commandFor } from "../../src/auditor/files.ts";
-import { reportFile } from "../../src/auditor/findings.tsx";
+import { readDigestFile } from "../../src/auditor/files.ts";
+import { reportPage } from "../../src/auditor/saving.ts";
 import { Runner } from "../../src/auditor/runner.ts";
 import type { News, Order } from "../../src/verifier/protocol.ts";
 import { CHECK_IDS, check } from "../../src/verifier/report.ts";
+import { utf8 } from "../../src/ballot/encoding.ts";
 import { annex, bundle } from "./files.ts";
 
 const FOLDER = new URL("../../src/auditor/", import.meta.url);
@@ -36,6 +38,7 @@ test("the auditor's page is translated", () => {
 test("each check has its sentence, and no sentence is unused", () => {
   const sources = readdirSync(FOLDER).filter((name) => /\.tsx?$/.test(name)).map((name) => readFileSync(new URL(name, FOLDER), "utf8")).join("\n");
   const families = [...sources.matchAll(/`([a-z][\w.-]*\.)\$\{/g)].map(([, family]) => family ?? "");
+  families.push("rule.", "check.");
   const unused = Object.keys(english).filter((key) => !sources.includes(`"${key}"`) && !families.some((family) => key.startsWith(family)));
   assert.deepEqual(unused, []);
   assert.deepEqual(CHECK_IDS.filter((id) => !(`check.${id}` in english)), []);
@@ -47,11 +50,14 @@ test("bundle and annex are told apart by what they hold, and the last of a kind 
   const chosen = await choose([file("one.zip", annex), file("two.zip", new Uint8Array([1])), file("three.zip", bundle)]);
   assert.deepEqual(chosen.map(({ kind, file: { name } }) => [kind, name]), [["bundle", "three.zip"], ["annex", "one.zip"]]);
   assert.match(chosen[0]?.sha256 ?? "", /^[0-9a-f]{64}$/);
+  const sealed = await choose([file("annex.age", utf8("age-encryption.org/v1\n-> X25519 x\n")), file("my.txt", utf8("# mine\nAGE-SECRET-KEY-1QQ\n"))]);
+  assert.deepEqual(sealed.map(({ kind, sha256 }) => [kind, sha256.length]), [["annex", 64], ["identity", 0]], "of a key no digest is made");
 });
 
 test("the command quotes what a shell would read", () => {
   assert.equal(commandFor("bundle.zip", null), "folkmoot-verify bundle.zip");
   assert.equal(commandFor("it's.zip", "a b.zip"), "folkmoot-verify 'it'\\''s.zip' --annex 'a b.zip'");
+  assert.equal(commandFor("bundle.zip", "annex.age", "key.txt"), "folkmoot-verify bundle.zip --annex annex.age --identity key.txt");
 });
 
 test("the combined digest does not depend on order, and depends on each file", async () => {
@@ -86,7 +92,7 @@ test("the runner follows the worker's news", () => {
   worker.say({ type: "stopped" });
   assert.deepEqual([worker.orders, runner.state.value, runner.checks.value], [["run", "stop"], "stopped", []]);
   runner.start(new Blob(), null);
-  worker.say({ type: "done", verification: { report: { verdict: "ok", checks: [] }, results: null } });
+  worker.say({ type: "done", verification: { report: { verdict: "ok", checks: [], elections: [] }, results: null } });
   assert.deepEqual([runner.state.value, runner.verification.value?.report.verdict], ["done", "ok"]);
   runner.clear();
   assert.deepEqual([runner.state.value, runner.verification.value], ["idle", null]);
@@ -95,9 +101,15 @@ test("the runner follows the worker's news", () => {
   assert.deepEqual([runner.state.value, worker.orders.length], ["broken", 3]);
 });
 
-test("the saved report is the verifier's JSON with the files it speaks of", async () => {
-  const chosen = await choose([file("bundle.zip", bundle)]);
-  const saved = JSON.parse(reportFile({ report: { verdict: "ok", checks: [check("V01", true)] }, results: null }, chosen, null)) as Record<string, unknown>;
-  assert.deepEqual(Object.keys(saved), ["verdict", "checks", "files", "page"]);
-  assert.deepEqual(saved["files"], [{ kind: "bundle", name: "bundle.zip", sha256: chosen[0]?.sha256 }]);
+test("the digest file of the build is read as it is written", () => {
+  const lines = `${"0".repeat(64)}  assets/a.js\n${"1".repeat(64)}  auditor.html\n${"2".repeat(64)}  auditor.html-and-all-it-loads\n`;
+  assert.deepEqual(readDigestFile(lines), { names: ["assets/a.js", "auditor.html"], all: "2".repeat(64) });
+  assert.deepEqual(readDigestFile("hello"), { names: [], all: "" });
+});
+
+test("the saved report needs nothing from outside and escapes its title", () => {
+  const page = reportPage('<b>"&', "vi", "<p>done</p>");
+  assert.match(page, /<title>&lt;b>&quot;&amp;<\/title>/);
+  assert.ok(page.includes("<p>done</p>") && page.includes("default-src 'none'"));
+  assert.ok(!/(?:src|href)=/.test(page));
 });

@@ -2,20 +2,22 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { same, utf8 } from "../../src/ballot/encoding.ts";
 import { Unreadable } from "../../src/verifier/report.ts";
-import { MAX_FILES, unpack } from "../../src/verifier/zip.ts";
-import { type Entry, bundle, numbers, zip } from "./files.ts";
+import { MAX_FILES } from "../../src/verifier/zip.ts";
+import { type Entry, bundle, numbers, unpack, zip } from "./files.ts";
 
 const content = utf8("every ballot counts ".repeat(40));
 const good: Entry = { name: "a.txt", content };
 
 test("stored and deflated members come out as they went in", async () => {
-  const found = await unpack(zip([good, { name: "b", content, stored: true }, { name: "empty", content: new Uint8Array() }], "a comment"));
+  const found = await unpack(zip([good, { name: "b", content, stored: true }, { name: "empty", content: new Uint8Array() }]));
   assert.deepEqual([...found.keys()], ["a.txt", "b", "empty"]);
   assert.ok(same(found.get("a.txt") ?? content.slice(1), content) && same(found.get("b") ?? content.slice(1), content));
   assert.equal(found.get("empty")?.length, 0);
 });
 
 const REFUSED: Record<string, () => Uint8Array<ArrayBuffer>> = {
+  "a comment": () => zip([good], "a comment"),
+  "sizes after the data": () => zip([{ ...good, flags: 8 }]),
   "nothing": () => new Uint8Array(),
   "cut at the end": () => zip([good]).slice(0, -1),
   "bytes after the end": () => new Uint8Array([...zip([good]), 0]),
