@@ -11,6 +11,7 @@ passkey assertion per voter, which the peer has nothing like; it is printed apar
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -30,6 +31,7 @@ from tests.voting.record import write
 from tests.voting.scenario import FIRST, Meeting
 from tests.voting.votes import Vote, open_vote
 
+import folkmoot_voting
 from folkmoot_voting import ballot, batch, casting
 from folkmoot_voting.encoding import jcs
 from folkmoot_voting.questions import yes_no_abstain
@@ -38,6 +40,16 @@ LEAST = 5
 MICRO_BATCH = 64
 SAMPLE = 200
 VERIFY = str(Path(sys.executable).parent / "folkmoot-verify")
+
+
+def processor() -> str:
+    """Return what Linux calls the processor, elsewhere its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
 
 
 def vector(choice: int) -> list[list[int]]:
@@ -123,12 +135,13 @@ def parts(vote: Vote, made: Sequence[dict[str, Any]], rounds: int) -> dict[str, 
 def audit(count: int, rounds: int, peer: str) -> dict[str, Any]:
     """Hold both elections and audit them in turn."""
     choices = [index % 3 for index in range(count)]
+    compileall.compile_dir(Path(folkmoot_voting.__file__).parent, quiet=2)
     with tempfile.TemporaryDirectory(prefix="folkmoot-load-") as name:
         folder = Path(name)
         public, annex, vote, made = hold(choices, folder)
         figures: dict[str, Any] = {
             "n": count,
-            "machine": f"{platform.machine()}, Python {platform.python_version()}",
+            "machine": f"{processor()}, Python {platform.python_version()}",
             "backend": "compiled" if batch.is_fast() else "libsodium",
             "bundle_bytes": public.stat().st_size,
             "ballot_bytes": len(jcs(made[0])),

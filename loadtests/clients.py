@@ -192,7 +192,7 @@ class Group:
         found = Counter(self.counts)
         found["sent"] = sum(source.sent for source in self.sources)
         for stream in self.streams:
-            for name in ("arrived", "received", "discarded", "resent", "repaired", "checked", "forged"):
+            for name in ("arrived", "received", "discarded", "resent", "repaired", "checked", "forged", "extended"):
                 found[name] += getattr(stream, name)
         return found
 
@@ -413,6 +413,7 @@ class Load:
             stream.forged += 1
             return
         stream.checked += 1
+        stream.extended += bool(packet.extensions)
         if stream.delays is not None:
             stream.delays.append(self.wire.arrived(index) - int.from_bytes(packet.payload[at : at + 8], "big"))
 

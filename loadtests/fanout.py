@@ -281,6 +281,7 @@ def what_it_did(bench: Bench) -> dict[str, int]:
         "nack_answered": total["resent"],
         "repaired": total["repaired"],
         "decrypted_and_compared": total["checked"],
+        "with_header_extensions": total["extended"],
         "wrong_inside": total["forged"],
         "transport_wide_feedback": total["feedback_sent"],
         "threads": bench.threads,
@@ -294,8 +295,8 @@ def compare(did: dict[str, dict[str, int]]) -> list[str]:
     """Return lines that say what each server did in the run, side by side, and what only one of them did."""
     names = list(did)
     kinds = sorted({kind for done in did.values() for kind in done})
-    lines = [f"{'in all rounds':28}" + "".join(f"{name:>14}" for name in names)]
-    lines += [f"{kind:28}" + "".join(f"{done.get(kind, 0):14}" for done in did.values()) for kind in kinds]
+    lines = [f"{'in all rounds':32}" + "".join(f"{name:>14}" for name in names)]
+    lines += [f"{kind:32}" + "".join(f"{done.get(kind, 0):14}" for done in did.values()) for kind in kinds]
     for name, other in zip(names, reversed(names), strict=True):
         alone = [kind for kind in kinds if did[name].get(kind, 0) and not did[other].get(kind, 0)]
         if name != other and alone:

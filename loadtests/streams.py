@@ -41,6 +41,7 @@ class Stream:
         "delays",
         "discarded",
         "expected",
+        "extended",
         "first",
         "forged",
         "gaps",
@@ -66,7 +67,7 @@ class Stream:
         self.first = 0
         self.highest = 0
         self.arrived = self.received = self.discarded = self.resent = self.repaired = 0
-        self.checked = self.forged = 0
+        self.checked = self.forged = self.extended = 0
         self.missing: dict[int, Lost] = {}
         self.reported = (0, 0)
         self.delays: list[int] | None = None
