@@ -160,7 +160,7 @@ class Rooms:
         """A finished transport now sends to an address that is not proven: challenge it soon."""
         attached = self.transports.get(endpoint.id)
         if attached is not None:
-            attached.leg.next_feedback = now
+            attached.router.path_changed(attached.leg, now)
 
     def on_closed(self, endpoint: Endpoint, reason: str, now: float) -> None:
         """The mux has closed a transport by itself."""

@@ -129,6 +129,33 @@ def test_a_link_that_becomes_wide_again_is_used_again() -> None:
     assert statistics.mean(sender.between(60, 70)) > 0.85 * 2e6
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.03, 0.25), (0.03, 0.1), (0.25, 0.03)])
+def test_a_path_that_becomes_longer_is_not_taken_for_a_queue_for_long(before: float, after: float) -> None:
+    link = VirtualLink(1e6, before)
+    sender = Saturating(SendEstimator(), link, VirtualLink(10e6, before))
+
+    def handed_over() -> None:
+        link.delay = after
+
+    sender.clock.at(30, handed_over)
+    sender.clock.run(60)
+    assert min(sender.between(30, 60)) > 0.3 * 1e6
+    assert statistics.mean(sender.between(46, 60)) > 0.85 * 1e6
+
+
+def test_without_noticing_it_the_estimate_starves_on_the_longer_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DelayTrend, "rebase", lambda _: None)
+    link = VirtualLink(1e6, 0.03)
+    sender = Saturating(SendEstimator(), link, VirtualLink(10e6, 0.03))
+
+    def handed_over() -> None:
+        link.delay = 0.25
+
+    sender.clock.at(30, handed_over)
+    sender.clock.run(45)
+    assert sender.estimator.bitrate < 0.2 * 1e6
+
+
 def test_a_link_that_drops_without_a_queue_is_found_by_its_losses() -> None:
     sender = saturate(VirtualLink(1e6, 0.03, queue=0.004), 60, step=(30, 3e5))
     assert statistics.mean(sender.between(34, 60)) == pytest.approx(3e5, rel=0.15)

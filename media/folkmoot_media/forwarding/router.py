@@ -100,6 +100,12 @@ class Router:
         for consumer in leg.consumers.values():
             self._refresh(consumer, now)
 
+    def path_changed(self, leg: Leg, now: float) -> None:
+        """The leg's packets take another way from now on: challenge it soon, and measure its waiting time anew."""
+        leg.next_feedback = now
+        if leg.downlink is not None:
+            leg.downlink.estimator.trend.rebase()
+
     def remove_leg(self, leg: Leg) -> None:
         """Take a leg away with its producers and consumers."""
         leg.ready = False

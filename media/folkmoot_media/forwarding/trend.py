@@ -23,6 +23,9 @@ THRESHOLD_DOWN = 0.039
 LARGEST_STEP = 0.015
 BASE_WINDOW = 15.0
 QUEUE_SMOOTHING = 0.3
+WAIT_NOTICED = 0.03
+FLAT = 0.85
+FLAT_FOR = 1.5
 
 
 class Use(Enum):
@@ -43,6 +46,8 @@ class DelayTrend:
         "_base_since",
         "_deltas",
         "_first_arrival",
+        "_flat_level",
+        "_flat_since",
         "_group",
         "_last_update",
         "_points",
@@ -69,6 +74,8 @@ class DelayTrend:
         self._last_update: float | None = None
         self._base = self._base_before = float("inf")
         self._base_since = 0.0
+        self._flat_since: float | None = None
+        self._flat_level = 0.0
 
     def feed(self, arrived: Sequence[tuple[float, float]]) -> None:
         """Take send and arrival time of packets that one feedback told of, in send order.
@@ -89,8 +96,25 @@ class DelayTrend:
                 self._close(last, heard)
             group = (sent, sent, arrival)
         self._group = group
+        self._notice_new_path(arrived[-1][1])
         before, self._slope = self._slope, _least_squares(self._points) if len(self._points) == WINDOW else 0.0
         self._decide(self._slope * self._deltas * GAIN / 1000, before, arrived[-1][1])
+
+    def rebase(self) -> None:
+        """The path has changed: what waited on the old one says nothing of the new one."""
+        self._group = self._previous = self._flat_since = None
+        self._base = self._base_before = float("inf")
+        self._points.clear()
+        self._deltas = 0
+        self._accumulated = self._smoothed = self._slope = self.queue = 0.0
+        self.use = Use.NORMAL
+
+    def _notice_new_path(self, heard: float) -> None:
+        """A wait that neither grows nor drains for seconds, though less is sent, is the path's own length."""
+        if self.queue < WAIT_NOTICED or self.queue < FLAT * self._flat_level or self.queue * FLAT > self._flat_level:
+            self._flat_since, self._flat_level = heard, self.queue
+        elif self._flat_since is not None and heard - self._flat_since > FLAT_FOR:
+            self.rebase()
 
     def _close(self, sent: float, heard: float) -> None:
         """Take a whole group: when its last packet left and arrived."""
