@@ -61,8 +61,9 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="multiexp",
         sources=(f"{_VOTING}/multiexp.c", f"{_VOTING}/ballots.c"),
-        headers=tuple(
-            f"{_VOTING}/{name}.h" for name in ("field25519", "multiexp", "multiply", "ristretto255", "scalar25519")
+        headers=(
+            *(f"{_VOTING}/{one}.h" for one in ("field25519", "multiexp", "multiply", "ristretto255", "scalar25519")),
+            "tests/voting/native_fuzz_ballots.h",
         ),
         output="voting/folkmoot_voting/_multiexp.so",
         flags=("-O3",),

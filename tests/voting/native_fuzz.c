@@ -28,6 +28,9 @@ static int (*sodium_mult_base)(uint8_t *, const uint8_t *);
 static int (*sodium_add)(uint8_t *, const uint8_t *, const uint8_t *);
 static void (*sodium_negate)(uint8_t *, const uint8_t *);
 static void (*sodium_reduce)(uint8_t *, const uint8_t *);
+static void (*sodium_scalar_add)(uint8_t *, const uint8_t *, const uint8_t *);
+static void (*sodium_scalar_sub)(uint8_t *, const uint8_t *, const uint8_t *);
+static void (*sodium_scalar_mul)(uint8_t *, const uint8_t *, const uint8_t *);
 
 static uint8_t pool[POOL][32];
 static unsigned long tried, points_good, points_bad, sums_done, identities;
@@ -57,6 +60,9 @@ static void open_sodium(const char *name) {
     *(void **)&sodium_add = symbol(library, "crypto_core_ristretto255_add");
     *(void **)&sodium_negate = symbol(library, "crypto_core_ristretto255_scalar_negate");
     *(void **)&sodium_reduce = symbol(library, "crypto_core_ristretto255_scalar_reduce");
+    *(void **)&sodium_scalar_add = symbol(library, "crypto_core_ristretto255_scalar_add");
+    *(void **)&sodium_scalar_sub = symbol(library, "crypto_core_ristretto255_scalar_sub");
+    *(void **)&sodium_scalar_mul = symbol(library, "crypto_core_ristretto255_scalar_mul");
     check(init() >= 0, "sodium_init");
     for (int i = 0; i < POOL; i++) {
         uint8_t wide[64] = {0}, k[32];
@@ -332,7 +338,13 @@ static void try_bad_arguments(void) {
     check(fm_sums_finish(NULL, 32, sums, FM_SUM_BYTES) == FM_BAD_ARGUMENT, "no room for sums");
 }
 
+#include "native_fuzz_ballots.h"
+
 static void try_all(input *in) {
+    if (byte(in) % 4 == 0) {
+        try_ballots(in);
+        try_bad_layouts(in);
+    }
     /* Mostly few points; some inputs have enough of them for the other algorithm. */
     const uint8_t size = byte(in);
     const size_t n = size < 245 ? size % 24 : 140 + (size_t)byte(in) % (MOST_POINTS - 140);
@@ -388,7 +400,8 @@ int main(int count, char **arguments) {
         input in = {data, sizeof data};
         try_all(&in);
     }
-    printf("inputs=%lu good=%lu bad=%lu sums=%lu identities=%lu\n", tried, points_good, points_bad, sums_done, identities);
+    printf("inputs=%lu good=%lu bad=%lu sums=%lu identities=%lu ", tried, points_good, points_bad, sums_done, identities);
+    printf("ballots=%lu spoiled=%lu held=%lu refused=%lu\n", ballots_good, ballots_bad, batches_held, batches_refused);
     return 0;
 }
 

@@ -27,8 +27,8 @@ _FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _PADDING: Final = (b"", b"", b"==", b"=")
 _LAST: Final = (_URL_SAFE, b"", _URL_SAFE[::16], _URL_SAFE[::4])
 
-# Whatever the quick way of `strict_json` leaves to the slow one: null, long numbers, and text that is not ASCII.
-_DOUBTFUL: Final = re.compile(rb"null|[0-9]{16}|[^\x00-\x7f]")
+# What the quick way of `strict_json` leaves to the slow one: null and long numbers, or text that looks like them.
+_DOUBTFUL: Final = re.compile("null|[0-9]{16}")
 # UTF-16 orders characters beyond the basic plane before some of those in it (RFC 8785 section 3.2.3).
 _BEYOND_BASIC: Final = re.compile("[\U00010000-\U0010ffff]")
 
@@ -100,7 +100,7 @@ def jcs(value: Any) -> bytes:
         EncodingError: for floats, null, integers beyond 2^53 - 1, text not in NFC, nesting beyond 16.
     """
     _check_value(value, 0)
-    return _spell(value)
+    return respell(value)
 
 
 def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
@@ -112,12 +112,14 @@ def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
     if len(data) > limit:
         raise EncodingError(f"longer than {limit} bytes")
     try:
-        # What is left then cannot break a rule of section 1 and come out again as the same bytes.
-        if data.count(b"[") + data.count(b"{") <= MAX_DEPTH and not _DOUBTFUL.search(data):
-            value = _QUICK.decode(data.decode("ascii"))
-            if _spell(value) == data:
+        text = data.decode("utf-8")
+        # What is left then cannot break a rule of section 1 and come out again as the same bytes: a field that is
+        # named twice or a lone surrogate does not, and parts of text in NFC are in NFC.
+        if data.count(b"[") + data.count(b"{") <= MAX_DEPTH and not _DOUBTFUL.search(text) and _is_nfc(text):
+            value = _QUICK.decode(text)
+            if respell(value) == data:
                 return value
-        value = _SLOW.decode(data.decode("utf-8"))
+        value = _SLOW.decode(text)
     except EncodingError:
         raise
     except (ValueError, RecursionError) as error:
@@ -127,8 +129,8 @@ def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
     return value
 
 
-def _spell(value: Any) -> bytes:
-    """Return the RFC 8785 bytes of a value that holds nothing but what section 1 allows."""
+def respell(value: Any) -> bytes:
+    """Return the RFC 8785 bytes of a value that is known to hold what section 1 allows, as from `strict_json`."""
     text = _CANONICAL.encode(value)
     if not text.isascii() and _BEYOND_BASIC.search(text):
         rfc8785: Any = importlib.import_module("rfc8785")
@@ -161,8 +163,12 @@ def _check_text(text: str) -> None:
     if not text.isascii():
         if any("\ud800" <= char <= "\udfff" for char in text):
             raise EncodingError("text holds a lone surrogate")
-        if not unicodedata.is_normalized("NFC", text):
+        if not _is_nfc(text):
             raise EncodingError("text is not in NFC")
+
+
+def _is_nfc(text: str) -> bool:
+    return text.isascii() or unicodedata.is_normalized("NFC", text)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> JsonObject:

@@ -22,6 +22,7 @@ MAX_UNPACKED: Final = 2**30
 MAX_FILES: Final = 10_000
 MAX_LINE: Final = 256 * 1024
 CHUNK: Final = 1 << 16
+KEPT: Final = 8 * 2**20
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -56,6 +57,7 @@ class Archive:
         """
         self._source = io.BytesIO(source) if isinstance(source, bytes) else source
         self.members: dict[str, Member] = {}
+        self._kept: dict[str, bytes] = {}
         try:
             self._open()
         except (OSError, ValueError, struct.error) as error:
@@ -123,20 +125,25 @@ class Archive:
         """Bytes of all members together."""
         return sum(member.size for member in self.members.values())
 
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield a member's content in parts of at most 64 KiB.
+    def chunks(self, name: str, start: int = 0) -> Iterator[bytes]:
+        """Yield a member's content in parts of at most 64 KiB, from one of its bytes on.
 
         Raises:
             BundleUnreadable: no such member, or it is damaged, longer or shorter than the directory says.
         """
+        if name in self._kept:
+            yield from (self._kept[name][at : at + CHUNK] for at in range(start, len(self._kept[name]), CHUNK))
+            return
         member = self._named(name)
         left, crc = member.size, 0
         for part in self._inflated(member):
+            skipped = min(len(part), start)
             left -= len(part)
+            start -= skipped
             if left < 0:
                 raise BundleUnreadable(f"{name[:100]} is longer than it says")
             crc = zlib.crc32(part, crc)
-            yield part
+            yield part[skipped:]
         if left or crc != member.crc:
             raise BundleUnreadable(f"{name[:100]} is damaged")
 
@@ -169,12 +176,16 @@ class Archive:
             raise BundleMalformed(f"{name[:100]}: the last line does not end")
 
     def examine(self) -> None:
-        """Unpack every member once.
+        """Unpack every member once, and keep what is unpacked as long as that is no more than 8 MiB.
 
         Raises:
             BundleUnreadable: one is damaged, or a line of a board is longer than 256 KiB.
         """
-        for name in self.members:
+        room = KEPT
+        for name, member in self.members.items():
+            if member.size <= room:
+                self._kept[name] = b"".join(self.chunks(name))
+                room -= member.size
             with suppress(BundleMalformed):
                 for _ in self.lines(name) if _BOARD.fullmatch(name) else self.chunks(name):
                     pass

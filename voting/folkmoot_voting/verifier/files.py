@@ -14,7 +14,7 @@ from folkmoot_voting.encoding import JsonObject, lp, strict_json, u32, unb64u
 from folkmoot_voting.errors import BundleMalformed, BundleUnreadable, EncodingError, ManifestInvalid, VotingError
 
 from .archive import MAX_UNPACKED, Archive
-from .long_json import MAX_ITEM, read_list, read_object
+from .long_json import MAX_ITEM, read_again, read_list, read_object
 
 MAX_FILE: Final = 2**20
 MAX_README: Final = 64 * 1024
@@ -180,17 +180,22 @@ class BundleFiles:
 
 @dataclass
 class AnnexFiles:
-    """annex.json: its short fields, and a way to read each long list."""
+    """annex.json: its short fields, and a way to read each long list.
+
+    Attributes:
+        places: where each list begins that is not empty.
+        checkpoints: the different texts that check-ins cite.
+    """
 
     archive: Archive
     short: JsonObject
+    places: dict[str, int]
+    checkpoints: set[str]
 
     def items(self, name: str) -> Iterator[JsonObject]:
         """Yield the items of one of its lists."""
-        chunks = self.archive.chunks("annex.json")
-        for found, value in read_object(chunks, ANNEX_FIELDS, ANNEX_LISTS, wanted=lambda one: one == name):
-            if found == name:
-                yield value
+        if name in self.places:
+            yield from read_again(self.archive.chunks("annex.json", self.places[name]))
 
 
 def read_bundle(archive: Archive) -> BundleFiles:
@@ -232,14 +237,16 @@ def read_annex(archive: Archive) -> AnnexFiles:
     require_annex(archive)
     if len(archive.members) != 1:
         raise BundleMalformed("surplus file in the annex")
-    short: JsonObject = {}
+    found = AnnexFiles(archive, {}, {}, set())
     try:
-        for name, value in read_object(archive.chunks("annex.json"), ANNEX_FIELDS, ANNEX_LISTS):
+        for name, value in read_object(archive.chunks("annex.json"), ANNEX_FIELDS, ANNEX_LISTS, found.places):
             if name in ANNEX_FIELDS:
-                short[name] = value
+                found.short[name] = value
+            elif name == "checkins":
+                found.checkpoints.add(value["checkpoint"])
     except EncodingError as error:
         raise BundleMalformed(f"annex.json: {error.detail}") from error
-    return AnnexFiles(archive, short)
+    return found
 
 
 def require_annex(archive: Archive) -> None:

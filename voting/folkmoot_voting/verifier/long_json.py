@@ -6,6 +6,7 @@ same rules as everything else: canonical, no field twice, no space, nothing afte
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
@@ -16,9 +17,11 @@ from folkmoot_voting.errors import EncodingError
 MAX_ITEM: Final = 256 * 1024
 
 # What matters for finding the end of a value: strings as a whole, and brackets.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^"\[\]{}]+', re.DOTALL)
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_TEXT = re.compile(_STRING, re.DOTALL)
+_FLAT = re.compile(rb'(?:[^"\[\]{}]++|%b)*+' % _STRING, re.DOTALL)
 _ATOM = re.compile(rb'[^\[\]{}",:]+')
-_OPENING, _CLOSING = (b"[", b"{"), (b"]", b"}")
+_OPENING, _CLOSING = b"[{", b"]}"
 
 
 class _Bytes:
@@ -28,6 +31,12 @@ class _Bytes:
         self._chunks = iter(chunks)
         self._held = b""
         self._at = 0
+        self._before = 0
+
+    @property
+    def place(self) -> int:
+        """How many bytes were taken."""
+        return self._before + self._at
 
     def peek(self) -> bytes:
         """Return the next byte, empty at the end."""
@@ -59,6 +68,7 @@ class _Bytes:
         if len(self._held) - self._at >= wanted:
             return True
         parts = [self._held[self._at :]]
+        self._before += self._at
         have = len(parts[0])
         for chunk in self._chunks:
             parts.append(chunk)
@@ -71,22 +81,23 @@ class _Bytes:
 
 def _end_of_value(data: bytes, start: int, stop: int) -> int | None:
     """Return where the value ends, None when it is not complete; the value may be nonsense of the right shape."""
-    if data[start : start + 1] not in (b"[", b"{", b'"'):
-        match = _ATOM.match(data, start)
+    if data[start : start + 1] not in (b"[", b"{"):
+        match = (_TEXT if data[start : start + 1] == b'"' else _ATOM).match(data, start)
         return match.end() if match else None
     depth = 0
     at = start
     while at < len(data) and at < stop:
-        token = _TOKEN.match(data, at)
-        if token is None:
-            return None
-        found, at = token.group(), token.end()
-        if found in _OPENING:
+        if data[at] in _OPENING:
             depth += 1
-        elif found in _CLOSING:
+        elif data[at] in _CLOSING:
             depth -= 1
+        else:
+            return None
+        at += 1
         if depth == 0:
             return at
+        flat = _FLAT.match(data, at)
+        at = flat.end() if flat else at
     return None
 
 
@@ -105,8 +116,7 @@ def read_object(
     chunks: Iterable[bytes],
     fields: dict[str, Callable[[Any], Any]],
     lists: dict[str, tuple[Callable[[Any], Any], int]],
-    *,
-    wanted: Callable[[str], bool] = lambda _name: True,
+    places: dict[str, int] | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Yield (field, value) of a file that is one object, and (field, item) for each item of its long lists.
 
@@ -114,7 +124,7 @@ def read_object(
         chunks: the file.
         fields: shapes of the short fields, at most 256 KiB each.
         lists: for each long list, the shape of an item and the greatest number of items.
-        wanted: says whether the items of a list are asked for; others are passed over once their end is found.
+        places: receives where in the file each long list begins that is not empty, for `read_again`.
 
     Raises:
         EncodingError: not canonical, not exactly these fields, or a wrong shape.
@@ -125,17 +135,37 @@ def read_object(
         opening = b"{" if number == 0 else b","
         _named(source, opening, name)
         if name in lists:
-            shape, most = lists[name]
-            items = _items(source, shape if wanted(name) else None, most)
-            for item in items:
-                if wanted(name):
-                    yield name, item
+            place = source.place
+            for item in _items(source, *lists[name]):
+                if places is not None:
+                    places[name] = place
+                yield name, item
         else:
             value = strict_json(source.value(MAX_ITEM))
             _shaped(fields[name], value, name)
             yield name, value
     source.take(b"}")
     _end(source)
+
+
+def read_again(chunks: Iterable[bytes]) -> Iterator[Any]:
+    """Yield the items of a list that `read_object` has read to its end.
+
+    Args:
+        chunks: the file from where the list begins.
+
+    Raises:
+        EncodingError: it is another file now.
+    """
+    source = _Bytes(chunks)
+    opening = b"["
+    while opening == b"[" or source.peek() != b"]":
+        source.take(opening)
+        opening = b","
+        try:
+            yield json.loads(source.value(MAX_ITEM))
+        except ValueError as error:
+            raise EncodingError("not JSON") from error
 
 
 def _named(source: _Bytes, opening: bytes, name: str) -> None:
@@ -145,7 +175,7 @@ def _named(source: _Bytes, opening: bytes, name: str) -> None:
         raise EncodingError(f"unknown or missing field: {name}") from error
 
 
-def _items(source: _Bytes, shape: Callable[[Any], Any] | None, most: int) -> Iterator[Any]:
+def _items(source: _Bytes, shape: Callable[[Any], Any], most: int) -> Iterator[Any]:
     source.take(b"[")
     number = 0
     while source.peek() != b"]":
@@ -154,12 +184,8 @@ def _items(source: _Bytes, shape: Callable[[Any], Any] | None, most: int) -> Ite
         number += 1
         if number > most:
             raise EncodingError(f"a list of at most {most} items is expected")
-        raw = source.value(MAX_ITEM)
-        if shape is None:
-            yield None
-            continue
         # Two brackets around it: an item is nested no deeper than section 1 allows where it stands.
-        value = strict_json(b"[[%b]]" % raw, MAX_ITEM + 4)[0][0]
+        value = strict_json(b"[[%b]]" % source.value(MAX_ITEM), MAX_ITEM + 4)[0][0]
         _shaped(shape, value, f"item {number}")
         yield value
     source.take(b"]")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from folkmoot_voting import roll
-from folkmoot_voting.encoding import JsonObject, jcs
+from folkmoot_voting.encoding import JsonObject, respell
 from folkmoot_voting.errors import RollInvalid
 from folkmoot_voting.merkle_log import Frontier, leaf_hash
 
@@ -24,7 +24,7 @@ class Roll:
     def read(self, entries: Iterator[JsonObject]) -> Iterator[JsonObject]:
         """Pass the entries on and keep them."""
         for entry in entries:
-            raw = jcs(entry)
+            raw = respell(entry)
             self.entries[entry["member"]] = raw
             self.tree.append(leaf_hash(raw))
             self.weight += roll.weight_of([entry])

@@ -46,19 +46,18 @@ def read_checkins(context: Context) -> People:
     for one in context.items("checkins"):
         credential, member = unb64u(one["credential"]), one["member"]
         check = "V24" if credential in voters else "V25"
-        here = set(one["elections"]) & set(names)
-        for name in here:
-            seats[name] += 1
         if credential in people.member_of:
-            people.fault("V24" if here else check, "a credential has two check-ins")
+            people.fault(check, "a credential has two check-ins")
             continue
         people.member_of[credential] = member
         missing -= check == "V24"
-        for name in here:
+        for name in (name for name in one["elections"] if name in seats):
             place = 1 << names.index(name)
             if sitting.get(member, 0) & place:
                 people.fault("V25", "a member has two lineages in an electorate")
             sitting[member] = sitting.get(member, 0) | place
+        for name in set(one["elections"]) & seats.keys():
+            seats[name] += 1
             _check_seat(context, name, credential, member)
         try:
             _check_checkin(context, one, credential)
@@ -114,8 +113,8 @@ def check_checkpoints(context: Context) -> None:
     ledger = context.bundle.ledger
     rolls = [one["index"] for one in ledger.entries if one["entry"]["type"] == "roll"]
     require(len(rolls) == 1, "the ledger has no roll")
-    texts = {one["checkpoint"] for one in context.items("checkins")}
-    heads = [verify_note(text, ledger.origin, context.server_key).checkpoint for text in sorted(texts)]
+    texts = sorted(context.annex.checkpoints) if context.annex else []
+    heads = [verify_note(text, ledger.origin, context.server_key).checkpoint for text in texts]
     roots = prefix_roots(list(ledger.all_leaves()), (head.size for head in heads))
     for head in heads:
         require(roots.get(head.size) == head.root, "a check-in's ledger is not a prefix of the ledger")
