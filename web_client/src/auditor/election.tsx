@@ -50,11 +50,7 @@ function Question({ election, index }: { election: ElectionDetails; index: numbe
           </tbody>
         </table>
       )}
-      <ul class="list small">
-        {ruleSentences(say, question, rules).map((sentence) => (
-          <li key={sentence}>{sentence}</li>
-        ))}
-      </ul>
+      <p class="small">{ruleSentences(say, question, rules).join(" ")}</p>
     </div>
   );
 }

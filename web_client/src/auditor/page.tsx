@@ -79,7 +79,7 @@ function ChosenFiles({ chosen }: { chosen: readonly Chosen[] }) {
         <div key={kind} class="stack-tight" data-testid="auditor-digest" data-kind={kind}>
           <p>
             <span class="badge">{t(`auditor.is.${kind}`)}</span> <strong>{file.name}</strong>{" "}
-            <span class="muted">{t("auditor.bytes", { n: number(file.size) })}</span>
+            {kind !== "identity" && <span class="muted">{t("auditor.bytes", { n: number(file.size) })}</span>}
           </p>
           {kind === "identity" ? <p class="hint">{t("auditor.identity")}</p> : <code class="code-block">{sha256}</code>}
         </div>

@@ -12,7 +12,7 @@ const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceA
 
 /** A whole page around markup that this page has rendered itself. */
 export const reportPage = (title: string, language: string, markup: string): string =>
-  `<!doctype html>\n<html lang="${escaped(language)}">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\n<title>${escaped(title)}</title>\n<style>${STYLE}</style>\n</head>\n<body>\n<h1>${escaped(title)}</h1>\n${markup}\n</body>\n</html>\n`;
+  `<!doctype html>\n<html lang="${escaped(language)}">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">\n<title>${escaped(title)}</title>\n<style>${STYLE}</style>\n</head>\n<body>\n<main>\n<h1>${escaped(title)}</h1>\n${markup}\n</main>\n</body>\n</html>\n`;
 
 /** Offers text as a download. */
 export function save(text: string, type: string, name: string): void {
