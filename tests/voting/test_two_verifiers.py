@@ -181,7 +181,7 @@ def disturbed(number: int) -> Pair:
     base = full() if number % 2 else GOOD
     files, annex = bundle.unpack(base[0]), bundle.unpack(base[1])
     where, name = chance.choice(
-        [(annex, "annex.json")] * 3 + [(files, one) for one in files if one.endswith((".json", ".jsonl"))]
+        [(annex, "annex.json")] * 3 + [(files, one) for one in files if files[one] and one.endswith((".json", ".jsonl"))]
     )
     lines = [json.loads(line) for line in where[name].splitlines()]
     disturb(lines, chance)
