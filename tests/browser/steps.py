@@ -15,7 +15,7 @@ from tests.browser.support import PHONE, Person, until
 DESKTOP = (1280, 800)
 
 SLOW_MS = 60_000
-ASKED_FIRST = {"close", "close-vote"}  # the chair is asked whether it is meant
+ASKED_FIRST = {"close", "close-vote", "open-vote"}  # the chair is asked whether it is meant, or warned of a small vote
 NewPerson = Callable[..., Awaitable[Person]]
 
 
