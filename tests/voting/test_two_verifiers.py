@@ -180,9 +180,8 @@ def disturbed(number: int) -> Pair:
     chance = Chance(number)
     base = full() if number % 2 else GOOD
     files, annex = bundle.unpack(base[0]), bundle.unpack(base[1])
-    where, name = chance.choice(
-        [(annex, "annex.json")] * 3 + [(files, one) for one in files if files[one] and one.endswith((".json", ".jsonl"))]
-    )
+    named = [(files, one) for one in files if files[one] and one.endswith((".json", ".jsonl"))]
+    where, name = chance.choice([(annex, "annex.json")] * 3 + named)
     lines = [json.loads(line) for line in where[name].splitlines()]
     disturb(lines, chance)
     dumped = [json.dumps(one, ensure_ascii=False, sort_keys=True, separators=(",", ":")) for one in lines]
