@@ -241,14 +241,17 @@ async def test_questions_are_written_by_officers_and_checked(hall: Hall) -> None
     await support.convene(hall)
     path = hall.path("/questions")
     body = support.question(hall)
+    one = body["questions"][0]
     assert await refused(hall, hall.plain, path, body) == (403, "role.missing")
     for changes, code in [
         ({"agenda_item": "nothing"}, (404, "agenda.unknown-item")),
-        ({"options": ["yes", "no"]}, (400, "question.options")),
-        ({"type": "one-of-n", "options": ["a", "a"]}, (400, "question.options")),
-        ({"type": "ranked"}, (400, "input.malformed")),
-        ({"text": ""}, (400, "input.malformed")),
-        ({"text": "\x00"}, (400, "input.malformed")),
+        ({"questions": [{**one, "options": ["yes", "no"]}]}, (400, "question.invalid")),
+        ({"questions": [{**one, "type": "one-of-n", "options": ["a", "a"]}]}, (400, "question.invalid")),
+        ({"questions": [{**one, "type": "ranked"}]}, (400, "input.malformed")),
+        ({"questions": [{**one, "text": ""}]}, (400, "input.malformed")),
+        ({"questions": [{**one, "text": "\x00"}]}, (400, "input.malformed")),
+        ({"questions": [one] * 9}, (400, "input.malformed")),
+        ({"questions": []}, (400, "input.malformed")),
         ({"majority": {"kind": "simple", "of": "cast", "more": 1}}, (400, "input.malformed")),
         ({"secret": True}, (400, "input.malformed")),
     ]:
@@ -279,7 +282,7 @@ async def test_opening_needs_chair_signature_key_cosigners_and_five_present(hall
 
     body = await act(hall, hall.secretary, election, "open")
     assert await refused(hall, hall.secretary, path, body) == (403, "role.missing")
-    body = await act(hall, hall.chair, election, "close")
+    body = await act(hall, hall.chair, "other", "open")
     assert await refused(hall, hall.chair, path, body) == (422, "action.differs")
     body = await act(hall, hall.chair, election, "open")
     forged = {**body, "signed": (await act(hall, hall.chair, "other", "open"))["signed"]}
