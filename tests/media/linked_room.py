@@ -165,7 +165,6 @@ class SteadyVoice:
 
     def __init__(self, room: LinkedRoom, owner: str, ssrc: int = 0x77) -> None:
 
-
         self.room, self.ssrc = room, ssrc
         self.leg = room.leg(f"{owner}-voice", "send", owner)
         spec = ProducerSpec(

@@ -46,6 +46,17 @@ def test_cut_feedback_is_none(cut: int) -> None:
     assert transport_wide.parse_feedback(whole[:-cut]) is None
 
 
+def test_a_datagram_cannot_tell_of_more_packets_than_are_worth_reading() -> None:
+    # Twenty bytes that tell of 600 missing packets and one that arrived.
+    body = transport_wide.build_feedback(1, [-1] * 600 + [9], 1)
+    one = rtcp.build_transport_feedback(1, 2, body)
+    assert len(one) < 32
+    assert len(rtcp.parse_compound(one)) == 1
+    with pytest.raises(rtcp.MalformedRtcpError):
+        rtcp.parse_compound(one * 2)
+    assert transport_wide.parse_feedback(transport_wide.build_feedback(1, [-1] * 1024 + [9], 1)) is None
+
+
 def test_a_run_of_nothing_ends_the_reading() -> None:
     assert transport_wide.parse_feedback(bytes.fromhex("0001 0800 00000400".replace(" ", "")) + bytes(400)) is None
 

@@ -15,9 +15,7 @@ ANSWERING: dict[str, Any] = {
         *({**codec, "rtcpFeedback": FEEDBACK} for codec in CAPABILITIES["codecs"][:2]),
         *CAPABILITIES["codecs"][2:],
     ],
-    "headerExtensions": [
-        {"kind": kind, "uri": WIDE_URI, "preferredId": WIDE_ID} for kind in ("audio", "video")
-    ],
+    "headerExtensions": [{"kind": kind, "uri": WIDE_URI, "preferredId": WIDE_ID} for kind in ("audio", "video")],
 }
 
 

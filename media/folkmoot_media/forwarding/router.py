@@ -467,4 +467,3 @@ class Router:
     def _release(self, now: float) -> None:
         for leg in self._paced:
             release(leg, now, self.outbox)
-

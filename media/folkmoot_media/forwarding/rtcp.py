@@ -108,7 +108,7 @@ def parse_compound(data: bytes) -> list[Feedback]:
         MalformedRtcpError: when a length is impossible.
     """
     found: list[Feedback] = []
-    position = 0
+    position = statuses = 0
     while position < len(data):
         if position + 4 > len(data):
             raise MalformedRtcpError("RTCP header is cut")
@@ -121,7 +121,12 @@ def parse_compound(data: bytes) -> list[Feedback]:
             if not body or body[-1] == 0 or body[-1] > len(body):
                 raise MalformedRtcpError("RTCP padding is impossible")
             body = body[: -body[-1]]
-        found.extend(_parse_one(kind, first & 0x1F, body))
+        parts = _parse_one(kind, first & 0x1F, body)
+        # Few bytes can tell of many packets: what one datagram may cost is limited over all its parts.
+        statuses += sum(len(part.arrivals) for part in parts if isinstance(part, TransportFeedback))
+        if statuses > transport_wide.MAXIMUM_STATUSES:
+            raise MalformedRtcpError("feedback tells of too many packets")
+        found.extend(parts)
         position = end
     return found
 

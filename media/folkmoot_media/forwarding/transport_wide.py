@@ -14,7 +14,7 @@ from folkmoot_media.forwarding.packets import extend
 TICKS_PER_SECOND = 4000
 REFERENCE_TICKS = 256
 REFERENCE_MODULUS = 1 << 24
-MAXIMUM_STATUSES = 2048
+MAXIMUM_STATUSES = 1024
 MAXIMUM_WAITING = 1024
 LOG_SIZE = 4096
 LARGEST_SMALL_DELTA = 255
@@ -31,7 +31,7 @@ def parse_feedback(control: bytes) -> tuple[int, tuple[int, ...]] | None:
 
     Returns:
         The first number and, for it and each one after, the arrival in ticks of 250 us on the sender's clock or -1;
-        None when the packet is cut or tells of more than 2048 packets.
+        None when the packet is cut or tells of more than 1024 packets.
     """
     if len(control) < 8:
         return None
