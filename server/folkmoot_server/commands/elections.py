@@ -152,7 +152,8 @@ def open_election(
         raise WrongState("election.another-open", "Close the open election first.")
     found = collect(tx, stored)
     repeats = secret_repeats(tx, stored, found, electorate_min)
-    if step_up.action.get("repeats") != repeats:
+    shown = step_up.action.get("repeats")
+    if isinstance(shown, list) and shown != repeats:
         raise Conflict(
             "election.repeats",
             "This vote repeats an earlier one with almost the same electors; look at the list and confirm it.",
