@@ -44,15 +44,15 @@ async def test_a_meeting_from_enrolment_to_the_verified_bundle(
         await steps.attribute(person, "result-outcome", "data-kind", "carried")
         for option, count in ((YES, "3"), (NO, "1"), (ABSTAIN, "1")):
             await steps.attribute(person, f"result-count-{option}", "data-count", count)
-    bundle, annex = await steps.audit(assembly, tmp_path)
+    bundle, annex, identity = await steps.audit(assembly, tmp_path)
     damaged = tmp_path / "damaged.zip"
     _change_a_count(bundle, damaged)
-    assert (await asyncio.to_thread(steps.verify, damaged, annex))["verdict"] == "failed"
+    assert (await asyncio.to_thread(steps.verify, damaged, annex, identity))["verdict"] == "failed"
     auditor = assembly.people["auditor"]
     await auditor.page.goto(f"{demo_server.url}/auditor.html")
     await steps.see(auditor, "page-digest")
     await auditor.context.set_offline(True)
-    for chosen, verdict in (([bundle, annex], "ok"), ([damaged, annex], "failed")):
+    for chosen, verdict in (([bundle, annex, identity], "ok"), ([damaged, annex, identity], "failed")):
         await steps.by(auditor.page, "auditor-files").set_input_files(chosen)
         await steps.click(auditor, "auditor-check")
         await steps.attribute(auditor, "auditor-verdict", "data-verdict", verdict)
