@@ -132,6 +132,7 @@ async def prepare_meeting(assembly: Assembly) -> None:
     await click(secretary, "freeze-roll")
     await see(secretary, "roll-frozen")
     await click(secretary, "begin-check-in")
+    await expect(by(page, "begin-check-in")).to_have_count(0, timeout=SLOW_MS)  # a page that is left stops its request
     await assembly.open_page(secretary)
     await attribute(secretary, "meeting", "data-state", "checking-in")
 
