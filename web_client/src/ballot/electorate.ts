@@ -3,6 +3,8 @@ import { type Bytes, H, b64u, jcs } from "./encoding.ts";
 import { ensure } from "./errors.ts";
 import type { OpenManifest } from "./manifest.ts";
 
+const MAX_WEIGHT = 1_000_000;
+
 export interface Elector {
   /** First credential of the lineage, b64u. */
   credential: string;
@@ -32,12 +34,13 @@ export function weightCounts(list: readonly Elector[]): Map<number, number> {
 export function electorate(manifest: OpenManifest, list: readonly Elector[]): ReadonlyMap<string, number> {
   const agrees =
     b64u(electorateHash(list)) === manifest.electorate && list.length === manifest.electorateSize &&
-    list.reduce((sum, { weight }) => sum + weight, 0) === manifest.electorateWeight && list.every(({ weight }) => weight >= 1);
+    list.reduce((sum, { weight }) => sum + weight, 0) === manifest.electorateWeight && list.every(({ weight }) => weight >= 1 && weight <= MAX_WEIGHT);
   ensure(agrees, "voting.manifest", "The list of voters is not the one in the manifest.");
   if (manifest.secret) {
     const few = [...weightCounts(list).values()].some((n) => n < manifest.leastElectorate);
     ensure(!few, "voting.small-electorate", "So few voters have one of the weights that the result could tell their choices.");
   }
+  ensure(new Set(manifest.repeats).size === manifest.repeats.length, "voting.manifest", "An earlier vote is named twice.");
   const named = list.every(({ name }) => (manifest.secrecy === "roll-call") === (name !== ""));
   ensure(named, "voting.manifest", "The list of voters has names where it must not, or lacks them.");
   return new Map(list.map(({ credential, weight }) => [credential, weight]));

@@ -15,6 +15,8 @@ const MAX = Number.MAX_SAFE_INTEGER;
 const MAX_MANIFEST_BYTES = 200 * 1024;
 const MAX_TOTAL = 100_000_000;
 const MAX_ATTEMPT = 20;
+/** More do not fit into a manifest. */
+const MAX_REPEATS = 100_000;
 const YEAR_S = 31_536_000;
 const COSIGNER_NAME = /^[a-z]{1,20}(?:-[1-9][0-9]?)?$/;
 
@@ -170,7 +172,7 @@ function readManifest(value: Json): Manifest {
     roll: f.b64("roll", 32), rollSize, rollWeight, present, presentWeight, excluded, exceptions: f.int("exceptions", 0, MAX),
     electorate: f.b64("electorate", 32), electorateSize, electorateWeight: f.int("electorate_weight", 1, presentWeight),
     leastElectorate: secret ? f.int("least_electorate", 3, electorateSize) : f.int("least_electorate", 1, 1),
-    repeats: f.list("repeats", 0, 100).map((_, i, list) => new Fields({ id: list[i] ?? "" }, "A repeat", ["id"]).id("id")),
+    repeats: f.list("repeats", 0, MAX_REPEATS).map((_, i, list) => new Fields({ id: list[i] ?? "" }, "A repeat", ["id"]).id("id")),
     trustees: readTrustees(f.raw("trustees"), secret),
     cosigners: f.list("cosigners", 2, 15).map(readCosigner),
     cosignQuorum: f.int("cosign_quorum", 1, 15),
@@ -196,7 +198,6 @@ function checkAgreement(m: Manifest): void {
   ensure(apt, "voting.manifest", "The majority does not fit a question.");
   const score = Math.max(...m.questions.map((question) => question.score));
   ensure(m.rollWeight * score <= MAX_TOTAL, "voting.manifest", "The totals of this vote may become too large.");
-  ensure(allDifferent(m.repeats), "voting.manifest", "An earlier vote is named twice.");
 }
 
 /**

@@ -93,6 +93,8 @@ const points: CheckRun = (context) => {
     const agrees = same(jcs({ transcript: said, key: named, verification_keys }), jcs(own));
     hold(agrees, `trustee ${trustee} certifies another key`);
   }
+  const recorded = context.bundle.ledger.entries.filter(({ entry }) => entry.type === "key");
+  hold(recorded.every(({ entry }) => entry.hash === own.transcript), "the ledger's key has another transcript");
   const signKeys = ofType(context, "register").map(({ sign_key }) => sign_key);
   const wanted: Json = { attempt, threshold, count, ...own, sign_keys: signKeys };
   for (const { files, manifest } of context.elections.filter((one) => one.manifest.secret)) {

@@ -12,6 +12,8 @@ import { type CheckRun, type Context, Election, rollHash, within } from "./conte
 import type { ElectionFiles } from "./files.ts";
 import { given, hold } from "./report.ts";
 
+const MAX_ROLL_WEIGHT = 100_000_000;
+
 const equal = (a: Json, b: Json): boolean => same(jcs(a), jcs(b));
 
 function openElection({ bundle }: Context, files: ElectionFiles): Election {
@@ -42,6 +44,7 @@ const manifests: CheckRun = async (context) => {
   for (const files of elections) opened.push(await within(files.id, () => openElection(context, files)));
   hold(roll.core.meeting === info.meeting.id, "roll.json: another meeting");
   hold(roll.core.organisation === info.organisation.id, "roll.json: another organisation");
+  hold(roll.core.weight <= MAX_ROLL_WEIGHT, "roll.json: the weight is too large");
   hold(keygen.meeting === info.meeting.id, "keygen.json: another meeting");
   hold(destroyed.meeting === info.meeting.id, "destroyed.json: another meeting");
   requireKeygenNumbers(keygen);
@@ -127,7 +130,8 @@ const destruction: CheckRun = ({ bundle, elections }) => {
   const registers = new Map(keygen.messages.filter((one) => one.type === "register").map((one) => [one.trustee, one.sign_key]));
   const certified = keygen.messages.find((one) => one.type === "certify");
   const due = Math.max(0, ...elections.map(({ manifest, files }) => files.tally.core.counted_at + manifest.challengeS));
-  const recorded = new Set(log.entries.filter(({ entry }) => entry.type === "destroyed").map(({ entry }) => entry.hash));
+  const recorded = log.entries.filter(({ entry }) => entry.type === "destroyed").map(({ entry }) => entry.hash);
+  const hashes: string[] = [];
   const { statements } = destroyed;
   hold(statements.every(({ trustee }, i) => i === 0 || trustee > (statements[i - 1]?.trustee ?? 0)), "statements are not one for each trustee, ascending");
   for (const one of statements) {
@@ -136,8 +140,9 @@ const destruction: CheckRun = ({ bundle, elections }) => {
     hold(one.at >= due, `trustee ${one.trustee} destroyed before the challenge period was over`);
     const hash = destroyedHash(one, fromB64u(given(certified, "a transcript").transcript), one.at);
     hold(verifySignature(fromB64u(key), hash, fromB64u(one.sig)), `the statement of trustee ${one.trustee} is not signed`);
-    hold(recorded.has(b64u(hash)), `the statement of trustee ${one.trustee} is not in the ledger`);
+    hashes.push(b64u(hash));
   }
+  hold(hashes.sort().join() === recorded.sort().join(), "the ledger records other destructions");
 };
 
 export const MEETING_CHECKS = { V02: manifests, V03: ledger, V04: ledgerEntries, V05: roll, V31: destruction };
