@@ -62,7 +62,8 @@ TARGETS: tuple[Target, ...] = (
         name="multiexp",
         sources=(f"{_VOTING}/multiexp.c", f"{_VOTING}/ballots.c"),
         headers=(
-            *(f"{_VOTING}/{one}.h" for one in ("field25519", "multiexp", "multiply", "ristretto255", "scalar25519")),
+            *(f"{_VOTING}/{one}.h" for one in ("field25519", "multiexp", "multiply", "ristretto255")),
+            *(f"{_VOTING}/{one}.h" for one in ("roots_ifma", "scalar25519")),
             "tests/voting/native_fuzz_ballots.h",
         ),
         output="voting/folkmoot_voting/_multiexp.so",

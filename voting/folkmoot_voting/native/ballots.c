@@ -66,14 +66,30 @@ static int is_zero(const uint8_t word[32]) {
     return (load64(word) | load64(word + 8) | load64(word + 16) | load64(word + 24)) == 0;
 }
 
-static int open_points(ge_affine **out, const uint8_t **word, size_t count) {
-    int good = 1;
-    for (size_t i = 0; i < count; i++) {
-        if (good) good = !is_zero(*word) && ristretto_decode(*out, *word, NULL, NULL);
-        (*out)++;
-        *word += WORD_BYTES;
+/* Points of any ballots on their way through decode_some. */
+typedef struct {
+    ge_affine *out[LANES];
+    const uint8_t *encodings[LANES];
+    uint8_t *good[LANES]; /* of the ballot that each belongs to */
+    size_t count;
+} waiting;
+
+static void decode_waiting(waiting *w) {
+    const unsigned fine = decode_some(w->out, w->encodings, w->count, NULL, NULL);
+    for (size_t i = 0; i < w->count; i++) {
+        if (!(fine >> i & 1) || is_zero(w->encodings[i])) *w->good[i] = 0;
     }
-    return good;
+    w->count = 0;
+}
+
+static void open_points(waiting *w, ge_affine **out, const uint8_t **word, size_t count, uint8_t *good) {
+    for (size_t i = 0; i < count; i++) {
+        w->out[w->count] = (*out)++;
+        w->encodings[w->count] = *word;
+        w->good[w->count++] = good;
+        *word += WORD_BYTES;
+        if (w->count == LANES) decode_waiting(w);
+    }
 }
 
 static int check_scalars(const uint8_t **word, size_t count) {
@@ -95,16 +111,17 @@ int fm_ballots_open(void *points, size_t points_bytes, uint8_t *good, size_t goo
     if (n == 0 || good == NULL || good_bytes != n) return FM_BAD_ARGUMENT;
     ge_affine *out = points;
     const uint8_t *word = ballots;
+    waiting queue = {.count = 0};
     memset(out, 0, points_bytes);
+    memset(good, 1, n);
     for (size_t i = 0; i < n; i++) {
-        int fine = 1;
         for (size_t at = 0; at < s.length;) {
             const item one = next_item(&s, &at);
-            fine &= open_points(&out, &word, 2 * one.branches + (one.count == 0 ? 2 : 0));
-            fine &= check_scalars(&word, 2 * one.branches - 1);
+            open_points(&queue, &out, &word, 2 * one.branches + (one.count == 0 ? 2 : 0), &good[i]);
+            if (!check_scalars(&word, 2 * one.branches - 1)) good[i] = 0;
         }
-        good[i] = (uint8_t)fine;
     }
+    decode_waiting(&queue);
     return FM_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "multiply.h"
+#include "roots_ifma.h"
 #include "scalar25519.h"
 
 #define SCALAR_BYTES ((size_t)32)
@@ -39,6 +40,27 @@ static int holds(const void *buffer, size_t bytes, size_t item, size_t count) {
 
 static int aligned(const void *buffer) { return (uintptr_t)buffer % sizeof(uint64_t) == 0; }
 
+unsigned decode_some(ge_affine *const out[], const uint8_t *const encodings[], size_t count, const uint8_t *hints,
+                     uint8_t *hints_out) {
+    ristretto_begun begun[LANES];
+    fe root[LANES], w[LANES];
+    const int draw = hints == NULL && count == LANES && roots_are_fast();
+    unsigned canonical = 0, good = 0;
+    for (size_t i = 0; i < count; i++) canonical |= (unsigned)ristretto_begin(&begun[i], encodings[i]) << i;
+    if (draw) {
+        for (size_t i = 0; i < LANES; i++) w[i] = begun[i].w;
+        roots_of_eight(root, w);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!(canonical >> i & 1)) continue;
+        if (hints != NULL) fe_load(&root[i], hints + i * FM_ENCODED_BYTES);
+        const fe *const candidate = draw || hints != NULL ? &root[i] : NULL;
+        uint8_t *const hint_out = hints_out == NULL ? NULL : hints_out + i * FM_ENCODED_BYTES;
+        good |= (unsigned)ristretto_finish(out[i], &begun[i], candidate, hint_out) << i;
+    }
+    return good;
+}
+
 int fm_decode(void *points, size_t points_bytes, const uint8_t *encodings, size_t encodings_bytes,
               const uint8_t *hints, size_t hints_bytes, uint8_t *hints_out, size_t hints_out_bytes, size_t *bad) {
     const size_t n = encodings_bytes / FM_ENCODED_BYTES;
@@ -49,11 +71,18 @@ int fm_decode(void *points, size_t points_bytes, const uint8_t *encodings, size_
         return FM_BAD_ARGUMENT;
     }
     ge_affine *const out = points;
-    for (size_t i = 0; i < n; i++) {
-        const size_t at = i * FM_ENCODED_BYTES;
-        if (!ristretto_decode(&out[i], encodings + at, hints == NULL ? NULL : hints + at,
-                              hints_out == NULL ? NULL : hints_out + at)) {
-            *bad = i;
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t at = i * FM_ENCODED_BYTES, count = n - i < LANES ? n - i : LANES;
+        const uint8_t *some[LANES];
+        ge_affine *places[LANES];
+        for (size_t j = 0; j < count; j++) {
+            some[j] = encodings + at + j * FM_ENCODED_BYTES;
+            places[j] = out + i + j;
+        }
+        const unsigned good = decode_some(places, some, count, hints == NULL ? NULL : hints + at,
+                                          hints_out == NULL ? NULL : hints_out + at);
+        if (good != (1u << count) - 1) {
+            *bad = i + (size_t)__builtin_ctz(~good);
             return FM_BAD_POINT;
         }
     }

@@ -120,40 +120,60 @@ static inline int is_canonical(const uint8_t s[32]) {
     return !(all_ones && load64(s) >= UINT64_MAX - 18);
 }
 
+/* What decoding computes of an encoding before the root: the letters of RFC 9496 section 4.3.1; w = v * u2^2. */
+typedef struct {
+    fe s, u1, u2, v, w;
+} ristretto_begun;
+
+/* Returns 0 for an encoding that is not canonical; then w is 1, so that a root can be drawn along with others. */
+static inline int ristretto_begin(ristretto_begun *d, const uint8_t encoding[32]) {
+    fe ss, u2_sq;
+    if (!is_canonical(encoding)) {
+        d->w = FE_ONE;
+        return 0;
+    }
+    fe_load(&d->s, encoding);
+    fe_sq(&ss, &d->s);
+    fe_sub(&d->u1, &FE_ONE, &ss);
+    fe_add(&d->u2, &FE_ONE, &ss);
+    fe_sq(&u2_sq, &d->u2);
+    fe_sq(&d->v, &d->u1);
+    fe_mul(&d->v, &d->v, &FE_D);
+    fe_add(&d->v, &d->v, &u2_sq);
+    fe_sub(&d->v, &FE_ZERO, &d->v); /* -(d * u1^2) - u2^2, below 2^53 */
+    fe_mul(&d->w, &d->v, &u2_sq);
+    return 1;
+}
+
 /*
  * Decode of RFC 9496 section 4.3.1; returns 0 where that fails.
  *
- * hint and hint_out may be NULL. The root enters x through an absolute value and y through its square, so that
- * either sign of it gives the same point and a hint needs no sign.
+ * candidate: NULL, or what may be the root of 1/w or of -1/w, from wherever; it is checked. hint_out may be NULL. The
+ * root enters x through an absolute value and y through its square, so that either sign of it gives the same point and
+ * a hint needs no sign.
  */
-static inline int ristretto_decode(ge_affine *out, const uint8_t encoding[32], const uint8_t *hint, uint8_t *hint_out) {
-    fe s, ss, u1, u2, u2_sq, v, w, root, x, y, t;
-    if (!is_canonical(encoding)) return 0;
-    fe_load(&s, encoding);
-    fe_sq(&ss, &s);
-    fe_sub(&u1, &FE_ONE, &ss);
-    fe_add(&u2, &FE_ONE, &ss);
-    fe_sq(&u2_sq, &u2);
-    fe_sq(&v, &u1);
-    fe_mul(&v, &v, &FE_D);
-    fe_add(&v, &v, &u2_sq);
-    fe_sub(&v, &FE_ZERO, &v); /* -(d * u1^2) - u2^2, below 2^53 */
-    fe_mul(&w, &v, &u2_sq);
+static inline int ristretto_finish(ge_affine *out, const ristretto_begun *d, const fe *candidate, uint8_t *hint_out) {
+    fe root, x, y, t;
     int is_square = 0;
-    if (hint != NULL) {
-        fe_load(&root, hint);
+    if (candidate != NULL) {
+        root = *candidate;
         fe_sq(&t, &root);
-        fe_mul(&t, &t, &w);
+        fe_mul(&t, &t, &d->w);
         is_square = fe_is_one(&t);
+        if (!is_square) {
+            fe_add(&t, &t, &FE_ONE);
+            is_square = fe_is_zero(&t);
+            if (is_square) fe_mul(&root, &root, &FE_SQRT_M1);
+        }
     }
-    if (!is_square) is_square = fe_invsqrt(&root, &w);
+    if (!is_square) is_square = fe_invsqrt(&root, &d->w);
     if (!is_square) return 0;
     if (hint_out != NULL) fe_store(hint_out, &root);
-    fe_mul(&x, &root, &u2);
+    fe_mul(&x, &root, &d->u2);
     fe_mul(&y, &root, &x);
-    fe_mul(&y, &y, &v);
-    fe_mul(&y, &y, &u1);
-    fe_mul(&x, &x, &s);
+    fe_mul(&y, &y, &d->v);
+    fe_mul(&y, &y, &d->u1);
+    fe_mul(&x, &x, &d->s);
     fe_add(&x, &x, &x);
     fe_abs(&x, &x);
     fe_carry(&x);
