@@ -291,7 +291,6 @@ def build_manifest(
             "v": 1,
             "protocol": PROTOCOL,
             "organisation": {"id": organisation[0], "name": organisation[1]},
-            "meeting": roll.meeting,
             "election": election,
             "title": title,
             "rehearsal": rehearsal,
@@ -300,13 +299,10 @@ def build_manifest(
             "voting_again": voting_again,
             "kiosk": kiosk,
             "rules": rules.to_json(),
-            "roll": b64u(roll.hash),
-            "roll_size": roll.size,
-            "roll_weight": roll.weight,
+            **_of_roll(roll, election, b64u(server_key)),
             "present": present,
             "present_weight": present_weight,
             "excluded": excluded,
-            "exceptions": roll.exceptions,
             "electorate": b64u(electorate_hash(electorate)),
             "electorate_size": len(electors),
             "electorate_weight": sum(one.weight for one in electors.values()),
@@ -315,9 +311,6 @@ def build_manifest(
             "trustees": (trustees if secret and trustees else NO_KEY).to_json(),
             "cosigners": [{"name": name, "key": b64u(key)} for name, key in cosigners],
             "cosign_quorum": least_cosign_quorum(len(cosigners)) if cosign_quorum is None else cosign_quorum,
-            "board": {"origin": f"{roll.rp.id}/{roll.meeting}/{election}", "key": b64u(server_key)},
-            "ledger": {"origin": f"{roll.rp.id}/ledger", "key": b64u(server_key)},
-            "rp": rp_json(roll.rp),
             "opened_at": opened_at,
             "closes_at": closes_at,
             "grace_s": grace_s,
@@ -327,6 +320,20 @@ def build_manifest(
     )
     check_electorate(made, electorate)
     return made
+
+
+def _of_roll(roll: RollCore, election: str, server_key: str) -> JsonObject:
+    """Return the fields that follow from the roll."""
+    return {
+        "meeting": roll.meeting,
+        "roll": b64u(roll.hash),
+        "roll_size": roll.size,
+        "roll_weight": roll.weight,
+        "exceptions": roll.exceptions,
+        "board": {"origin": f"{roll.rp.id}/{roll.meeting}/{election}", "key": server_key},
+        "ledger": {"origin": f"{roll.rp.id}/ledger", "key": server_key},
+        "rp": rp_json(roll.rp),
+    }
 
 
 def check_electorate(manifest: Manifest, electorate: Sequence[JsonObject]) -> None:
