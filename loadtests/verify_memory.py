@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -210,21 +211,36 @@ def verify(folder: pathlib.Path, *arguments: str) -> dict[str, float]:
     }
 
 
+def measure(folder: pathlib.Path, voters: int, *, annex: bool) -> dict[str, Any]:
+    """Return the figures of the record in a folder."""
+    figures: dict[str, Any] = {"ballots": voters, "this_process_mb": round(_peak(), 1)}
+    figures["bundle_mb"] = round((folder / "bundle.zip").stat().st_size / 1e6, 1)
+    figures["bundle"] = verify(folder)
+    if annex:
+        figures["bundle_and_annex"] = verify(folder, "--annex", str(folder / "annex.zip"))
+    return figures
+
+
+def _peak() -> float:
+    # A child's peak is never less than what its parent had when it was started (Linux, exec).
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> int:
     """Print the figures, and write them as JSON when asked; return 1 when the memory is beyond the limit."""
     parser = argparse.ArgumentParser(description="Measure the memory of the verifier.")
     parser.add_argument("--ballots", type=int, default=100_000, help="number of voters (at least 7)")
     parser.add_argument("--annex", action="store_true", help="verify with the annex too")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("--make", type=pathlib.Path, metavar="FOLDER", help="make the record there, no more")
     options = parser.parse_args()
+    if options.make:
+        write_record(options.make, options.ballots, annex=options.annex)
+        return 0
     with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        write_record(folder, options.ballots, annex=options.annex)
-        figures: dict[str, Any] = {"ballots": options.ballots}
-        figures["bundle_mb"] = round((folder / "bundle.zip").stat().st_size / 1e6, 1)
-        figures["bundle"] = verify(folder)
-        if options.annex:
-            figures["bundle_and_annex"] = verify(folder, "--annex", str(folder / "annex.zip"))
+        make = [sys.executable, "-m", "loadtests.verify_memory", "--make", name, "--ballots", str(options.ballots)]
+        subprocess.run([*make, *(["--annex"] if options.annex else [])], check=True)
+        figures = measure(pathlib.Path(name), options.ballots, annex=options.annex)
     print(json.dumps(figures, indent=1))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
