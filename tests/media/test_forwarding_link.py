@@ -285,3 +285,22 @@ def test_a_publisher_is_never_asked_for_what_a_subscriber_lost() -> None:
     seat.room.receive_rtcp(seat.leg, rtcp.build_nack(9, seat.consumer.ssrc, [seat.sent_video()[-3].sequence]))
     assert seat.room.requests(NACK) == 0
     assert seat.consumer.temporal == EVERYTHING
+
+
+class LateCamera(BigCamera):
+    """One size only; a single small frame, then nothing for six seconds, then 1.9 Mbit/s."""
+
+    def _capture(self) -> None:
+        elapsed = self.room.clock.now - 100
+        if elapsed > 6 or not self._frames[0]:
+            self.rates = (1_900_000,) if elapsed > 6 else (200_000,)
+            super()._capture()
+
+
+def test_a_picture_that_was_still_while_the_link_was_new_is_seen_when_it_moves() -> None:
+    room = LinkedRoom()
+    camera = LateCamera(room, rates=(1_900_000,))
+    room.connect("cleo", VirtualLink(50e6, 0.005))
+    consumer = watch_all(room, camera, "cleo")
+    room.run(40)
+    assert room.received["cleo"].rate(consumer.ssrc, 130, 140) > 1_700_000

@@ -154,6 +154,8 @@ class Downlink:
             consumer.may_rise_at = now + (RISE_AFTER_EARLY_FALL if first else RISE_AFTER_FALL)
         before = consumer.allowed
         if given == NOTHING:
+            if before != NOTHING:
+                self._keep_spare(consumer)
             consumer.allowed = NOTHING
         else:
             option = demand.options[given]
@@ -183,20 +185,30 @@ class Downlink:
         """Try whether the link carries more, when more is wanted than it is known to carry."""
         if not self._wanting or now < self._next_probe or not self.estimator.may_probe(now):
             return
-        octets = int(self.estimator.bitrate * PROBE_SECONDS / 8)
-        wanted = max(FEWEST_PROBES, min(MOST_PROBES, octets // PROBE_PACKET))
-        size = max(SMALLEST_PROBE, octets // wanted)
         for consumer in self._leg.consumers.values():
-            if isinstance(consumer, VideoConsumer) and self._leg.wide is not None:
-                packets = repair.find_probe(consumer, wanted, size)
-                if len(packets) >= FEWEST_PROBES:
-                    self._spare = (consumer, packets)
-                    break
+            if isinstance(consumer, VideoConsumer) and self._keep_spare(consumer):
+                break
         if self._spare is not None:
             self.estimator.begin_probe(len(self._spare[1]), now)
             repair.send_probe(*self._spare, now, outbox)
         gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if self._is_new(now) else PROBE_GAP
         self._next_probe = now + (gap if self.estimator.bitrate > THIN else PROBE_GAP_IF_THIN)
+
+    def _keep_spare(self, consumer: VideoConsumer) -> bool:
+        """Keep what was sent last, to try the link with also when nothing flows any more; say whether it is enough.
+
+        A stream that was quiet when the link was new and then takes more than the link is known to carry is cut off
+        between two trials: without this there would never be anything to try the link with again.
+        """
+        if self._leg.wide is None:
+            return False
+        octets = int(self.estimator.bitrate * PROBE_SECONDS / 8)
+        wanted = max(FEWEST_PROBES, min(MOST_PROBES, octets // PROBE_PACKET))
+        packets = repair.find_probe(consumer, wanted, max(SMALLEST_PROBE, octets // wanted))
+        if len(packets) < FEWEST_PROBES:
+            return False
+        self._spare = (consumer, packets)
+        return True
 
 
 def release(leg: Leg, now: float, outbox: Outbox) -> None:
