@@ -15,7 +15,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -115,8 +115,19 @@ class Origin:
 class Server:
     """A real ``folkmoot serve --demo`` of its own, on a free port with its own data folder."""
 
-    def __init__(self, origin: Origin, folder: Path, *, port: int | None = None, extra: Iterable[str] = ()) -> None:
-        """Prepare; nothing runs before :meth:`start`. ``extra`` are further command line words."""
+    def __init__(
+        self,
+        origin: Origin,
+        folder: Path,
+        *,
+        port: int | None = None,
+        extra: Iterable[str] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare; nothing runs before :meth:`start`.
+
+        ``extra`` are further command line words, ``settings`` environment variables such as FOLKMOOT_PUBLISH_EVERY_S.
+        """
         self.origin = origin
         self.port = port or free_port()
         self.url = origin.url(self.port)
@@ -124,6 +135,7 @@ class Server:
         self.log = folder / "server.log"
         self._links = folder / "links.json"
         self._extra = tuple(extra)
+        self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
 
@@ -141,7 +153,12 @@ class Server:
         """Start the process, leader of a group of its own, writing to the log."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self._settings},
             )
 
     async def start(self) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from playwright.async_api import FrameLocator, Locator, Page, expect
 from tests.browser.serving import Server
-from tests.browser.support import PHONE, Person, until
+from tests.browser.support import PHONE, Person, assert_accessible, shoot, sideways_overflow, until
 
 DESKTOP = (1280, 800)
+NARROW_PX = 320
 
 SLOW_MS = 60_000
-ASKED_FIRST = {"close", "close-vote", "open-vote"}  # the chair is asked whether it is meant, or warned of a small vote
+ASKED_FIRST = {"close", "close-vote", "open-vote"}  # asked whether it is meant, or warned
 NewPerson = Callable[..., Awaitable[Person]]
 
 
@@ -37,6 +38,15 @@ async def see(person: Person, testid: str) -> None:
 async def attribute(person: Person, testid: str, name: str, value: str) -> None:
     """Wait until the element's attribute has this value."""
     await expect(by(person.page, testid).first).to_have_attribute(name, value, timeout=SLOW_MS)
+
+
+async def look(person: Person, name: str) -> None:
+    """Accessible, not wider than a phone of 320 px, and pictured at 360x640 and 1280x800."""
+    await person.page.wait_for_function("document.documentElement.dataset.ready !== undefined")
+    await assert_accessible(person.page, name)
+    await shoot(person.page, name)
+    overflow = await sideways_overflow(person.page, width=NARROW_PX)
+    assert overflow <= 0, f"{name} is {overflow} px wider than {NARROW_PX} px"
 
 
 @dataclass
@@ -132,7 +142,7 @@ async def prepare_meeting(assembly: Assembly) -> None:
     await click(secretary, "freeze-roll")
     await see(secretary, "roll-frozen")
     await click(secretary, "begin-check-in")
-    await expect(by(page, "begin-check-in")).to_have_count(0, timeout=SLOW_MS)  # a page that is left stops its request
+    await expect(by(page, "begin-check-in")).to_have_count(0, timeout=SLOW_MS)  # leaving stops it
     await assembly.open_page(secretary)
     await attribute(secretary, "meeting", "data-state", "checking-in")
 

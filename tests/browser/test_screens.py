@@ -5,22 +5,13 @@ another; result, receipts and the auditor's page.
 """
 
 from playwright.async_api import expect
-from tests.browser import steps, support
+from tests.browser import steps
 from tests.browser.conftest import NewPerson
 from tests.browser.serving import Server
+from tests.browser.steps import look
 from tests.browser.support import Person
 
-NARROW_PX = 320
 HAS_FOCUS = "element => element === document.activeElement || element.contains(document.activeElement)"
-
-
-async def look(person: Person, name: str) -> None:
-    """Accessible, not wider than a phone of 320 px, and pictured at 360x640 and 1280x800."""
-    await person.page.wait_for_function("document.documentElement.dataset.ready !== undefined")
-    await support.assert_accessible(person.page, name)
-    await support.shoot(person.page, name)
-    overflow = await support.sideways_overflow(person.page, width=NARROW_PX)
-    assert overflow <= 0, f"{name} is {overflow} px wider than {NARROW_PX} px"
 
 
 async def test_screens_before_a_meeting(demo_server: Server, new_person: NewPerson) -> None:

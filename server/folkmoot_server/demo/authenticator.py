@@ -14,6 +14,7 @@ from typing import Any
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from folkmoot_voting.encoding import JsonObject, b64u
 
@@ -39,6 +40,11 @@ class SoftwareAuthenticator:
         """The public key as CBOR (RFC 9053 section 2.1)."""
         numbers = self._key.public_key().public_numbers()
         return cbor2.dumps({1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")})
+
+    @property
+    def private_key(self) -> bytes:
+        """The secret key as PKCS #8 (RFC 5958, DER), for taking the passkey to another authenticator."""
+        return self._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
     def register(self, rp_id: str, user_handle: bytes, challenge: bytes) -> JsonObject:
         """Bind the passkey to a relying party and return RegistrationResponseJSON."""

@@ -24,8 +24,8 @@ class DemoError(Exception):
 class Person:
     """One member with an authenticator, a session and, in a meeting, a socket."""
 
-    def __init__(self, origin: str, name: str) -> None:
-        """Act as `name` against the server at `origin`."""
+    def __init__(self, origin: str, name: str, connector: aiohttp.BaseConnector | None = None) -> None:
+        """Act as `name` against the server at `origin`; `connector` knows how to reach it."""
         self.origin = origin
         self.name = name
         self.authenticator = SoftwareAuthenticator(origin)
@@ -33,7 +33,7 @@ class Person:
         self.events: list[dict[str, Any]] = []
         self.media_events: list[dict[str, Any]] = []
         self._http = aiohttp.ClientSession(
-            cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(total=60)
+            connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(total=60)
         )
         self._socket: socketio.AsyncClient | None = None
         self._lease: asyncio.Task[None] | None = None

@@ -1,0 +1,246 @@
+"""A meeting on a real server with members in software; browsers only for the pages under test."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from playwright.async_api import Browser, expect
+from tests.browser import serving, steps, support
+from tests.browser.support import Person
+
+from folkmoot_server.demo import votes
+from folkmoot_server.demo.client import Person as Soft
+from folkmoot_server.demo.officers import confirm_everybody
+from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.questions import yes_no_abstain
+
+SETTINGS = {
+    "FOLKMOOT_ELECTORATE_MIN": "3",
+    "FOLKMOOT_PUBLISH_EVERY_S": "1",
+    "FOLKMOOT_PUBLISH_BATCH_MIN": "1",
+    "FOLKMOOT_CLOSING_GRACE_S": "1",
+    # Members in software hold no socket: their check-in alone keeps them present.
+    "FOLKMOOT_LEASE_AWAY_S": "600",
+    "FOLKMOOT_LEASE_LOST_S": "3600",
+}
+ROLES = (("chair", 0), ("secretary", 0), ("teller", 0), ("teller", 1), ("teller", 2))
+MEMBERS = ("Binh", "Greta", "Rui", "Claire")
+OFFICERS = tuple(f"{role}-{number}" for role, number in ROLES)
+Choices = Sequence[Sequence[int]]
+
+
+class _Loopback(AbstractResolver):
+    """Every name is this machine, as the browser is told too."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Answer 127.0.0.1."""
+        del family
+        found = ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)
+        return [found]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def software(server: serving.Server, name: str) -> Soft:
+    """A member without a browser, who trusts the test authority."""
+    trusted: ssl.SSLContext | bool = True
+    if server.origin.authority is not None:
+        trusted = ssl.create_default_context(cafile=str(server.origin.authority.ca))
+    return Soft(server.url, name, aiohttp.TCPConnector(resolver=_Loopback(), ssl=trusted))
+
+
+async def hand_over(soft: Soft, person: Person) -> None:
+    """Put the member's passkey into the person's authenticator, in place of what it held."""
+    await person.new_authenticator()
+    one = soft.authenticator
+    credential = {
+        "credentialId": base64.b64encode(one.credential_id).decode(),
+        "isResidentCredential": True,
+        "rpId": one.rp_id,
+        "privateKey": base64.b64encode(one.private_key).decode(),
+        "userHandle": base64.b64encode(one.user_handle).decode(),
+        "signCount": one.sign_count,
+    }
+    await import_credential(person, credential)
+
+
+async def import_credential(person: Person, credential: Mapping[str, Any]) -> None:
+    """Give the person's authenticator a passkey, as CDP describes it."""
+    await person.cdp.send(
+        "WebAuthn.addCredential", {"authenticatorId": person.authenticator, "credential": dict(credential)}
+    )
+
+
+@dataclass
+class Hall:
+    """One server, one meeting, its people in software by first name or role, and browsers of some of them."""
+
+    server: serving.Server
+    browser: Browser
+    stack: AsyncExitStack
+    people: dict[str, Soft] = field(default_factory=dict)
+    browsers: dict[str, Person] = field(default_factory=dict)
+    seeds: dict[str, bytes] = field(default_factory=dict)
+    tellers: list[votes.Teller] = field(default_factory=list)
+    cosigners: list[votes.Cosigner] = field(default_factory=list)
+    meeting: str = ""
+    item: str = ""
+
+    @property
+    def chair(self) -> Soft:
+        """The chair."""
+        return self.people["chair-0"]
+
+    @property
+    def secretary(self) -> Soft:
+        """Secretary and registrar."""
+        return self.people["secretary-0"]
+
+    @property
+    def officers(self) -> list[Soft]:
+        """Chair, secretary and the three tellers."""
+        return [self.people[name] for name in OFFICERS]
+
+    def path(self, rest: str) -> str:
+        """An API path of the meeting."""
+        return f"/api/meetings/{self.meeting}{rest}"
+
+    async def enrol_everybody(self) -> None:
+        """Enrol all officers and members in software; second officers confirm them."""
+        wanted = [(f"{role}-{number}", self.server.link(role, number)) for role, number in ROLES]
+        first = {link["name"].split()[0]: link["url"] for link in self.server.links()}
+        wanted += [(name, first[name]) for name in MEMBERS]
+        for name, url in wanted:
+            person = await self.stack.enter_async_context(software(self.server, name))
+            await person.enrol(url)
+            self.people[name] = person
+        await confirm_everybody(self.chair, self.secretary)
+
+    async def weigh(self, weight: int, *names: str) -> None:
+        """Give these members a weight, from the next roll on."""
+        for name in names:
+            member = self.people[name].member
+            action = {"type": "set-weight", "member": member, "weight": weight}
+            await self.secretary.act(f"/api/members/{member}/weight", action, weight=weight)
+
+    async def browser_of(self, name: str, device: str = "", *, passkey: bool = True) -> Person:
+        """A new browser with the member's passkey, signed in."""
+        person = await support.new_person(self.browser, self.server.url, f"{name}{device}", media=False)
+        self.stack.push_async_callback(person.close)
+        if passkey:
+            await hand_over(self.people[name], person)
+            await steps.sign_in(person, self.server)
+        return person
+
+    async def convene(self) -> None:
+        """Write down a meeting, freeze its roll and begin check-in."""
+        units = (await self.secretary.get("/api/organisation"))["units"]
+        body = {
+            "title": "General assembly",
+            "unit": next(unit["id"] for unit in units if unit["parent"] is None),
+            "starts_at": 1_800_000_000,
+            "time_zone": "Europe/Berlin",
+            "agenda": [{"title": "Votes"}],
+            "quorum": {"num": 1, "den": 2},
+        }
+        self.meeting = (await self.secretary.post("/api/meetings", body))["id"]
+        self.item = (await self.secretary.get(self.path("")))["agenda"][0]["id"]
+        await self.secretary.post(self.path("/commands"), {"command": "convene"})
+        await votes.freeze_roll(self.secretary, self.meeting)
+        await self.chair.post(self.path("/commands"), {"command": "begin-check-in"})
+
+    async def check_in(self, *names: str) -> None:
+        """Check these members in, in software."""
+        for name in names:
+            self.seeds[name] = await votes.check_in(self.people[name], self.meeting)
+
+    async def check_in_browser(self, person: Person) -> None:
+        """Check in on the page, without camera and microphone."""
+        await steps.check_in(steps.Assembly(self.server, meeting=self.meeting), person, media=False)
+
+    async def begin(self) -> None:
+        """Make the tellers' and cosigners' keys in software and open the meeting."""
+        self.tellers = await votes.make_key(self.officers[2:], self.meeting)
+        await self.open_meeting()
+
+    async def open_meeting(self) -> None:
+        """All officers name cosigner keys; the chair opens the meeting."""
+        self.cosigners = [await votes.name_cosigner(person, self.meeting) for person in self.officers]
+        await self.chair.post(self.path("/commands"), {"command": "open"})
+
+    async def open_vote(self, **changes: Any) -> Manifest:
+        """Draft a vote and open it."""
+        body = {
+            "agenda_item": self.item,
+            "title": "Budget",
+            "questions": [yes_no_abstain("Shall the budget be adopted?").to_json()],
+            "secrecy": "trustees",
+            "voting_again": "once",
+            "majority": {"kind": "simple", "of": "cast"},
+            "tie": "rejected",
+            "closes_after_s": 0,
+            "kiosk": False,
+        }
+        drafted = await self.secretary.post(self.path("/questions"), {**body, **changes})
+        return await votes.open_election(self.chair, self.meeting, str(drafted["election"]))
+
+    async def cast(self, manifest: Manifest, choices: Choices, *names: str) -> None:
+        """These members vote in software, all the same."""
+        for name in names:
+            await votes.cast(self.people[name], self.meeting, manifest, self.seeds[name], choices)
+
+    async def close_vote(self, manifest: Manifest) -> None:
+        """The chair closes, the officers cosign."""
+        await votes.close_election(self.chair, self.meeting, manifest.election)
+        await votes.cosign(self.cosigners, self.meeting, manifest)
+
+    async def finish(self, manifest: Manifest) -> dict[str, Any]:
+        """Close, cosign, open the box with two tellers, declare; return the tally core."""
+        await self.close_vote(manifest)
+        if manifest.secret:
+            await votes.count(self.tellers[:2], self.meeting, manifest)
+        else:
+            await votes.wait_for_count(self.chair, self.meeting, manifest)
+        return await votes.declare(self.cosigners[0], self.meeting, manifest)
+
+    async def open_booth(self, person: Person, manifest: Manifest, *, kiosk: bool = False) -> None:
+        """Go to the booth's own page for this vote; the blank page between makes the address count as a new one."""
+        await person.page.goto("about:blank")
+        way = "kiosk/" if kiosk else ""
+        await person.page.goto(f"{self.server.url}/booth.html#{way}{self.meeting}/{manifest.election}")
+
+
+async def at_step(person: Person, step: str) -> None:
+    """Wait until the booth is at this step."""
+    await steps.attribute(person, "booth", "data-step", step)
+
+
+async def review(person: Person) -> None:
+    """Press "Review my vote" and wait until the ballot is sealed and announced."""
+    await steps.click(person, "booth-review")
+    await at_step(person, "review")
+    await expect(steps.by(person.page, "booth-cast")).to_be_enabled(timeout=steps.SLOW_MS)
+
+
+async def cast(person: Person) -> None:
+    """Cast the sealed ballot and wait for the promise."""
+    await steps.click(person, "booth-cast")
+    await steps.see(person, "booth-done")
+
+
+async def vote(person: Person, option: int) -> None:
+    """Choose one option of the only question, review and cast."""
+    await steps.click(person, f"booth-option-{option}")
+    await review(person)
+    await cast(person)
