@@ -60,8 +60,15 @@ async def _begin(assembly: steps.Assembly) -> None:
     elections = steps.by(secretary.page, "question")
     await expect(elections).to_have_count(2, timeout=steps.SLOW_MS)
     assembly.election = str(await elections.last.get_attribute("data-election"))
-    for testid in ("convene", "freeze-roll", "begin-check-in"):
+    await steps.click(secretary, "convene")
+    await look(assembly.secretary, "prepare-confirm")
+    await steps.confirm_passkeys(assembly)
+    await steps.click(secretary, "look-roll")
+    await steps.see(secretary, "roll-exceptions")
+    await look(secretary, "prepare-roll")
+    for testid in ("freeze-roll", "begin-check-in"):
         await steps.click(secretary, testid)
+    await expect(steps.by(secretary.page, "begin-check-in")).to_have_count(0, timeout=steps.SLOW_MS)
     await assembly.open_page(secretary)
     await steps.attribute(secretary, "meeting", "data-state", "checking-in")
     await look(secretary, "meeting")
