@@ -404,6 +404,8 @@ export interface UnconfirmedPasskey {
   method: string;
   made_by: string;
   at: number;
+  /** I may be its second officer. */
+  can_confirm: boolean;
 }
 
 /** What `roll/prepare` would freeze. */

@@ -4,7 +4,6 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { UnconfirmedPasskey } from "../api/types.ts";
 import { day, say, t, tn } from "../i18n/index.ts";
-import { session } from "../state/session.ts";
 import { signAction } from "../state/sign.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, Note, Problem } from "../ui/parts.tsx";
@@ -14,14 +13,13 @@ export function ConfirmPasskeys({ unit, onChange }: { unit: string; onChange?: (
   const left = useSignal<ReadonlySet<string>>(new Set());
   const loading = useAction();
   const confirming = useAction();
-  const me = session.value?.member;
   const reload = async (): Promise<void> => {
     waiting.value = (await api.unconfirmed(unit)).passkeys;
   };
   useEffect(() => void loading.run(reload), [unit]);
   if (waiting.value.length === 0) return <Problem error={loading.error.value} />;
   // Nobody confirms the own passkey or the one whose link was theirs.
-  const mine = (one: UnconfirmedPasskey): boolean => one.member === me?.id || one.made_by === me?.name;
+  const mine = (one: UnconfirmedPasskey): boolean => !one.can_confirm;
   const possible = waiting.value.filter((one) => !mine(one));
   const chosen = possible.filter((one) => !left.value.has(one.passkey)).map((one) => one.passkey);
   const confirm = async (): Promise<void> => {
