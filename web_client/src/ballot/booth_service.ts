@@ -57,8 +57,33 @@ const termsOf = (m: OpenManifest): Terms => ({
   closesAt: m.closesAt, repeats: m.repeats,
 });
 
+/** What a second device asks; it holds no vote. */
+const SECOND_DEVICE: Methods = {
+  readOpening: async (fragment: string): Promise<Opening> => (await import("./opening.ts")).readOpening(fragment),
+  rebuild: async (opening: Opening, manifest: JsonObject): Promise<AuditView> => {
+    const { rebuild } = await import("./opening.ts");
+    const opened = openManifest(jcs(manifest));
+    return { title: opened.title, questions: opened.questions, choices: opening.choices, ...rebuild(opened, opening) };
+  },
+  voided: async (opening: Opening, manifest: JsonObject, entry: JsonObject): Promise<boolean> => {
+    const { rebuild, voids } = await import("./opening.ts");
+    const opened = openManifest(jcs(manifest));
+    return voids(opened, opening, rebuild(opened, opening), entry);
+  },
+};
+
+type OpenKeystore = (member: string) => Promise<Keystore>;
+
+/** The member's keys on this device; at a kiosk, where no member is named, a fresh one. */
+async function keysOf(openKeystore: OpenKeystore, rng: Rng, member: string, meeting: string): Promise<Keystore> {
+  if (member !== "") return openKeystore(member);
+  const fresh = memoryKeystore(rng);
+  await fresh.credential(meeting);
+  return fresh;
+}
+
 /** The methods that `booth.ts` calls. */
-export function boothMethods(openKeystore: (member: string) => Promise<Keystore>, rng: Rng): Methods {
+export function boothMethods(openKeystore: OpenKeystore, rng: Rng): Methods {
   const votes = new Map<number, Vote | PracticeVote>();
   const sealer = new Sealer(rng);
   let handles = 0;
@@ -90,15 +115,9 @@ export function boothMethods(openKeystore: (member: string) => Promise<Keystore>
     ensure(!(vote instanceof Vote), "voting.worker", "This is not a practice vote.");
     return vote;
   };
-  const keysOf = async (member: string, meeting: string): Promise<Keystore> => {
-    if (member !== "") return openKeystore(member);
-    const fresh = memoryKeystore(rng);
-    await fresh.credential(meeting);
-    return fresh;
-  };
   return {
     open: async ({ member, ...request }: OpenRequest) =>
-      keep(await Vote.open({ ...request, keystore: await keysOf(member, request.expect.meeting), sealer })),
+      keep(await Vote.open({ ...request, keystore: await keysOf(openKeystore, rng, member, request.expect.meeting), sealer })),
     // Practice and the second device's work come when they are wanted: the booth must be small on a thin link.
     practice: async (request: PracticeRequest) => keep(new (await import("./practice.ts")).PracticeVote({ ...request, sealer, rng })),
     prepare: async (handle: number, choices: readonly (readonly number[])[]): Promise<SealedView> => {
@@ -131,16 +150,6 @@ export function boothMethods(openKeystore: (member: string) => Promise<Keystore>
     close: async (handle: number) => {
       votes.delete(handle);
     },
-    readOpening: async (fragment: string): Promise<Opening> => (await import("./opening.ts")).readOpening(fragment),
-    rebuild: async (opening: Opening, manifest: JsonObject): Promise<AuditView> => {
-      const { rebuild } = await import("./opening.ts");
-      const opened = openManifest(jcs(manifest));
-      return { title: opened.title, questions: opened.questions, choices: opening.choices, ...rebuild(opened, opening) };
-    },
-    voided: async (opening: Opening, manifest: JsonObject, entry: JsonObject): Promise<boolean> => {
-      const { rebuild, voids } = await import("./opening.ts");
-      const opened = openManifest(jcs(manifest));
-      return voids(opened, opening, rebuild(opened, opening), entry);
-    },
+    ...SECOND_DEVICE,
   };
 }
