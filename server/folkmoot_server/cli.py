@@ -37,7 +37,8 @@ What to do next (the home page of each says what is asked of them):
   5. The tellers make the key together; chair, secretary and tellers each make their signing key.
   6. The chair opens the meeting, starts an item and opens its vote; everyone votes; the chair closes it.
   7. Chair, secretary and tellers sign the closed box; two tellers open it; the chair declares the result.
-  8. The auditor downloads bundle.zip and annex.zip and runs: folkmoot-verify bundle.zip --annex annex.zip"""
+  8. The auditor makes a key on the auditor's page, downloads bundle.zip and annex.age and runs:
+     folkmoot-verify bundle.zip --annex annex.age --identity auditor-key.txt"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
