@@ -19,7 +19,7 @@ from .copies import PointKeys, SharedPoints
 from .entries import read_ballots
 from .survey import Survey
 
-CHUNK: Final = 256
+CHUNK: Final = 1024
 
 Lines = Callable[[], Iterator[bytes]]
 Progress = Callable[[int], None]
