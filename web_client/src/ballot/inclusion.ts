@@ -3,7 +3,7 @@ import { fromB64u } from "./encoding.ts";
 import { ensure } from "./errors.ts";
 import type { OpenManifest } from "./manifest.ts";
 import { verifyInclusion } from "./merkle.ts";
-import { openCheckpoint } from "./note.ts";
+import { countCosignatures, openCheckpoint } from "./note.ts";
 
 export interface InclusionJson {
   index: number;
@@ -23,4 +23,16 @@ export function requireIncluded(manifest: OpenManifest, leaf: string, { index, s
   const path = proof.map((hash) => fromB64u(hash, 32));
   const found = note.checkpoint.size === size && verifyInclusion(fromB64u(leaf, 32), index, size, path, note.checkpoint.root);
   ensure(found, "voting.not-on-the-board", "The server does not prove that your ballot is on the board. Tell the tellers.");
+}
+
+/**
+ * Throws unless the proof places this leaf in the box that opens: the board of a checkpoint with the manifest's quorum of
+ * cosignatures. A server that shows voters another board than it shows tellers cannot get them for both.
+ * @throws VotingError `voting.not-on-the-board`, `voting.note`, `voting.cosignatures`
+ */
+export function requireInBox(manifest: OpenManifest, leaf: string, inclusion: InclusionJson): void {
+  requireIncluded(manifest, leaf, inclusion);
+  const note = openCheckpoint(inclusion.checkpoint, manifest.board.origin, fromB64u(manifest.board.key, 32));
+  const signed = countCosignatures(note, manifest.cosigners.map(({ name, key }) => ({ name, key: fromB64u(key, 32) })));
+  ensure(signed >= manifest.cosignQuorum, "voting.cosignatures", "Too few people have signed the closed box that your ballot is shown in.");
 }
