@@ -155,7 +155,7 @@ class Downlink:
         before = consumer.allowed
         if given == NOTHING:
             if before != NOTHING:
-                self._keep_spare(consumer)
+                self._keep_spare(consumer, fewest=1)
             consumer.allowed = NOTHING
         else:
             option = demand.options[given]
@@ -194,7 +194,7 @@ class Downlink:
         gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if self._is_new(now) else PROBE_GAP
         self._next_probe = now + (gap if self.estimator.bitrate > THIN else PROBE_GAP_IF_THIN)
 
-    def _keep_spare(self, consumer: VideoConsumer) -> bool:
+    def _keep_spare(self, consumer: VideoConsumer, fewest: int = FEWEST_PROBES) -> bool:
         """Keep what was sent last, to try the link with also when nothing flows any more; say whether it is enough.
 
         A stream that was quiet when the link was new and then takes more than the link is known to carry is cut off
@@ -205,9 +205,11 @@ class Downlink:
         octets = int(self.estimator.bitrate * PROBE_SECONDS / 8)
         wanted = max(FEWEST_PROBES, min(MOST_PROBES, octets // PROBE_PACKET))
         packets = repair.find_probe(consumer, wanted, max(SMALLEST_PROBE, octets // wanted))
-        if len(packets) < FEWEST_PROBES:
+        if len(packets) < fewest:
             return False
-        self._spare = (consumer, packets)
+        if len(packets) >= FEWEST_PROBES or self._spare is None:
+            # A stream that was cut off at once has left only a few: then these go more than once.
+            self._spare = (consumer, (packets * FEWEST_PROBES)[: max(len(packets), FEWEST_PROBES)])
         return True
 
 
