@@ -200,5 +200,5 @@ async def _start_last_item(assembly: steps.Assembly) -> None:
     page = assembly.chair.page
     await steps.attribute(assembly.chair, "room", "data-state", "opened")
     await steps.click(assembly.chair, "panel-chair")
-    await page.locator("details", has=page.locator('[data-testid^="start-item-"]')).locator("summary").click()
+    await page.locator("details", has=page.locator('[data-testid^="start-item-"]')).locator("summary").first.click()
     await page.locator('[data-testid^="start-item-"]:not([aria-busy="true"])').last.click(timeout=steps.SLOW_MS)
