@@ -50,6 +50,8 @@ BALLOTS = [
 PEOPLE = [
     Play("A03", "a sign-in passed off as a check-in", hold(meeting=c.absentee(c.signed_in), voters=7), "V24"),
     Play("A03", "a step-up passed off as a check-in", hold(meeting=c.absentee(c.stepped_up), voters=7), "V24"),
+    Play("A03", "a sign-in that is listed and not used", hold(meeting=c.absentee(c.signed_in)), "V25"),
+    Play("A04", "another meeting's check-in, not used", hold(meeting=c.absentee(c.of_other_meeting)), "V25"),
     Play("A04", "a check-in to another meeting", hold(meeting=c.absentee(c.of_other_meeting), voters=7), "V24"),
     Play("A04", "a check-in under another roll", hold(meeting=c.absentee(c.of_other_roll), voters=7), "V24"),
     Play("A05", "an old credential as a second lineage", hold(meeting=p.second_device, voters=7), "V25"),
