@@ -284,6 +284,12 @@ static void try_bad_layouts(input *in) {
         check(code == FM_OK || code == FM_BAD_ARGUMENT, "any layout");
     }
     check(fm_ballots_open(points, FM_POINT_BYTES, good, 1, ballots, size, items, 4 * length + 1) == FM_BAD_ARGUMENT, "length");
+    /* One cell, and a constraint over a cell that is not there: right in every length, and refused all the same. */
+    const uint32_t beyond[8] = {0, 1, 1, 1, 1, 1, 1u + byte(in) % 60, 1};
+    uint8_t *const whole = room(8 * 32);
+    bytes(in, whole, 8 * 32);
+    check(fm_ballots_open(points, FM_POINT_BYTES * 6, good, 1, whole, 8 * 32, beyond, sizeof beyond) == FM_BAD_ARGUMENT, "a cell that is not there");
+    free(whole);
     free(items);
     free(ballots);
     free(points);
