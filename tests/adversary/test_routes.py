@@ -18,6 +18,7 @@ from folkmoot_server.demo import votes
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_server.demo.client import Person
 from folkmoot_voting import challenges, merkle_log, signing
+from folkmoot_voting.ballot import ballot_leaf
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.verify import verify_bundle
 
@@ -162,3 +163,26 @@ async def test_a14_a_checkpoint_of_a_fork_or_before_the_roll_is_not_signed_for(h
         body = await check_in_body(hall, hall.chair, checkpoint=forked)
         assert await refused(hall, hall.chair, path, body) == (422, code)
     await hall.chair.post(path, await check_in_body(hall, hall.chair))
+
+
+async def test_a13_after_the_count_a_ballot_is_proved_in_the_box_that_was_cosigned(hall: Hall) -> None:
+    ready = await support.prepare(hall)
+    manifest = await votes.open_election(hall.chair, hall.meeting, await support.draft(hall))
+    ballots = await support.cast_all(hall, manifest, [YES, YES, NO, NO, NO])
+    await hall.settle(hall.settings.publish_every_s)
+    leaf = ballot_leaf(ballots[0])
+    path = hall.election_path(manifest.election, f"/inclusion?leaf={b64u(leaf)}")
+    found = []
+    for step in ("open", "closed", "counted"):
+        if step == "closed":
+            await support.close(hall, manifest.election)
+        elif step == "counted":
+            await support.cosign(hall, manifest, ready.cosigners)
+            await votes.count(ready.tellers[:2], hall.meeting, manifest)
+            await votes.declare(ready.cosigners[0], hall.meeting, manifest)
+        proof = await hall.chair.get(path)
+        note = merkle_log.verify_note(proof["checkpoint"], manifest.board_origin, manifest.server_key)
+        hashes = [unb64u(one) for one in proof["proof"]]
+        assert merkle_log.verify_inclusion(leaf, proof["index"], proof["size"], hashes, note.checkpoint.root)
+        found.append((proof["size"] == note.checkpoint.size, len(note.signatures) - 1))
+    assert found == [(True, 0), (True, 0), (True, manifest.cosign_quorum)]

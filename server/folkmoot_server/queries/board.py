@@ -48,6 +48,8 @@ def closing_note(tx: Connection, stored: StoredElection) -> str:
 def inclusion(tx: Connection, meeting: str, election: str, leaf: bytes) -> dict[str, Any]:
     """{"index", "size", "proof", "checkpoint"} for a published entry, against the newest signed checkpoint.
 
+    Once the board is closed, an entry of the box is proved against the closing checkpoint with its cosignatures.
+
     Raises:
         NotFound: no such election, or the entry is not published yet.
     """
@@ -55,10 +57,14 @@ def inclusion(tx: Connection, meeting: str, election: str, leaf: bytes) -> dict[
     index = board.find(tx, election, leaf)
     if index is None:
         raise NotFound("board.not-published", "This entry is not on the board yet.")
-    leaves = board.leaves(tx, election)
+    leaves, checkpoint = board.leaves(tx, election), stored.checkpoint
+    closing = closing_note(tx, stored)
+    closed = parse_note(closing).checkpoint.size if closing else 0
+    if index < closed:
+        leaves, checkpoint = leaves[:closed], closing
     return {
         "index": index,
         "size": len(leaves),
         "proof": [b64u(one) for one in inclusion_proof(leaves, index)],
-        "checkpoint": stored.checkpoint,
+        "checkpoint": checkpoint,
     }

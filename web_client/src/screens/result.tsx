@@ -139,7 +139,7 @@ export function OwnVote({ election }: { election: ElectionSummary }) {
     const record = await ownBallot(election.election);
     found.value = { record };
     if (!record) return;
-    const now = whereabouts(await checkBallot(record));
+    const now = whereabouts(await checkBallot(record, true));
     status.value = now === "in-the-box" ? "in-the-box" : "promised";
   };
   return (

@@ -2,8 +2,9 @@
 import { ApiError, api } from "../api/fetch.ts";
 import { type Bytes, jcs, utf8 } from "../ballot/encoding.ts";
 import type { Elector } from "../ballot/electorate.ts";
+import { ensure } from "../ballot/errors.ts";
 import { openManifest } from "../ballot/manifest.ts";
-import { requireIncluded } from "../ballot/inclusion.ts";
+import { requireInBox, requireIncluded } from "../ballot/inclusion.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { keystore } from "./keys.ts";
 
@@ -50,20 +51,22 @@ export const whereabouts = (record: CastRecord): Whereabouts => (record.state ==
 
 /**
  * Asks the server to prove that this ballot is on the board, and checks the proof here.
+ * @param counted the result is known: then the board must be the one that the cosigners signed, not one shown to voters alone.
  * @returns the record as it now is; still `promised` while its batch is not published.
- * @throws VotingError `voting.not-on-the-board`, `voting.manifest`, ApiError
+ * @throws VotingError `voting.not-on-the-board`, `voting.cosignatures`, `voting.manifest`, ApiError
  */
-export async function checkBallot(record: CastRecord): Promise<CastRecord> {
+export async function checkBallot(record: CastRecord, counted = false): Promise<CastRecord> {
   const manifest = openManifest((await openedElection(record.meeting, record.election)).manifest);
   if (manifest.id !== record.manifest) throw new ApiError("receipt.other-manifest", "The server shows another vote than the one you voted in.", 0);
   let proof: Awaited<ReturnType<typeof api.inclusion>>;
   try {
     proof = await api.inclusion(record.meeting, record.election, record.leaf);
   } catch (error) {
-    if (error instanceof ApiError && error.code === "board.not-published") return record;
-    throw error;
+    if (!(error instanceof ApiError) || error.code !== "board.not-published") throw error;
+    ensure(!counted, "voting.not-on-the-board", "The votes are counted, and yours is not among them. Tell the tellers.");
+    return record;
   }
-  requireIncluded(manifest, record.leaf, proof);
+  (counted ? requireInBox : requireIncluded)(manifest, record.leaf, proof);
   const included: CastRecord = { ...record, state: "included" };
   await (await keystore()).updateCast(included);
   return included;
