@@ -66,7 +66,7 @@ async def test_ballots_that_come_together_are_checked_together(hall: Hall, gate:
     assert answers == [good, good, (422, "voting.ballot-option-proof"), good, good]
     assert sum(gate.sizes) == 5
     assert len(gate.sizes) < 5
-    assert hall.context.arrivals.count(manifest.election) == 0
+    assert hall.context.arrivals.count(manifest.election, hall.clock()) == 0
 
 
 async def test_a_ballot_that_arrived_in_time_is_taken_although_its_proofs_wait(hall: Hall, gate: Gate) -> None:
@@ -151,8 +151,9 @@ async def test_a_batch_keeps_verdicts_in_order_over_several_elections(hall: Hall
 
 def test_arrivals_forget_what_is_done() -> None:
     arrivals = Arrivals()
-    with arrivals.one("e"), arrivals.one("e"), arrivals.one("f"):
-        assert (arrivals.count("e"), arrivals.count("f"), arrivals.count("g")) == (2, 1, 0)
-    with pytest.raises(KeyError), arrivals.one("e"):
+    with arrivals.one("e", 5), arrivals.one("e", 5), arrivals.one("e", 6), arrivals.one("f", 5):
+        assert [arrivals.count("e", until) for until in (4, 5, 6)] == [0, 2, 3]
+        assert (arrivals.count("f", 5), arrivals.count("g", 5)) == (1, 0)
+    with pytest.raises(KeyError), arrivals.one("e", 5):
         raise KeyError
     assert not arrivals._under_way

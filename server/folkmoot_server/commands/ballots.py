@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.elections import Verb, follow, require_open_time, require_time
-from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
+from folkmoot_server.domain.elections import BALLOTS_MAX, Verb, follow, require_open_time, require_time
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, TooMany
 from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import Notary, protocol_checked
@@ -52,6 +52,7 @@ def receive(
         Forbidden: the credential is not the caller's.
         Refused: malformed, the credential may not vote here, or the ballot does not follow the lineage's last.
         Conflict: the member has cast another ballot, or this one was not announced.
+        TooMany: the member has cast twenty.
     """
     with protocol_checked():
         parsed = Ballot.from_json(ballot)
@@ -106,6 +107,7 @@ def cast(
     Raises:
         WrongState: closed in the meantime, or past the time limit.
         Conflict: the member has cast another ballot.
+        TooMany: the member has cast twenty.
         Refused: the credential may not vote, the ballot is void, or a point is in another ballot.
     """
     ballot = checked.ballot
@@ -156,6 +158,8 @@ def _require_place(tx: Connection, stored: StoredElection, seat: Seat, ballot: B
     require_open_time(follow(stored.state, Verb.CAST), stored.grace_until, arrived_at)
     if seat.lineage.voted and stored.opened.voting_again == "once":
         raise Conflict("ballot.already-cast", "A ballot was already cast with this credential.")
+    if seat.lineage.seq >= BALLOTS_MAX:
+        raise TooMany("ballot.too-many", f"At most {BALLOTS_MAX} ballots can be cast; the last one counts.")
     with protocol_checked():
         seat.lineage.check_ballot(stored.opened, ballot)
     used = lineages.seal_use(tx, stored.id, ballot.sealed)

@@ -9,7 +9,14 @@ from sqlalchemy import Connection
 
 from folkmoot_server.commands.ballots import own_seat
 from folkmoot_server.commands.identity import take_nonce
-from folkmoot_server.domain.elections import SEALS_MAX, Verb, follow, require_open_time, require_time
+from folkmoot_server.domain.elections import (
+    REPLACEMENTS_MAX,
+    SEALS_MAX,
+    Verb,
+    follow,
+    require_open_time,
+    require_time,
+)
 from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, TooMany
 from folkmoot_server.domain.identity import Purpose, SessionInfo
 from folkmoot_server.domain.ids import Rng
@@ -104,6 +111,7 @@ def replace_credential(
         WrongState: the election takes no ballots.
         Forbidden, Refused: the old credential is not the caller's current one, or passkey or nonce do not fit.
         Conflict: the one vote is cast, or the new credential was in use before.
+        TooMany: twenty were made.
     """
     stored = _open(tx, meeting, election, now)
     old, new = b64u(wanted.old), b64u(wanted.new)
@@ -116,6 +124,8 @@ def replace_credential(
         seat.lineage.check_replacement(stored.opened, wanted.old, kiosk=wanted.kiosk)
     except ReplacementRefused as error:
         raise Conflict(error.code, error.detail[:1].upper() + error.detail[1:] + ".") from error
+    if lineages.credentials(tx, election, seat) > REPLACEMENTS_MAX:
+        raise TooMany("replacement.too-many", f"At most {REPLACEMENTS_MAX} times can another device take over.")
     statement = _signed_statement(tx, stored, session, wanted, now)
     if rolls.credential_owner(tx, meeting, new) not in (None, session.member_id):
         raise Conflict("voting.replacement-new", "This credential was in use before.")

@@ -26,14 +26,14 @@ class Due:
     verb: Verb
 
 
-def due_work(tx: Connection, now: int, batch_min: int, on_the_way: Callable[[str], int]) -> list[Due]:
+def due_work(tx: Connection, now: int, batch_min: int, on_the_way: Callable[[str, int], int]) -> list[Due]:
     """Return at most one step for each running election; changes nothing.
 
     Args:
         tx: a connection to read on.
         now: Unix seconds.
-        batch_min: entries that make a batch worth publishing.
-        on_the_way: how many ballots of an election have arrived and are not recorded or refused yet.
+        batch_min: lineages with waiting entries that make a batch worth publishing.
+        on_the_way: how many ballots of an election have arrived by a time and are not recorded or refused yet.
     """
     found = []
     for clock in elections.clocks(tx, *EXPIRING):
@@ -43,11 +43,14 @@ def due_work(tx: Connection, now: int, batch_min: int, on_the_way: Callable[[str
     return found
 
 
-def _due(tx: Connection, clock: Clock, now: int, batch_min: int, on_the_way: Callable[[str], int]) -> Verb | None:
+def _due(
+    tx: Connection, clock: Clock, now: int, batch_min: int, on_the_way: Callable[[str, int], int]
+) -> Verb | None:
     if now > clock.time_limit:
         return Verb.EXPIRE
     # Strictly later: a ballot is still taken in the last second of the grace; one that came in time is waited for.
-    if clock.state is Phase.CLOSING and now > clock.grace_until and not on_the_way(clock.election):
+    over = clock.state is Phase.CLOSING and now > clock.grace_until
+    if over and not on_the_way(clock.election, clock.grace_until):
         return Verb.SEAL
     if clock.state is Phase.OPEN and clock.closes_at and now >= clock.closes_at:
         return Verb.CLOSE

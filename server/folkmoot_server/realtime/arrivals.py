@@ -11,19 +11,24 @@ class Arrivals:
     """Counts, for each election, the ballots that have arrived and are neither recorded nor refused yet."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[str] = Counter()
+        self._under_way: Counter[tuple[str, int]] = Counter()
 
-    def count(self, election: str) -> int:
-        """Return how many ballots of an election are on the way."""
-        return self._under_way[election]
+    def count(self, election: str, until: int) -> int:
+        """Return how many ballots of an election that arrived at `until` (Unix seconds) or before are on the way.
+
+        Those that came later must not hold up the end of a vote.
+        """
+        under_way = tuple(self._under_way.items())
+        return sum(number for (one, at), number in under_way if one == election and at <= until)
 
     @contextmanager
-    def one(self, election: str) -> Iterator[None]:
+    def one(self, election: str, arrived_at: int) -> Iterator[None]:
         """Hold one ballot of an election on the way."""
-        self._under_way[election] += 1
+        key = (election, arrived_at)
+        self._under_way[key] += 1
         try:
             yield
         finally:
-            self._under_way[election] -= 1
-            if not self._under_way[election]:
-                del self._under_way[election]
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]

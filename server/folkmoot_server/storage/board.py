@@ -63,8 +63,10 @@ def leaves(tx: Connection, election: str) -> list[bytes]:
     return [bytes(row.leaf) for row in rows]
 
 
-def entries(tx: Connection, election: str, start: int = 0, limit: int | None = None) -> list[BoardEntry]:
-    """Published entries from index `start` on."""
+def entries(
+    tx: Connection, election: str, start: int = 0, limit: int | None = None, bytes_max: int | None = None
+) -> list[BoardEntry]:
+    """Published entries from index `start` on; the first of them, and then as many as fit into `bytes_max`."""
     table = schema.board_entry
     query = (
         select(table.c["index"], table.c.type, table.c.entry, table.c.leaf)
@@ -73,7 +75,15 @@ def entries(tx: Connection, election: str, start: int = 0, limit: int | None = N
     )
     if limit is not None:
         query = query.limit(limit)
-    return [BoardEntry(index, kind, bytes(data), bytes(leaf)) for index, kind, data, leaf in tx.execute(query)]
+    found: list[BoardEntry] = []
+    room = bytes_max
+    for index, kind, data, leaf in tx.execute(query.execution_options(yield_per=50)):
+        if room is not None:
+            room -= len(data)
+            if room < 0 and found:
+                break
+        found.append(BoardEntry(index, kind, bytes(data), bytes(leaf)))
+    return found
 
 
 def of_types(tx: Connection, election: str, *types: str) -> list[bytes]:
@@ -135,9 +145,13 @@ def add_points(tx: Connection, election: str, points: Iterable[bytes]) -> bool:
 
 
 def pending_count(tx: Connection, election: str) -> int:
-    """How many accepted entries wait for publication."""
-    table = schema.pending_entry
-    return int(tx.execute(select(func.count()).select_from(table).where(table.c.election == election)).scalar_one())
+    """How many lineages have accepted entries that wait for publication.
+
+    Entries themselves would not do: one voter's voids and ballots would make a batch around a single other one's.
+    """
+    table = schema.pending_entry.c
+    query = select(func.count(table.lineage.distinct())).where(table.election == election)
+    return int(tx.execute(query).scalar_one())
 
 
 def take_pending(tx: Connection, election: str) -> list[Pending]:

@@ -121,6 +121,13 @@ def add_credential(tx: Connection, election: str, seat: Seat, credential: str) -
     return True
 
 
+def credentials(tx: Connection, election: str, seat: Seat) -> int:
+    """How many credentials a seat has or had."""
+    table = schema.seat_credential.c
+    query = select(func.count()).select_from(schema.seat_credential)
+    return int(tx.execute(query.where(table.election == election, table.first == seat.first)).scalar_one())
+
+
 def add_replacement(tx: Connection, election: str, credential: str, member: str, statement: dict[str, Any]) -> None:
     """Keep a member's statement for the annex."""
     tx.execute(

@@ -32,7 +32,7 @@ async def cast(request: web.Request) -> web.Response:
     context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
     body = await read(request, BallotBody)
     arrived_at = context.now()
-    with context.arrivals.one(election):
+    with context.arrivals.one(election, arrived_at):
         arrival = await context.database.read(
             lambda tx: ballots.receive(tx, meeting, election, session, body.ballot, arrived_at)
         )

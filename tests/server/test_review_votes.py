@@ -1,0 +1,96 @@
+"""What one member could do to everybody's vote: flood it, hold it open, empty a batch around another's ballot."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from tests.server import votes_support as support
+from tests.server.votes_support import NO, YES, Hall, opened, refused
+
+from folkmoot_server.commands.publishing import due_work
+from folkmoot_server.demo import votes
+from folkmoot_server.domain.elections import BALLOTS_MAX, REPLACEMENTS_MAX, Verb
+from folkmoot_server.queries import board as board_queries
+from folkmoot_voting import casting
+
+AGAIN = {"secrecy": "open", "voting_again": "last-counts"}
+
+
+async def test_a_voter_cannot_fill_the_record_with_ballots(hall: Hall) -> None:
+    _, manifest = await opened(hall, **AGAIN)
+    path = hall.election_path(manifest.election, "/ballots")
+    for _ in range(BALLOTS_MAX):
+        standing = await votes.place(hall.chair, hall.meeting, manifest)
+        last = support.seal(hall, hall.chair, manifest, YES, standing)
+        await hall.chair.post(path, {"ballot": last})
+    standing = await votes.place(hall.chair, hall.meeting, manifest)
+    more = support.seal(hall, hall.chair, manifest, NO, standing)
+    assert await refused(hall, hall.chair, path, {"ballot": more}) == (429, "ballot.too-many")
+    # A retry of the last one is no further ballot, and others vote as before.
+    assert "promise" in await hall.chair.post(path, {"ballot": last})
+    await support.send(hall, hall.secretary, support.seal(hall, hall.secretary, manifest, NO))
+
+
+async def test_a_voter_cannot_fill_the_annex_with_replacements(hall: Hall) -> None:
+    _, manifest = await opened(hall, **AGAIN)
+    key = hall.credentials[hall.chair.member]
+    for _ in range(REPLACEMENTS_MAX):
+        key = await votes.replace_credential(hall.chair, hall.meeting, manifest, key)
+    with pytest.raises(Exception, match=r"replacement\.too-many"):
+        await votes.replace_credential(hall.chair, hall.meeting, manifest, key)
+    standing = await votes.place(hall.chair, hall.meeting, manifest)
+    ballot = casting.make_ballot(manifest, key, support.cells(manifest, YES), secrets.token_bytes, standing)
+    assert await support.send(hall, hall.chair, ballot)
+
+
+async def test_entries_of_one_voter_make_no_batch_around_anothers_ballot(hall: Hall) -> None:
+    _, manifest = await opened(hall, **AGAIN)
+    path = hall.election_path(manifest.election, "/ballots")
+    await hall.settle()
+    await support.send(hall, hall.secretary, support.seal(hall, hall.secretary, manifest, NO))
+    for _ in range(5):
+        standing = await votes.place(hall.chair, hall.meeting, manifest)
+        await hall.chair.post(path, {"ballot": support.seal(hall, hall.chair, manifest, YES, standing)})
+    await hall.settle(hall.settings.publish_every_s)
+    assert (await support.whole_board(hall, manifest.election))["size"] == 1
+    teller = hall.tellers[0]
+    await support.send(hall, teller, support.seal(hall, teller, manifest, NO))  # the third voter makes the batch
+    await hall.settle(hall.settings.publish_every_s)
+    assert (await support.whole_board(hall, manifest.election))["size"] == 8
+
+
+async def test_late_requests_do_not_hold_up_the_end_of_a_vote(hall: Hall) -> None:
+    _, manifest = await opened(hall)
+    election = manifest.election
+    await hall.chair.act(hall.election_path(election, "/close"), support.step_up("close-election", hall, election))
+    grace_until = hall.clock() + hall.settings.closing_grace_s
+    arrivals, now = hall.context.arrivals, grace_until + 1
+
+    async def due() -> list[Verb]:
+        steps = await hall.read(lambda tx: due_work(tx, now, hall.settings.publish_batch_min, arrivals.count))
+        return [step.verb for step in steps]
+
+    with arrivals.one(election, grace_until + 1):
+        assert await due() == [Verb.SEAL]
+        with arrivals.one(election, grace_until):  # the control: what came in time is waited for
+            assert await due() == []
+
+
+async def test_a_page_of_the_board_is_bounded_in_bytes(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready, manifest = await opened(hall)
+    await support.cast_all(hall, manifest, [YES] * 5)
+    await support.close(hall, manifest.election)
+    whole = await support.whole_board(hall, manifest.election)
+    assert len(whole["entries"]) == whole["size"] == 7
+    for bound in (1, 2 * len(whole["entries"][1]) + 100):
+        monkeypatch.setattr(board_queries, "PAGE_BYTES", bound)
+        found: list[str] = []
+        while len(found) < whole["size"]:
+            path = hall.election_path(manifest.election, f"/board?from={len(found)}")
+            page = (await hall.chair.get(path))["entries"]
+            assert page
+            assert len(page) == 1 or sum(map(len, page)) <= bound
+            found += page
+        assert found == whole["entries"]
+    assert ready
