@@ -14,10 +14,14 @@ from folkmoot_voting.encoding import b64u
 from folkmoot_voting.merkle_log import inclusion_proof, parse_note, parse_signature_line
 
 PAGE = 500
+# Five hundred of the longest ballots would be over 100 MB; whoever reads asks for the rest.
+PAGE_BYTES = 4 * 1024 * 1024
 
 
 def page(tx: Connection, meeting: str, election: str, start: int) -> dict[str, Any]:
     """Up to 500 entries as JCS text from index `start`, with the checkpoints (empty until they exist).
+
+    Of long entries there are fewer: 4 MiB at most, but one entry at least.
 
     Raises:
         NotFound: no such election, or it was not opened.
@@ -25,7 +29,7 @@ def page(tx: Connection, meeting: str, election: str, start: int) -> dict[str, A
     stored = elections.get(tx, meeting, election)
     needed = stored.manifest["cosign_quorum"]
     return {
-        "entries": [one.entry.decode() for one in board.entries(tx, election, start, PAGE)],
+        "entries": [one.entry.decode() for one in board.entries(tx, election, start, PAGE, PAGE_BYTES)],
         "size": board.size(tx, election),
         "opening": stored.opening_checkpoint,
         "closing": closing_note(tx, stored),
