@@ -180,7 +180,10 @@ class Hall:
         await self.chair.post(self.path("/commands"), {"command": "open"})
 
     async def open_vote(self, **changes: Any) -> Manifest:
-        """Draft a vote and open it."""
+        """Draft a vote and open it; one that an earlier test left open is closed first, since only one may be."""
+        for election in (await self.chair.get(self.path("")))["elections"]:
+            if election["state"] == "open":
+                await votes.close_election(self.chair, self.meeting, election["election"])
         body = {
             "agenda_item": self.item,
             "title": "Budget",
@@ -195,10 +198,11 @@ class Hall:
         drafted = await self.secretary.post(self.path("/questions"), {**body, **changes})
         return await votes.open_election(self.chair, self.meeting, str(drafted["election"]))
 
-    async def cast(self, manifest: Manifest, choices: Choices, *names: str) -> None:
-        """These members vote in software, all the same."""
-        for name in names:
-            await votes.cast(self.people[name], self.meeting, manifest, self.seeds[name], choices)
+    async def cast(self, manifest: Manifest, choices: Choices, *names: str) -> list[dict[str, Any]]:
+        """These members vote in software, all the same; return the server's promises."""
+        return [
+            await votes.cast(self.people[name], self.meeting, manifest, self.seeds[name], choices) for name in names
+        ]
 
     async def close_vote(self, manifest: Manifest) -> None:
         """The chair closes, the officers cosign."""

@@ -148,18 +148,19 @@ async def place(person: Person, meeting: str, manifest: Manifest) -> casting.Pla
 
 async def cast(
     person: Person, meeting: str, manifest: Manifest, seed: bytes, choices: Sequence[Sequence[int]]
-) -> None:
-    """Seal a ballot, announce it, cast it, check the promise; choices are the cells of each question."""
+) -> dict[str, Any]:
+    """Seal, announce and cast a ballot; return the checked promise. Choices are the cells of each question."""
     path = _path(meeting, f"/elections/{manifest.election}")
     standing = await place(person, meeting, manifest)
     key = signing.public_key(seed)
     sealed = casting.seal(manifest, key, choices, casting.SeededDraws(secrets.token_bytes(32)), standing)
     await person.post(f"{path}/seals", {"credential": b64u(key), "sealed": b64u(sealed_hash(sealed))})
     ballot = casting.sign_ballot(sealed, seed)
-    promise = (await person.post(f"{path}/ballots", {"ballot": ballot}))["promise"]
+    promise: dict[str, Any] = (await person.post(f"{path}/ballots", {"ballot": ballot}))["promise"]
     board.verify_promise(promise, manifest.server_key)
     if promise["leaf"] != b64u(ballot_leaf(ballot)):
         raise DemoError(f"{person.name}: the promise is for another ballot.")
+    return promise
 
 
 async def replace_credential(

@@ -38,6 +38,7 @@ function Ranks({ question, at, marks, set }: QuestionProps) {
   };
   const move = (option: number, by: 1 | -1): void => {
     const next = moveRank(question, marks, option, by);
+    if (next === marks) return;
     announce(t("rank.placed", { name: question.options[option] ?? "", n: ranking(question, next).indexOf(option) + 1 }));
     set(next);
   };
@@ -54,12 +55,13 @@ function Ranks({ question, at, marks, set }: QuestionProps) {
           <span dir="auto">{option}</span>
           <span class="visually-hidden">{rank >= 0 ? t("rank.is", { n: rank + 1 }) : t("rank.none")}</span>
         </button>
+        {/* Never truly disabled: the button that was just pressed would lose the focus. */}
         {rank >= 0 && (
           <span class="rank-moves">
-            <button type="button" class="button button-plain" aria-label={t("rank.up", name)} disabled={rank === 0} data-testid={`${testid(at, index)}-up`} onClick={() => move(index, -1)}>
+            <button type="button" class="button button-plain" aria-label={t("rank.up", name)} aria-disabled={rank === 0} data-testid={`${testid(at, index)}-up`} onClick={() => move(index, -1)}>
               ↑
             </button>
-            <button type="button" class="button button-plain" aria-label={t("rank.down", name)} disabled={rank === order.length - 1} data-testid={`${testid(at, index)}-down`} onClick={() => move(index, 1)}>
+            <button type="button" class="button button-plain" aria-label={t("rank.down", name)} aria-disabled={rank === order.length - 1} data-testid={`${testid(at, index)}-down`} onClick={() => move(index, 1)}>
               ↓
             </button>
           </span>

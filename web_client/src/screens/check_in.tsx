@@ -5,11 +5,11 @@ import { api } from "../api/fetch.ts";
 import type { Meeting, RollEntry } from "../api/types.ts";
 import { codeOf, t } from "../i18n/index.ts";
 import { navigate } from "../router.ts";
-import { checkIn } from "../state/check_in.ts";
+import { checkIn, checkedInHere } from "../state/check_in.ts";
 import { keepMediaChoice, mediaChoice } from "../state/drafts.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, Check, ConfirmButton, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
+import { Button, Card, Check, ConfirmButton, LinkButton, Loading, Note, Problem, Title } from "../ui/parts.tsx";
 import { MyPasskeys } from "./prepare.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
@@ -33,7 +33,10 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   const checking = useAction();
   const mine = useSignal<RollEntry | null>(null);
   const has = useSignal({ microphone: true, camera: true });
+  // Another device's check-in lets nobody vote here; null until it is known.
+  const here = useSignal<boolean | null>(null);
   useEffect(() => {
+    void checkedInHere(meeting.id).then((found) => (here.value = found));
     if (meeting.roll.frozen) api.roll(meeting.id).then((roll) => (mine.value = roll.mine), () => undefined);
     void devices().then((found) => (has.value = found));
   }, []);
@@ -43,7 +46,8 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     navigate(`/meetings/${meeting.id}/room`, true);
   };
   const newKey = checking.error.value !== null && codeOf(checking.error.value) === "voting.server-key-changed";
-  if (meeting.me.checked_in) {
+  if (meeting.me.checked_in && here.value === null) return <Loading />;
+  if (meeting.me.checked_in && (here.value || meeting.state === "closed")) {
     return (
       <div class="stack" data-testid="check-in-done">
         <Note kind="good">{t("check-in.done")}</Note>
@@ -66,6 +70,7 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   }
   return (
     <div class="stack">
+      {meeting.me.checked_in && <Note testid="check-in-elsewhere">{t("check-in.elsewhere")}</Note>}
       <Card title={t("check-in.what.title")}>
         <p>{t("check-in.what.text", { meeting: meeting.title })}</p>
         <details>
@@ -93,6 +98,11 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
         <Button kind="main" testid="check-in-button" busy={checking.busy.value} onClick={() => void checking.run(() => enter())}>
           {t("check-in.button")}
         </Button>
+        {meeting.me.checked_in && (
+          <LinkButton testid="go-room" href={`/meetings/${meeting.id}/room`}>
+            {t("check-in.elsewhere.room")}
+          </LinkButton>
+        )}
       </div>
     </div>
   );

@@ -4,9 +4,11 @@ import { ensure } from "../ballot/errors.ts";
 import { parseNote } from "../ballot/note.ts";
 import { readRoll } from "../ballot/roll.ts";
 import type { Keystore } from "../identity/keystore.ts";
+import { readDecision } from "../identity/records.ts";
 import { heldLedgerSize, prepareCheckin } from "../identity/statements.ts";
 import { keystore } from "./keys.ts";
 import { pins } from "./pins.ts";
+import { session } from "./session.ts";
 import { signChallenge } from "./sign.ts";
 
 /**
@@ -32,6 +34,11 @@ export async function checkIn(meeting: string, acceptNewKey = false): Promise<vo
   const signed = await signChallenge(begun.nonce, draft.challenge, begun.mine.passkeys.map((passkey) => passkey.id));
   await pin(store, meeting, rollHash, ledger.key);
   await api.checkInFinish(meeting, { credential: draft.credential, site: begun.site, checkpoint: draft.checkpoint, ...signed });
+}
+
+/** Whether this device has checked in to the meeting, and so holds a key that can vote there. */
+export async function checkedInHere(meeting: string): Promise<boolean> {
+  return (await readDecision(session.peek()?.member.id ?? "", pins.roll(meeting))) !== null;
 }
 
 /** Keeps what the booth will hold every manifest of this meeting against. @throws VotingError `voting.roll` when it changed */

@@ -1,6 +1,7 @@
 /** A promise that a voter shows, held against the board as this page reads and rebuilds it. */
 import { Board } from "../ballot/board.ts";
-import { type Json, parseCanonical, utf8 } from "../ballot/encoding.ts";
+import type { Json } from "../ballot/encoding.ts";
+import { VotingError } from "../ballot/errors.ts";
 import { type PromiseFinding, judgePromise } from "../ballot/evidence.ts";
 import { openManifest } from "../ballot/manifest.ts";
 import { openedElection, readBoard } from "./board.ts";
@@ -11,6 +12,16 @@ export async function judgeShown(meeting: string, election: string, text: string
   const board = new Board(openManifest(manifest), electorate);
   const { entries } = await readBoard(meeting, election);
   for (const bytes of entries) board.add(bytes);
-  const promise: Json = parseCanonical(utf8(text.trim()));
-  return judgePromise(board, promise);
+  return judgePromise(board, readShown(text));
+}
+
+/** The text passes through messengers and paper: only what it says is checked, not how it is laid out. */
+function readShown(text: string): Json {
+  try {
+    const shown = JSON.parse(text) as Json;
+    if (typeof shown === "object" && shown !== null) return shown;
+  } catch {
+    // Said below: it is no promise either.
+  }
+  throw new VotingError("voting.promise", "This is not the text that the voter's page shows.");
 }
