@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 from tests.server import votes_support as support
+from tests.server.test_votes_flow import downloads
 from tests.server.votes_support import NO, YES, Hall, opened, refused
 
 from folkmoot_server.commands.publishing import due_work
@@ -13,6 +14,8 @@ from folkmoot_server.demo import votes
 from folkmoot_server.domain.elections import BALLOTS_MAX, REPLACEMENTS_MAX, Verb
 from folkmoot_server.queries import board as board_queries
 from folkmoot_voting import casting
+from folkmoot_voting.encoding import b64u
+from folkmoot_voting.verify import verify_bundle
 
 AGAIN = {"secrecy": "open", "voting_again": "last-counts"}
 
@@ -94,3 +97,39 @@ async def test_a_page_of_the_board_is_bounded_in_bytes(hall: Hall, monkeypatch: 
             found += page
         assert found == whole["entries"]
     assert ready
+
+
+async def test_no_intent_or_share_reaches_the_board_of_a_box_that_stays_shut(hall: Hall) -> None:
+    """One teller could otherwise make the whole record fail: nothing may stand between closing and tally (V17)."""
+    ready, manifest = await opened(hall)
+    await support.cast_all(hall, manifest, [YES])
+    await support.close(hall, manifest.election)
+    total, checkpoint = await support.own_aggregate(hall, manifest)
+    teller = ready.tellers[0]
+    intent = support.intent(teller, manifest, checkpoint.hash(), total.hash)
+    path = hall.election_path(manifest.election, "/intents")
+    early = await refused(hall, teller.person, path, {"entry": intent})
+    assert early == (409, "election.wrong-state")
+    await support.cosign(hall, manifest, ready.cosigners)
+    assert (await hall.view(hall.chair))["elections"][-1]["state"] == "counted"
+    assert await refused(hall, teller.person, path, {"entry": intent}) == (409, "election.box-stays-shut")
+    share = support.share(teller, manifest, total)
+    path = hall.election_path(manifest.election, "/shares")
+    assert await refused(hall, teller.person, path, {"entry": share}) == (409, "election.box-stays-shut")
+    await votes.declare(ready.cosigners[0], hall.meeting, manifest)
+    report = verify_bundle(*await downloads(hall))
+    assert report.verdict == "ok", [check for check in report.checks if check.ok is False]
+
+
+async def test_nobody_opens_a_box_of_ballots_that_all_can_read(hall: Hall) -> None:
+    ready, manifest = await opened(hall, secrecy="open")
+    await support.close(hall, manifest.election)  # with no ballot at all
+    teller = ready.tellers[0]
+    zeros = b64u(bytes(32))
+    entry = {"type": "intent", "trustee": teller.trustee.index, "manifest": b64u(manifest.hash),
+             "closing": zeros, "aggregate": zeros, "sig": b64u(bytes(64))}  # fmt: skip
+    path = hall.election_path(manifest.election, "/intents")
+    assert await refused(hall, teller.person, path, {"entry": entry}) == (409, "election.wrong-state")
+    await support.cosign(hall, manifest, ready.cosigners)
+    await hall.settle()
+    assert await refused(hall, teller.person, path, {"entry": entry}) == (409, "election.box-stays-shut")

@@ -158,6 +158,18 @@ def require_trustee(tx: Connection, meeting: str, session: SessionInfo, kind: st
     return index
 
 
+def require_opening(stored: StoredElection, kind: str) -> Phase:
+    """Return the phase after an intent or share.
+
+    Raises:
+        WrongState: counting has not begun or is over, or this box is never opened: too few voted, or all can read it.
+    """
+    state = follow(stored.state, Verb.POST_INTENT if kind == "intent" else Verb.POST_SHARE)
+    if not stored.opened.secret or too_few(stored.opened, stored.numbers.cast):
+        raise WrongState("election.box-stays-shut", "Nobody opens this box: it needs no shares, or too few voted.")
+    return state
+
+
 def check_counting_entry(stored: StoredElection, total: Aggregate, entry: Any) -> Checked:
     """Verify an intent or share against our own aggregate; pure, runs in a thread of the pool.
 
@@ -199,11 +211,11 @@ def post_entry(
 
     Raises:
         Forbidden: the caller is not the trustee whom the entry names.
-        WrongState: counting has not begun or is over, or a share comes before its intent.
+        WrongState: as `require_opening`, or a share comes before its intent.
         Conflict: a second, different intent or share of the same trustee.
     """
     stored = elections.get(tx, meeting, election)
-    state = follow(stored.state, Verb.POST_INTENT if kind == "intent" else Verb.POST_SHARE)
+    state = require_opening(stored, kind)
     entry = checked.entry
     index = require_trustee(tx, meeting, session, kind, entry)
     posted = [strict_json(raw) for raw in board.of_types(tx, election, "intent", "share")]

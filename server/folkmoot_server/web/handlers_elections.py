@@ -179,6 +179,7 @@ async def _post_entry(request: web.Request, kind: str) -> web.Response:
     def load(tx: Connection) -> tuple[Any, Any]:
         counting.require_trustee(tx, meeting, session, kind, body.entry)
         stored = stored_elections.get(tx, meeting, election)
+        counting.require_opening(stored, kind)
         return stored, counting.aggregate(tx, meeting, election)
 
     stored, total = await context.database.read(load)
