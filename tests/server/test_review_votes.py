@@ -15,6 +15,7 @@ from folkmoot_server.domain.elections import BALLOTS_MAX, REPLACEMENTS_MAX, Verb
 from folkmoot_server.queries import board as board_queries
 from folkmoot_voting import casting
 from folkmoot_voting.encoding import b64u
+from folkmoot_voting.merkle_log import cosign, parse_note
 from folkmoot_voting.verify import verify_bundle
 
 AGAIN = {"secrecy": "open", "voting_again": "last-counts"}
@@ -133,3 +134,19 @@ async def test_nobody_opens_a_box_of_ballots_that_all_can_read(hall: Hall) -> No
     await support.cosign(hall, manifest, ready.cosigners)
     await hall.settle()
     assert await refused(hall, teller.person, path, {"entry": entry}) == (409, "election.box-stays-shut")
+
+
+async def test_a_cosignature_of_a_time_that_pages_cannot_read_is_refused(hall: Hall) -> None:
+    """It would stay in the closing note for ever, which every teller's page then refuses (section 10: 2^53 - 1)."""
+    ready, manifest = await opened(hall)
+    await support.cast_all(hall, manifest, [YES] * 3)
+    await support.close(hall, manifest.election)
+    note = parse_note((await support.whole_board(hall, manifest.election))["closing"])
+    path = hall.election_path(manifest.election, "/cosignatures")
+    one = ready.cosigners[-1]
+    for time in (2**53, 2**64 - 1):
+        line = str(cosign(note.checkpoint, one.name, one.seed, time))
+        expected = (422, "voting.log-cosignature")
+        assert await refused(hall, one.person, path, {"line": line}) == expected
+    line = str(cosign(note.checkpoint, one.name, one.seed, 2**53 - 1))
+    assert await one.person.post(path, {"line": line}) == {"cosignatures": 1}

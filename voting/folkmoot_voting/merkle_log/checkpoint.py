@@ -14,6 +14,7 @@ from folkmoot_voting.errors import LogInvalid
 
 MAX_NOTE = 16 * 1024
 MAX_SIGNATURES = 32
+MAX_TIME = 2**53 - 1  # the greatest number that every reader of JSON takes for itself
 SERVER_SIGNATURE, COSIGNATURE = 0x01, 0x04
 
 _NAME = re.compile(r"[^\s+\x00-\x20\x7f-\xa0]{1,255}\Z")
@@ -137,12 +138,12 @@ def verify_cosignature(checkpoint: Checkpoint, line: SignatureLine, name: str, k
     """Return the time of a valid cosignature.
 
     Raises:
-        LogInvalid: of another name or key, or it does not verify.
+        LogInvalid: of another name or key, of a time past 2^53 - 1, or it does not verify.
     """
     if line.name != name or line.key_id != key_id(name, COSIGNATURE, key) or len(line.payload) != 72:
         raise LogInvalid(f"not a cosignature by {name}", code="voting.log-cosignature")
     time = int.from_bytes(line.payload[:8], "big")
-    if not signing.is_valid(key, _cosigned(checkpoint, time), line.payload[8:]):
+    if time > MAX_TIME or not signing.is_valid(key, _cosigned(checkpoint, time), line.payload[8:]):
         raise LogInvalid(f"the cosignature of {name} does not verify", code="voting.log-cosignature")
     return time
 
