@@ -40,9 +40,14 @@ async def attribute(person: Person, testid: str, name: str, value: str) -> None:
     await expect(by(person.page, testid).first).to_have_attribute(name, value, timeout=SLOW_MS)
 
 
+async def ready(person: Person) -> None:
+    """Wait until the page has painted its first data (wait_for_function would poll by eval, which pages forbid)."""
+    await expect(person.page.locator("html[data-ready]")).to_be_attached(timeout=SLOW_MS)
+
+
 async def look(person: Person, name: str) -> None:
     """Accessible, not wider than a phone of 320 px, and pictured at 360x640 and 1280x800."""
-    await person.page.wait_for_function("document.documentElement.dataset.ready !== undefined")
+    await ready(person)
     await assert_accessible(person.page, name)
     await shoot(person.page, name)
     overflow = await sideways_overflow(person.page, width=NARROW_PX)

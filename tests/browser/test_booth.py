@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
-from tests.browser import serving, steps, votes
+from tests.browser import serving, steps, support, votes
 from tests.browser.conftest import NewPerson
 from tests.browser.support import Person
 from tests.browser.votes import Hall
@@ -101,7 +101,7 @@ class Keyboard:
             raise AssertionError(f"{testid} cannot be reached with the Tab key")
         for key in keys:
             await self.page.keyboard.press(key)
-        await self.page.wait_for_function(FOCUS_IS_SEEN, timeout=steps.SLOW_MS)
+        await support.until(lambda: self.page.evaluate(FOCUS_IS_SEEN), f"{testid} has the focus and is in sight")
 
     async def fill_in(self) -> None:
         """Answer every question of the ballot."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,11 @@ from tests.browser.support import Person
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person as Soft
 from folkmoot_server.demo.officers import confirm_everybody
+from folkmoot_voting.keygen import ROUNDS, KeyGeneration
 from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.questions import yes_no_abstain
+from folkmoot_voting.roll import verify_statement
+from folkmoot_voting.trustee import Trustee
 
 SETTINGS = {
     "FOLKMOOT_ELECTORATE_MIN": "3",
@@ -209,6 +213,14 @@ class Hall:
         await votes.close_election(self.chair, self.meeting, manifest.election)
         await votes.cosign(self.cosigners, self.meeting, manifest)
 
+    async def trustees(self) -> list[dict[str, Any]]:
+        """Who holds which part of the key."""
+        return list((await self.chair.get(self.path("/keygen")))["trustees"])
+
+    async def declare(self, manifest: Manifest) -> dict[str, Any]:
+        """The chair signs the tally; return its core."""
+        return await votes.declare(self.cosigners[0], self.meeting, manifest)
+
     async def finish(self, manifest: Manifest) -> dict[str, Any]:
         """Close, cosign, open the box with two tellers, declare; return the tally core."""
         await self.close_vote(manifest)
@@ -216,13 +228,45 @@ class Hall:
             await votes.count(self.tellers[:2], self.meeting, manifest)
         else:
             await votes.wait_for_count(self.chair, self.meeting, manifest)
-        return await votes.declare(self.cosigners[0], self.meeting, manifest)
+        return await self.declare(manifest)
 
     async def open_booth(self, person: Person, manifest: Manifest, *, kiosk: bool = False) -> None:
         """Go to the booth's own page for this vote; the blank page between makes the address count as a new one."""
         await person.page.goto("about:blank")
         way = "kiosk/" if kiosk else ""
         await person.page.goto(f"{self.server.url}/booth.html#{way}{self.meeting}/{manifest.election}")
+
+
+async def make_part(person: Soft, meeting: str) -> votes.Teller:
+    """One teller in software makes the key together with others, software or not; return the teller."""
+    view = await person.get(f"/api/meetings/{meeting}/keygen")
+    index = next(one["index"] for one in view["trustees"] if one["member"] == person.member)
+    statement = (await person.get(f"/api/meetings/{meeting}/roll"))["statement"]
+    attempt, threshold, count = view["attempt"], view["threshold"], view["count"]
+    state = KeyGeneration(meeting, verify_statement(statement).hash, attempt, threshold, count)
+    trustee = Trustee.create(
+        meeting=meeting,
+        roll_hash=state.roll_hash,
+        attempt=attempt,
+        index=index,
+        threshold=threshold,
+        count=count,
+        rng=secrets.token_bytes,
+    )
+    for kind in ROUNDS:
+        body: dict[str, Any] = {"message": trustee.message(kind, state)}
+        if kind == "register":
+            body["statement"] = await person.signed("trustee", trustee.challenge)
+        await person.post(f"/api/meetings/{meeting}/keygen/messages", body)
+
+        async def whole_round(kind: str = kind) -> list[dict[str, Any]]:
+            messages = (await person.get(f"/api/meetings/{meeting}/keygen"))["messages"]
+            found = [message for message in messages if message["type"] == kind]
+            return found if len(found) == count else []
+
+        for message in await support.until(whole_round, f"the round {kind}", deadline_s=steps.SLOW_MS / 1000):
+            state = state.accept(message)
+    return votes.Teller(person, trustee, state)
 
 
 async def at_step(person: Person, step: str) -> None:

@@ -260,6 +260,7 @@ async def count(tellers: Sequence[Teller], meeting: str, manifest: Manifest) -> 
         parts = tally.partial_decrypt(manifest, total, index, secret, secrets.token_bytes)
         share = board.share_entry(index, manifest.hash, total.hash, parts, seed)
         await teller.person.post(f"{path}/shares", {"entry": share})
+    await wait_for_count(tellers[0].person, meeting, manifest)  # other tellers may be on their way with shares
     for teller, total in prepared:
         digest = await _tally_hash(teller.person, meeting, manifest, b64u(total.hash))
         signature = {

@@ -2,6 +2,7 @@
 import { api } from "../api/fetch.ts";
 import type { Keygen, Meeting } from "../api/types.ts";
 import { b64u, fromB64u, type Json } from "../ballot/encoding.ts";
+import { VotingError } from "../ballot/errors.ts";
 import { Keygen as Transcript } from "../ballot/keygen.ts";
 import { prf } from "../identity/prf.ts";
 import { type ShareCopy, codeMaterial, freshCode, groupCode, prfInput, readCode, readCopy } from "../trustee/copies.ts";
@@ -65,7 +66,15 @@ export async function restoreByPasskey(meeting: Meeting): Promise<void> {
 /** Takes the share onto this device from a file and its code. @throws VotingError `voting.copy` */
 export async function restoreByCode(meeting: Meeting, text: string, typed: string): Promise<void> {
   const code = readCode(typed);
-  await restore(meeting, readCopy(JSON.parse(text) as Json), (salt) => codeMaterial(code, salt) as Promise<Uint8Array<ArrayBuffer>>);
+  await restore(meeting, readFile(text), (salt) => codeMaterial(code, salt) as Promise<Uint8Array<ArrayBuffer>>);
+}
+
+function readFile(text: string): ShareCopy {
+  try {
+    return readCopy(JSON.parse(text) as Json);
+  } catch {
+    throw new VotingError("voting.copy", "This file holds no copy of a share.");
+  }
 }
 
 /** When the share may be destroyed, in seconds: the challenge period after the last count; null while a vote is not over. */
