@@ -7,13 +7,14 @@ import secrets
 import pytest
 from tests.server import votes_support as support
 from tests.server.test_votes_flow import downloads
+from tests.server.test_votes_setup import check_in_body
 from tests.server.votes_support import NO, YES, Hall, opened, refused
 
 from folkmoot_server.commands.publishing import due_work
 from folkmoot_server.demo import votes
 from folkmoot_server.domain.elections import BALLOTS_MAX, REPLACEMENTS_MAX, Verb
 from folkmoot_server.queries import board as board_queries
-from folkmoot_voting import casting
+from folkmoot_voting import casting, challenges, signing
 from folkmoot_voting.encoding import b64u
 from folkmoot_voting.merkle_log import cosign, parse_note
 from folkmoot_voting.verify import verify_bundle
@@ -150,3 +151,30 @@ async def test_a_cosignature_of_a_time_that_pages_cannot_read_is_refused(hall: H
         assert await refused(hall, one.person, path, {"line": line}) == expected
     line = str(cosign(note.checkpoint, one.name, one.seed, 2**53 - 1))
     assert await one.person.post(path, {"line": line}) == {"cosignatures": 1}
+
+
+async def test_a_credential_read_off_the_board_is_nobody_elses(hall: Hall) -> None:
+    """Checked in by another, it would lock the member's new device out of the rest of the meeting."""
+    ready, manifest = await opened(hall, kiosk=True)
+    new = await votes.replace_credential(hall.chair, hall.meeting, manifest, hall.credentials[hall.chair.member])
+    key = signing.public_key(new)
+    taken = await check_in_body(hall, hall.secretary, credential=key)
+    finish = hall.path("/check-in/finish")
+    assert await refused(hall, hall.secretary, finish, taken) == (409, "check-in.credential-known")
+    hall.credentials[hall.chair.member] = new
+    await support.cast_all(hall, manifest, [YES] * 4)
+    await support.close(hall, manifest.election)
+    await support.cosign(hall, manifest, ready.cosigners)
+    await votes.count(ready.tellers[:2], hall.meeting, manifest)
+    await votes.declare(ready.cosigners[0], hall.meeting, manifest)
+    # Nor may another take it in the next vote, while its member still may.
+    again = await votes.open_election(hall.chair, hall.meeting, await support.draft(hall))
+    old = signing.public_key(hall.credentials[hall.secretary.member])
+    signed = await hall.secretary.signed(
+        "replace", lambda nonce: challenges.replacement(again.hash, old, key, False, nonce)
+    )
+    body = {"old": b64u(old), "new": b64u(key), "kiosk": False, **signed}
+    path = hall.election_path(again.election, "/replacements")
+    assert await refused(hall, hall.secretary, path, body) == (409, "voting.replacement-new")
+    own = await check_in_body(hall, hall.chair, credential=key)
+    assert (await hall.chair.post(finish, own))["credential"] == b64u(key)

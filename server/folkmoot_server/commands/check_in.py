@@ -11,7 +11,7 @@ from folkmoot_server.domain.identity import Purpose, SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import CHECKPOINT_AGE_MAX_S, Notary, protocol_checked
 from folkmoot_server.domain.meetings import Act, advance
-from folkmoot_server.storage import ledger, meetings, passkeys, rolls
+from folkmoot_server.storage import ledger, lineages, meetings, passkeys, rolls
 from folkmoot_voting import challenges
 from folkmoot_voting.assertion import verify_assertion
 from folkmoot_voting.encoding import JsonObject, b64u, h, jcs, unb64u
@@ -78,7 +78,9 @@ def finish_check_in(
         # Back on the same device after leaving: the annex keeps the first statement, one per credential.
         kept = rolls.renew_check_in(tx, meeting, request["credential"])
         return arrive(tx, meeting, session.member_id, SITE, _proof(kept), now)
-    if owner is not None:
+    # A replaced credential stands on the board for all to read; it stays its member's own.
+    taken = lineages.taken_over_by(tx, meeting, request["credential"])
+    if owner is not None or taken not in (None, session.member_id):
         raise Conflict("check-in.credential-known", "Another member has checked in with this credential.")
     fields = ("credential", "site", "checkpoint", "nonce", "passkey", "assertion")
     signed = {"member": session.member_id, **{name: request[name] for name in fields}}

@@ -127,7 +127,8 @@ def replace_credential(
     if lineages.credentials(tx, election, seat) > REPLACEMENTS_MAX:
         raise TooMany("replacement.too-many", f"At most {REPLACEMENTS_MAX} times can another device take over.")
     statement = _signed_statement(tx, stored, session, wanted, now)
-    if rolls.credential_owner(tx, meeting, new) not in (None, session.member_id):
+    owners = (rolls.credential_owner(tx, meeting, new), lineages.taken_over_by(tx, meeting, new))
+    if any(owner not in (None, session.member_id) for owner in owners):
         raise Conflict("voting.replacement-new", "This credential was in use before.")
     if not lineages.add_credential(tx, election, seat, new):
         raise Conflict("voting.replacement-new", "This credential was in use before.")

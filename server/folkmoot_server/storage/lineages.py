@@ -156,6 +156,14 @@ def replacement_of(tx: Connection, election: str, credential: str) -> str | None
     return None if found is None else str(found)
 
 
+def taken_over_by(tx: Connection, meeting: str, credential: str) -> str | None:
+    """The member whose statement made this credential one of an election of the meeting."""
+    table, election = schema.annex_replacement.c, schema.election.c
+    query = select(table.member).join(schema.election, election.id == table.election)
+    found = tx.execute(query.where(election.meeting == meeting, table.credential == credential).limit(1)).scalar()
+    return None if found is None else str(found)
+
+
 def firsts(tx: Connection, election: str) -> list[bytes]:
     """The first credentials of an election."""
     table = schema.electorate_seat.c
