@@ -52,8 +52,8 @@ async def passed_off(hall: Hall, person: Person, seed: bytes, kind: str) -> dict
 
 
 async def add_passkey(person: Person) -> SoftwareAuthenticator:
-    """Whoever holds the member's session adds a passkey of their own."""
-    begun = await person.post("/api/passkeys/begin")
+    """Whoever can use the member's passkey once adds one of their own."""
+    begun = await person.act("/api/passkeys/begin", {"type": "add-passkey"})
     handle, nonce = unb64u(begun["user"]["id"]), unb64u(begun["nonce"])
     device = SoftwareAuthenticator(person.origin)
     made = device.register(begun["rp"]["id"], handle, challenges.enrol(begun["rp"]["id"], handle, nonce))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ async def waiting(officer: Person) -> list[dict[str, Any]]:
 
 async def added(person: Person) -> SoftwareAuthenticator:
     """Add another passkey on another device."""
-    begun = await person.post("/api/passkeys/begin")
+    begun = await person.act("/api/passkeys/begin", {"type": "add-passkey"})
     device = SoftwareAuthenticator(person.origin)
     handle = unb64u(begun["user"]["id"])
     challenge = challenges.enrol(begun["rp"]["id"], handle, unb64u(begun["nonce"]))
@@ -235,15 +236,27 @@ async def test_a_removed_passkey_cannot_be_frozen_or_registered_again(hall: Hall
     assert answer == (409, "roll.passkey-ended")
     old, hall.plain.authenticator = hall.plain.authenticator, device
     await sign_in(hall.plain)
-    begun = await hall.plain.post("/api/passkeys/begin")
+    begun = await hall.plain.act("/api/passkeys/begin", {"type": "add-passkey"})
     handle = unb64u(begun["user"]["id"])
     again = old.register(begun["rp"]["id"], handle, challenges.enrol("localhost", handle, unb64u(begun["nonce"])))
     answer = await refused(hall, hall.plain, "/api/passkeys/finish", {"nonce": begun["nonce"], "credential": again})
     assert answer == (409, "passkey.taken")
 
 
+async def test_a_session_alone_adds_no_passkey(hall: Hall) -> None:
+    action = {"type": "add-passkey"}
+    thief = SoftwareAuthenticator(hall.plain.origin)
+    thief.register("localhost", b"thief", secrets.token_bytes(32))
+    own, hall.plain.authenticator = hall.plain.authenticator, thief
+    signed = await hall.plain.signed("action", lambda nonce: challenges.action(action, nonce))
+    status, code = await refused(hall, hall.plain, "/api/passkeys/begin", {"action": action, "signed": signed})
+    assert (status, code.partition(".")[0]) in {(422, "action"), (403, "action"), (404, "passkey"), (422, "passkey")}
+    hall.plain.authenticator = own
+    await hall.plain.act("/api/passkeys/begin", action)  # control: the member's own passkey does
+
+
 async def test_a_nonce_for_another_passkey_is_bound_to_the_session(hall: Hall) -> None:
-    begun = await hall.plain.post("/api/passkeys/begin")
+    begun = await hall.plain.act("/api/passkeys/begin", {"type": "add-passkey"})
     device = SoftwareAuthenticator(hall.plain.origin)
     handle = unb64u(begun["user"]["id"])
     made = device.register("localhost", handle, challenges.enrol("localhost", handle, unb64u(begun["nonce"])))

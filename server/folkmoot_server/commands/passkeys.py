@@ -27,12 +27,25 @@ from folkmoot_server.webauthn_policy import Registration, RelyingParty
 CONFIRM_MAX = 1000
 
 
-def begin_adding(tx: Connection, session: SessionInfo, *, now: int, rng: Rng) -> Enrolment:
+def begin_adding(
+    tx: Connection,
+    rp: RelyingParty,
+    session: SessionInfo,
+    given: dict[str, object],
+    signed: Signed,
+    *,
+    now: int,
+    rng: Rng,
+) -> Enrolment:
     """Return what the page needs to make another passkey for the signed-in member.
 
+    A passkey that the member has signs the wish: a session alone, on a screen that was left, must not do it.
+
     Raises:
+        Refused: the signature does not fit.
         TooMany: too many unused challenges are out.
     """
+    signed_action(tx, rp, session, {"type": "add-passkey"}, given, signed, now)
     member = members.get(tx, session.member_id)
     nonce = new_nonce(tx, Purpose.ENROL, session.session_hash, now=now, rng=rng, limit=SESSION_NONCES_MAX)
     return Enrolment(nonce, member, tuple(passkey.id for passkey in passkeys.of_member(tx, member.id)))

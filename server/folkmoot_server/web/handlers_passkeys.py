@@ -12,9 +12,22 @@ from folkmoot_server.queries import passkeys as passkey_queries
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.handlers_identity import RegistrationJSON, creation_options
 from folkmoot_server.web.middleware import current
-from folkmoot_server.web.parsing import Bytes32, Empty, PasskeyId, SignedBody, Strict, read, relying_party
+from folkmoot_server.web.parsing import Bytes32, PasskeyId, SignedBody, Strict, read, relying_party
 
 Ids = Annotated[list[PasskeyId], Field(min_length=1, max_length=passkeys.CONFIRM_MAX)]
+
+
+class AddAction(Strict):
+    """The action that the wish for another passkey signs."""
+
+    type: Literal["add-passkey"]
+
+
+class AddBegin(Strict):
+    """POST /api/passkeys/begin."""
+
+    action: AddAction
+    signed: SignedBody
 
 
 class AddFinish(Strict):
@@ -62,9 +75,10 @@ async def list_own(request: web.Request) -> web.Response:
 async def begin(request: web.Request) -> web.Response:
     """POST /api/passkeys/begin."""
     context, session = request.app[CONTEXT], current(request)
-    await read(request, Empty)
+    body = await read(request, AddBegin)
+    rp, action, signed = relying_party(context.settings), body.action.model_dump(), body.signed.domain()
     begun = await context.database.write(
-        lambda tx: passkeys.begin_adding(tx, session, now=context.now(), rng=context.rng)
+        lambda tx: passkeys.begin_adding(tx, rp, session, action, signed, now=context.now(), rng=context.rng)
     )
     return web.json_response(await creation_options(context, begun))
 

@@ -1,14 +1,41 @@
 /** A kiosk: one browser for many voters. Each signs in with the own passkey, votes with a fresh key, and is forgotten. */
+import { useEffect } from "preact/hooks";
+import { ApiError } from "../api/call.ts";
 import { useCell } from "./cell.ts";
 import { Booth, type Where } from "./booth.tsx";
 import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 
+const RETRY_MS = 2_000;
+/** A voter who walked away: the kiosk forgets them. */
+const IDLE_MS = 120_000;
+
+/** Runs the work once when nobody has touched the page for a while. */
+function useIdle(on: boolean, work: () => void): void {
+  useEffect(() => {
+    if (!on) return;
+    let timer = setTimeout(work, IDLE_MS);
+    const touched = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(work, IDLE_MS);
+    };
+    const kinds = ["pointerdown", "keydown", "input"] as const;
+    for (const kind of kinds) addEventListener(kind, touched);
+    return () => {
+      clearTimeout(timer);
+      for (const kind of kinds) removeEventListener(kind, touched);
+    };
+  }, [on]);
+}
+
 export function Kiosk({ where }: { where: Where }) {
   const voter = useCell(0);
   const inside = useCell(false);
   const busy = useCell(false);
+  const leaving = useCell(false);
   const error = useCell<unknown>(null);
+  // A page that was loaded anew may have left somebody signed in.
+  useEffect(() => void import("../state/session.ts").then(({ signOut }) => signOut()).catch(() => undefined), []);
   const enter = async (): Promise<void> => {
     error.value = null;
     busy.value = true;
@@ -24,10 +51,30 @@ export function Kiosk({ where }: { where: Where }) {
   };
   const done = async (): Promise<void> => {
     const { signOut } = await import("../state/session.ts");
-    await signOut().catch(() => undefined);
+    // The next person must not find a session: until the server has ended it the page shows nothing else.
+    for (;;) {
+      leaving.value = true;
+      try {
+        await signOut();
+        break;
+      } catch (caught) {
+        if (caught instanceof ApiError && caught.status === 401) break; // there is no session any more
+        error.value = caught;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
     // Nothing of a voter outlives the page: keys and choices are in memory alone.
     location.reload();
   };
+  useIdle(inside.value && !leaving.value, () => void done());
+  if (leaving.value) {
+    return (
+      <main class="booth" data-testid="kiosk-leaving">
+        <StepTitle>{t("kiosk.leaving")}</StepTitle>
+        <Problem error={error.value} />
+      </main>
+    );
+  }
   if (inside.value) return <Booth key={voter.value} where={where} onLeave={() => void done()} />;
   return (
     <main class="booth" data-testid="kiosk">

@@ -5,6 +5,7 @@ import * as challenges from "../ballot/challenges.ts";
 import { fromB64u } from "../ballot/encoding.ts";
 import { assert, register, type RegistrationJson } from "../identity/passkey.ts";
 import { signedIn } from "../state/session.ts";
+import { signAction } from "../state/sign.ts";
 
 const NONCE_BYTES = 32;
 const TIMEOUT_MS = 120_000;
@@ -42,6 +43,7 @@ export async function enrol(token: string, begun: EnrolBegin): Promise<void> {
 
 /** One more passkey for the member who is signed in. */
 export async function addPasskey(): Promise<void> {
-  const begun = await api.addPasskeyBegin();
+  const action = { type: "add-passkey" };
+  const begun = await api.addPasskeyBegin(action, await signAction(action));
   await api.addPasskeyFinish(begun.nonce, await make(begun));
 }
