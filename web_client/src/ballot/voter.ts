@@ -7,6 +7,7 @@ import { type Bytes, type Json, type JsonObject, b64u, fromB64u } from "./encodi
 import { VotingError, ensure } from "./errors.ts";
 import { type Manifest, type OpenManifest, type Question, openManifest } from "./manifest.ts";
 import type { InclusionJson } from "./inclusion.ts";
+import { pinManifest } from "./pinned.ts";
 import { auditCode, ballotLeaf, readPromise, tracker, voidMessage } from "./receipts.ts";
 import type { Sealer } from "./sealing.ts";
 import { type SigningKey, portableSigner } from "./signing.ts";
@@ -95,6 +96,7 @@ export class Vote {
     requireExpected(manifest, options.expect);
     const { keystore, electorate, place } = options;
     ensure((await keystore.findCredential(manifest.meeting)) !== null, "voting.not-in-the-electorate", "This device has not checked in to the meeting.");
+    await pinManifest(keystore, manifest);
     const key = portableSigner(await keystore.portableCredential(manifest.meeting));
     // After a replacement the list names the lineage's first key, not this one: the place is then the server's word.
     const weight = electorate === undefined || place !== undefined ? (place?.weight ?? 1) : requireElector(manifest, electorate, b64u(key.publicKey));

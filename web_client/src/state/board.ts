@@ -4,6 +4,7 @@ import { type Bytes, jcs, utf8 } from "../ballot/encoding.ts";
 import type { Elector } from "../ballot/electorate.ts";
 import { ensure } from "../ballot/errors.ts";
 import { openManifest } from "../ballot/manifest.ts";
+import { pinManifest } from "../ballot/pinned.ts";
 import { requireInBox, requireIncluded } from "../ballot/inclusion.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { keystore } from "./keys.ts";
@@ -16,7 +17,9 @@ export interface Opened {
 
 export async function openedElection(meeting: string, election: string): Promise<Opened> {
   const { manifest, electorate } = await api.manifest(meeting, election);
-  return { manifest: jcs(manifest), electorate };
+  const bytes = jcs(manifest);
+  await pinManifest(await keystore(), openManifest(bytes));
+  return { manifest: bytes, electorate };
 }
 
 export interface WholeBoard {
