@@ -38,12 +38,12 @@ export function Audit({ vote, where, step, error }: BoothState) {
       )}
       {address !== "" && given.value && (
         <>
-          <p>{t("audit.scan")}</p>
-          <Qr text={address} />
           <p>{t("audit.code")}</p>
           <output class="code-block big" data-testid="seal-code">
             {given.value.code}
           </output>
+          <p>{t("audit.scan")}</p>
+          <Qr text={address} />
           <details>
             <summary>{t("audit.link")}</summary>
             <code class="code-block" data-testid="audit-address">

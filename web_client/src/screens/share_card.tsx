@@ -79,7 +79,7 @@ function CodeCopy({ meeting }: { meeting: Meeting }) {
               <span class="button-text">{t("share.file.save")}</span>
             </a>
             <p>{t("share.file.code")}</p>
-            <output class="code-big" data-testid="share-code">
+            <output class="code-block big" data-testid="share-code">
               {made.value.code}
             </output>
           </>
