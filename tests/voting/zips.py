@@ -52,16 +52,6 @@ def with_descriptors(files: Mapping[str, bytes]) -> bytes:
     return b"".join(out.parts)
 
 
-def with_zip64(files: Mapping[str, bytes]) -> bytes:
-    """Return a zip with a member in zip64 form."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, raw in files.items():
-            with archive.open(name, "w", force_zip64=True) as target:
-                target.write(raw)
-    return out.getvalue()
-
-
 def entry_at(raw: bytes, number: int = 0) -> int:
     """Return where an entry of the directory begins."""
     at = struct.unpack_from("<I", raw, len(raw) - 6)[0]
@@ -73,6 +63,13 @@ def entry_at(raw: bytes, number: int = 0) -> int:
 def patched(raw: bytes, at: int, new: bytes) -> bytes:
     """Return the bytes with some replaced."""
     return raw[:at] + new + raw[at + len(new) :]
+
+
+def with_zip64(files: Mapping[str, bytes]) -> bytes:
+    """Return a zip whose first member leaves its sizes to a zip64 field, as the format has it (APPNOTE 4.5.3)."""
+    raw = written(files)
+    at = entry_at(raw)
+    return patched(patched(raw, 18, b"\xff" * 8), at + 20, b"\xff" * 8)
 
 
 def in_both(raw: bytes, central: int, local: int, new: bytes) -> bytes:

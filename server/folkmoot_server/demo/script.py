@@ -33,6 +33,7 @@ from folkmoot_voting.verify import verify_bundle
 FRAMES = 100
 FRAME_S = 0.02
 SPEAKERS = 3
+MEMBERS_MAX = 1000
 Progress = Callable[[str], None]
 
 
@@ -86,8 +87,8 @@ def run_demo(
 
     Writes to `out`: bundle.zip, annex.age with auditor-key.txt that opens it, annex.zip in clear, attendance.csv.
     """
-    if not 5 <= members <= 500 or not 3 <= tellers <= min(9, members - 2):
-        print("folkmoot demo: needs 5 to 500 members and 3 to 9 tellers among them.", file=sys.stderr)
+    if not 5 <= members <= MEMBERS_MAX or not 3 <= tellers <= min(9, members - 2):
+        print(f"folkmoot demo: needs 5 to {MEMBERS_MAX} members and 3 to 9 tellers among them.", file=sys.stderr)
         return 2
     out.mkdir(parents=True, exist_ok=True)
     bar = Bar(11, quiet=quiet)
