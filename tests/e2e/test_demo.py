@@ -71,4 +71,4 @@ def test_the_attendance_list_names_everyone_once(out: Path) -> None:
 def test_too_few_members_are_refused_in_words(tmp_path: Path) -> None:
     done = run(BIN / "folkmoot", "demo", "--members", 3, "--out", tmp_path)
     assert done.returncode == 2
-    assert "5 to 1000 members" in done.stderr
+    assert "5 to 500 members" in done.stderr

@@ -33,7 +33,7 @@ from folkmoot_voting.verify import verify_bundle
 FRAMES = 100
 FRAME_S = 0.02
 SPEAKERS = 3
-MEMBERS_MAX = 1000
+MEMBERS_MAX = 500
 Progress = Callable[[str], None]
 
 
