@@ -1,13 +1,29 @@
 /** The review: the sealed vote is fixed at the server by its hash; only then the voter casts it or tests it. */
-import { useCell } from "./cell.ts";
-import { useEffect } from "preact/hooks";
+import { type Cell, useCell } from "./cell.ts";
+import { useEffect, useRef } from "preact/hooks";
+import { ApiError } from "../api/call.ts";
 import { BoothVote } from "../ballot/booth.ts";
+import type { Sealed } from "../ballot/voter.ts";
 import { type BoothState, cellsNow } from "./booth.tsx";
-import { announce } from "./cast.ts";
+import { type Place, announce } from "./cast.ts";
 import { castOnce } from "./done.tsx";
 import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 import { Chosen } from "./chosen.tsx";
+
+const RETRY_MS = 2_000;
+
+/** One try; false when the server was not reached, which is said and tried again by itself. */
+async function announced(vote: BoothVote, where: Place, sealed: Sealed, error: Cell<unknown>): Promise<boolean> {
+  try {
+    await announce(vote, where, sealed);
+    return true;
+  } catch (caught) {
+    if (!(caught instanceof ApiError) || !caught.unknown) throw caught;
+    error.value = caught;
+    return false;
+  }
+}
 
 export function Review(state: BoothState) {
   const { vote, where, step, delivery, marks, error } = state;
@@ -15,17 +31,29 @@ export function Review(state: BoothState) {
   const casting = useCell(false);
   const secret = vote.terms.secrecy === "trustees";
   const again = vote instanceof BoothVote && vote.record !== null;
+  // Counts the tries; a later one, or leaving the step, ends those before it.
+  const tries = useRef(0);
   const seal = async (): Promise<void> => {
+    const own = ++tries.current;
     error.value = null;
     try {
       const sealed = await vote.prepare(cellsNow(state));
-      if (secret && vote instanceof BoothVote && where !== null && where !== "practice") await announce(vote, where, sealed);
+      if (secret && vote instanceof BoothVote && where !== null && where !== "practice") {
+        while (!(await announced(vote, where, sealed, error))) {
+          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+          if (own !== tries.current) return;
+        }
+      }
+      error.value = null;
       code.value = sealed.code;
     } catch (caught) {
       error.value = caught;
     }
   };
-  useEffect(() => void seal(), []);
+  useEffect(() => {
+    void seal();
+    return () => void (tries.current += 1);
+  }, []);
   const change = async (): Promise<void> => {
     error.value = null;
     try {
