@@ -265,10 +265,14 @@ async def test_control_a_planted_link_is_found(meeting: Meeting, plant: Any) -> 
 async def test_the_order_of_rows_says_nothing(meeting: Meeting) -> None:
     with support.connect(meeting.hall) as raw:
         declared = dict(raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+        columns = {table: raw.execute(f"PRAGMA table_info({table})").fetchall() for table in (*UNORDERED, "event")}
         sessions = raw.execute("SELECT count(DISTINCT used_at) FROM session").fetchone()[0]
         promised = {json.loads(row[0])["publish_by"] for row in raw.execute("SELECT promise FROM promise")}
     for table in UNORDERED:
         assert re.search(r"WITHOUT ROWID", declared[table]), table
+        # Rows lie in the order of this key: names and hashes, never a count or a time.
+        assert all(kind != "INTEGER" for _, _, kind, _, _, in_key in columns[table] if in_key), table
+    assert any(kind == "INTEGER" for _, _, kind, _, _, in_key in columns["event"] if in_key)  # control
     assert "WITHOUT ROWID" not in declared["event"]  # control: the words are not in every declaration
     # Sessions do tell who came when; promises must not.
     assert sessions > 1
