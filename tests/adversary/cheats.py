@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from tests.voting import forging as f
+from tests.voting.record import Record
 from tests.voting.scenario import FIRST, MEETING, RP, Meeting
-from tests.voting.spoiling import AT, BOARD, Files, Spoil, checked_in
+from tests.voting.spoiling import AT, BOARD, Files, Spoil, checked_in, hold
 from tests.voting.votes import Vote
 
 from folkmoot_voting import board, casting, challenges, group, keygen, merkle_log, signing
@@ -72,6 +74,24 @@ def late_passkey() -> Meeting:
     meeting.entries[6]["passkeys"].append({"id": own.passkey, "key": b64u(own.authenticator.cose_key)})
     meeting.check_in(absent, FIRST + 310)
     return meeting
+
+
+def padded() -> Meeting:
+    """The server has checked in everybody but the first member itself, with passkeys of its own."""
+    meeting = checked_in()
+    for record in meeting.checkins[1:]:
+        record["assertion"] = meeting._person(6, 1).authenticator.assertion(honest(meeting, record))
+    return meeting
+
+
+def vote_of(electors: int) -> Callable[[], Record]:
+    """A secret vote of so many, held, counted and signed by people who think that two are enough."""
+    meeting = partial(checked_in, present=electors)
+    return hold(meeting=meeting, voters=electors, least_electorate=2)
+
+
+def let_pass(_anything: object) -> None:
+    """A rule that looks at nothing."""
 
 
 def copied(vote: Vote, entries: Entries) -> Entries:

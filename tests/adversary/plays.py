@@ -1,12 +1,14 @@
 """Every attack that leaves a trace in the record: its row of section 11, what is done, the check that must be first.
 
-`then` is the check that would fail next if that one were not made; "" says that nothing else would notice.
+`then` is the check that would fail next if that one were not made; "" says that nothing else would notice. V02
+reads what every later check needs and cannot be left out whole: its plays name the rule instead that is left out,
+while the record is made and when it is read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from tests.adversary import cheats as c
 from tests.adversary import weak_proofs
@@ -22,6 +24,12 @@ from folkmoot_voting.encoding import b64u
 KNOWN = {name: make for name, make, _ in MUTATIONS}
 IDENTITY = b64u(bytes(32))
 NOT_IN_THE_GROUP = b"\x01" + bytes(31)
+PROTOCOL = "fm1-p256"
+VOTING = "folkmoot_voting."
+# Rules of V02 that cheats and careless verifiers do not know, by the name that holds each.
+OTHER_GROUP = {f"{VOTING}manifest.PROTOCOL": PROTOCOL, f"{VOTING}verifier.meeting.PROTOCOL": PROTOCOL}
+ANY_SIZE = {f"{VOTING}manifest.LEAST_ELECTORATE": 2, f"{VOTING}rules.LEAST_CAST": 2}
+ANY_KEY = {f"{VOTING}manifest._check_trustees": c.let_pass, f"{VOTING}manifest._CHECKS": ()}
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Play:
     make: Callable[[], Record]
     check: str
     then: str = ""
+    careless: Mapping[str, object] = field(default_factory=dict)
 
 
 def known(row: str, name: str, check: str, then: str = "") -> Play:
@@ -98,8 +107,8 @@ BOARD_AND_BOX = [
     Play("A18", "shares without any intent", hold(spoil=f.box(c.without_intents)), "V17", "V22"),
     known("A18", "share for another aggregate", "V18"),
     known("A18", "second share of a trustee", "V18"),
-    Play("A19", "a vote of two", edit(in_manifest("electorate_size", 2)), "V02"),
-    Play("A19", "a vote that may be counted with two", edit(in_manifest("least_electorate", 2)), "V02"),
+    Play("A19", "a vote of two, held and counted", c.vote_of(2), "V02", "", ANY_SIZE),
+    Play("A19", "a vote that may be counted with two", c.vote_of(5), "V02", "", ANY_SIZE),
     known("A19", "closed within the grace", "V16"),
     known("A19", "intent though too few", "V17", "V22"),
     known("A20", "repeat not named", "V09"),
@@ -122,8 +131,8 @@ KEY_AND_COUNT = [
     known("A27", "quorum met though it is not", "V21"),
     known("A27", "tie decided by the secretary", "V21"),
     known("A27", "tally says another cast_weight", "V22"),
-    Play("A28", "another group named", edit(in_manifest("protocol", "fm1-p256")), "V02"),
-    Play("A28", "the key is the identity", edit(in_manifest("trustees|key", IDENTITY)), "V02"),
+    Play("A28", "another group named throughout", hold(), "V02", "", OTHER_GROUP),
+    Play("A28", "the key is the identity", edit(in_manifest("trustees|key", IDENTITY)), "V02", "V07", ANY_KEY),
     Play("A28", "a trustee's point is the identity", edit(c.revealed(lambda _: IDENTITY)), "V07"),
     Play("A28", "a point of another group", hold(spoil=f.bend(0, lambda _: NOT_IN_THE_GROUP)), "V12", "V17"),
     Play("A29", "a trustee's point with bit 255 set", edit(c.revealed(c.beside)), "V07"),
@@ -135,5 +144,17 @@ KEY_AND_COUNT = [
     known("A32", "one member with two cosignatures", "V28"),
     known("A32", "excluded member in the electorate", "V33"),
     known("A32", "name of a roll-call", "V33"),
+    known("A31", "destruction unsigned", "V31"),
+    known("A31", "destroyed before the challenge period was over", "V31"),
+    known("A31", "destruction other than the ledger's", "V31"),
+    Play("A33", "all electors but one are the server's own", hold(meeting=c.padded, voters=6), "V24"),
+    Play("A33", "phantoms in the list alone", hold(meeting=c.padded, voters=1), "V25"),
+    known("A34", "one trustee's signature missing", "V22"),
 ]
-PLAYS = [*BALLOTS, *PEOPLE, *BOARD_AND_BOX, *KEY_AND_COUNT]
+HOSTILE_FILES = [
+    known("A30", "a key twice", "V01"),
+    known("A30", "deep JSON", "V01"),
+    known("A30", "surplus file", "V01"),
+    known("A30", "not UTF-8", "V01"),
+]
+PLAYS = [*BALLOTS, *PEOPLE, *BOARD_AND_BOX, *KEY_AND_COUNT, *HOSTILE_FILES]

@@ -13,11 +13,11 @@ from tests.server.test_votes_flow import downloads
 from tests.server.test_votes_setup import check_in_body
 from tests.server.votes_support import NO, YES, Hall, refused
 
-from folkmoot_server.commands import check_in
+from folkmoot_server.commands import check_in, lineages
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_server.demo.client import Person
-from folkmoot_voting import challenges, merkle_log, signing
+from folkmoot_voting import casting, challenges, merkle_log, signing
 from folkmoot_voting.ballot import ballot_leaf
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.verify import verify_bundle
@@ -186,3 +186,19 @@ async def test_a13_after_the_count_a_ballot_is_proved_in_the_box_that_was_cosign
         assert merkle_log.verify_inclusion(leaf, proof["index"], proof["size"], hashes, note.checkpoint.root)
         found.append((proof["size"] == note.checkpoint.size, len(note.signatures) - 1))
     assert found == [(True, 0), (True, 0), (True, manifest.cosign_quorum)]
+
+
+async def test_a35_a_stolen_session_announces_nothing(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thief has the chair's session and no voting key; the control is a server that does not look."""
+    _, manifest = await support.opened(hall)
+    seals, ballots = (hall.election_path(manifest.election, rest) for rest in ("/seals", "/ballots"))
+    credential = b64u(signing.public_key(hall.credentials[hall.chair.member]))
+    forged = casting.make_announcement(manifest, secrets.token_bytes(32), b"x" * 32)
+    theirs = {**forged, "credential": credential}
+    assert await refused(hall, hall.chair, seals, theirs) == (422, "ballot.announcement-unsigned")
+    monkeypatch.setattr(lineages.signing, "is_valid", lambda *_: True)
+    await hall.chair.post(seals, theirs)
+    monkeypatch.undo()
+    mine = {"ballot": support.seal(hall, hall.chair, manifest, YES)}
+    assert await refused(hall, hall.chair, ballots, mine) == (409, "ballot.not-announced")
+    await hall.secretary.post(ballots, {"ballot": support.seal(hall, hall.secretary, manifest, YES)})

@@ -62,7 +62,8 @@ class Everything(Meeting):
         await self.hall.settle()
 
     async def announce(self, person: Person, unsigned: JsonObject) -> None:
-        body = {"credential": unsigned["credential"], "sealed": b64u(sealed_hash(unsigned))}
+        seed = self.hall.credentials[person.member]
+        body = casting.make_announcement(self.manifest, seed, sealed_hash(unsigned))
         await person.post(self.hall.election_path(self.manifest.election, "/seals"), body)
 
     async def audit(self, person: Person, choice: int) -> None:

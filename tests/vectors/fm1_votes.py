@@ -299,6 +299,7 @@ def _ballot_case(
         "signed_hash": b64u(ballot.signed_hash(made)),
         "sealed": b64u(ballot.sealed_hash(made)),
         "audit_code": casting.audit_code(ballot.sealed_hash(made)),
+        "announcement": casting.make_announcement(opened, key, ballot.sealed_hash(made)),
         "void": casting.make_void(opened, key, sealed),
         "opening": opening,
         "fragment": casting.opening_fragment(opening),

@@ -14,6 +14,7 @@ import pathlib
 from functools import cache
 from typing import Any
 
+from tests.voting import forging
 from tests.voting.mutations import MUTATIONS
 from tests.voting.record import write
 from tests.voting.scenario import FIRST, SIMPLE, Meeting
@@ -52,6 +53,8 @@ def good_records() -> dict[str, Pair]:
         "everything without annex": (full_record[0], None),
         "no key": write(without_key()),
         "rehearsal": run(rehearsal=True),
+        "one who opened the box did not sign": run(spoil=forging.signed_by(1, 2)),
+        "every trustee signed": run(spoil=forging.signed_by(1, 2, 3)),
         "shares destroyed": run(challenge_s=60, after=lambda meeting: meeting.destroy_shares(FIRST + 4200)),
         **{f"one {question.type}": run(question) for question in EVERY_TYPE},
         **{f"zip: {name}": (raw, GOOD[1]) for name, raw in unusual().items()},

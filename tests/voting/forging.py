@@ -425,6 +425,22 @@ def castings(*options: Sequence[int], by: int = 0) -> Change:
     return change
 
 
+def signed_by(*trustees: int) -> Callable[[Vote], Spoil]:
+    """These trustees sign the tally, in this order; one beyond the last signs with the first one's key."""
+
+    def spoil(vote: Vote) -> Spoil:
+        keys = vote.meeting.trustees
+
+        def change(value: JsonObject) -> JsonObject:
+            digest = tally.tally_hash(value["core"])
+            made = [{"trustee": one, "sig": b64u(keys[(one - 1) % len(keys)].sign(digest))} for one in trustees]
+            return {**value, "signatures": {**value["signatures"], "trustees": made}}
+
+        return {"tally": change}
+
+    return spoil
+
+
 def tally_without(signer: str) -> Callable[[Vote], Spoil]:
     """Replace a signature under the tally by another person's."""
 

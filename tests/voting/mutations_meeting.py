@@ -34,7 +34,6 @@ from folkmoot_voting.encoding import JsonObject, b64u
 Mutation = tuple[str, Callable[[], Record], str]
 
 
-
 def _spaced(files: Files, _annex: JsonObject) -> None:
     files["keygen.json"] = json.dumps(files["keygen.json"]).encode()
 
@@ -253,4 +252,3 @@ KEYS: list[Mutation] = [
 ]  # fmt: skip
 
 MEETING_MUTATIONS: list[Mutation] = [*FORM, *MANIFESTS, *LEDGER, *KEYS]
-

@@ -103,7 +103,8 @@ def test_a_key_file_that_holds_no_key(
 
 def test_a_damaged_age_file(folder: pathlib.Path, identities: list[str]) -> None:
     raw = (folder / "annex.age").read_bytes()
-    for cut in (raw[:-100], raw[:30], raw[:300] + b"x" + raw[301:]):
+    other = b"y" if raw[300:301] == b"x" else b"x"
+    for cut in (raw[:-100], raw[:30], raw[:300] + other + raw[301:]):
         (folder / "annex.age").write_bytes(cut)
         assert run(folder / "bundle.zip", "--annex", folder / "annex.age", "--identity", identities[0]) == 2
 

@@ -72,7 +72,7 @@ def anything(value: Any) -> Any:
 
 def test_long_files_are_read_in_parts_as_they_are_as_a_whole() -> None:
     """The reader of long lists takes exactly what the strict parser takes, however the file is cut."""
-    value = {"a": [{"x": 1}, {"x": [True, "\u1ec7\\\"]}"]}], "b": "t", "c": [], "d": ["e", 7, [[]]]}
+    value = {"a": [{"x": 1}, {"x": [True, '\u1ec7\\"]}']}], "b": "t", "c": [], "d": ["e", 7, [[]]]}
     raw, items = jcs(value), jcs(value["a"])
     lists: dict[str, Any] = dict.fromkeys("acd", (anything, 10))
     rng = random.Random(5)

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import pathlib
-from typing import Any
-
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.vectors import make_keys
+from tests.vectors.read import external, published
 
 from folkmoot_voting import boxes, copies, destruction, group, keygen, roll, trustee
 from folkmoot_voting.encoding import unb64u
 from folkmoot_voting.errors import CopyInvalid, DestructionInvalid, KeyGenerationError, RollInvalid
-
-VECTORS = pathlib.Path(__file__).parent.parent / "vectors"
-
-
-def external(name: str) -> Any:
-    return json.loads((VECTORS / "external" / f"{name}.json").read_text("utf-8"))
-
-
-def published(name: str) -> Any:
-    return json.loads((VECTORS / "fm1" / f"{name}.json").read_text("utf-8"))
 
 
 def test_vectors_are_what_the_code_makes() -> None:

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import json
-import pathlib
-from typing import Any
 
 import pytest
 from tests.vectors import make_fm1
+from tests.vectors.read import external, published
 
 from folkmoot_voting import group, merkle_log, signing
 from folkmoot_voting.encoding import jcs, strict_json, unb64u
 from folkmoot_voting.errors import EncodingError, VotingError
-
-VECTORS = pathlib.Path(__file__).parent.parent / "vectors"
-
-
-def external(name: str) -> Any:
-    return json.loads((VECTORS / "external" / f"{name}.json").read_text("utf-8"))
-
-
-def published(name: str) -> Any:
-    return json.loads((VECTORS / "fm1" / f"{name}.json").read_text("utf-8"))
 
 
 def test_vectors_are_what_the_code_makes() -> None:

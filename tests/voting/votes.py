@@ -14,6 +14,7 @@ from folkmoot_voting.encoding import JsonObject, b64u
 from folkmoot_voting.lineages import Lineages, Voids, take
 from folkmoot_voting.manifest import Manifest, Rules
 from folkmoot_voting.questions import Question, approval, borda, m_of_n, multi_seat, one_of_n, score, yes_no_abstain
+from folkmoot_voting.rules import too_few
 from folkmoot_voting.tally import Aggregate, BoardNumbers
 
 Choices = Sequence[Sequence[int]]
@@ -133,7 +134,7 @@ class Vote:
         closing = touch.get("closing", _same)(closing)
         head = closing.checkpoint.hash()
         self.meeting.record("closed", self.closed_at, head)
-        total, counts, box, evidence, used = self._open_box(numbers, head, rejected)
+        total, counts, box, evidence = self._open_box(numbers, head, rejected)
         chair = self.meeting.persons[0].cosigner
         for question, options in (castings or {}).items():
             box.append(board.casting_entry(opened.hash, head, question, options, chair))
@@ -145,7 +146,6 @@ class Vote:
             numbers=numbers,
             counts=counts,
             counted_at=self.closed_at + 30,
-            trustees=used,
             rejected=evidence,
             castings=castings,
         )
@@ -175,11 +175,12 @@ class Vote:
     def sign_tally(self, core: JsonObject) -> JsonObject:
         """Return tally.json."""
         digest = tally.tally_hash(core)
+        signers = self.meeting.trustees[-self.meeting.threshold :] if core["aggregate"] else []
         return tally.make_tally(
             core,
             server=signing.sign(self.meeting.server, digest),
             chair=signing.sign(self.meeting.persons[0].cosigner, digest),
-            trustees={index: self.meeting.trustees[index - 1].sign(digest) for index in core["trustees"]},
+            trustees={one.index: one.sign(digest) for one in signers},
         )
 
     def aggregate(self) -> Aggregate:
@@ -196,14 +197,14 @@ class Vote:
 
     def _open_box(
         self, numbers: BoardNumbers, closing: bytes, wrong: Sequence[int]
-    ) -> tuple[Aggregate | None, list[list[int]], list[JsonObject], list[JsonObject], list[int]]:
+    ) -> tuple[Aggregate | None, list[list[int]], list[JsonObject], list[JsonObject]]:
         opened, meeting = self.manifest, self.meeting
         if not opened.secret:
             parsed = [Ballot.from_json(one) for one in self.counted()]
             values = [(one.weight, ballot.decode_values(opened, one)) for one in parsed]
-            return None, tally.plain_counts(opened, values), [], [], []
-        if numbers.cast < 3:
-            return None, [], [], [], []
+            return None, tally.plain_counts(opened, values), [], []
+        if too_few(opened, numbers.cast):
+            return None, [], [], []
         total = self.aggregate()
         assert meeting.keygen is not None
         entries: list[JsonObject] = []
@@ -219,7 +220,7 @@ class Vote:
             entries.append(board.share_entry(one.index, opened.hash, total.hash, parts, one.seed))
             shares[one.index] = parts
         counts = tally.combine(opened, total, shares, numbers.cast_weight)
-        return total, counts, entries, evidence, sorted(shares)
+        return total, counts, entries, evidence
 
 
 def open_vote(

@@ -136,5 +136,3 @@ def unusual() -> dict[str, bytes]:
         "another order": written(dict(reversed(files.items()))),
         "stored": written(files, zipfile.ZIP_STORED),
     }
-
-

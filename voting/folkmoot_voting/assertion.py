@@ -10,7 +10,7 @@ from typing import Any
 
 import cbor2
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from . import fields, signing
@@ -86,7 +86,7 @@ def cose_verifies(cose_key: bytes, message: bytes, signature: bytes) -> bool:
 
 def _check_client_data(rp: RelyingParty, challenge: bytes, raw: bytes) -> None:
     try:
-        data = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+        data = _CLIENT_DATA.decode(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise AssertionInvalid("client data is not JSON", code="voting.assertion-client-data") from error
     if not isinstance(data, dict):
@@ -109,6 +109,9 @@ def _refuse(text: str) -> None:
     raise ValueError(text)
 
 
+_CLIENT_DATA = json.JSONDecoder(parse_constant=_refuse)
+
+
 def _decode_key(cose_key: bytes) -> dict[Any, Any]:
     if len(cose_key) > 2048:
         raise AssertionInvalid("the passkey's public key is too long", code="voting.assertion-key")
@@ -121,12 +124,14 @@ def _decode_key(cose_key: bytes) -> dict[Any, Any]:
     return key
 
 
+_P256, _ECDSA = ec.SECP256R1(), ec.ECDSA(SHA256())
+
+
 def _es256(key: dict[Any, Any], message: bytes, signature: bytes) -> bool:
     x, y = _bytes(key[-2], 32), _bytes(key[-3], 32)
     if key[-1] != 1:
         raise ValueError("not on P-256")
-    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1())
-    numbers.public_key().verify(signature, message, ec.ECDSA(SHA256()))
+    ec.EllipticCurvePublicKey.from_encoded_point(_P256, b"\x04" + x + y).verify(signature, message, _ECDSA)
     return True
 
 
@@ -137,6 +142,9 @@ def _eddsa(key: dict[Any, Any], message: bytes, signature: bytes) -> bool:
 
 
 def _rs256(key: dict[Any, Any], message: bytes, signature: bytes) -> bool:
+    # Few passkeys are RSA, and loading it takes a while.
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
     n, e = int.from_bytes(_bytes(key[-1], 256, 512), "big"), int.from_bytes(_bytes(key[-2], 1, 8), "big")
     if not 2048 <= n.bit_length() <= 4096:
         raise ValueError("RSA keys have 2048 to 4096 bits")

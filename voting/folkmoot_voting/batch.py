@@ -81,9 +81,7 @@ def open_ballot(manifest: Manifest, ballot: Ballot, hints: bytes | None = None, 
         raise BallotBytesInvalid("a point is not canonical") from error
 
 
-def open_many(
-    manifest: Manifest, batch: Sequence[Ballot], *, fast: bool = True
-) -> list[Opened | BallotBytesInvalid]:
+def open_many(manifest: Manifest, batch: Sequence[Ballot], *, fast: bool = True) -> list[Opened | BallotBytesInvalid]:
     """Decode sealed ballots (V12) and return for each what `open_ballot` would return or raise."""
     layout = layout_of(manifest.questions)
     points: dict[int, Decoded] = {}

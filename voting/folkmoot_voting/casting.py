@@ -150,6 +150,20 @@ def rebuild(manifest: Manifest, opening: JsonObject) -> JsonObject:
     return seal(manifest, parts["credential"], parts["choices"], SeededDraws(parts["seed"]), place)
 
 
+def announcement_hash(manifest_hash: bytes, sealed: bytes) -> bytes:
+    """Return the 32 bytes that the announcement of a sealed ballot signs."""
+    return h("fm1/announce", manifest_hash, sealed)
+
+
+def make_announcement(manifest: Manifest, seed: bytes, sealed: bytes) -> JsonObject:
+    """Return the announcement of a sealed ballot, signed by the credential's Ed25519 seed."""
+    return {
+        "credential": b64u(signing.public_key(seed)),
+        "sealed": b64u(sealed),
+        "sig": b64u(signing.sign(seed, announcement_hash(manifest.hash, sealed))),
+    }
+
+
 def void_hash(manifest_hash: bytes, sealed: bytes) -> bytes:
     """Return the 32 bytes that a void entry signs."""
     return h("fm1/void", manifest_hash, sealed)

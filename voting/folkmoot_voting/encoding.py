@@ -21,13 +21,16 @@ JsonObject = dict[str, Any]
 _STANDARD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE: Final = _STANDARD[:-2] + b"-_"
 _TO_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
-# By length mod 4: what completes the last group, and the characters whose unused bits are zero.
-_PADDING: Final = (b"", b"", b"==", b"=")
+# Characters of any other alphabet, padding too, become one that no decoder takes.
+_FROM_URL_SAFE: Final = bytes(
+    _STANDARD[_URL_SAFE.index(code)] if code in _URL_SAFE else ord("!") for code in range(256)
+)
+# By length mod 4: what completes the last group (one character alone is none), and those whose unused bits are zero.
+_PADDING: Final = (b"", b"!", b"==", b"=")
 _LAST: Final = (_URL_SAFE, b"", _URL_SAFE[::16], _URL_SAFE[::4])
 
-# What the quick way of `strict_json` leaves to the slow one: null and long numbers, or text that looks like them.
-_DOUBTFUL: Final = re.compile("null|[0-9]{16}")
+# What the quick way of `strict_json` leaves to the slow one, beside null: long numbers, or text that looks like them.
+_LONG_NUMBER: Final = re.compile(r"[:,\[]-?[0-9]{16}")
 # UTF-16 orders characters beyond the basic plane before some of those in it (RFC 8785 section 3.2.3).
 _BEYOND_BASIC: Final = re.compile("[\U00010000-\U0010ffff]")
 
@@ -43,21 +46,19 @@ def unb64u(text: str) -> bytes:
     Raises:
         EncodingError: on padding, another alphabet or non-zero trailing bits.
     """
-    try:
-        raw = text.encode("ascii")
-    except UnicodeEncodeError as error:
-        raise EncodingError("not base64url without padding") from error
-    return unb64u_bytes(raw)
+    return unb64u_bytes(text.encode("ascii", "replace"))  # a question mark is of no alphabet
 
 
 def unb64u_bytes(raw: bytes) -> bytes:
     """Decode strict base64url that stands in bytes, as `unb64u` does."""
     over = len(raw) % 4
-    if raw.translate(None, _URL_SAFE) or over == 1:
-        raise EncodingError("not base64url without padding")
+    try:
+        data = binascii.a2b_base64(raw.translate(_FROM_URL_SAFE) + _PADDING[over], strict_mode=True)
+    except binascii.Error as error:
+        raise EncodingError("not base64url without padding") from error
     if over and raw[-1] not in _LAST[over]:
         raise EncodingError("base64url with non-zero trailing bits")
-    return binascii.a2b_base64(raw.translate(_FROM_URL_SAFE) + _PADDING[over])
+    return data
 
 
 def u32(number: int) -> bytes:
@@ -78,12 +79,17 @@ def lp(data: bytes | str) -> bytes:
 
 def h(tag: str, *fields: bytes | str) -> bytes:
     """Return the 32-byte tagged SHA-256 of section 1."""
-    return hashlib.sha256(lp(tag) + b"".join(map(lp, fields))).digest()
+    return hashlib.sha256(_prefixed(tag, *fields)).digest()
 
 
 def h512(tag: str, *fields: bytes | str) -> bytes:
     """Return the 64-byte tagged SHA-512 of section 1."""
-    return hashlib.sha512(lp(tag) + b"".join(map(lp, fields))).digest()
+    return hashlib.sha512(_prefixed(tag, *fields)).digest()
+
+
+def _prefixed(*fields: bytes | str) -> bytes:
+    raws = [one.encode() if isinstance(one, str) else one for one in fields]
+    return b"".join([part for raw in raws for part in (len(raw).to_bytes(4, "big"), raw)])
 
 
 def crockford(data: bytes, bits: int) -> str:
@@ -114,7 +120,7 @@ def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
         text = data.decode("utf-8")
         # What is left then cannot break a rule of section 1 and come out again as the same bytes: a field that is
         # named twice or a lone surrogate does not, and parts of text in NFC are in NFC.
-        if data.count(b"[") + data.count(b"{") <= MAX_DEPTH and not _DOUBTFUL.search(text) and _is_nfc(text):
+        if data.count(b"[") + data.count(b"{") <= MAX_DEPTH and not _is_doubtful(text) and _is_nfc(text):
             value = _QUICK.decode(text)
             if respell(value) == data:
                 return value
@@ -126,6 +132,10 @@ def strict_json(data: bytes, limit: int = MAX_MESSAGE) -> Any:
     if jcs(value) != data:
         raise EncodingError("not canonical JSON (RFC 8785)")
     return value
+
+
+def _is_doubtful(text: str) -> bool:
+    return "null" in text or text[:1] not in "[{" or _LONG_NUMBER.search(text) is not None
 
 
 def respell(value: Any) -> bytes:

@@ -150,16 +150,29 @@ def check_entries(entries: Iterable[JsonObject]) -> None:
     """
     if not isinstance(entries, Iterable):
         raise RollInvalid("roll entries are a list", code="voting.roll-malformed")
+    check_order(map(_well_formed, entries))
+
+
+def _well_formed(entry: JsonObject) -> JsonObject:
+    try:
+        ENTRY(entry)
+    except EncodingError as error:
+        raise RollInvalid(f"roll entry: {error.detail}", code="voting.roll-malformed") from error
+    return entry
+
+
+def check_order(entries: Iterable[JsonObject]) -> None:
+    """Check the order of well-formed entries and that no member or passkey comes twice.
+
+    Raises:
+        RollInvalid: with the first fault.
+    """
     last, passkeys = "", set()
     for entry in entries:
-        try:
-            parts = ENTRY(entry)
-        except EncodingError as error:
-            raise RollInvalid(f"roll entry: {error.detail}", code="voting.roll-malformed") from error
-        if parts["member"] <= last:
+        if entry["member"] <= last:
             raise RollInvalid("roll entries are not sorted by member", code="voting.roll-order")
-        last = parts["member"]
-        for passkey in parts["passkeys"]:
+        last = entry["member"]
+        for passkey in entry["passkeys"]:
             if passkey["id"] in passkeys:
                 raise RollInvalid("a passkey is listed twice", code="voting.roll-passkey-twice")
             passkeys.add(passkey["id"])

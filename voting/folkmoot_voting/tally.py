@@ -29,7 +29,6 @@ CORE = fields.record(
     kiosk=fields.integer(),
     voids=fields.integer(),
     counts=fields.items(fields.items(fields.integer())),
-    trustees=fields.items(fields.index),
     rejected=fields.items(fields.record(trustee=fields.index, hash=fields.hash32)),
     quorum=fields.record(met=fields.boolean, count=fields.integer(), base=fields.integer()),
     outcome=fields.items(
@@ -226,14 +225,17 @@ def rejected_json(share: JsonObject) -> JsonObject:
 
 
 def combine(manifest: Manifest, total: Aggregate, shares: Mapping[int, Any], cast_weight: int) -> list[list[int]]:
-    """Return the counts of every cell from exactly t checked shares (trustee -> JSON parts).
+    """Return the counts of every cell from checked shares (trustee -> JSON parts), of which t are used.
+
+    Any t of them give the same counts, because each is proved to be the trustee's one share of this aggregate.
 
     Raises:
-        TallyInvalid: not exactly t shares, or no count in 0..cast_weight * highest value of the cell fits.
+        TallyInvalid: fewer than t shares, or no count in 0..cast_weight * highest value of the cell fits.
     """
-    indices = sorted(shares)
-    if len(indices) != manifest.trustees.threshold:
-        raise TallyInvalid("exactly the threshold of shares is combined", code="voting.tally-shares")
+    threshold = manifest.trustees.threshold
+    indices = sorted(shares)[:threshold]
+    if len(indices) < threshold:
+        raise TallyInvalid("fewer shares than the threshold", code="voting.tally-shares")
     for index in indices:
         _require_shape(total, shares[index])
     coefficients = group.lagrange_at_zero(indices)
@@ -260,7 +262,6 @@ def make_core(
     numbers: BoardNumbers,
     counts: list[list[int]],
     counted_at: int,
-    trustees: Sequence[int] = (),
     rejected: Sequence[JsonObject] = (),
     castings: Mapping[int, Sequence[int]] | None = None,
 ) -> JsonObject:
@@ -273,7 +274,6 @@ def make_core(
         numbers: what the board holds.
         counts: per question and cell; [] when too few voted.
         counted_at: Unix seconds.
-        trustees: those whose shares gave the counts.
         rejected: share entries kept as evidence, in order.
         castings: options of the chair's casting votes by question.
 
@@ -291,7 +291,6 @@ def make_core(
         "aggregate": b64u(total.hash) if total else "",
         **vars(numbers),
         "counts": counts,
-        "trustees": sorted(trustees),
         "rejected": [rejected_json(one) for one in rejected],
         "quorum": rules.quorum_json(manifest, numbers.turnout),
         "outcome": [one.to_json() for one in outcomes],
@@ -318,7 +317,7 @@ def make_tally(core: JsonObject, *, server: bytes, chair: bytes, trustees: Mappi
 
 
 def verify_tally_signatures(manifest: Manifest, tally: JsonObject) -> None:
-    """Check all signatures of a well-formed tally.
+    """Check all signatures of a well-formed tally: at least t trustees sign where a box was opened, else none.
 
     Raises:
         TallyInvalid: one is missing, surplus or does not verify.
@@ -326,8 +325,12 @@ def verify_tally_signatures(manifest: Manifest, tally: JsonObject) -> None:
     digest, signatures = tally_hash(tally["core"]), tally["signatures"]
     signed = [("server", manifest.server_key, signatures["server"])]
     signed.append(("chair", manifest.cosigners["chair"], signatures["chair"]))
-    if [one["trustee"] for one in signatures["trustees"]] != tally["core"]["trustees"]:
-        raise TallyInvalid("the trustees of the count sign the tally", code="voting.tally-signatures")
+    signers = [one["trustee"] for one in signatures["trustees"]]
+    if signers != sorted(set(signers)):
+        raise TallyInvalid("the trustees who signed are not ascending", code="voting.tally-signatures")
+    needed = manifest.trustees.threshold if tally["core"]["aggregate"] else 0
+    if len(signers) < needed or (signers and not needed):
+        raise TallyInvalid("other trustees sign than the rules ask for", code="voting.tally-signatures")
     for one in signatures["trustees"]:
         if one["trustee"] > manifest.trustees.count:
             raise TallyInvalid("no such trustee", code="voting.tally-signatures")

@@ -243,9 +243,7 @@ def _prove(
 
 
 def _verified(context: Context) -> dict[bytes, Verified]:
-    return {
-        one.manifest.hash: Verified(*one.survey.roots["final"]) for one in context.elections.values()
-    }
+    return {one.manifest.hash: Verified(*one.survey.roots["final"]) for one in context.elections.values()}
 
 
 def _summary(election: Election) -> JsonObject:

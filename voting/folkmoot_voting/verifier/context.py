@@ -126,6 +126,11 @@ class Context:
             return None
         return KeyGeneration.from_json(self.bundle.keygen, self.roll.hash).result
 
+    @property
+    def annex_is_short(self) -> bool:
+        """Whether the annex was read once and is kept."""
+        return self.annex is None or self.annex.is_short
+
     def items(self, name: str) -> Iterator[JsonObject]:
         """Return the items of one of the annex's lists, none without an annex."""
         return self.annex.items(name) if self.annex is not None else iter(())

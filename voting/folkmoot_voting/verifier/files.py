@@ -22,6 +22,8 @@ MAX_NOTE: Final = 16 * 1024
 MAX_ELECTIONS: Final = 100
 MAX_REJECTED: Final = 100
 MANY: Final = 10_000_000
+# An annex of some 1,700 members is parsed once and kept.
+MAX_KEPT: Final = 4 * 2**20
 
 TOP_FILES: Final = ("README.txt", "bundle.json", "destroyed.json", "keygen.json", "ledger.json", "roll.json")
 ELECTION_FILES: Final = (
@@ -185,16 +187,25 @@ class AnnexFiles:
     Attributes:
         places: where each list begins that is not empty.
         checkpoints: the different texts that check-ins cite.
+        kept: the items of each list when the file is short; a long one is read again.
     """
 
     archive: Archive
     short: JsonObject
     places: dict[str, int]
     checkpoints: set[str]
+    kept: dict[str, list[JsonObject]]
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the items are kept."""
+        return self.archive.members["annex.json"].size <= MAX_KEPT
 
     def items(self, name: str) -> Iterator[JsonObject]:
-        """Yield the items of one of its lists."""
-        if name in self.places:
+        """Yield the items of one of its lists; nobody changes them."""
+        if self.is_short:
+            yield from self.kept.get(name, ())
+        elif name in self.places:
             yield from read_again(self.archive.chunks("annex.json", self.places[name]))
 
 
@@ -237,13 +248,16 @@ def read_annex(archive: Archive) -> AnnexFiles:
     require_annex(archive)
     if len(archive.members) != 1:
         raise BundleMalformed("surplus file in the annex")
-    found = AnnexFiles(archive, {}, {}, set())
+    found = AnnexFiles(archive, {}, {}, set(), {})
     try:
         for name, value in read_object(archive.chunks("annex.json"), ANNEX_FIELDS, ANNEX_LISTS, found.places):
             if name in ANNEX_FIELDS:
                 found.short[name] = value
-            elif name == "checkins":
+                continue
+            if name == "checkins":
                 found.checkpoints.add(value["checkpoint"])
+            if found.is_short:
+                found.kept.setdefault(name, []).append(value)
     except EncodingError as error:
         raise BundleMalformed(f"annex.json: {error.detail}") from error
     return found

@@ -32,9 +32,7 @@ def check_manifests(context: Context) -> None:
         secret = [name for name, one in context.elections.items() if one.manifest.secret]
         require(not secret, "a secret vote, and no key was made")
     else:
-        KeyGeneration(
-            context.meeting, b"", files.keygen["attempt"], files.keygen["threshold"], files.keygen["count"]
-        )
+        KeyGeneration(context.meeting, b"", files.keygen["attempt"], files.keygen["threshold"], files.keygen["count"])
 
 
 def _read_election(context: Context, name: str) -> Election:

@@ -14,29 +14,33 @@ from folkmoot_voting.merkle_log import Frontier, leaf_hash
 
 @dataclass
 class Roll:
-    """The roll's entries, as JCS bytes by member, and what they add up to."""
+    """The roll's entries by member, and what they add up to: as they are, or as JCS bytes where they are many."""
 
-    entries: dict[str, bytes] = field(default_factory=dict)
+    entries: dict[str, JsonObject | bytes] = field(default_factory=dict)
     weight: int = 0
     exceptions: int = 0
     tree: Frontier = field(default_factory=Frontier)
+    _last: tuple[str, JsonObject] | None = None
 
-    def read(self, entries: Iterator[JsonObject]) -> Iterator[JsonObject]:
+    def read(self, entries: Iterator[JsonObject], *, many: bool) -> Iterator[JsonObject]:
         """Pass the entries on and keep them."""
         for entry in entries:
             raw = respell(entry)
-            self.entries[entry["member"]] = raw
+            self.entries[entry["member"]] = raw if many else entry
             self.tree.append(leaf_hash(raw))
             self.weight += roll.weight_of([entry])
             self.exceptions += roll.exceptions_of([entry])
             yield entry
 
     def entry(self, member: str) -> JsonObject:
-        """Return a member's entry; raises RollInvalid."""
-        raw = self.entries.get(member)
-        if raw is None:
+        """Return a member's entry, often asked for twice in a row; raises RollInvalid."""
+        if self._last is not None and self._last[0] == member:
+            return self._last[1]
+        kept = self.entries.get(member)
+        if kept is None:
             raise RollInvalid("the member is not on the roll", code="voting.roll-member")
-        found: JsonObject = json.loads(raw)
+        found: JsonObject = json.loads(kept) if isinstance(kept, bytes) else kept
+        self._last = member, found
         return found
 
 

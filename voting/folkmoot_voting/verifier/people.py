@@ -23,7 +23,7 @@ _STATEMENT = ("assertion", "kiosk", "member", "new", "nonce", "old", "passkey")
 def check_roll_entries(context: Context) -> None:
     """V23."""
     found, core = context.people.roll, context.roll
-    roll.check_entries(found.read(context.items("roll")))
+    roll.check_order(found.read(context.items("roll"), many=not context.annex_is_short))
     require(found.tree.size == core.size, "another number of entries")
     require(found.weight == core.weight, "another weight")
     require(found.tree.root() == core.root, "another root")
@@ -39,9 +39,7 @@ def read_checkins(context: Context) -> People:
     names = list(context.elections)
     seats = dict.fromkeys(names, 0)
     sitting: dict[str, int] = {}
-    voters = {
-        one.first for each in context.elections.values() for one in each.survey.lineages or () if one.voted
-    }
+    voters = {one.first for each in context.elections.values() for one in each.survey.lineages or () if one.voted}
     missing = len(voters)
     for one in context.items("checkins"):
         credential, member = unb64u(one["credential"]), one["member"]

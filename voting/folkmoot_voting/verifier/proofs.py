@@ -45,9 +45,7 @@ class Proofs:
     skipped: int = 0
 
 
-def prove(
-    manifest: Manifest, survey: Survey, lines: Lines, *, strict: bool, skip: int, progress: Progress
-) -> Proofs:
+def prove(manifest: Manifest, survey: Survey, lines: Lines, *, strict: bool, skip: int, progress: Progress) -> Proofs:
     """Read a board whose form is known to be right.
 
     Args:
