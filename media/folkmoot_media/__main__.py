@@ -39,9 +39,13 @@ def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:
 
 
 async def serve(settings: WorkerSettings, selector: MediaSelector) -> None:
-    """Run a worker that ignores the terminal's interrupt: its web process decides when it ends."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
-    await Worker(settings, selector).run()
+    """Run a worker that ignores the terminal's interrupt, because its web process decides when it ends, and that
+    drains when it is asked to terminate.
+    """
+    loop, worker = asyncio.get_running_loop(), Worker(settings, selector)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    loop.add_signal_handler(signal.SIGTERM, worker.drain)
+    await worker.run()
 
 
 def main() -> None:

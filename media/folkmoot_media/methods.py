@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from folkmoot_media.errors import MediaError
 from folkmoot_media.forwarding.floor import FloorMode
-from folkmoot_media.forwarding.model import Leg, Producer, SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.ladder import Level
+from folkmoot_media.forwarding.model import Leg, PipedVoice, Producer, SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.report import describe
 from folkmoot_media.forwarding.router import Router
+from folkmoot_media.pipe_methods import PipeMethods
 from folkmoot_media.rooms import Attached, Rooms
 from folkmoot_media.rtp_parameters import (
     AUDIO_PAYLOAD_TYPE,
@@ -33,6 +37,10 @@ from folkmoot_media.rtp_parameters import (
 )
 from folkmoot_media.transport.aiortc_adapter import SUPPORTED_DIGESTS, Fingerprint
 
+# A control message has room for them.
+MOST_PIPES_TOLD = 100
+# What a worker that is on its way out no longer takes on.
+REFUSED_WHILE_DRAINING = frozenset({"router.create", "router.create_transport", "pipe.create"})
 Owners = Annotated[list[Id], Field(max_length=64)]
 
 
@@ -71,10 +79,13 @@ class MuteOwner(Strict):
 
 
 class OwnerRef(Strict):
-    """router.remove_owner."""
+    """router.remove_owner, router.report."""
 
     router_id: Id
     owner: Id
+
+
+Ceiling = Annotated[int, Field(ge=0, le=4)]
 
 
 class CreateTransport(Strict):
@@ -83,6 +94,15 @@ class CreateTransport(Strict):
     router_id: Id
     owner: Id
     direction: Literal["send", "recv"]
+    ceiling: Ceiling = 4
+
+
+class SetLadder(Strict):
+    """router.set_ladder."""
+
+    router_id: Id
+    owner: Id
+    ceiling: Ceiling
 
 
 class TransportRef(Strict):
@@ -146,6 +166,7 @@ class Methods:
         self._rooms = rooms
         self._candidates = candidates
         self.extra_stats: Callable[[], dict[str, object]] = dict
+        self.draining = False
         self._table: dict[str, tuple[type[Strict], Callable[[Any, float], dict[str, object]]]] = {
             "router.create": (RouterCreate, self._router_create),
             "router.close": (RouterRef, self._router_close),
@@ -154,6 +175,8 @@ class Methods:
             "router.mute_owner": (MuteOwner, self._mute_owner),
             "router.remove_owner": (OwnerRef, self._remove_owner),
             "router.create_transport": (CreateTransport, self._create_transport),
+            "router.set_ladder": (SetLadder, self._set_ladder),
+            "router.report": (OwnerRef, self._report),
             "transport.connect": (Connect, self._connect),
             "transport.restart_ice": (TransportRef, self._restart_ice),
             "transport.close": (TransportRef, self._close_transport),
@@ -168,19 +191,23 @@ class Methods:
             "consumer.request_key_frame": (ConsumerRef, self._request_key_frame),
             "consumer.set_preferred_layers": (PreferredLayers, self._set_preferred_layers),
             "worker.stats": (Nothing, self._stats),
+            **PipeMethods(rooms, [one for one in candidates if one["protocol"] == "udp"]).table,
         }
 
     def call(self, method: str, data: dict[str, Any], now: float) -> dict[str, object]:
         """Carry out one request.
 
         Raises:
-            MediaError: media.unknown-method, media.bad-request, or the method's own.
+            MediaError: media.unknown-method, media.bad-request, media.draining, or the method's own.
         """
         entry = self._table.get(method)
         if entry is None:
             raise MediaError("media.unknown-method", "There is no such control method.")
         model, function = entry
-        return function(checked(model, data), now)
+        parsed = checked(model, data)
+        if self.draining and method in REFUSED_WHILE_DRAINING:
+            raise MediaError("media.draining", "This worker is about to end and takes on nothing new.")
+        return function(parsed, now)
 
     # -- routers ----------------------------------------------------------------------------------------------
 
@@ -215,6 +242,17 @@ class Methods:
         for attached in list(self._rooms.transports.values()):
             if attached.router is router and attached.leg.owner == data.owner:
                 self._rooms.close_transport(attached, "owner-removed")
+        for producer in list(router.producers.values()):
+            if producer.mirrored and producer.owner == data.owner:
+                router.close_producer(producer)
+        self._rooms.flush(router, now)
+        return {}
+
+    def _set_ladder(self, data: SetLadder, now: float) -> dict[str, object]:
+        router = self._rooms.router(data.router_id)
+        for leg in router.legs.values():
+            if leg.owner == data.owner:
+                router.set_ceiling(leg, Level(data.ceiling), now)
         self._rooms.flush(router, now)
         return {}
 
@@ -223,6 +261,7 @@ class Methods:
     def _create_transport(self, data: CreateTransport, now: float) -> dict[str, object]:
         router = self._rooms.router(data.router_id)
         attached = self._rooms.create_transport(router, data.owner, data.direction, now)
+        attached.router.set_ceiling(attached.leg, Level(data.ceiling), now)
         fingerprints = [
             {"algorithm": found.algorithm, "value": found.value} for found in self._rooms.mux.identity.fingerprints
         ]
@@ -346,7 +385,7 @@ class Methods:
     def _consumer(self, data: ConsumerRef | PreferredLayers) -> tuple[Attached, VideoConsumer | SlotConsumer]:
         attached = self._rooms.transport(data.transport_id)
         consumer = attached.leg.consumers.get(data.consumer_id)
-        if consumer is None:
+        if consumer is None or isinstance(consumer, PipedVoice):
             raise MediaError("media.no-such-consumer", "There is no such consumer.")
         return attached, consumer
 
@@ -388,6 +427,13 @@ class Methods:
 
     # -- figures ----------------------------------------------------------------------------------------------
 
+    def _report(self, data: OwnerRef, now: float) -> dict[str, object]:
+        router = self._rooms.router(data.router_id)
+        own = [
+            held for held in self._rooms.transports.values() if held.router is router and held.leg.owner == data.owner
+        ]
+        return {"transports": [{**held.endpoint.figures(now), **describe(held.leg, now)} for held in own]}
+
     def _stats(self, _data: Nothing, _now: float) -> dict[str, object]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         totals: dict[str, int] = dict(self._rooms.mux.counters)
@@ -399,6 +445,7 @@ class Methods:
             "cpu_seconds": usage.ru_utime + usage.ru_stime,
             "routers": len(self._rooms.routers),
             "transports": len(self._rooms.transports),
+            "pipes": [end.figures() for end in islice(self._rooms.pipe_ends.values(), MOST_PIPES_TOLD)],
             "counters": totals,
             **self.extra_stats(),
         }

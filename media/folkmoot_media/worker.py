@@ -21,14 +21,19 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from folkmoot_media import control
+from folkmoot_media.dialled_socket import DialledSocket
 from folkmoot_media.errors import MediaError
 from folkmoot_media.fan import choice
+from folkmoot_media.fan.streams import StreamingFan
 from folkmoot_media.methods import Methods
 from folkmoot_media.rooms import Rooms
 from folkmoot_media.rtp_parameters import Strict
+from folkmoot_media.stream_port import StreamPort, open_tcp
 from folkmoot_media.transport.aiortc_adapter import DtlsIdentity
-from folkmoot_media.transport.endpoint import Address, Endpoint
+from folkmoot_media.transport.dialling import Arrived
+from folkmoot_media.transport.endpoint import Address, Endpoint, is_stream
 from folkmoot_media.transport.limits import ThrottledLog
+from folkmoot_media.transport.stun_lite import IpPort
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +41,7 @@ ORPHAN_LIFETIME = 60.0
 POLL_PERIOD = 0.05
 IDLE_POLL_PERIOD = 0.5
 STATS_PERIOD = 5.0
+DRAIN_LIMIT = 30.0
 SOCKET_BUFFER = 4 << 20
 WRITE_LIMIT = 4 << 20
 
@@ -139,8 +145,10 @@ class Worker:
         self.epoch = secrets.token_hex(16)
         self._udp = open_udp(settings.listen_ip, settings.udp_port)
         self.udp_port: int = self._udp.getsockname()[1]
+        self._listening = open_tcp(settings.listen_ip, self.udp_port)
+        self._streams = StreamPort(self._take_stream, self._knows, self._lost)
         chosen = choice.choose(settings.fan, self._udp, self._udp.family == socket.AF_INET6, secrets.token_bytes)
-        self._fan = chosen.fan
+        self._fan = StreamingFan(chosen.fan, self._streams)
         for reason in chosen.passed_over:
             logger.info("fan-out back end passed over: %s", reason)
         logger.info("fan-out back end: %s", self._fan.name)
@@ -151,37 +159,61 @@ class Worker:
             self._notify,
             secrets.token_bytes,
             time.time() - time.monotonic(),
+            self._dial,
         )
-        candidate: dict[str, object] = {
-            "foundation": "udp",
-            "priority": 2130706431,
-            "ip": settings.announce_ip,
-            "address": settings.announce_ip,
-            "protocol": "udp",
-            "port": self.udp_port,
-            "type": "host",
-        }
-        self._methods = Methods(self._rooms, [candidate])
+        candidates = [self._candidate("udp", 2130706431)]
+        if self._listening is not None:
+            candidates.append({**self._candidate("tcp", 1518149375), "tcpType": "passive"})
+        else:
+            logger.info("TCP port %d is in use: nobody is told to come by TCP", self.udp_port)
+        self._methods = Methods(self._rooms, candidates)
         self._methods.extra_stats = self._figures
         self._log = ThrottledLog(logger.warning)
         self._writer: asyncio.StreamWriter | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._adopted = False
         self._orphan_since = time.monotonic()
+        self._drained_by: float | None = None
         self._stopped = asyncio.Event()
         self._counters = {"datagrams": 0, "send_failed": 0, "contained_errors": 0}
 
+    def _candidate(self, protocol: str, priority: int) -> dict[str, object]:
+        return {
+            "foundation": protocol,
+            "priority": priority,
+            "ip": self.settings.announce_ip,
+            "address": self.settings.announce_ip,
+            "protocol": protocol,
+            "port": self.udp_port,
+            "type": "host",
+        }
+
     def _figures(self) -> dict[str, object]:
-        return {**self._fan.figures(), **self._counters}
+        streams = {"streams": len(self._streams.connections), **self._streams.counters}
+        return {**self._fan.figures(), **self._counters, **streams}
 
     # -- UDP --------------------------------------------------------------------------------------------------
 
     def _send(self, data: bytes, address: Address) -> None:
         try:
-            self._udp.sendto(data, address)
+            if is_stream(address):
+                self._streams.sendto(data, address)
+            else:
+                self._udp.sendto(data, address)
         except OSError:
             # A full socket buffer or an unreachable client: media is lost like on any network.
             self._counters["send_failed"] += 1
+
+    def _dial(self, addresses: list[IpPort], take: Callable[[list[Arrived], float], None]) -> DialledSocket:
+        def contained(datagrams: list[Arrived]) -> None:
+            now = time.monotonic()
+            self._counters["datagrams"] += len(datagrams)
+            try:
+                take(datagrams, now)
+            except Exception as error:
+                self._contain("pipe", error, now)
+
+        return DialledSocket(addresses, contained)
 
     def _on_readable(self) -> None:
         now = time.monotonic()
@@ -204,6 +236,18 @@ class Worker:
         except Exception as error:
             self._contain("datagram", error, now)
 
+    # -- TCP --------------------------------------------------------------------------------------------------
+
+    def _take_stream(self, data: bytes, source: Address) -> None:
+        self._counters["datagrams"] += 1
+        self.take_datagram(data, source, time.monotonic())
+
+    def _knows(self, address: Address) -> bool:
+        return self._rooms.mux.knows(address)
+
+    def _lost(self, address: Address) -> None:
+        self._rooms.mux.lost(address)
+
     def _contain(self, where: str, error: Exception, now: float) -> None:
         self._counters["contained_errors"] += 1
         self._log.line(f"contained error in {where}: {type(error).__name__}", now)
@@ -213,7 +257,8 @@ class Worker:
     async def _run_timers(self) -> None:
         next_stats = 0.0
         while not self._stopped.is_set():
-            await asyncio.sleep(POLL_PERIOD if self._rooms.transports else IDLE_POLL_PERIOD)
+            busy = self._rooms.transports or self._rooms.pipe_ends
+            await asyncio.sleep(POLL_PERIOD if busy else IDLE_POLL_PERIOD)
             now = time.monotonic()
             try:
                 self._rooms.poll(now)
@@ -221,6 +266,9 @@ class Worker:
                 self._contain("poll", error, now)
             if self._writer is None and now - self._orphan_since > self.settings.orphan_lifetime:
                 logger.info("nobody has adopted this worker: exiting")
+                self._stopped.set()
+            if self._drained_by is not None and (now >= self._drained_by or not self._rooms.routers):
+                logger.info("drained: %d rooms are left", len(self._rooms.routers))
                 self._stopped.set()
             if now >= next_stats:
                 next_stats = now + STATS_PERIOD
@@ -291,6 +339,7 @@ class Worker:
             "pid": os.getpid(),
             "udp_port": self.udp_port,
             "router_ids": list(self._rooms.routers),
+            "draining": self._drained_by is not None,
         }
         self._write(control.Response(id=message.id, epoch=self.epoch, ok=answer))
         return True
@@ -314,6 +363,14 @@ class Worker:
 
     # -- life -------------------------------------------------------------------------------------------------
 
+    def drain(self) -> None:
+        """Take on nothing new, tell the web process, and exit when no room is left or after `DRAIN_LIMIT`."""
+        if self._drained_by is None:
+            logger.info("draining: %d rooms to move", len(self._rooms.routers))
+            self._drained_by = time.monotonic() + DRAIN_LIMIT
+            self._methods.draining = True
+            self._notify("", "draining", {})
+
     async def run(self) -> None:
         """Serve until told to stop, or until nobody has been connected for the orphan lifetime."""
         path = self.settings.socket_path
@@ -329,6 +386,8 @@ class Worker:
             self._selector.serve(self._udp.fileno(), self._on_readable)
         else:
             loop.add_reader(self._udp.fileno(), self._on_readable)
+        if self._listening is not None:
+            await self._streams.serve(self._listening)
         gc.freeze()
         timers = asyncio.create_task(self._run_timers())
         try:
@@ -336,6 +395,7 @@ class Worker:
             # Let the answer to worker.shutdown leave before the socket goes.
             if self._writer is not None:
                 await self._writer.drain()
+            self._rooms.close_pipes()
         finally:
             timers.cancel()
             if self._selector is not None:
@@ -343,6 +403,7 @@ class Worker:
             else:
                 loop.remove_reader(self._udp.fileno())
             server.close()
+            self._streams.close()
             for task in self._serving:
                 task.cancel()
             await asyncio.gather(*self._serving, return_exceptions=True)

@@ -15,20 +15,20 @@ class LossyRelay:
     Of what looks like SRTP on its way to a client, `percent` is lost; ICE, DTLS and RTCP always arrive.
     """
 
-    def __init__(self, worker_port: int, percent: int) -> None:
+    def __init__(self, worker_port: int, percent: int, host: str = "127.0.0.1") -> None:
         self.dropped = 0
         self._percent = percent
-        self._worker = ("127.0.0.1", worker_port)
+        self._host = host
+        self._worker = (host, worker_port)
         self._dice = Dice("relay")
         self._ways: dict[Address, socket.socket] = {}
         self._front = self._new_socket()
         self.port: int = self._front.getsockname()[1]
         self._watch(self._front, self._from_clients)
 
-    @staticmethod
-    def _new_socket() -> socket.socket:
+    def _new_socket(self) -> socket.socket:
         fresh = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        fresh.bind(("127.0.0.1", 0))
+        fresh.bind((self._host, 0))
         fresh.setblocking(False)
         return fresh
 

@@ -40,8 +40,19 @@ def bundle_page(folder: Path) -> Path:
 class PageServer:
     """Serves the page and carries its requests; one room, the seat is the query's `seat`."""
 
-    def __init__(self, script: Path, run_dir: Path, ice_servers: IceServers = lambda _seat: ()) -> None:
-        self.pool = MediaPool(MediaPoolSettings(run_dir, workers=1))
+    def __init__(
+        self,
+        script: Path,
+        run_dir: Path,
+        ice_servers: IceServers = lambda _seat: (),
+        host: str = "127.0.0.1",
+        media_host: str | None = None,
+    ) -> None:
+        self.media_host = media_host or host
+        self.pool = MediaPool(
+            MediaPoolSettings(run_dir, listen_ip=self.media_host, announce_ip=self.media_host, workers=1)
+        )
+        self._host = host
         self.signalling = MediaSignalling(self.pool, self._notify, ice_servers)
         self.events: list[tuple[str | None, str, dict[str, Any]]] = []
         self._script = script
@@ -50,6 +61,7 @@ class PageServer:
         self._runner: web.AppRunner | None = None
         self.url = ""
         self.relay: LossyRelay | None = None
+        self.tcp_open = False
 
     async def start(self) -> None:
         await self.pool.start()
@@ -59,14 +71,15 @@ class PageServer:
         app.router.add_get("/link", self._link)
         self._runner = web.AppRunner(app, shutdown_timeout=2.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self._host, 0)
         await site.start()
-        self.url = f"http://localhost:{self._runner.addresses[0][1]}/"
+        name = "localhost" if self._host == "127.0.0.1" else self._host
+        self.url = f"http://{name}:{self._runner.addresses[0][1]}/"
 
     async def lose(self, percent: int) -> LossyRelay:
         """Send every transport made from now on through a relay that loses media on the way down."""
         transports = await self._worker_port()
-        self.relay = LossyRelay(transports, percent)
+        self.relay = LossyRelay(transports, percent, self.media_host)
         return self.relay
 
     async def _worker_port(self) -> int:
@@ -116,7 +129,9 @@ class PageServer:
             answer["ok"] = await self.signalling.handle(ROOM, seat, asked["method"], asked["data"])
             if self.relay is not None:
                 for candidate in answer["ok"].get("iceCandidates", ()):
-                    candidate["port"] = self.relay.port
+                    # Nothing listens for TCP where the relay is: without `tcp_open` that way is closed.
+                    if candidate["protocol"] == "udp" or not self.tcp_open:
+                        candidate["port"] = self.relay.port
         except MediaError as error:
             answer["error"] = {"code": error.code, "message": error.message}
         if not socket.closed:

@@ -38,16 +38,18 @@ socket.addEventListener("message", (message: MessageEvent<string>) => {
   else held?.reject(new LinkError(answer.error.code, answer.error.message));
 });
 
+async function request(method: string, data: object): Promise<unknown> {
+  await opened;
+  counter += 1;
+  const id = counter;
+  return new Promise((resolve, reject) => {
+    waiting.set(id, { resolve, reject });
+    socket.send(JSON.stringify({ id, method, data }));
+  });
+}
+
 const room = new RoomMedia({
-  request: async (method, data) => {
-    await opened;
-    counter += 1;
-    const id = counter;
-    return new Promise((resolve, reject) => {
-      waiting.set(id, { resolve, reject });
-      socket.send(JSON.stringify({ id, method, data }));
-    });
-  },
+  request,
   onEvent: (listener) => {
     listeners.add(listener);
     return () => listeners.delete(listener);
@@ -73,4 +75,4 @@ const tap = document.createElement("button");
 tap.textContent = "Join";
 tap.addEventListener("click", () => void room.join());
 document.body.append(tap);
-Object.assign(window, { folkmoot: { room, log, videos: () => [...videos.keys()].sort() } });
+Object.assign(window, { folkmoot: { room, request, log, videos: () => [...videos.keys()].sort() } });

@@ -398,7 +398,7 @@ async def test_a_restarted_server_adopts_the_running_worker(tmp_path: Path) -> N
     pids = first.pids
     # The first server goes without a word, as in a crash.
     first._closing = True
-    (link,) = first._links
+    link = first._links[0]
     assert link.writer is not None
     link.writer.close()
     await second.start()

@@ -56,8 +56,11 @@ class Fan(Protocol):
 
     name: str
     stamps: bool
-    sent: int
-    dropped: int
+
+    @property
+    def sent(self) -> int: ...  # noqa: D102
+    @property
+    def dropped(self) -> int: ...  # noqa: D102
 
     def send(self, batch: Batch) -> None:
         """Queue every copy of a batch."""

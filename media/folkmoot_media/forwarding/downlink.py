@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from folkmoot_media.forwarding import repair, rtcp, video
+from folkmoot_media.forwarding import repair, rtcp, video, voices
 from folkmoot_media.forwarding.allocation import NOTHING, Demand, Option, allocate
 from folkmoot_media.forwarding.estimation import START, SendEstimator
-from folkmoot_media.forwarding.ladder import Sample
-from folkmoot_media.forwarding.model import Batch, Layer, Leg, Outbox, SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.ladder import Level, Sample
+from folkmoot_media.forwarding.link_level import LinkLevel
+from folkmoot_media.forwarding.model import (
+    Batch,
+    Consumer,
+    Event,
+    Layer,
+    Leg,
+    Outbox,
+    SlotConsumer,
+    VideoConsumer,
+)
 from folkmoot_media.forwarding.pacing import Pacer
 from folkmoot_media.forwarding.temporal import EVERYTHING
 from folkmoot_media.forwarding.transport_wide import Sent
@@ -39,6 +49,7 @@ class Downlink:
 
     def __init__(self, leg: Leg, now: float, start: float = START) -> None:
         self.estimator = SendEstimator(start)
+        self.place = LinkLevel()
         self.budget: float | None = None
         self._leg = leg
         self._first_video: float | None = None
@@ -64,7 +75,7 @@ class Downlink:
         self.estimator.limit(told.bitrate, now)
         self._follow()
 
-    def report(self, consumer: VideoConsumer | SlotConsumer, block: rtcp.ReportBlock, now: float) -> None:
+    def report(self, consumer: Consumer, block: rtcp.ReportBlock, now: float) -> None:
         """Take a receiver report, which counts only where nothing better is told."""
         before, consumer.reported = consumer.reported, (block.highest_sequence, block.packets_lost)
         if before is None or not isinstance(consumer, VideoConsumer):
@@ -95,9 +106,52 @@ class Downlink:
             self.estimator.poll(wide.last_sent, self._leg.round_trip, now)
         if now >= self._next:
             self._next = now + ALLOCATE_PERIOD
+            self._climb(now, outbox)
             self._allocate(now, outbox)
             self._pace(now, outbox)
             self._probe(now, outbox)
+
+    def switch(self, ceiling: Level, now: float) -> None:
+        """Take the member's own highest level; `poll` carries it out the next time."""
+        self.place.switch(ceiling)
+        self._next = now
+
+    def _climb(self, now: float, outbox: Outbox) -> None:
+        """Look where the link stands on the ladder, and say so."""
+        place = self.place
+        place.see(self.sample, self._wanting, self._is_new(now), now)
+        self._hold_voices()
+        told = place.tell(now)
+        if told is not None:
+            outbox.events.append(Event("link_level", {"owner": self._leg.owner, **told.describe()}))
+
+    def _hold_voices(self) -> None:
+        """Let through as many voices as the level has, those of the lowest slots first."""
+        left = self.place.voices
+        heard = [consumer for consumer in self._leg.consumers.values() if isinstance(consumer, SlotConsumer)]
+        for consumer in sorted(heard, key=lambda one: one.slot.index):
+            held = left <= 0
+            if consumer.slot.owner not in (None, self._leg.owner):
+                left -= 1
+            if consumer.held is not held:
+                consumer.held = held
+                voices.refresh(consumer)
+
+    def _permitted(self, watched: list[VideoConsumer]) -> list[VideoConsumer]:
+        """Return what the level lets through: everything, one speaker and shared screens, or nothing."""
+        level = self.place.level
+        if level is Level.FULL:
+            return watched
+        if level is not Level.THUMBNAIL:
+            return []
+        speaking = {
+            slot.slot.owner: slot.slot.index
+            for slot in self._leg.consumers.values()
+            if isinstance(slot, SlotConsumer) and slot.slot.owner is not None
+        }
+        cameras = [consumer for consumer in watched if consumer.producer.spec.source != "screen"]
+        cameras.sort(key=lambda one: (-one.preferred, speaking.get(one.producer.owner, len(speaking)), one.id))
+        return [consumer for consumer in watched if consumer in cameras[:1] or consumer not in cameras]
 
     def _is_new(self, now: float) -> bool:
         return self._first_video is not None and now - self._first_video < FIRST_PHASE
@@ -126,24 +180,48 @@ class Downlink:
             for consumer in self._leg.consumers.values()
             if isinstance(consumer, VideoConsumer) and not consumer.paused and not consumer.producer.silent
         ]
-        self._wanting, self._watching = False, bool(watched)
-        if watched and self._first_video is None:
+        permitted = self._permitted(watched)
+        self._watching = bool(permitted)
+        self._wanting = bool(watched) and self.place.held_by_link
+        for consumer in watched:
+            if consumer not in permitted:
+                self._withhold(consumer, now, outbox)
+        if permitted and self._first_video is None:
             self._first_video = now
         if not self._known():
             self.budget = None
+            self._release_unknown(permitted, now, outbox)
             return
         self.budget = max(0.0, self.estimator.bitrate * MEDIA_SHARE - self._voice_rate())
-        watched.sort(key=_importance)
-        choices = [_options(consumer, now) for consumer in watched]
+        permitted.sort(key=_importance)
+        most = EVERYTHING if self.place.level is Level.FULL else 0
+        choices = [_options(consumer, now, most) for consumer in permitted]
         demands = [
             Demand(options, _current(consumer, options), now >= consumer.may_rise_at)
-            for consumer, options in zip(watched, choices, strict=True)
+            for consumer, options in zip(permitted, choices, strict=True)
         ]
-        for consumer, demand, given in zip(watched, demands, allocate(demands, self.budget), strict=True):
+        for consumer, demand, given in zip(permitted, demands, allocate(demands, self.budget), strict=True):
             self._wanting |= given < len(demand.options) - 1
             self._apply(consumer, demand, given, now, outbox)
         # Pacing costs: where nothing more is wanted, find out all the same whether it can be done without.
-        self._wanting |= bool(watched) and self.estimator.bitrate < PACED_NO_MORE
+        self._wanting |= bool(permitted) and self.estimator.bitrate < PACED_NO_MORE
+
+    def _withhold(self, consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
+        """Send a picture no more, not even what waits: the next one begins with a key frame anyway."""
+        if consumer.allowed != NOTHING:
+            self._keep_spare(consumer, fewest=1)
+            consumer.allowed = NOTHING
+            video.retarget(consumer, now, outbox)
+        if self._leg.pacer:
+            self._leg.pacer.forget(consumer)
+
+    def _release_unknown(self, permitted: list[VideoConsumer], now: float, outbox: Outbox) -> None:
+        """Without an estimate the level alone decides."""
+        allowed = EVERYTHING if self.place.level is Level.FULL else 0
+        for consumer in permitted:
+            if consumer.allowed != allowed:
+                consumer.allowed = allowed
+                video.retarget(consumer, now, outbox)
 
     def _apply(self, consumer: VideoConsumer, demand: Demand, given: int, now: float, outbox: Outbox) -> None:
         if not demand.options:
@@ -160,7 +238,7 @@ class Downlink:
         else:
             option = demand.options[given]
             highest = given == len(demand.options) - 1
-            consumer.allowed = EVERYTHING if highest else option.layer
+            consumer.allowed = EVERYTHING if highest and self.place.level is Level.FULL else option.layer
             if consumer.temporal != option.temporal:
                 video.set_temporal(consumer, option.temporal)
         if consumer.allowed != before:
@@ -185,14 +263,30 @@ class Downlink:
         """Try whether the link carries more, when more is wanted than it is known to carry."""
         if not self._wanting or now < self._next_probe or not self.estimator.may_probe(now):
             return
-        for consumer in self._leg.consumers.values():
-            if isinstance(consumer, VideoConsumer) and self._keep_spare(consumer):
-                break
+        live = any(
+            isinstance(consumer, VideoConsumer) and self._keep_spare(consumer)
+            for consumer in self._leg.consumers.values()
+        )
         if self._spare is not None:
-            self.estimator.begin_probe(len(self._spare[1]), now)
-            repair.send_probe(*self._spare, now, outbox)
+            consumer, packets = self._spare
+            if not live:
+                packets = self._measured(packets)
+            self.estimator.begin_probe(len(packets), now)
+            repair.send_probe(consumer, packets, now, outbox)
         gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if self._is_new(now) else PROBE_GAP
         self._next_probe = now + (gap if self.estimator.bitrate > THIN else PROBE_GAP_IF_THIN)
+
+    def _measured(self, packets: list[repair.Again]) -> list[repair.Again]:
+        """Return as much of what was kept as the link may be tried with now, the smallest again and again.
+
+        It was kept when the link carried more; all of it at once would keep voices waiting for a second.
+        """
+        wanted = self.estimator.bitrate * PROBE_SECONDS / 8
+        small = sorted(packets, key=lambda again: len(again.stored.payload))[:FEWEST_PROBES]
+        chosen = list(small)
+        while len(chosen) < MOST_PROBES and sum(len(again.stored.payload) for again in chosen) < wanted:
+            chosen.append(small[len(chosen) % len(small)])
+        return chosen
 
     def _keep_spare(self, consumer: VideoConsumer, fewest: int = FEWEST_PROBES) -> bool:
         """Keep what was sent last, to try the link with also when nothing flows any more; say whether it is enough.
@@ -204,7 +298,8 @@ class Downlink:
             return False
         octets = int(self.estimator.bitrate * PROBE_SECONDS / 8)
         wanted = max(FEWEST_PROBES, min(MOST_PROBES, octets // PROBE_PACKET))
-        packets = repair.find_probe(consumer, wanted, max(SMALLEST_PROBE, octets // wanted))
+        size = SMALLEST_PROBE if fewest < FEWEST_PROBES else max(SMALLEST_PROBE, octets // wanted)
+        packets = repair.find_probe(consumer, wanted, size)
         if len(packets) < fewest:
             return False
         if len(packets) >= FEWEST_PROBES or self._spare is None:
@@ -230,21 +325,24 @@ def _importance(consumer: VideoConsumer) -> tuple[bool, int, str]:
     return consumer.producer.spec.source != "screen", -consumer.preferred, consumer.id
 
 
-def _rate_of(layer: Layer, most: int) -> float:
-    measured = sum(layer.rates[: most + 1])
+def rate_of(layer: Layer, most: int) -> float:
+    """Return the bit/s that a layer takes with temporal layers up to `most`, measured, told or guessed."""
+    measured, whole = sum(layer.rates[: most + 1]), sum(layer.rates)
+    if layer.told_rate > 0:
+        return layer.told_rate * (measured / whole if whole > 0 else 1.0)
     return measured if measured > 0 else GUESSED_LOWEST * GUESSED_FACTOR**layer.index
 
 
-def _options(consumer: VideoConsumer, now: float) -> list[Option]:
+def _options(consumer: VideoConsumer, now: float, most: int) -> list[Option]:
     """Return the ways to send a stream, least first: of higher layers at most the top temporal layer is left out."""
-    top = min(consumer.preferred, len(consumer.producer.layers) - 1)
+    top = min(consumer.preferred, most, len(consumer.producer.layers) - 1)
     alive = video.alive_layers(consumer.producer, now)
     layers = [layer for layer in alive if layer.index <= top] or alive[:1]
     found: list[Option] = []
     for layer in layers:
         lowest = 0 if layer is layers[0] else max(0, layer.top_temporal - 1)
         steps = [*range(lowest, layer.top_temporal), EVERYTHING]
-        found += [Option(layer.index, most, _rate_of(layer, most)) for most in steps]
+        found += [Option(layer.index, step, rate_of(layer, step)) for step in steps]
     return found
 
 

@@ -206,6 +206,8 @@ class SendEstimator:
         self._braked = float("-inf")
         self._updated = float("-inf")
         self._heard = float("-inf")
+        # When the first packet left that nothing has been heard of since.
+        self._unanswered = float("-inf")
         self._probe: list[tuple[float, int]] = []
         self._probe_size = 0
         self._probe_started = float("-inf")
@@ -371,7 +373,11 @@ class SendEstimator:
     def poll(self, last_sent: float, round_trip: float, now: float) -> None:
         """Back off while packets leave and nothing is heard of them; call a few times a second."""
         patience = max(SILENT_FOR, 3 * round_trip)
-        if self.informed and last_sent > self._heard and now - self._heard > patience:
+        if not self.informed or last_sent <= self._heard:
+            return
+        if self._unanswered <= self._heard:
+            self._unanswered = last_sent
+        if now - self._unanswered > patience:
             self.bitrate = self._bounded(self.bitrate * SILENT_FACTOR)
             self._heard = now
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from folkmoot_media.forwarding import rtcp
-from folkmoot_media.forwarding.model import Leg, Outbox, SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.model import Consumer, Leg, Outbox, PipedVoice, SlotConsumer
 from folkmoot_media.forwarding.packets import TIMESTAMP_MASK
 from folkmoot_media.forwarding.video import FEEDBACK_SSRC
 
@@ -15,6 +15,7 @@ MAXIMUM_COMPOUND = 1100
 SMALLEST_RTT = 0.002
 LARGEST_RTT = 5.0
 SMOOTHING = 0.25
+QUIET_AFTER = 5.0
 
 
 def report_to_publisher(leg: Leg, bitrate: int, now: float, outbox: Outbox) -> None:
@@ -25,6 +26,8 @@ def report_to_publisher(leg: Leg, bitrate: int, now: float, outbox: Outbox) -> N
     blocks, videos = [], []
     for producer in leg.producers.values():
         for layer in producer.layers:
+            if leg.pipe is not None and now - layer.reception.heard > QUIET_AFTER:
+                continue
             block = layer.reception.report(layer.ssrc, now) if layer.ssrc >= 0 else None
             if block is not None:
                 blocks.append(block)
@@ -87,7 +90,14 @@ def report_to_consumer(leg: Leg, now: float, wall_ntp: int, outbox: Outbox) -> N
         outbox.reports.append((leg, compound))
 
 
-def _sender_report(consumer: VideoConsumer | SlotConsumer, now: float, wall_ntp: int) -> rtcp.SenderReport | None:
+def _sender_report(consumer: Consumer, now: float, wall_ntp: int) -> rtcp.SenderReport | None:
+    if isinstance(consumer, PipedVoice):
+        if not consumer.crossing or now - consumer.last_heard > QUIET_AFTER:
+            return None
+        media_time = int(consumer.last_timestamp + (now - consumer.last_heard) * AUDIO_CLOCK)
+        return rtcp.SenderReport(
+            consumer.ssrc, wall_ntp, media_time & TIMESTAMP_MASK, consumer.packets, consumer.octets
+        )
     if isinstance(consumer, SlotConsumer):
         slot = consumer.slot
         if not consumer.listening or not slot.packets:

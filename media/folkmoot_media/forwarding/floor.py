@@ -65,6 +65,21 @@ class Floor:
         self.mode = mode
         self._privileged = tuple(dict.fromkeys([*granted, *chairs]))
 
+    @property
+    def privileged(self) -> tuple[str, ...]:
+        """Granted owners and chairs, in order."""
+        return self._privileged
+
+    def score(self, owner: str) -> float:
+        """Return how loud the owner has been of late, 0 (silent) to 127."""
+        voice = self._voices.get(owner)
+        return voice.score if voice is not None else 0.0
+
+    def is_leading(self, owner: str) -> bool:
+        """Say whether the owner is louder than somebody who has a slot, and will have it if that lasts."""
+        voice = self._voices.get(owner)
+        return voice is not None and voice.leading_since is not None and owner not in self.holders
+
     def set_muted(self, owner: str, muted: bool) -> None:
         """Bar an owner from every slot, or lift it."""
         (self._muted.add if muted else self._muted.discard)(owner)

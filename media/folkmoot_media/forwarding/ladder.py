@@ -180,10 +180,14 @@ def _since(before: float | None, holds: bool, now: float) -> float | None:
 
 @dataclass(slots=True)
 class Ladder:
-    """One member's place on the ladder; `see` takes samples, `switch` the member's own wish."""
+    """One member's place on the ladder; `see` takes samples, `switch` the member's own wish.
+
+    Whatever samples say, the link counts as carrying `cap` at most.
+    """
 
     start: Level = Level.FULL
     most: Level = Level.FULL
+    cap: Level = Level.FULL
     _sample: Sample = UNKNOWN_LINK
     _latches: list[_Latch] = field(default_factory=list)
 
@@ -203,10 +207,16 @@ class Ladder:
             latch.see(rate, now)
         return self.standing
 
+    def resume(self, reached: Level) -> None:
+        """Take the link to carry `reached` at least, until samples say otherwise."""
+        for latch in self._latches:
+            if latch.rung.level <= reached and not latch.on:
+                latch.on, latch.weak_since, latch.dead_since = True, None, None
+
     @property
     def by_link(self) -> Level:
         """The level that the link carries, whatever the member wants."""
-        return max((latch.rung.level for latch in self._latches if latch.on), default=Level.TEXT)
+        return min(self.cap, max((latch.rung.level for latch in self._latches if latch.on), default=Level.TEXT))
 
     @property
     def standing(self) -> Standing:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from folkmoot_media.forwarding.codecs import Reader, parse_vp8
 from folkmoot_media.forwarding.dependency_descriptor import Dependencies
 from folkmoot_media.forwarding.reception import History, Reception, Retransmissions
+from folkmoot_media.forwarding.red import Maker
 from folkmoot_media.forwarding.temporal import EVERYTHING, TemporalView
 from folkmoot_media.forwarding.transport_wide import ArrivalLog, SendLog
 
 if TYPE_CHECKING:
     from folkmoot_media.forwarding.downlink import Downlink
     from folkmoot_media.forwarding.pacing import Pacer
+    from folkmoot_media.forwarding.pipe import Pipe
 
 Rng = Callable[[int], bytes]
 
@@ -99,7 +101,7 @@ class ProducerSpec:
 
 @dataclass(slots=True, eq=False)
 class Leg:
-    """The forwarding side of one transport; `ready` once its DTLS handshake has finished.
+    """The forwarding side of one transport or `pipe`; `ready` once its DTLS handshake has finished.
 
     Upstream, `arrivals` gathers transport-wide feedback when the publisher sends extension `wide_id`. Downstream,
     `wide` numbers every packet when the subscriber understands it, and `pacer` is there while video must wait.
@@ -114,8 +116,8 @@ class Leg:
     repairs: dict[int, Layer] = field(default_factory=dict)
     unknown_budget: int = 256
     producers: dict[str, Producer] = field(default_factory=dict)
-    consumers: dict[str, VideoConsumer | SlotConsumer] = field(default_factory=dict)
-    by_ssrc: dict[int, VideoConsumer | SlotConsumer] = field(default_factory=dict)
+    consumers: dict[str, Consumer] = field(default_factory=dict)
+    by_ssrc: dict[int, Consumer] = field(default_factory=dict)
     round_trip: float = 0.1
     next_feedback: float = 0.0
     next_mid: int = 0
@@ -126,11 +128,16 @@ class Leg:
     wide: SendLog | None = None
     pacer: Pacer | None = None
     downlink: Downlink | None = None
+    pipe: Pipe | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Layer:
-    """One source stream of a producer."""
+    """One source stream of a producer.
+
+    Of a mirrored producer the other end of the pipe tells whether the layer is being sent at all (`exists`), whether
+    the pipe has room for it (`fits`), and its bitrate (`told_rate`, 0: not told).
+    """
 
     producer: Producer
     index: int
@@ -143,6 +150,7 @@ class Layer:
     forwarded_packets: int = 0
     forwarded_octets: int = 0
     key_requested: float = float("-inf")
+    key_heard: float = float("-inf")
     key_wanted: bool = False
     last_picture: int = 0
     last_tl0: int = 0
@@ -156,11 +164,14 @@ class Layer:
     top_temporal: int = 0
     sampled: float = float("-inf")
     sampled_octets: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    exists: bool = True
+    fits: bool = True
+    told_rate: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
 class Producer:
-    """A stream that an owner sends into the router."""
+    """A stream that an owner sends into the router, or that a pipe mirrors there; `named` is then its owner."""
 
     id: str
     leg: Leg
@@ -169,6 +180,17 @@ class Producer:
     paused: bool = False
     muted: bool = False
     consumers: dict[str, VideoConsumer] = field(default_factory=dict)
+    named: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """Who sends it."""
+        return self.leg.owner if self.named is None else self.named
+
+    @property
+    def mirrored(self) -> bool:
+        """True when it came over a pipe."""
+        return self.leg.pipe is not None
 
     @property
     def silent(self) -> bool:
@@ -183,7 +205,7 @@ class VideoConsumer:
     A packet at position p of the current layer (place p of the temporal view, if there is one) leaves with sequence
     number p + `sequence_shift`; packets before position `base` belong to the time before the last switch and are not
     sent. `preferred` is what the page wants, `allowed` what its link carries (-1: nothing), `temporal` the same for
-    temporal layers.
+    temporal layers. A `pinned` one is a pipe's and sees that layer only.
     """
 
     id: str
@@ -217,7 +239,9 @@ class VideoConsumer:
     octets_before: int = 0
     rtx_sequence: int = 0
     repair_octets: int = 0
+    resent: int = 0
     held_back: int = 0
+    pinned: int | None = None
     shown: int | None = None
     reported: tuple[int, int] | None = None
     retransmissions: Retransmissions = field(default_factory=Retransmissions)
@@ -258,9 +282,47 @@ class SlotConsumer:
     payload_type: int
     cname: str
     paused: bool = True
+    held: bool = False
     listening: bool = False
     gap: int = 0
     base: int = 0
     held_at: int = 0
     reported: tuple[int, int] | None = None
     next_report: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class PipedVoice:
+    """A microphone on its way through a pipe; `crossing` while it is one of the voices that are sent.
+
+    `rate` is bit/s on the wire, `bare_rate` what of it were left without redundancy.
+
+    A packet at position p leaves with sequence number p + `shift`; `anew` says that its publisher's clock has begun
+    anew.
+    """
+
+    id: str
+    leg: Leg
+    producer: Producer
+    ssrc: int
+    cname: str
+    maker: Maker
+    crossing: bool = False
+    anew: bool = False
+    base: int = 0
+    shift: int = 0
+    timestamp_shift: int = 0
+    last_place: int = 0
+    last_timestamp: int = 0
+    last_heard: float = float("-inf")
+    packets: int = 0
+    octets: int = 0
+    bare_octets: int = 0
+    rate: float = 0.0
+    bare_rate: float = 0.0
+    sampled: tuple[float, int, int, int] | None = None
+    reported: tuple[int, int] | None = None
+    next_report: float = 0.0
+
+
+Consumer = VideoConsumer | SlotConsumer | PipedVoice

@@ -76,21 +76,24 @@ def unpack(payload: bytes) -> list[Block] | None:
 class Maker:
     """Makes redundant packets of one voice; `distances` says which older packets to add, in packets back.
 
-    (1,) repeats the last one, (1, 2) the last two; (1, 4) survives runs of losses better than (1, 2) does.
+    (1,) repeats the last one, (1, 2) the last two; (1, 4) survives runs of losses better than (1, 2) does. Where
+    `older` is given, an older block has the payload type `older` + its distance, which tells its sequence number.
     """
 
     payload_type: int
     distances: tuple[int, ...] = (1,)
+    older: int | None = None
     _sent: deque[tuple[int, int, bytes]] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def make(self, position: int, timestamp: int, payload: bytes) -> bytes:
         """Return the packet at `position` (unwrapped sequence number) with its redundancy; silence is left out."""
         blocks = []
-        wanted = {position - distance for distance in self.distances}
         for before, then, older in self._sent:
-            offset = timestamp - then & 0xFFFFFFFF
-            if before in wanted and older and 0 < offset <= LARGEST_OFFSET and len(older) <= LARGEST_BLOCK:
-                blocks.append(Block(self.payload_type, offset, older))
+            offset, distance = timestamp - then & 0xFFFFFFFF, position - before
+            wanted = distance in self.distances and older
+            if wanted and 0 < offset <= LARGEST_OFFSET and len(older) <= LARGEST_BLOCK:
+                payload_type = self.payload_type if self.older is None else self.older + distance
+                blocks.append(Block(payload_type, offset, older))
         self._sent.append((position, timestamp, payload))
         return pack([*blocks, Block(self.payload_type, 0, payload)])
 

@@ -45,6 +45,7 @@ def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Ou
         consumer.repair_octets += len(stored.payload)
         outbox.batches.append(_again(consumer, stored, sequence, now, False))
         resent += 1
+    consumer.resent += resent
     return resent
 
 

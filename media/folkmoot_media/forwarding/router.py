@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from folkmoot_media.errors import MediaError
-from folkmoot_media.forwarding import codecs, demux, feedback, repair, rtcp, video, voices
+from folkmoot_media.forwarding import answers, codecs, demux, feedback, pipe_voices, rtcp, video, voices
 from folkmoot_media.forwarding.demux import LARGEST_PAYLOAD, Count
 from folkmoot_media.forwarding.downlink import Downlink, release
 from folkmoot_media.forwarding.floor import SLOT_COUNT, Floor, FloorMode, SlotChange
+from folkmoot_media.forwarding.ladder import Level
 from folkmoot_media.forwarding.model import (
+    Consumer,
     Event,
     Layer,
     Leg,
     Outbox,
+    PipedVoice,
     Producer,
     ProducerSpec,
     Rng,
@@ -27,6 +30,7 @@ from folkmoot_media.forwarding.model import (
     VideoConsumer,
 )
 from folkmoot_media.forwarding.packets import RtpPacket, parse_rtp, read_extensions
+from folkmoot_media.forwarding.pipe import Pipe
 from folkmoot_media.forwarding.reception import DUPLICATE, JUMPED, RESTARTED, History, Reception
 from folkmoot_media.forwarding.transport_wide import ArrivalLog, SendLog
 
@@ -34,10 +38,10 @@ MAXIMUM_LEGS_PER_OWNER = 6
 MAXIMUM_CONSUMERS_PER_LEG = 64
 MAXIMUM_LEGS = 1000
 FLOOR_PERIOD = 0.1
-SILENT_LEVEL = 127
 # A member of an enumeration is looked up more slowly than a packet may cost.
 RECEIVED = str(Count.RECEIVED)
 NO_EXTENSIONS: dict[int, bytes] = {}
+LEVEL = pipe_voices.LEVEL_ID
 
 
 class Router:
@@ -57,6 +61,7 @@ class Router:
         self.outbox = Outbox()
         self.legs: dict[str, Leg] = {}
         self.producers: dict[str, Producer] = {}
+        self.pipes: dict[str, Pipe] = {}
         self.stamping = stamping
         self.counters: dict[str, int] = {str(count): 0 for count in Count}
         self._paced: list[Leg] = []
@@ -83,7 +88,7 @@ class Router:
         Raises:
             MediaError: media.too-many-transports.
         """
-        held = sum(1 for leg in self.legs.values() if leg.owner == owner)
+        held = sum(1 for leg in self.legs.values() if owner and leg.owner == owner)
         if held >= MAXIMUM_LEGS_PER_OWNER or len(self.legs) >= MAXIMUM_LEGS:
             raise MediaError("media.too-many-transports", "This seat or room has too many transports open.")
         leg = self.legs[leg_id] = Leg(leg_id, owner, direction, sink)
@@ -96,6 +101,11 @@ class Router:
         if self.stamping and not leg.consumers:
             leg.wide = SendLog(extension_id)
 
+    def set_ceiling(self, leg: Leg, ceiling: Level, now: float) -> None:
+        """Take the highest level of the ladder that the leg's owner wants; it holds at the next `poll`."""
+        if leg.downlink is not None:
+            leg.downlink.switch(ceiling, now)
+
     def set_ready(self, leg: Leg, now: float) -> None:
         """The leg's handshake has finished: packets may flow."""
         leg.ready = True
@@ -107,6 +117,8 @@ class Router:
         leg.next_feedback = now
         if leg.downlink is not None:
             leg.downlink.estimator.trend.rebase()
+        if leg.pipe is not None:
+            leg.pipe.speak_up()
 
     def remove_leg(self, leg: Leg) -> None:
         """Take a leg away with its producers and consumers."""
@@ -117,25 +129,28 @@ class Router:
         for consumer in list(leg.consumers.values()):
             self.close_consumer(consumer)
         self.legs.pop(leg.id, None)
+        self.pipes.pop(leg.id, None)
 
     # -- producers --------------------------------------------------------------------------------------------
 
-    def add_producer(self, producer_id: str, leg: Leg, spec: ProducerSpec, paused: bool) -> Producer:
-        """Add a producer; an owner has at most one of each source.
+    def add_producer(
+        self, producer_id: str, leg: Leg, spec: ProducerSpec, paused: bool, owner: str | None = None
+    ) -> Producer:
+        """Add a producer, a mirrored one with its `owner`; an owner has at most one of each source.
 
         Raises:
             MediaError: media.source-in-use, media.stream-conflict.
         """
+        producer = Producer(producer_id, leg, spec, paused=paused, named=owner)
         for other in self.producers.values():
-            if other.leg.owner == leg.owner and other.spec.source == spec.source:
+            if other.owner == producer.owner and other.spec.source == spec.source:
                 raise MediaError("media.source-in-use", f"This seat already sends a {spec.source}.")
         if any(other.spec.mid == spec.mid for other in leg.producers.values()):
             raise MediaError("media.stream-conflict", "This media section is already in use.")
         wanted = [number for enc in spec.encodings for number in (enc.ssrc, enc.rtx_ssrc) if number is not None]
         if len(set(wanted)) < len(wanted) or any(number in leg.streams or number in leg.repairs for number in wanted):
             raise MediaError("media.stream-conflict", "This SSRC is already in use on this transport.")
-        producer = Producer(producer_id, leg, spec, paused=paused)
-        producer.muted = spec.kind == "audio" and self.floor.is_muted(leg.owner)
+        producer.muted = spec.kind == "audio" and self.floor.is_muted(producer.owner)
         for index, encoding in enumerate(spec.encodings):
             layer = Layer(producer, index, Reception(spec.codec.clock_rate))
             layer.read = codecs.READERS.get(spec.codec.mime, codecs.parse_h264)
@@ -148,7 +163,7 @@ class Router:
             leg.wide_id, leg.arrivals = spec.wide_id, ArrivalLog()
         self.producers[producer_id] = leg.producers[producer_id] = producer
         if spec.source == "microphone":
-            self._microphones[leg.owner] = producer
+            self._microphones[producer.owner] = producer
             self._refresh_voice(producer)
         return producer
 
@@ -174,25 +189,27 @@ class Router:
 
     def _refresh_voice(self, producer: Producer) -> None:
         change = self.floor.remove_voice if producer.silent else self.floor.add_voice
-        change(producer.leg.owner)
+        change(producer.owner)
 
     def close_producer(self, producer: Producer) -> None:
         """Take a producer away; its consumers close with it."""
+        for pipe in self.pipes.values():
+            pipe.forget(producer)
         for consumer in list(producer.consumers.values()):
             self.close_consumer(consumer)
-        leg = producer.leg
+        leg, owner = producer.leg, producer.owner
         for table in (leg.streams, leg.repairs):
             for ssrc in [ssrc for ssrc, layer in table.items() if layer.producer is producer]:
                 del table[ssrc]
         leg.producers.pop(producer.id, None)
         if self.producers.pop(producer.id, None) is None:
             return
-        if self._microphones.get(leg.owner) is producer:
-            del self._microphones[leg.owner]
-            self.floor.remove_voice(leg.owner)
-            self._apply_changes(self.floor.release(leg.owner))
+        if self._microphones.get(owner) is producer:
+            del self._microphones[owner]
+            self.floor.remove_voice(owner)
+            self._apply_changes(self.floor.release(owner))
         self.outbox.events.append(
-            Event("producer_closed", {"producer_id": producer.id, "owner": leg.owner, "source": producer.spec.source})
+            Event("producer_closed", {"producer_id": producer.id, "owner": owner, "source": producer.spec.source})
         )
 
     # -- consumers --------------------------------------------------------------------------------------------
@@ -202,12 +219,18 @@ class Router:
     ) -> VideoConsumer:
         """Let `leg` see a video producer; `payload_types` are media and retransmission (-1: none)."""
         self._check_room(leg)
+        return self.new_video_consumer(consumer_id, leg, producer, payload_types, paused)
+
+    def new_video_consumer(
+        self, consumer_id: str, leg: Leg, producer: Producer, payload_types: tuple[int, int], paused: bool
+    ) -> VideoConsumer:
+        """Do so however many consumers the leg has."""
         consumer = VideoConsumer(
             consumer_id,
             leg,
             producer,
-            self._free_ssrc(leg),
-            self._free_ssrc(leg),
+            self.free_ssrc(leg),
+            self.free_ssrc(leg),
             *payload_types,
             cname=producer.id,
             preferred=len(producer.layers) - 1,
@@ -228,7 +251,7 @@ class Router:
         """Let `leg` hear a voice slot."""
         self._check_room(leg)
         consumer = SlotConsumer(
-            consumer_id, leg, slot, self._free_ssrc(leg), payload_type, cname=slot.producer_id, paused=paused
+            consumer_id, leg, slot, self.free_ssrc(leg), payload_type, cname=slot.producer_id, paused=paused
         )
         # SRTP wants the first sequence number in the lower half of its range (RFC 3711 section 3.3.1).
         consumer.gap = slot.last_position - (int.from_bytes(self._rng(2), "big") >> 1)
@@ -237,7 +260,8 @@ class Router:
         self._admit(leg, consumer)
         return consumer
 
-    def _free_ssrc(self, leg: Leg) -> int:
+    def free_ssrc(self, leg: Leg) -> int:
+        """Return a random SSRC that nothing sent to `leg` has."""
         taken = {other.rtx_ssrc for other in leg.consumers.values() if isinstance(other, VideoConsumer)}
         while (ssrc := self.new_ssrc()) in leg.by_ssrc or ssrc in taken:
             pass
@@ -247,7 +271,7 @@ class Router:
         if len(leg.consumers) >= MAXIMUM_CONSUMERS_PER_LEG:
             raise MediaError("media.too-many-consumers", "This transport has too many consumers.")
 
-    def _admit(self, leg: Leg, consumer: VideoConsumer | SlotConsumer) -> None:
+    def _admit(self, leg: Leg, consumer: Consumer) -> None:
         leg.consumers[consumer.id] = consumer
         leg.by_ssrc[consumer.ssrc] = consumer
 
@@ -267,9 +291,11 @@ class Router:
         if layer is not None:
             video.request_key_frame(layer, now, self.outbox)
 
-    def close_consumer(self, consumer: VideoConsumer | SlotConsumer) -> None:
+    def close_consumer(self, consumer: Consumer) -> None:
         """Take a consumer away."""
-        if isinstance(consumer, SlotConsumer):
+        if isinstance(consumer, PipedVoice):
+            consumer.crossing = False
+        elif isinstance(consumer, SlotConsumer):
             consumer.slot.consumers.pop(consumer.id, None)
             voices.refresh(consumer)
         else:
@@ -280,10 +306,10 @@ class Router:
         consumer.leg.consumers.pop(consumer.id, None)
         consumer.leg.by_ssrc.pop(consumer.ssrc, None)
 
-    def _refresh(self, consumer: VideoConsumer | SlotConsumer, now: float) -> None:
+    def _refresh(self, consumer: Consumer, now: float) -> None:
         if isinstance(consumer, SlotConsumer):
             voices.refresh(consumer)
-        else:
+        elif isinstance(consumer, VideoConsumer):
             video.retarget(consumer, now, self.outbox)
 
     # -- the floor --------------------------------------------------------------------------------------------
@@ -292,6 +318,8 @@ class Router:
         """Set who may be heard and who owns the reserved slot."""
         self.floor.set_floor(mode, chairs, granted)
         self._assign(now)
+        for pipe in self.pipes.values():
+            pipe.follow_floor(now)
 
     def _assign(self, now: float) -> None:
         self._apply_changes(self.floor.assign(now))
@@ -311,8 +339,8 @@ class Router:
 
     # -- packets ----------------------------------------------------------------------------------------------
 
-    def receive_rtp(self, leg: Leg, data: bytes, now: float) -> None:
-        """Take one decrypted RTP packet from `leg`."""
+    def receive_rtp(self, leg: Leg, data: bytes, now: float, arrived: float | None = None) -> None:
+        """Take one decrypted RTP packet from `leg`, which had `arrived` a little earlier, if that is known."""
         packet = parse_rtp(data)
         if packet is None:
             self.counters[Count.MALFORMED] += 1
@@ -325,7 +353,9 @@ class Router:
         if leg.arrivals is not None:
             number = values.get(leg.wide_id)
             if number is not None and len(number) == 2:
-                leg.arrivals.note(number[0] << 8 | number[1], now)
+                leg.arrivals.note(number[0] << 8 | number[1], now if arrived is None else arrived)
+        if leg.pipe is not None and leg.pipe.is_probe(packet):
+            return
         layer = leg.streams.get(packet.ssrc) or leg.repairs.get(packet.ssrc)
         if layer is None:
             identified = demux.identify(leg, packet, values)
@@ -347,7 +377,11 @@ class Router:
         if packet.payload_type != layer.producer.spec.codec.payload_type:
             self.counters[Count.UNKNOWN_STREAM] += 1
             return
-        self._place(layer, packet, values, now, repair)
+        if leg.pipe is not None and layer.producer.spec.kind == "audio":
+            for part, level in pipe_voices.unfold(packet):
+                self._place(layer, part, {LEVEL: bytes((level,))}, now, part.sequence != packet.sequence)
+        else:
+            self._place(layer, packet, values, now, repair)
         if self._paced:
             self._release(now)
 
@@ -374,10 +408,12 @@ class Router:
     def _receive_voice(
         self, layer: Layer, packet: RtpPacket, values: dict[int, bytes], position: int, now: float
     ) -> None:
-        spec, owner = layer.producer.spec, layer.producer.leg.owner
+        spec, owner = layer.producer.spec, layer.producer.owner
         value = values.get(spec.level_id) if spec.level_id else None
-        if self.floor.hear(owner, value[0] & 0x7F if value else SILENT_LEVEL, now):
+        if self.floor.hear(owner, pipe_voices.loudness(value), now):
             self._assign(now)
+        for pipe in self.pipes.values():
+            pipe.hear(layer, packet, value, position, now)
         slot = self._speaking.get(owner)
         if slot is not None:
             voices.forward(slot, packet, position, now, self.outbox)
@@ -392,43 +428,12 @@ class Router:
             self._refresh(consumer, now)
         for slot in self.slots:
             slot.fresh = slot.fresh or slot.source is layer
+        for pipe in self.pipes.values():
+            pipe.begin_anew(layer)
 
     def receive_rtcp(self, leg: Leg, data: bytes, now: float, wall_ntp: int) -> list[rtcp.ReportBlock]:
         """Take one decrypted RTCP compound from `leg`; return its report blocks (they may prove a path)."""
-        try:
-            parts = rtcp.parse_compound(data)
-        except rtcp.MalformedRtcpError:
-            self.counters["malformed"] += 1
-            return []
-        blocks: list[rtcp.ReportBlock] = []
-        for part in parts:
-            if isinstance(part, rtcp.SenderReport):
-                layer = leg.streams.get(part.ssrc)
-                if layer is not None:
-                    layer.reception.note_sender_report(part, now)
-            if isinstance(part, rtcp.SenderReport | rtcp.ReceiverReport):
-                for block in part.blocks:
-                    reporting = leg.by_ssrc.get(block.ssrc)
-                    if reporting is not None:
-                        feedback.note_round_trip(leg, block, wall_ntp)
-                        blocks.append(block)
-                        if leg.downlink is not None:
-                            leg.downlink.report(reporting, block, now)
-                continue
-            if isinstance(part, rtcp.TransportFeedback):
-                if leg.downlink is not None:
-                    leg.downlink.feedback(part, now)
-                continue
-            if isinstance(part, rtcp.BitrateLimit):
-                if leg.downlink is not None and leg.wide is None:
-                    leg.downlink.limit(part, now)
-                continue
-            consumer = leg.by_ssrc.get(part.media_ssrc)
-            if isinstance(consumer, VideoConsumer):
-                if isinstance(part, rtcp.KeyFrameRequest):
-                    self.request_key_frame(consumer, now)
-                else:
-                    self.counters[Count.RESENT] += repair.answer_nack(consumer, part, now, self.outbox)
+        blocks = answers.take(self, leg, data, now, wall_ntp)
         if self._paced:
             self._release(now)
         return blocks
@@ -445,6 +450,8 @@ class Router:
                     video.poll_producer(producer, now, self.outbox)
             for slot in self.slots:
                 voices.sample(slot, now)
+        for pipe in self.pipes.values():
+            pipe.poll(now, wall_ntp)
         for leg in self.legs.values():
             if not leg.ready:
                 continue
@@ -456,7 +463,11 @@ class Router:
             if now < leg.next_feedback:
                 continue
             leg.unknown_budget = demux.UNKNOWN_BUDGET
-            if leg.producers:
+            if leg.pipe is not None:
+                leg.next_feedback = now + feedback.REPORT_PERIOD
+                feedback.report_to_publisher(leg, self._upstream_bitrate, now, self.outbox)
+                feedback.report_to_consumer(leg, now, wall_ntp, self.outbox)
+            elif leg.producers:
                 leg.next_feedback = now + feedback.FEEDBACK_PERIOD
                 feedback.report_to_publisher(leg, self._upstream_bitrate, now, self.outbox)
             else:

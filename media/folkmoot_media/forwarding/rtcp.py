@@ -12,6 +12,7 @@ RECEIVER_REPORT = 201
 SOURCE_DESCRIPTION = 202
 TRANSPORT_FEEDBACK = 205
 PAYLOAD_FEEDBACK = 206
+APPLICATION = 204
 FEEDBACK_NACK = 1
 FEEDBACK_PLI = 1
 FEEDBACK_FIR = 4
@@ -98,7 +99,16 @@ class TransportFeedback:
     arrivals: tuple[int, ...]
 
 
-Feedback = SenderReport | ReceiverReport | Nack | KeyFrameRequest | BitrateLimit | TransportFeedback
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application-defined packet: its kind (5 bits), its name of four bytes and what follows (RFC 3550 6.7)."""
+
+    kind: int
+    name: bytes
+    data: bytes
+
+
+Feedback = SenderReport | ReceiverReport | Nack | KeyFrameRequest | BitrateLimit | TransportFeedback | Application
 
 
 def parse_compound(data: bytes) -> list[Feedback]:
@@ -147,6 +157,8 @@ def _parse_one(kind: int, count: int, body: bytes) -> list[Feedback]:
         if len(body) < 8:
             raise MalformedRtcpError("feedback is too short")
         return _parse_feedback(kind, count, body)
+    if kind == APPLICATION and len(body) >= 8:
+        return [Application(count, body[4:8], body[8:])]
     return []
 
 
@@ -242,6 +254,11 @@ def build_source_description(ssrc: int, cname: str) -> bytes:
     name = cname.encode()[:255]
     item = _LONG.pack(ssrc) + bytes((1, len(name))) + name + b"\0"
     return _pack(SOURCE_DESCRIPTION, 1, item + bytes(-len(item) % 4))
+
+
+def build_application(ssrc: int, application: Application) -> bytes:
+    """Build an application-defined packet; its data are whole words (RFC 3550 section 6.7)."""
+    return _pack(APPLICATION, application.kind, _LONG.pack(ssrc) + application.name + application.data)
 
 
 def build_pli(sender_ssrc: int, media_ssrc: int) -> bytes:

@@ -38,7 +38,8 @@ def forward(
     newest = position == layer.reception.last_position
     starts = newest and packet.timestamp != layer.frame_timestamp
     if newest:
-        if descriptor.key_frame_start and layer.waiting:
+        if descriptor.key_frame_start:
+            layer.key_heard = now
             for consumer in layer.waiting:
                 _switch(consumer, layer, packet, position, descriptor, now)
                 _tell(consumer, layer.index, outbox)
@@ -289,7 +290,8 @@ def retarget(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
     """Choose the layer a consumer should see and start towards it; the change comes with a key frame."""
     wanted = _choose(consumer, now)
     if wanted is None:
-        if consumer.allowed < 0 and consumer.shown is not None:
+        mirrored = consumer.producer.mirrored and not consumer.paused and not consumer.producer.silent
+        if (consumer.allowed < 0 or mirrored) and consumer.shown is not None:
             _tell(consumer, None, outbox)
         release(consumer)
         return
@@ -306,12 +308,19 @@ def retarget(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
 
 def _tell(consumer: VideoConsumer, layer: int | None, outbox: Outbox) -> None:
     consumer.shown = layer
+    if consumer.pinned is not None:
+        return
     outbox.events.append(Event("layers_changed", {"consumer_id": consumer.id, "layer": layer}))
 
 
 def alive_layers(producer: Producer, now: float) -> list[Layer]:
-    """Return the layers that are being sent, smallest first; a single layer counts always."""
+    """Return the layers that are being sent, smallest first; a single layer counts always.
+
+    Of a mirrored producer they are those that the other end of the pipe sends when they are pulled.
+    """
     layers = producer.layers
+    if producer.mirrored:
+        return [layer for layer in layers if layer.exists and layer.fits]
     if len(layers) == 1:
         return layers
     return [layer for layer in layers if now - layer.reception.heard <= LAYER_ALIVE_FOR]
@@ -322,6 +331,8 @@ def _choose(consumer: VideoConsumer, now: float) -> Layer | None:
     if consumer.paused or consumer.allowed < 0 or not consumer.leg.ready or producer.silent:
         return None
     layers = producer.layers
+    if consumer.pinned is not None:
+        return layers[consumer.pinned]
     top = min(consumer.preferred, consumer.allowed, len(layers) - 1)
     alive = alive_layers(producer, now)
     fitting = [layer for layer in alive if layer.index <= top]
@@ -329,6 +340,8 @@ def _choose(consumer: VideoConsumer, now: float) -> Layer | None:
         return fitting[-1]
     if alive:
         return alive[0]
+    if producer.mirrored and any(layer.exists for layer in layers):
+        return None
     return consumer.layer or layers[top]
 
 

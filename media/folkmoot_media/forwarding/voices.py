@@ -83,6 +83,7 @@ def refresh(consumer: SlotConsumer) -> None:
     slot = consumer.slot
     wanted = (
         not consumer.paused
+        and not consumer.held
         and consumer.leg.ready
         and consumer.leg.owner != slot.owner
         and consumer.id in slot.consumers

@@ -5,6 +5,7 @@ Without a socket: datagrams to send go to `send`, datagrams received come in thr
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from aioice import stun
@@ -14,6 +15,8 @@ from folkmoot_media.transport.aiortc_adapter import DtlsIdentity, Fingerprint, S
 from folkmoot_media.transport.dtls import DtlsEndpoint, DtlsState
 from folkmoot_media.transport.mux import RTCP_FIRST, RTCP_LAST
 from folkmoot_media.transport.stun_lite import PARSE_ERRORS
+
+ANSWERS_AWAITED = 32
 
 
 class ActiveTransport:
@@ -29,6 +32,7 @@ class ActiveTransport:
     ) -> None:
         self.fingerprints = identity.fingerprints
         self.checked = False
+        self.asked = self.answered = b""
         self.on_rtp = on_rtp
         self.on_rtcp = on_rtcp
         self._dtls = DtlsEndpoint(identity, server=False)
@@ -36,6 +40,7 @@ class ActiveTransport:
         self._rng = rng
         self.fragment = rng(4).hex()
         self._remote = ("", "")
+        self._asked: deque[bytes] = deque(maxlen=ANSWERS_AWAITED)
 
     @property
     def connected(self) -> bool:
@@ -60,7 +65,9 @@ class ActiveTransport:
 
     def binding_request(self, nominate: bool = True) -> bytes:
         """Return a connectivity check (RFC 8445 section 7.2.2)."""
-        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, self._rng(12))
+        self.asked = self._rng(12)
+        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, self.asked)
+        self._asked.append(self.asked)
         request.attributes["USERNAME"] = f"{self._remote[0]}:{self.fragment}"
         request.attributes["PRIORITY"] = 1853817087
         request.attributes["ICE-CONTROLLING"] = int.from_bytes(self._rng(8), "big")
@@ -89,9 +96,11 @@ class ActiveTransport:
             message = stun.parse_message(data)
         except PARSE_ERRORS:
             return
-        good = message.message_class is stun.Class.RESPONSE
+        good = message.message_class is stun.Class.RESPONSE and message.transaction_id in self._asked
         if not good or not message.check_message_integrity(self._remote[1].encode()):
             return
+        self._asked.remove(message.transaction_id)
+        self.answered = message.transaction_id
         if not self.checked:
             self.checked = True
             for datagram in self._dtls.start():

@@ -16,6 +16,8 @@ from folkmoot_media.transport.limits import TokenBucket
 Address = tuple[str, int] | tuple[str, int, int, int]
 Send = Callable[[bytes, Address], None]
 
+# In place of an IPv6 flow label: the address is one TCP connection, its last number tells it from all others.
+STREAM = -1
 AMPLIFICATION = 3
 MAXIMUM_PATHS = 8
 MAXIMUM_PENDING = 8
@@ -29,7 +31,18 @@ PACKETS_PER_SECOND = 6000
 CONTROL_PER_SECOND = 200
 CHECKS_PER_SECOND = 50
 SENDER_REPORT_TYPE = 200
+CONSENT_TIMEOUT = 30.0
 _LONG = Struct("!L")
+
+
+def is_stream(address: Address) -> bool:
+    """Say whether an address is a TCP connection."""
+    return len(address) == 4 and address[2] == STREAM
+
+
+def family(address: Address) -> str:
+    """Return "ipv4" (also when mapped into IPv6) or "ipv6"."""
+    return "ipv6" if ":" in address[0] and not address[0].startswith("::ffff:") else "ipv4"
 
 
 @dataclass(slots=True)
@@ -81,6 +94,7 @@ class Endpoint:
         self.route: Any = None
         self.restricted = False
         self.created = now
+        self.patience = CONSENT_TIMEOUT
         self.last_check: float | None = None
         self.round_trip: float | None = None
         self.packet_budget = TokenBucket(PACKETS_PER_SECOND, PACKETS_PER_SECOND)
@@ -90,6 +104,7 @@ class Endpoint:
         self.known_checks = TokenBucket(CHECKS_PER_SECOND, 2 * CHECKS_PER_SECOND)
         self.new_checks = TokenBucket(CHECKS_PER_SECOND, 2 * CHECKS_PER_SECOND)
         self.counters = {"unprotect_failed": 0, "over_budget": 0, "withheld": 0}
+        self.packets_in = self.octets_in = 0
         self._send = send
         self._rng = rng
         self._pending: list[bytes] = []
@@ -97,6 +112,23 @@ class Endpoint:
         self._handshake_moved = False
         self._flight_sent = 0.0
         self._clock = now
+
+    def figures(self, now: float) -> dict[str, object]:
+        """Return where ICE and DTLS stand and what came in; of the peer's address only its kind."""
+        path = self.selected
+        return {
+            "ice": "new" if self.last_check is None else "checked" if path is not None else "lost",
+            "dtls": str(self.dtls.state),
+            "family": None if path is None else family(path.address),
+            "protocol": None if path is None else "tcp" if is_stream(path.address) else "udp",
+            "proven": path is not None and path.proven,
+            "paths": len(self.paths),
+            "age_s": round(now - self.created, 1),
+            "check_s": None if self.last_check is None else round(now - self.last_check, 1),
+            "packets_in": self.packets_in,
+            "octets_in": self.octets_in,
+            **self.counters,
+        }
 
     # -- paths ------------------------------------------------------------------------------------------------
 
@@ -112,7 +144,8 @@ class Endpoint:
                 )
                 evicted = oldest.address
                 del self.paths[evicted]
-            path = self.paths[address] = Path(address)
+            # Nobody can make a connection in another's name.
+            path = self.paths[address] = Path(address, proven=is_stream(address))
         path.received += size
         path.last_check = self.last_check = now
         return path, evicted

@@ -16,7 +16,6 @@ from folkmoot_media.transport.dtls import DtlsState
 from folkmoot_media.transport.endpoint import Address, Credentials, Endpoint, Path, Send
 from folkmoot_media.transport.limits import SourceLimiter
 
-CONSENT_TIMEOUT = 30.0
 UNUSED_TIMEOUT = 600.0
 ADDRESS_STALE_AFTER = 10.0
 FAILURES_PER_SECOND = 50.0
@@ -137,6 +136,8 @@ class Mux:
 
     def plain(self, endpoint: Endpoint, data: bytes, control: bool, now: float) -> None:
         """Take one RTP or (`control`) RTCP packet that was decrypted with the keys of `endpoint`."""
+        endpoint.packets_in += 1
+        endpoint.octets_in += len(data)
         if control:
             self._handler.on_rtcp(endpoint, data, now)
         else:
@@ -212,6 +213,17 @@ class Mux:
         owner.lose_path(source)
         return True
 
+    def knows(self, address: Address) -> bool:
+        """Say whether a check from this address has passed."""
+        return address in self._by_address
+
+    def lost(self, address: Address) -> None:
+        """A connection is gone; its transport is found again by a check from elsewhere, or expires."""
+        held = self._by_address.pop(address, None)
+        if held is not None:
+            held[0].lose_path(address)
+            self._watcher.left(address)
+
     def poll(self, now: float) -> None:
         """Run handshake timers and close what has expired; call every 50 ms or so."""
         for endpoint in list(self.endpoints.values()):
@@ -221,7 +233,7 @@ class Mux:
             if endpoint.last_check is None:
                 if now - endpoint.created > UNUSED_TIMEOUT:
                     self._expire(endpoint, "unused", now)
-            elif now - endpoint.last_check > CONSENT_TIMEOUT:
+            elif now - endpoint.last_check > endpoint.patience:
                 self._expire(endpoint, "consent-expired", now)
             elif endpoint.dtls.state is not DtlsState.CONNECTED and now - endpoint.created > UNUSED_TIMEOUT:
                 self._expire(endpoint, "connect-timeout", now)
