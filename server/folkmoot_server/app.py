@@ -12,13 +12,14 @@ import signal
 import ssl
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 from aiohttp import web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from folkmoot_config.settings import Settings
@@ -35,6 +36,7 @@ from folkmoot_server.storage.database import Database, StoreClosedError
 from folkmoot_server.web import routes, routes_votes
 from folkmoot_server.web.context import CONTEXT, Context
 from folkmoot_server.web.http_log import http_log
+from folkmoot_server.web.metrics import Metrics, Snapshot
 from folkmoot_server.web.middleware import MIDDLEWARES
 from folkmoot_server.web.static import add_static
 from folkmoot_server.web.watchdog import Watchdog
@@ -47,6 +49,7 @@ HANDSHAKE_S = 10.0
 CLOCK_EVERY_S = 30.0
 CLOCK_JUMP_S = 5
 BACKLOG = 512
+METRICS_HOST = "127.0.0.1"
 FILES_MAX = 65_536
 LINGER_S = 1.0  # for the rest of a body that was refused; the library's 10 s would add to our own 10 s
 SOCKET_PATH_MAX = 80  # a Unix socket's path holds 107 bytes, its file name needs the rest
@@ -146,9 +149,10 @@ class Installation:
                 await result
 
 
-def build_app(context: Context, realtime: Realtime, watchdog: Watchdog) -> web.Application:
+def build_app(context: Context, realtime: Realtime, watchdog: Watchdog, metrics: Metrics) -> web.Application:
     """The aiohttp application with every route, middleware and header."""
-    app = web.Application(client_max_size=BODY_MAX, middlewares=[watchdog.middleware, *MIDDLEWARES])
+    middlewares = [watchdog.middleware, metrics.middleware, *MIDDLEWARES]
+    app = web.Application(client_max_size=BODY_MAX, middlewares=middlewares)
     app[CONTEXT] = context
     routes.add_routes(app)
     routes_votes.add_routes(app)
@@ -162,6 +166,32 @@ async def _health(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     await context.database.read(lambda tx: tx.execute(select(schema.setting.c.name).limit(1)).first())
     return web.json_response({"status": "ok"})
+
+
+def _metrics(context: Context, realtime: Realtime, pool: MediaPool) -> Metrics:
+    """Return the figures of this installation, gathered anew at every scrape."""
+
+    async def now() -> Snapshot:
+        table = schema.meeting.c.state
+        counted = select(table, func.count()).group_by(table)
+        states = await context.database.read(lambda tx: {row[0]: row[1] for row in tx.execute(counted)})
+        return Snapshot(
+            sockets=Counter(connection.meeting for connection in realtime.connections),
+            writes_waiting=context.database.waiting,
+            meetings=states,
+            rooms=context.media.figures(),
+            workers=await pool.stats(),
+        )
+
+    return Metrics(now)
+
+
+async def _open_metrics(settings: Settings, metrics: Metrics) -> web.AppRunner:
+    """Open the operator's port, on this machine alone."""
+    runner = web.AppRunner(metrics.application(), access_log=None, logger=http_log())
+    await runner.setup()
+    await web.TCPSite(runner, METRICS_HOST, settings.metrics_port).start()
+    return runner
 
 
 def _run_dir(data: Path) -> Path:
@@ -230,9 +260,9 @@ async def start(settings: Settings, database: Database) -> Installation:
     context = Context(settings, database, media, seed, clock, secrets.token_bytes)
     realtime = Realtime(context)
     holder.append(realtime)
-    watchdog = Watchdog()
+    watchdog, metrics = Watchdog(), _metrics(context, realtime, pool)
     runner = web.AppRunner(
-        build_app(context, realtime, watchdog),
+        build_app(context, realtime, watchdog, metrics),
         access_log=None,
         keepalive_timeout=10,
         shutdown_timeout=SHUTDOWN_S,
@@ -252,6 +282,8 @@ async def start(settings: Settings, database: Database) -> Installation:
         installation._closers.append(scheduler.close)
         clock_watch = asyncio.create_task(watch_clock(clock, database), name="clock")
         installation._closers.append(clock_watch.cancel)
+        if settings.metrics_port:
+            installation._closers.append((await _open_metrics(settings, metrics)).cleanup)
         watchdog.start(runner)
         installation._closers.append(watchdog.close)
         listener = await _listen(settings, runner)

@@ -21,11 +21,12 @@ from folkmoot_config.settings import Settings
 from folkmoot_server import app
 from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation, enrolment_links
 from folkmoot_server.demo.questions import QUESTIONS
-from folkmoot_server.demo.script import run_demo
+from folkmoot_server.demo.script import SCRIPTS, VOTE, run_demo
 from folkmoot_server.demo.seed import seed_demo
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.queries.export import write_bundle, write_meeting, write_sealed_annex
 from folkmoot_server.storage.database import read_snapshot
+from folkmoot_server.storage.paper_files import PaperFiles
 
 EXIT_USAGE = 2
 WALKTHROUGH = """
@@ -92,9 +93,15 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--announce-ip", help="address at which browsers reach the media port (default: 127.0.0.1)")
     serve.add_argument("--media-listen-ip", help="address the media port listens on (default: 127.0.0.1)")
     serve.add_argument(
-        "--media-port", type=int, help="first UDP port for media; one port a worker (default: free ones)"
+        "--media-port",
+        type=int,
+        help="first UDP and TCP port for media; one a worker, one to spare (default: free ones)",
     )
     serve.add_argument("--media-workers", type=int, help="media worker processes (default: cores - 1)")
+    serve.add_argument(
+        "--media-fan", choices=("auto", "compiled", "cffi", "python"), help="fan-out back end (default: auto)"
+    )
+    serve.add_argument("--metrics-port", type=int, help="port on 127.0.0.1 for Prometheus' figures (default: none)")
     serve.add_argument("--demo", action="store_true", default=None, help="make a demonstration organisation if empty")
     serve.add_argument("--reset", action="store_true", help="with --demo: throw the data folder away first")
     serve.add_argument("--print-links-json", type=Path, help="write the enrolment links to this file as JSON")
@@ -116,6 +123,9 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--members", type=int, default=12, help="members on the roll, officers included (default: 12)")
     demo.add_argument("--tellers", type=int, default=3, help="tellers among them (default: 3)")
     demo.add_argument("--question", choices=QUESTIONS, default="yes-no-abstain", help="what the vote asks")
+    demo.add_argument(
+        "--script", choices=SCRIPTS, default=VOTE, help="one vote, or a full meeting with motions, recess and minutes"
+    )
     demo.add_argument("--seed", type=int, default=1, help="seed of names and choices; keys are always random")
     demo.add_argument(
         "--out",
@@ -173,7 +183,8 @@ def _serve(options: argparse.Namespace) -> int:
 async def _make_demo(settings: Settings) -> None:
     database = app.open_database(settings)
     try:
-        await database.write(lambda tx: seed_demo(tx, now=app.now_s(), rng=secrets.token_bytes))
+        files = PaperFiles(settings.data)
+        await database.write(lambda tx: seed_demo(tx, now=app.now_s(), rng=secrets.token_bytes, files=files))
     finally:
         database.close()
 
@@ -239,7 +250,13 @@ def _init(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     return run_demo(
-        options.members, options.tellers, options.seed, options.out, question=options.question, quiet=options.quiet
+        options.members,
+        options.tellers,
+        options.seed,
+        options.out,
+        question=options.question,
+        script=options.script,
+        quiet=options.quiet,
     )
 
 

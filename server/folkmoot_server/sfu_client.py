@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,17 @@ SHUTDOWN_TIMEOUT = 3.0
 
 OnEvent = Callable[[str, str, dict[str, Any]], None]
 OnWorkerDeath = Callable[[list[str]], None]
+OnWorkerDraining = Callable[[list[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class MediaPoolSettings:
     """How workers are started.
 
-    `run_dir` must be private to this user. `udp_port` is the first worker's port, the next worker has the next;
-    0 lets every worker take a free one. `workers` None means one per core but one, at least one. `fan` names the
-    workers' fan-out back end; `auto` takes the best that works.
+    `run_dir` must be private to this user. `udp_port` is the first worker's port, the next worker has the next, and
+    the one after the last is for a worker that takes over from one that drains; 0 lets every worker take a free one.
+    `workers` None means one per core but one, at least one. `fan` names the workers' fan-out back end; `auto` takes
+    the best that works.
     """
 
     run_dir: Path
@@ -71,20 +73,31 @@ class WorkerLink:
     next_id: int = 1
     waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
     rooms: set[str] = field(default_factory=set)
+    starting: bool = False
+    draining: bool = False
 
     @property
     def alive(self) -> bool:
         """True while the control connection stands."""
         return self.writer is not None
 
+    @property
+    def serving(self) -> bool:
+        """True while rooms may be placed here."""
+        return self.alive and not self.draining
+
 
 class MediaPool:
     """The media workers of one server; a room's router lives on one of them.
+
+    There is a place for one worker more than are wanted: the only one that serves can be drained when another has
+    taken over.
 
     Args:
         settings: how workers are started.
         on_event: called as (router_id, event, data) for every worker event; router_id is empty for `stats`.
         on_worker_death: called with the router ids that died with a worker.
+        on_worker_draining: called with the router ids to move away from a worker, once there is somewhere to go.
     """
 
     def __init__(
@@ -92,9 +105,11 @@ class MediaPool:
         settings: MediaPoolSettings,
         on_event: OnEvent | None = None,
         on_worker_death: OnWorkerDeath | None = None,
+        on_worker_draining: OnWorkerDraining | None = None,
     ) -> None:
         self.on_event = on_event
         self.on_worker_death = on_worker_death
+        self.on_worker_draining = on_worker_draining
         self._settings = settings
         self._links: list[WorkerLink] = []
         self._placed: dict[str, WorkerLink] = {}
@@ -115,13 +130,19 @@ class MediaPool:
         """
         directory = self._settings.run_dir
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for index in range(self._settings.worker_count):
+        for index in range(self._settings.worker_count + 1):
             link = WorkerLink(index, directory / f"worker-{index}.sock", directory / f"worker-{index}.epoch")
             if len(bytes(link.socket_path)) > LONGEST_SOCKET_PATH:
                 raise MediaError("media.worker-not-started", "The path of the media run folder is too long.")
             self._links.append(link)
         try:
-            await asyncio.gather(*(self._bring_up(link) for link in self._links))
+            await asyncio.gather(*(self._adopt(link) for link in self._links))
+            # A draining worker that was adopted may be having its place taken already.
+            free = [link for link in self._links if not link.alive and not link.starting]
+            first = free[: max(0, self._missing - sum(link.starting for link in self._links))]
+            for link in first:
+                link.starting = True
+            await asyncio.gather(*(self._spawn_first(link) for link in first))
         except MediaError:
             await self.close()
             raise
@@ -143,14 +164,15 @@ class MediaPool:
 
     @staticmethod
     async def _end_process(link: WorkerLink) -> None:
-        if link.process is None:
+        process = link.process
+        if process is None:
             return
         try:
-            await asyncio.wait_for(link.process.wait(), SHUTDOWN_TIMEOUT)
+            await asyncio.wait_for(process.wait(), SHUTDOWN_TIMEOUT)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
-                link.process.kill()
-            await link.process.wait()
+                process.kill()
+            await process.wait()
 
     async def request(self, router_id: str, method: str, data: dict[str, Any]) -> dict[str, Any]:
         """Ask the worker that holds (or will hold) `router_id`; `router.create` places the room.
@@ -178,21 +200,24 @@ class MediaPool:
     async def _create_router(self, router_id: str, data: dict[str, Any]) -> dict[str, Any]:
         if router_id in self._placed:
             raise MediaError("media.router-exists", "This room has a router already.")
-        link = await self._wait_for_worker()
-        self._placed[router_id] = link
-        link.rooms.add(router_id)
-        try:
-            return await self._ask(link, "router.create", data)
-        except MediaError:
-            self._forget(router_id)
-            raise
+        while True:
+            link = await self._wait_for_worker()
+            self._placed[router_id] = link
+            link.rooms.add(router_id)
+            try:
+                return await self._ask(link, "router.create", data)
+            except MediaError as error:
+                self._forget(router_id)
+                if error.code != "media.draining":
+                    raise
+                self._note_draining(link)
 
     async def _wait_for_worker(self) -> WorkerLink:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT
         while True:
-            living = [link for link in self._links if link.alive]
-            if living:
-                return min(living, key=lambda link: (len(link.rooms), link.index))
+            serving = [link for link in self._links if link.serving]
+            if serving:
+                return min(serving, key=lambda link: (len(link.rooms), link.index))
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self._closing:
                 raise MediaError("media.unavailable", "No media worker is running.")
@@ -207,25 +232,25 @@ class MediaPool:
 
     # -- one worker -------------------------------------------------------------------------------------------
 
-    async def _bring_up(self, link: WorkerLink) -> None:
-        """Adopt a worker left by an earlier server, or start a new one; then watch it."""
-        stale: Sequence[str] = ()
-        if link.epoch_path.exists() and link.socket_path.exists():
-            stale = await self._adopt(link)
-        if not link.alive:
-            await self._spawn(link)
+    @property
+    def _missing(self) -> int:
+        """How many workers should serve and do not."""
+        return max(0, self._settings.worker_count - sum(link.serving for link in self._links))
+
+    async def _adopt(self, link: WorkerLink) -> None:
+        """Take over the worker that an earlier server has left in this place, if there is one."""
+        if not (link.epoch_path.exists() and link.socket_path.exists()):
+            return
+        epoch = link.epoch_path.read_text().strip()
+        try:
+            stale = await self._connect(link, epoch)
+        except (OSError, MediaError, asyncio.IncompleteReadError):
+            return
         for router_id in stale:
             self._placed[router_id] = link
             link.rooms.add(router_id)
         if stale:
-            self._tasks.append(asyncio.create_task(self._close_stale(link, list(stale))))
-
-    async def _adopt(self, link: WorkerLink) -> Sequence[str]:
-        epoch = link.epoch_path.read_text().strip()
-        try:
-            return await self._connect(link, epoch)
-        except (OSError, MediaError, asyncio.IncompleteReadError):
-            return ()
+            self._tasks.append(asyncio.create_task(self._close_stale(link, stale)))
 
     async def _close_stale(self, link: WorkerLink, router_ids: list[str]) -> None:
         # Members of the earlier server's rooms keep hearing each other until their pages have moved over.
@@ -234,6 +259,12 @@ class MediaPool:
             if self._placed.get(router_id) is link:
                 with contextlib.suppress(MediaError):
                     await self.request(router_id, "router.close", {"router_id": router_id})
+
+    async def _spawn_first(self, link: WorkerLink) -> None:
+        try:
+            await self._spawn(link)
+        finally:
+            link.starting = False
 
     async def _spawn(self, link: WorkerLink) -> None:
         port = self._settings.udp_port + link.index if self._settings.udp_port else 0
@@ -288,6 +319,8 @@ class MediaPool:
         self._tasks.append(asyncio.create_task(self._watch(link, reader)))
         self._changed.set()
         logger.info("media worker %d is up: pid %d, UDP port %d", link.index, link.pid, link.udp_port)
+        if message.ok.get("draining"):
+            self._note_draining(link)
         return [str(router_id) for router_id in message.ok["router_ids"]]
 
     async def _watch(self, link: WorkerLink, reader: asyncio.StreamReader) -> None:
@@ -304,15 +337,43 @@ class MediaPool:
             self._drop(link)
             return
         logger.warning("media worker %d is gone", link.index)
+        drained = link.draining
         lost = self._drop(link)
         if self.on_worker_death is not None:
             self.on_worker_death(lost)
-        await self._restart(link)
+        if drained:
+            await self._end_process(link)
+        if self._missing and not link.starting:
+            await self._restart(link)
+
+    # -- draining ---------------------------------------------------------------------------------------------
+
+    def _note_draining(self, link: WorkerLink) -> None:
+        if not link.draining:
+            logger.info("media worker %d drains", link.index)
+            link.draining = True
+            self._tasks.append(asyncio.create_task(self._relieve(link)))
+
+    async def _relieve(self, link: WorkerLink) -> None:
+        """See that another worker serves, then say which rooms have to move there."""
+        if not any(other.serving or other.starting for other in self._links):
+            free = next((other for other in self._links if not other.alive), None)
+            if free is not None:
+                await self._restart(free)
+        while link.alive and not self._closing:
+            try:
+                await self._wait_for_worker()
+            except MediaError:
+                continue
+            if self.on_worker_draining is not None:
+                self.on_worker_draining(sorted(link.rooms))
+            return
 
     def _drop(self, link: WorkerLink) -> list[str]:
         if link.writer is not None:
             link.writer.close()
         link.writer, link.epoch = None, None
+        link.draining = False
         waiting, link.waiting = link.waiting, {}
         for future in waiting.values():
             if not future.done():
@@ -323,22 +384,27 @@ class MediaPool:
         return lost
 
     async def _restart(self, link: WorkerLink) -> None:
-        """Start a replacement; a worker that lost its connection but still runs is ended first."""
+        """Start a replacement while one is missing; a worker that lost its connection but runs is ended first."""
+        link.starting = True
         if link.process is not None:
             await self._kill(link)
         elif link.pid and _is_worker(link.pid):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(link.pid, signal.SIGKILL)
+        link.pid = 0
         pause = RESTART_PAUSE
-        while not self._closing:
-            try:
-                await self._spawn(link)
-            except (MediaError, OSError) as error:
-                logger.error("media worker %d did not start: %s", link.index, type(error).__name__)
-                await asyncio.sleep(pause)
-                pause = min(RESTART_PAUSE_LIMIT, pause * 2)
-            else:
-                return
+        try:
+            while self._missing and not self._closing:
+                try:
+                    await self._spawn(link)
+                except (MediaError, OSError) as error:
+                    logger.error("media worker %d did not start: %s", link.index, type(error).__name__)
+                    await asyncio.sleep(pause)
+                    pause = min(RESTART_PAUSE_LIMIT, pause * 2)
+                else:
+                    return
+        finally:
+            link.starting = False
 
     def _take(self, link: WorkerLink, message: control.Message) -> None:
         if isinstance(message, control.Response):
@@ -349,6 +415,8 @@ class MediaPool:
                 future.set_exception(MediaError(message.error.code, message.error.message))
             else:
                 future.set_result(message.ok or {})
+        elif isinstance(message, control.Event) and message.event == "draining":
+            self._note_draining(link)
         elif isinstance(message, control.Event) and self.on_event is not None:
             self.on_event(message.router_id, message.event, message.data)
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from folkmoot_server.commands import speaking
 from folkmoot_server.domain.attendance import Departure, Presence, Seat, judge_lease
 from folkmoot_server.domain.errors import Conflict, Forbidden, WrongState
 from folkmoot_server.domain.ids import b64u
-from folkmoot_server.domain.meetings import ROOM_STATES, Act, advance
+from folkmoot_server.domain.meetings import ROOM_STATES, Act, State, advance
 from folkmoot_server.domain.quorum import Quorum
 from folkmoot_server.storage import events, meetings, members, schema, seats
 
@@ -73,7 +74,8 @@ def depart(tx: Connection, seat: Seat, reason: Departure, until: int, now: int) 
     if not seat.present:
         raise WrongState("attendance.not-present", "The member is not in the room.")
     seats.end_interval(tx, seat.meeting, seat.member, until)
-    seats.save(tx, replace(seat, departed=reason.value, away=False, hand_at=None, floor_at=0))
+    seats.save(tx, replace(seat, departed=reason.value, away=False))
+    speaking.depart(tx, seat.meeting, seat.member, min(until, now), now)
     body = {"member": seat.member, "reason": reason.value, "until": until}
     return events.append(tx, seat.meeting, "MemberDeparted", now, body)
 
@@ -175,20 +177,25 @@ def silent_meetings(tx: Connection, now: int, away_s: int) -> bool:
     return any(seats.silent(tx, meeting.id, now - away_s + 1) for meeting in meetings.in_states(tx, ROOM_STATES))
 
 
-def close_all(tx: Connection, meeting_id: str, now: int) -> Sequence[str]:
-    """End every open interval because the meeting closes; return the members."""
+def end_all(tx: Connection, meeting_id: str, reason: Departure, now: int) -> Sequence[str]:
+    """End every open interval because the meeting closes or adjourns; return the members."""
     leaving = seats.present(tx, meeting_id)
     for seat in leaving:
-        depart(tx, seat, Departure.CLOSED, now, now)
+        depart(tx, seat, reason, now, now)
     return [seat.member for seat in leaving]
 
 
 def update_quorum(tx: Connection, meeting_id: str, now: int) -> None:
-    """Tell when the quorum is reached or lost."""
+    """Tell when the quorum is reached or lost; a binding one takes the meeting along."""
     meeting = meetings.get(tx, meeting_id)
     figures = quorum(tx, meeting_id)
     if figures.met == meeting.quorum_met:
         return
-    meetings.set_quorum_met(tx, meeting_id, figures.met)
+    state = meeting.state
+    if meeting.binding and figures.met and state is State.QUORUM_LOST:
+        state = advance(state, Act.REGAIN_QUORUM)
+    elif meeting.binding and not figures.met and state is State.OPENED:
+        state = advance(state, Act.LOSE_QUORUM)
+    meetings.set_quorum(tx, meeting_id, figures.met, state)
     kind = "QuorumReached" if figures.met else "QuorumLost"
     events.append(tx, meeting_id, kind, now, {"present": figures.present, "needed": figures.needed})

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands import motion_votes
 from folkmoot_server.commands.electorates import Facts, build, collect, secret_repeats
+from folkmoot_server.commands.identity import StepUp as StepUp
 from folkmoot_server.commands.identity import signed_action
+from folkmoot_server.commands.presiding import require_chair
 from folkmoot_server.commands.rights import require
 from folkmoot_server.domain.elections import OPEN_MAX_S, Phase, Verb, follow
 from folkmoot_server.domain.errors import BadInput, Conflict, NotFound, WrongState
-from folkmoot_server.domain.identity import SessionInfo, Signed
+from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ids import Rng, new_id
 from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.domain.meetings import Act, advance
 from folkmoot_server.domain.roles import Action
 from folkmoot_server.storage import board, elections, events, ledger, lineages, meetings, rolls
-from folkmoot_server.webauthn_policy import RelyingParty
 from folkmoot_voting.board import entry_leaf, opening_entry
 from folkmoot_voting.encoding import JsonObject, b64u, jcs
 from folkmoot_voting.errors import ManifestInvalid
@@ -29,7 +31,7 @@ ELECTIONS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An election as it was written; texts are cleaned, majority is (kind, base)."""
+    """An election as it was written; texts are cleaned, majority is (kind, base), motion a motion's id or empty."""
 
     agenda_item: str
     title: str
@@ -40,15 +42,7 @@ class Draft:
     tie: str
     closes_after_s: int
     kiosk: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StepUp:
-    """A signed action as it arrived, and the relying party that must have seen it."""
-
-    rp: RelyingParty
-    action: JsonObject
-    signed: Signed
+    motion: str = ""
 
 
 def draft_election(tx: Connection, meeting: str, session: SessionInfo, draft: Draft, now: int, rng: Rng) -> str:
@@ -85,7 +79,8 @@ def draft_election(tx: Connection, meeting: str, session: SessionInfo, draft: Dr
             "closes_after_s": draft.closes_after_s,
         },
     )
-    events.append(tx, meeting, "ElectionDrafted", now, {"election": election})
+    body = {"election": election, "title": draft.title, "item": draft.agenda_item, "motion": draft.motion}
+    events.append(tx, meeting, "ElectionDrafted", now, body)
     return election
 
 
@@ -138,13 +133,13 @@ def open_election(
     """Freeze the electorate from those present now, publish the manifest and return it.
 
     Raises:
-        Forbidden: the caller is not chair.
+        Forbidden: the caller is not chair, or does not preside.
         WrongState: meeting not opened, key or cosigners missing, another election open, or not a draft.
         Conflict: the chair has not seen which earlier votes this one repeats.
         Refused: the step-up does not fit, or the electorate is too small or tells the vote of a weight.
     """
     facts = meetings.get(tx, meeting)
-    require(tx, session.member_id, Action.OPEN_ELECTION, facts.unit, now)
+    require_chair(tx, facts, session.member_id, now)
     stored = elections.get(tx, meeting, election)
     state = follow(stored.state, Verb.OPEN)
     advance(facts.state, Act.OPEN_ELECTION)
@@ -185,8 +180,10 @@ def open_election(
     ledger.append(
         tx, notary, kind="opened", meeting=meeting, election=election, digest=note.checkpoint.hash(), now=now
     )
-    body = {"election": election, "manifest": b64u(manifest.hash), "present": manifest.present}
+    told = {"title": stored.title, "secrecy": stored.secrecy}
+    body = {"election": election, "manifest": b64u(manifest.hash), "present": manifest.present, **told}
     events.append(tx, meeting, "ElectionOpened", now, body)
+    motion_votes.begin(tx, stored, now)
     return manifest.json
 
 
@@ -196,17 +193,19 @@ def close_election(
     """Begin closing: ballots are still accepted for the grace, then the scheduler seals the board.
 
     Raises:
-        Forbidden: the caller is not chair.
-        WrongState: the election is not open, or closes by itself later.
+        Forbidden: the caller is not chair, or does not preside.
+        WrongState: the election is not open, closes by itself later, or was announced to stay open longer.
         Refused: the step-up does not fit.
     """
     facts = meetings.get(tx, meeting)
-    require(tx, session.member_id, Action.CLOSE_ELECTION, facts.unit, now)
+    require_chair(tx, facts, session.member_id, now)
     advance(facts.state, Act.CLOSE_ELECTION)
     stored = elections.get(tx, meeting, election)
     follow(stored.state, Verb.CLOSE)
     if now < stored.closes_at:
         raise WrongState("election.closes-by-itself", "This vote closes by itself at the time that it names.")
+    if now < elections.timer(tx, election):
+        raise WrongState("election.timer-running", "It was announced that this vote stays open longer.")
     expected = {"type": "close-election", "meeting": meeting, "election": election}
     signed_action(tx, step_up.rp, session, expected, step_up.action, step_up.signed, now)
     begin_closing(tx, stored, now)

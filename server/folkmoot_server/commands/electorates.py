@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands import motion_votes
 from folkmoot_server.commands.attendance import presence
 from folkmoot_server.commands.keys import key_generation
 from folkmoot_server.domain.elections import TIME_LIMIT_S
@@ -136,6 +137,7 @@ def build(
 def refusal(tx: Connection, stored: StoredElection, facts: Facts, *, notary: Notary, least: int, now: int) -> str:
     """Return the code with which opening this election now would be refused, or an empty string."""
     try:
+        motion_votes.require_votable(tx, stored.id, stored.meeting)
         build(tx, stored, facts, notary=notary, least=least, grace_s=0, now=now)
     except FolkmootError as error:
         return error.code

@@ -1,4 +1,4 @@
-"""Hands, the floor, and order in the room."""
+"""Hands, the floor, and order in the room, by the rights of who commands."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import attendance, rights
-from folkmoot_server.domain import floor
+from folkmoot_server.commands import attendance, presiding, rights, speaking
 from folkmoot_server.domain.attendance import Departure, Seat
 from folkmoot_server.domain.errors import Forbidden, WrongState
-from folkmoot_server.domain.floor import Change
 from folkmoot_server.domain.meetings import Act, FloorMode, Meeting, advance
-from folkmoot_server.domain.roles import Action, Role
-from folkmoot_server.storage import events, meetings, members, seats, units
+from folkmoot_server.domain.roles import Role
+from folkmoot_server.domain.speaking import Rules, Speaker, TurnState, Wish
+from folkmoot_server.domain.visitors import State
+from folkmoot_server.storage import events, meetings, members, seats, units, visitors
+from folkmoot_server.storage import speaking as speaking_store
 
 
 @dataclass(frozen=True, slots=True)
 class Speakers:
-    """Who may be heard: in chaired mode the chairs and, in the order of granting, who has the floor (member ids)."""
+    """Who may be heard: in chaired mode the chairs and who has the floor, unless paused (ids of persons)."""
 
     mode: FloorMode
     chairs: tuple[str, ...]
@@ -31,18 +32,20 @@ def speakers(tx: Connection, meeting_id: str, now: int) -> Speakers:
     meeting = meetings.get(tx, meeting_id)
     present = seats.present(tx, meeting_id)
     chairs = members.holders(tx, Role.CHAIR, units.lineage(tx, meeting.unit), now)
-    granted = sorted((seat.floor_at, seat.member) for seat in present if seat.floor_at)
+    granted = [turn.person for turn in speaking_store.in_states(tx, meeting_id, [TurnState.SPEAKING])]
+    # Visitors are heard with the floor only, in whatever mode the room is.
+    silent = [visitor.id for visitor in visitors.admitted(tx, meeting_id) if visitor.id not in granted]
     return Speakers(
         meeting.floor_mode,
         tuple(chair.id for chair in chairs),
-        tuple(member for _, member in granted),
-        tuple(seat.member for seat in present if seat.muted),
+        tuple(granted),
+        (*(seat.member for seat in present if seat.muted), *silent),
     )
 
 
 def _led(tx: Connection, meeting_id: str, actor: str, act: Act, now: int) -> Meeting:
     meeting = meetings.get(tx, meeting_id)
-    rights.require(tx, actor, Action.LEAD_MEETING, meeting.unit, now)
+    presiding.require_chair(tx, meeting, actor, now)
     advance(meeting.state, act)
     return meeting
 
@@ -54,25 +57,38 @@ def _seat(tx: Connection, meeting_id: str, member: str) -> Seat:
     return seat
 
 
-def _change(tx: Connection, meeting_id: str, member: str, change: Change, now: int) -> int:
+def _present(tx: Connection, meeting_id: str, member: str) -> Seat:
     seat = _seat(tx, meeting_id, member)
-    outcome = floor.apply(seat, change, now)
-    if outcome.seat != seat:
-        seats.save(tx, outcome.seat)
-    seq = meetings.get(tx, meeting_id).last_seq
-    for kind in outcome.events:
-        seq = events.append(tx, meeting_id, kind, now, {"member": member})
-    return seq
+    if not seat.present:
+        raise WrongState("attendance.not-present", "The member is not in the room.")
+    return seat
 
 
-def raise_hand(tx: Connection, meeting_id: str, member: str, now: int) -> int:
-    """Ask to speak; return the seq of the event, or of the last one when the hand is up already.
+def speaker(tx: Connection, meeting: Meeting, person: str) -> Speaker:
+    """Return who is in the room as a speaker: name, and the unit below the meeting's whose time it is.
+
+    Raises:
+        WrongState: never checked in, or not in the room now.
+    """
+    visitor = visitors.find(tx, meeting.id, person)
+    if visitor is not None and visitor.state is State.ADMITTED:
+        return Speaker(person, visitor.name)
+    _present(tx, meeting.id, person)
+    member = members.get(tx, person)
+    return Speaker(person, member.name, speaking_store.group_of(tx, meeting.unit, member.unit))
+
+
+def raise_hand(tx: Connection, meeting_id: str, member: str, now: int, wish: Wish = Wish()) -> int:
+    """Ask to speak; return the seq of the event, or of the last one when the same wish is in the queue already.
 
     Raises:
         NotFound, WrongState: no such meeting, not in session, or the member is not in the room.
+        Conflict: a wish of another kind is open, or the queue is closed.
+        BadInput: a category that does not fit.
     """
-    advance(meetings.get(tx, meeting_id).state, Act.RAISE_HAND)
-    return _change(tx, meeting_id, member, Change.RAISE, now)
+    meeting = meetings.get(tx, meeting_id)
+    advance(meeting.state, Act.RAISE_HAND)
+    return speaking.ask(tx, meeting_id, speaker(tx, meeting, member), wish, now)
 
 
 def lower_hand(tx: Connection, meeting_id: str, member: str, now: int) -> int:
@@ -81,29 +97,118 @@ def lower_hand(tx: Connection, meeting_id: str, member: str, now: int) -> int:
     Raises:
         NotFound, WrongState: no such meeting, not in session, or the member is not in the room.
     """
-    advance(meetings.get(tx, meeting_id).state, Act.LOWER_HAND)
-    return _change(tx, meeting_id, member, Change.LOWER, now)
+    meeting = meetings.get(tx, meeting_id)
+    advance(meeting.state, Act.LOWER_HAND)
+    speaker(tx, meeting, member)
+    return speaking.lower(tx, meeting_id, member, now)
 
 
 def grant_floor(tx: Connection, meeting_id: str, actor: str, member: str, now: int) -> int:
-    """Give a member the floor, which takes the hand down and lifts a mute; return the last event's seq.
+    """Give somebody the floor, which takes the hand down, ends other turns and lifts a mute; return the last seq.
 
     Raises:
         NotFound, Forbidden, WrongState: no such meeting, no right, not in session, or the member is not there.
     """
-    _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
-    _change(tx, meeting_id, member, Change.GRANT, now)
+    meeting = _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
+    seq = speaking.grant(tx, meeting_id, speaker(tx, meeting, member), now)
+    if seats.find(tx, meeting_id, member) is None:
+        return seq  # a visitor: heard with the floor, and never without it
     return unmute(tx, meeting_id, actor, member, now)
 
 
 def withdraw_floor(tx: Connection, meeting_id: str, actor: str, member: str, now: int) -> int:
-    """Take the floor from a member; return the last event's seq.
+    """Take the floor from somebody; return the last event's seq.
 
     Raises:
         NotFound, Forbidden, WrongState: no such meeting, no right, not in session, or the member is not there.
     """
+    meeting = _led(tx, meeting_id, actor, Act.WITHDRAW_FLOOR, now)
+    speaker(tx, meeting, member)
+    return speaking.take(tx, meeting_id, member, now)
+
+
+def yield_floor(tx: Connection, meeting_id: str, person: str, now: int) -> int:
+    """Return the own floor; return the event's seq, or the last one's when somebody else has it.
+
+    Raises:
+        NotFound, WrongState: no such meeting, or not in session.
+    """
+    advance(meetings.get(tx, meeting_id).state, Act.LOWER_HAND)
+    return speaking.take(tx, meeting_id, person, now)
+
+
+def next_speaker(tx: Connection, meeting_id: str, actor: str, now: int) -> int:
+    """End the running turn and give the floor to the first of the queue; return the last event's seq.
+
+    Raises:
+        NotFound, Forbidden, WrongState: no such meeting, no right, or not in session.
+        Conflict: nobody waits; the running turn goes on.
+    """
+    _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
+    chosen = speaking.next_in_queue(tx, meeting_id)
+    return grant_floor(tx, meeting_id, actor, chosen.person, now)
+
+
+def pause_turn(tx: Connection, meeting_id: str, actor: str, now: int) -> int:
+    """Stop the clock of who speaks and silence them; return the event's seq.
+
+    Raises:
+        NotFound, Forbidden, WrongState: no such meeting, no right, not in session, or nobody speaks.
+    """
+    _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
+    return speaking.pause(tx, meeting_id, now)
+
+
+def resume_turn(tx: Connection, meeting_id: str, actor: str, now: int) -> int:
+    """Let who was paused speak again; return the event's seq.
+
+    Raises:
+        NotFound, Forbidden, WrongState: no such meeting, no right, not in session, or nobody is paused.
+    """
+    _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
+    return speaking.resume(tx, meeting_id, now)
+
+
+def extend_turn(tx: Connection, meeting_id: str, actor: str, seconds: int, now: int) -> int:
+    """Give who speaks more time; return the event's seq.
+
+    Raises:
+        NotFound, Forbidden, WrongState: no such meeting, no right, not in session, nobody speaks, or no limit.
+        BadInput: fewer than 15 or more than 600 seconds.
+    """
+    _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
+    return speaking.extend(tx, meeting_id, seconds, now)
+
+
+def close_queue(tx: Connection, meeting_id: str, actor: str, now: int) -> int:
+    """Take points of order only from now on; return the event's seq, or the last one's.
+
+    Raises:
+        NotFound, Forbidden, WrongState: no such meeting, no right, or not in session.
+    """
     _led(tx, meeting_id, actor, Act.WITHDRAW_FLOOR, now)
-    return _change(tx, meeting_id, member, Change.WITHDRAW, now)
+    return speaking.set_queue(tx, meeting_id, False, now)
+
+
+def open_queue(tx: Connection, meeting_id: str, actor: str, now: int) -> int:
+    """Take every wish to speak again; return the event's seq, or the last one's.
+
+    Raises:
+        NotFound, Forbidden, WrongState: no such meeting, no right, or not in session.
+    """
+    _led(tx, meeting_id, actor, Act.WITHDRAW_FLOOR, now)
+    return speaking.set_queue(tx, meeting_id, True, now)
+
+
+def set_speaking_rules(tx: Connection, meeting_id: str, actor: str, wanted: Rules, now: int) -> int:
+    """Set the times of turns, before the meeting too; whether the queue is open stays. Return the event's seq.
+
+    Raises:
+        NotFound, Forbidden, WrongState: no such meeting, no right, or the meeting is over.
+    """
+    meeting = _led(tx, meeting_id, actor, Act.WRITE_QUESTION, now)
+    is_open = speaking_store.rules(tx, meeting.id).queue_open
+    return speaking.set_rules(tx, meeting.id, replace(wanted, queue_open=is_open), now)
 
 
 def set_mode(tx: Connection, meeting_id: str, actor: str, mode: FloorMode, now: int) -> int:
@@ -126,10 +231,7 @@ def mute(tx: Connection, meeting_id: str, actor: str, member: str, now: int) -> 
         NotFound, Forbidden, WrongState: no such meeting, no right, not in session, or the member is not there.
     """
     _led(tx, meeting_id, actor, Act.MUTE, now)
-    seat = _seat(tx, meeting_id, member)
-    if not seat.present:
-        raise WrongState("attendance.not-present", "The member is not in the room.")
-    seats.save(tx, replace(seat, muted=True))
+    seats.save(tx, replace(_present(tx, meeting_id, member), muted=True))
     return events.append(tx, meeting_id, "MemberMuted", now, {"member": member, "muted": True})
 
 
@@ -154,11 +256,9 @@ def unmute(tx: Connection, meeting_id: str, actor: str, member: str, now: int) -
     """
     meeting = meetings.get(tx, meeting_id)
     if member != actor:
-        rights.require(tx, actor, Action.LEAD_MEETING, meeting.unit, now)
+        presiding.require_chair(tx, meeting, actor, now)
     advance(meeting.state, Act.UNMUTE)
-    seat = _seat(tx, meeting_id, member)
-    if not seat.present:
-        raise WrongState("attendance.not-present", "The member is not in the room.")
+    seat = _present(tx, meeting_id, member)
     if not seat.muted:
         return meeting.last_seq
     seats.save(tx, replace(seat, muted=False))
@@ -182,7 +282,8 @@ def remove(tx: Connection, meeting_id: str, actor: str, member: str, now: int) -
         attendance.depart(tx, seat, Departure.REMOVED, now, now)
         seat = _seat(tx, meeting_id, member)
     seats.save(tx, replace(seat, removed=True, departed=Departure.REMOVED))
-    seq = events.append(tx, meeting_id, "MemberRemoved", now, {"member": member})
+    name = members.get(tx, member).name
+    seq = events.append(tx, meeting_id, "MemberRemoved", now, {"member": member, "name": name})
     attendance.update_quorum(tx, meeting_id, now)
     return seq
 
@@ -198,4 +299,5 @@ def readmit(tx: Connection, meeting_id: str, actor: str, member: str, now: int) 
     if not seat.removed:
         raise WrongState("meeting.not-removed", "The member has not been removed.")
     seats.save(tx, replace(seat, removed=False, departed=Departure.LOST))
-    return events.append(tx, meeting_id, "MemberReadmitted", now, {"member": member})
+    name = members.get(tx, member).name
+    return events.append(tx, meeting_id, "MemberReadmitted", now, {"member": member, "name": name})

@@ -15,6 +15,7 @@ from folkmoot_server.domain.identity import (
     PASSKEYS_MAX,
     TICKET_S,
     Assertion,
+    GuestSession,
     PasskeyKind,
     Purpose,
     SessionInfo,
@@ -56,6 +57,15 @@ class SignIn:
     passkey: str
     assertion: Assertion
     user_handle: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepUp:
+    """A signed action as it arrived, and the relying party that must have seen it."""
+
+    rp: RelyingParty
+    action: dict[str, Any]
+    signed: Signed
 
 
 def new_nonce(tx: Connection, purpose: str, binding: bytes, *, now: int, rng: Rng, limit: int) -> bytes:
@@ -298,7 +308,7 @@ def _present(member: Member, now: int) -> Member:
     return member
 
 
-def new_ticket(tx: Connection, session: SessionInfo, meeting: str, *, now: int, rng: Rng) -> bytes:
+def new_ticket(tx: Connection, session: SessionInfo | GuestSession, meeting: str, *, now: int, rng: Rng) -> bytes:
     """Store a socket ticket for one connection within a minute and return its token; the caller checked rights.
 
     Raises:

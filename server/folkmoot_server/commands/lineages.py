@@ -24,10 +24,10 @@ from folkmoot_server.domain.ledger import protocol_checked
 from folkmoot_server.storage import board, elections, lineages, passkeys, rolls
 from folkmoot_server.storage.board import Pending
 from folkmoot_server.storage.elections import StoredElection
-from folkmoot_voting import challenges
+from folkmoot_voting import challenges, signing
 from folkmoot_voting.assertion import verify_assertion
 from folkmoot_voting.board import check_entry, entry_leaf, replacement_entry, statement_hash
-from folkmoot_voting.casting import MAX_VOIDS
+from folkmoot_voting.casting import MAX_VOIDS, announcement_hash
 from folkmoot_voting.encoding import JsonObject, b64u, jcs, unb64u
 from folkmoot_voting.errors import ReplacementRefused
 from folkmoot_voting.lineages import check_void
@@ -46,21 +46,34 @@ class Replacement:
     assertion: JsonObject
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A credential's word that it sealed a ballot with this hash (voting.md section 7)."""
+
+    credential: bytes
+    sealed: bytes
+    sig: bytes
+
+
 def announce(
-    tx: Connection, meeting: str, election: str, session: SessionInfo, credential: str, sealed: bytes, now: int
+    tx: Connection, meeting: str, election: str, session: SessionInfo, announced: Announcement, now: int
 ) -> int:
     """Note the hash of a sealed ballot before it is cast or audited; return how many the lineage has announced.
 
-    The one announced last, said again, changes nothing.
+    The one announced last, said again, changes nothing. A session alone does not do: without the credential's
+    signature, who steals one could keep the member from voting.
 
     Raises:
         WrongState: the election takes no ballots.
-        Forbidden, Refused: the credential is not the caller's, or may not vote here.
+        Forbidden, Refused: the credential is not the caller's, may not vote here, or has not signed.
         Conflict: the sealed ballot was cast or made void, or is another voter's.
         TooMany: twenty were announced.
     """
     stored = _open(tx, meeting, election, now)
-    seat = own_seat(tx, meeting, election, session, credential)
+    seat = own_seat(tx, meeting, election, session, b64u(announced.credential))
+    sealed = announced.sealed
+    if not signing.is_valid(announced.credential, announcement_hash(stored.opened.hash, sealed), announced.sig):
+        raise Refused("ballot.announcement-unsigned", "The announcement is not signed by your voting key.")
     if seat.sealed == sealed:
         return seat.seals
     if stored.voting_again == "once" and seat.lineage.voted:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands import motion_votes
 from folkmoot_server.commands.elections import begin_closing
 from folkmoot_server.domain.elections import EXPIRING, Phase, Verb, follow, mixed
 from folkmoot_server.domain.ids import Rng
@@ -124,6 +125,7 @@ def expire(tx: Connection, stored: StoredElection, now: int) -> None:
     """
     elections.save(tx, stored, follow(stored.state, Verb.EXPIRE))
     events.append(tx, stored.meeting, "ElectionVoided", now, {"election": stored.id})
+    motion_votes.release(tx, stored, now)
 
 
 def _publish(tx: Connection, stored: StoredElection, now: int, rng: Rng) -> None:

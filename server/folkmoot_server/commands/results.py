@@ -29,19 +29,18 @@ def finish_count(
     notary: Notary,
     now: int,
     *,
-    trustees: Sequence[int] = (),
     aggregate: bytes = b"",
 ) -> None:
     """Keep the counts and make the tally, or wait for the casting votes that are due.
 
-    In a secret vote, trustees are those whose shares gave the counts, and aggregate is the hash of what they opened.
+    In a secret vote, aggregate is the hash of what the trustees opened.
 
     Raises:
         WrongState: past the time limit.
     """
     require_time(stored.time_limit, now)
     manifest = stored.opened
-    kept = {"counts": counts, "trustees": list(trustees), "aggregate": b64u(aggregate)}
+    kept = {"counts": counts, "aggregate": b64u(aggregate)}
     checkpoint = signed_checkpoint(tx, stored, notary)
     if rules.undecided(rules.evaluate(manifest, counts, stored.numbers.turnout)):
         state = follow(stored.state, Verb.FIND_TIE)
@@ -60,7 +59,7 @@ def finish_too_few(tx: Connection, stored: StoredElection, notary: Notary, now: 
     """
     require_time(stored.time_limit, now)
     state = follow(stored.state, Verb.FIND_TOO_FEW)
-    _save_core(tx, stored, state, {"counts": [], "trustees": [], "aggregate": ""}, {}, notary, now)
+    _save_core(tx, stored, state, {"counts": [], "aggregate": ""}, {}, notary, now)
 
 
 def decide_tie(
@@ -126,7 +125,6 @@ def _save_core(
             numbers=stored.numbers,
             counts=kept["counts"],
             counted_at=now,
-            trustees=kept["trustees"],
             rejected=[strict_json(raw) for raw in elections.rejected_shares(tx, stored.id)],
             castings=castings,
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from folkmoot_server.domain.errors import Forbidden
+from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.roles import ALLOWED, Action, Grant, Role, can, held
-from folkmoot_server.storage import members, passkeys, units
+from folkmoot_server.storage import members, passkeys, rolls, units
 
 
 def grants_of(tx: Connection, member: str) -> list[Grant]:
@@ -61,3 +62,11 @@ def readable_units(tx: Connection, member: str, now: int) -> frozenset[str]:
 def may_read(tx: Connection, member: str, unit: str, now: int) -> bool:
     """Say whether the member may read meetings of `unit`: by a role on it, or by belonging to a unit below it."""
     return allowed(tx, member, Action.READ_MEETING, unit, now) or members.is_elector(tx, member, unit, now)
+
+
+def is_entitled(tx: Connection, meeting: Meeting, member: str, now: int) -> bool:
+    """Say whether the member stands in the frozen roll or, before the freeze, holds the role for it."""
+    found = rolls.find(tx, meeting.id)
+    if found is None or found.statement is None:
+        return members.is_elector(tx, member, meeting.unit, now)
+    return rolls.entry(tx, meeting.id, member) is not None

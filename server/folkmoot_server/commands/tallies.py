@@ -1,4 +1,4 @@
-"""The count is signed by the trustees who made it and declared by the chair."""
+"""The count is signed by enough trustees, whichever they are, and declared by the chair."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands import motion_votes
 from folkmoot_server.commands.results import CHAIR, signed_checkpoint
-from folkmoot_server.domain.elections import Verb, follow
+from folkmoot_server.domain.elections import Phase, Verb, follow
 from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
 from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ledger import Notary
@@ -31,19 +32,21 @@ def sign_tally(
     notary: Notary,
     now: int,
 ) -> None:
-    """Accept a signature over the tally: the chair's (trustee 0) or that of a trustee of the count.
+    """Accept a signature over the tally: the chair's (trustee 0) or that of any trustee of the key.
 
-    With the chair and every trustee of the count the result is declared and recorded; where no trustee counted,
-    the chair's signature is enough. The same signature again changes nothing.
+    With the chair and as many trustees as open a box the result is declared and recorded; where no box was opened,
+    the chair's signature is enough. The same signature again changes nothing, nor does one more trustee's that
+    comes after the declaration: its page could not know.
 
     Raises:
-        Forbidden: the caller is not the chair of the manifest, or not that trustee, or not of the count.
-        WrongState: not counted yet, or declared already.
+        Forbidden: the caller is not the chair of the manifest, or not that trustee, or there was no box to open.
+        WrongState: not counted yet, or declared already and the caller is the chair.
         Conflict: a different second signature.
         Refused: the signature does not verify.
     """
     stored = elections.get(tx, meeting, election)
-    state = follow(stored.state, Verb.SIGN)
+    late = stored.state is Phase.DECLARED and trustee != 0
+    state = stored.state if late else follow(stored.state, Verb.SIGN)
     counted = stored.tally or {}
     core: dict[str, Any] = counted["core"]
     manifest = stored.opened
@@ -51,6 +54,8 @@ def sign_tally(
     digest = tally_hash(core)
     if not signing.is_valid(key, digest, sig):
         raise Refused("tally.signature", "The signature on the tally does not verify.")
+    if late:
+        return
     signatures = elections.tally_signatures(tx, election)
     if signer in signatures:
         if signatures[signer] == b64u(sig):
@@ -58,10 +63,15 @@ def sign_tally(
         raise Conflict("tally.second-signature", "You have already signed this tally.")
     elections.add_tally_signature(tx, election, signer, b64u(sig))
     events.append(tx, meeting, "TallySigned", now, {"election": election, "signer": signer})
-    if {CHAIR, *(f"trustee-{index}" for index in core["trustees"])} <= {*signatures, signer}:
+    if _is_enough({*signatures, signer}, core, manifest):
         _declare(tx, stored, core, digest, notary, now)
     else:
         elections.save(tx, stored, state)
+
+
+def _is_enough(signers: set[str], core: dict[str, Any], manifest: Manifest) -> bool:
+    needed = manifest.trustees.threshold if core["aggregate"] else 0
+    return CHAIR in signers and len(signers - {CHAIR}) >= needed
 
 
 def _signer(
@@ -73,8 +83,8 @@ def _signer(
         return CHAIR, manifest.cosigners[CHAIR]
     if keys.trustee_index(tx, meeting, session.member_id) != trustee:
         raise Forbidden("tally.not-trustee", "You are not this trustee.")
-    if trustee not in core["trustees"]:
-        raise Forbidden("tally.not-of-the-count", "This count was made from other trustees' shares.")
+    if not core["aggregate"]:
+        raise Forbidden("tally.no-box", "Nobody opened a box for this result; no trustee signs it.")
     return f"trustee-{trustee}", manifest.trustees.sign_keys[trustee - 1]
 
 
@@ -87,5 +97,13 @@ def _declare(
     board.append(tx, stored.id, [("tally", jcs(entry), entry_leaf(entry))])
     elections.save(tx, stored, state, checkpoint=signed_checkpoint(tx, stored, notary))
     ledger.append(tx, notary, kind="tally", meeting=stored.meeting, election=stored.id, digest=digest, now=now)
-    body = {"election": stored.id, "outcome": core["outcome"], "counts": core["counts"]}
+    body = {
+        "election": stored.id,
+        "outcome": core["outcome"],
+        "counts": core["counts"],
+        "title": stored.title,
+        "questions": [{"type": one.type, "text": one.text, "options": list(one.options)} for one in stored.questions],
+        "majority": stored.majority,
+    }
     events.append(tx, stored.meeting, "ResultDeclared", now, body)
+    motion_votes.decide(tx, stored, core["outcome"][0]["kind"], now)

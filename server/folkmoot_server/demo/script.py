@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import resource
 import secrets
 import socket
 import sys
@@ -20,8 +21,8 @@ from pyrage import decrypt, x25519
 
 from folkmoot_config.settings import Settings
 from folkmoot_server import app
-from folkmoot_server.commands.organisation import bootstrap_organisation
-from folkmoot_server.demo import votes
+from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation
+from folkmoot_server.demo import full_meeting, votes
 from folkmoot_server.demo.client import DemoError, Person
 from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_UNITS, people
@@ -33,7 +34,12 @@ from folkmoot_voting.verify import verify_bundle
 FRAMES = 100
 FRAME_S = 0.02
 SPEAKERS = 3
-MEMBERS_MAX = 500
+MEMBERS_MAX = 1000
+ARRIVE_TOGETHER = 10
+FILES_PER_MEMBER = 4  # both ends of a WebSocket and of an HTTP connection
+FILES_BESIDES = 200
+VOTE, FULL_MEETING = "vote", "full-meeting"
+SCRIPTS = (VOTE, FULL_MEETING)
 Progress = Callable[[str], None]
 
 
@@ -81,21 +87,42 @@ class Bar:
 
 
 def run_demo(
-    members: int, tellers: int, seed: int, out: Path, *, question: str = "yes-no-abstain", quiet: bool
+    members: int,
+    tellers: int,
+    seed: int,
+    out: Path,
+    *,
+    question: str = "yes-no-abstain",
+    script: str = VOTE,
+    quiet: bool,
 ) -> int:
     """Hold the meeting and return 0 when all of it verified.
 
-    Writes to `out`: bundle.zip, annex.age with auditor-key.txt that opens it, annex.zip in clear, attendance.csv.
+    Writes to `out`: bundle.zip, annex.age with auditor-key.txt that opens it, annex.zip in clear, attendance.csv;
+    a full meeting: bundle.zip, attendance.csv, and the minutes in two languages.
     """
+    if script == FULL_MEETING and members < full_meeting.MEMBERS_MIN:
+        print(f"folkmoot demo: a full meeting needs {full_meeting.MEMBERS_MIN} members.", file=sys.stderr)
+        return 2
     if not 5 <= members <= MEMBERS_MAX or not 3 <= tellers <= min(9, members - 2):
         print(f"folkmoot demo: needs 5 to {MEMBERS_MAX} members and 3 to 9 tellers among them.", file=sys.stderr)
         return 2
+    app.raise_file_limit()
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files != resource.RLIM_INFINITY and files < members * FILES_PER_MEMBER + FILES_BESIDES:
+        most = (files - FILES_BESIDES) // FILES_PER_MEMBER
+        print(
+            f"folkmoot demo: this system lets a process open {files} files, which is enough for {most} members.",
+            file=sys.stderr,
+        )
+        return 2
     out.mkdir(parents=True, exist_ok=True)
-    bar = Bar(11, quiet=quiet)
+    bar = Bar(11 if script == VOTE else full_meeting.STEPS, quiet=quiet)
     try:
         with tempfile.TemporaryDirectory(prefix="folkmoot-demo-") as folder:
             asked, rng = QUESTIONS[question], Random(seed)  # noqa: S311
-            return asyncio.run(_run((members, tellers), rng, asked, out, Path(folder), bar))
+            held = _Held(members, tellers, script, out)
+            return asyncio.run(_run(held, rng, asked, Path(folder), bar))
     except DemoError as error:
         print(f"folkmoot demo: {error}", file=sys.stderr)
         return 1
@@ -107,15 +134,30 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _run(
-    people_wanted: tuple[int, int], rng: Random, asked: Asked, out: Path, folder: Path, bar: Progress
-) -> int:
-    members, tellers = people_wanted
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Which meeting is held, and where its record goes."""
+
+    members: int
+    tellers: int
+    script: str
+    out: Path
+
+    def roster(self, rng: Random) -> list[NewPerson]:
+        """Return who comes; a full meeting has a second holder of the role chair, the last but one."""
+        roster = list(people(self.members, self.tellers, rng))
+        if self.script == FULL_MEETING:
+            vice = roster[-2]
+            roster[-2] = NewPerson(name=vice.name, unit=vice.unit, roles=(*vice.roles, "chair"))
+        return roster
+
+
+async def _run(held: _Held, rng: Random, asked: Asked, folder: Path, bar: Progress) -> int:
     port = _free_port()
     origin = f"http://localhost:{port}"
     settings = Settings(data=folder / "data", port=port, public_url=origin, closing_grace_s=1, publish_every_s=1)
     database = app.open_database(settings)
-    roster = people(members, tellers, rng)
+    roster = held.roster(rng)
     links = await database.write(
         lambda tx: bootstrap_organisation(
             tx, name=DEMO_NAME, units=DEMO_UNITS, people=roster, now=app.now_s(), rng=secrets.token_bytes
@@ -126,12 +168,14 @@ async def _run(
     try:
         async with AsyncExitStack() as stack:
             meeting = Meeting(origin, rng, asked)
-            bar(f"enrolling {members} passkeys")
+            bar(f"enrolling {held.members} passkeys")
             for link in links:
                 person = await stack.enter_async_context(Person(origin, link.name))
                 await person.enrol(f"{origin}/enrol#{link.token}")
                 meeting.persons.append(person)
-            return await _hold(meeting, tellers, out, bar)
+            if held.script == FULL_MEETING:
+                return await full_meeting.hold(origin, meeting.persons, held.tellers, held.out, bar)
+            return await _hold(meeting, held.tellers, held.out, bar)
     finally:
         await installation.stop()
 
@@ -140,10 +184,8 @@ async def _hold(meeting: Meeting, tellers: int, out: Path, bar: Progress) -> int
     bar("confirming, convening the meeting and freezing the roll")
     await confirm_everybody(meeting.chair, meeting.secretary)
     await _convene(meeting)
-    bar("checking in by passkey")
-    credentials = [await votes.check_in(person, meeting.id) for person in meeting.persons]
-    for person in meeting.persons:
-        await person.join_socket(meeting.id)
+    bar("checking in by passkey and joining by socket")
+    credentials = await _arrive(meeting)
     bar("sending sound through the media worker")
     heard = await _speak(meeting)
     bar("making the tellers' and cosigners' keys")
@@ -173,6 +215,9 @@ async def _hold(meeting: Meeting, tellers: int, out: Path, bar: Progress) -> int
     report = verify_bundle(bundle, annex)
     lines = list(csv.reader(io.StringIO(attendance.decode())))
     problems = _problems(report, heard, lines, len(meeting.persons))
+    missed = sum(bool(person.missed) for person in meeting.persons)
+    if missed:
+        problems.append(f"{missed} members missed events or heard them out of order")
     print(f"Result: {core['outcome'][0]['kind']}, counts {core['counts'][0]}, cast {core['cast']}")
     print(f"Sound: {heard} packets heard. Attendance: {len(lines) - 1} lines.")
     print(f"Verdict: {report.verdict}, {sum(check.ok is True for check in report.checks)} checks passed.")
@@ -227,6 +272,17 @@ async def _convene(meeting: Meeting) -> None:
     await secretary.post(meeting.path("/commands"), {"command": "convene"})
     await votes.freeze_roll(secretary, meeting.id)
     await meeting.chair.post(meeting.path("/commands"), {"command": "begin-check-in"})
+
+
+async def _arrive(meeting: Meeting) -> list[bytes]:
+    """Let people check in and join, few at a time, before anybody's lease runs out; return the credentials' seeds."""
+    seeds: list[bytes] = []
+    for first in range(0, len(meeting.persons), ARRIVE_TOGETHER):
+        together = meeting.persons[first : first + ARRIVE_TOGETHER]
+        seeds += await asyncio.gather(*(votes.check_in(person, meeting.id) for person in together))
+        seq = int((await together[0].get(meeting.path("")))["seq"])
+        await asyncio.gather(*(person.join_socket(meeting.id, seq) for person in together))
+    return seeds
 
 
 async def _start_first_item(meeting: Meeting) -> None:

@@ -20,7 +20,7 @@ from folkmoot_voting.lineages import Lineages, Voids, take
 from folkmoot_voting.manifest import Manifest, check_electorate
 from folkmoot_voting.trustee import Trustee
 
-WAIT_S = 30.0
+WAIT_S = 180.0
 STEP_S = 0.1
 
 
@@ -54,11 +54,11 @@ async def freeze_roll(registrar: Person, meeting: str) -> None:
     await registrar.post(_path(meeting, "/roll/freeze"), {"roll_hash": b64u(core.hash), "signed": signed})
 
 
-async def check_in(person: Person, meeting: str) -> bytes:
-    """Check in with a fresh credential bound by the passkey; return the credential's seed."""
+async def check_in(person: Person, meeting: str, seed: bytes = b"") -> bytes:
+    """Check in with a credential bound by the passkey, a fresh one unless its seed is given; return the seed."""
     begun = await person.post(_path(meeting, "/check-in/begin"))
     core = roll.verify_statement(begun["roll"])
-    seed = secrets.token_bytes(32)
+    seed = seed or secrets.token_bytes(32)
     credential = signing.public_key(seed)
     challenge = challenges.checkin(
         meeting, core.hash, begun["site"], credential, begun["checkpoint"], unb64u(begun["nonce"])
@@ -154,7 +154,7 @@ async def cast(
     standing = await place(person, meeting, manifest)
     key = signing.public_key(seed)
     sealed = casting.seal(manifest, key, choices, casting.SeededDraws(secrets.token_bytes(32)), standing)
-    await person.post(f"{path}/seals", {"credential": b64u(key), "sealed": b64u(sealed_hash(sealed))})
+    await person.post(f"{path}/seals", casting.make_announcement(manifest, seed, sealed_hash(sealed)))
     ballot = casting.sign_ballot(sealed, seed)
     promise: dict[str, Any] = (await person.post(f"{path}/ballots", {"ballot": ballot}))["promise"]
     board.verify_promise(promise, manifest.server_key)

@@ -19,6 +19,7 @@ class Departure(StrEnum):
     LEFT = "left"
     LOST = "lost"
     REMOVED = "removed"
+    ADJOURNED = "adjourned"
     CLOSED = "closed"
 
 
@@ -43,15 +44,13 @@ def judge_lease(renewed_at: int, watching_since: int, now: int, away_s: int, los
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A member at a site of a meeting; `departed` is empty while an interval is open, `floor_at` 0 off the floor."""
+    """A member at a site of a meeting; `departed` is empty while an interval is open."""
 
     meeting: str
     member: str
     site: str
     removed: bool = False
     muted: bool = False
-    hand_at: int | None = None
-    floor_at: int = 0
     lease_epoch: int = 0
     lease_at: int = 0
     away: bool = False

@@ -58,6 +58,7 @@ class Verb(StrEnum):
     DECLARE = "declare"
     DECLARE_TOO_FEW = "declare too few"
     EXPIRE = "expire"
+    ABORT = "abort"
 
 
 NEXT: Final[Mapping[tuple[Phase, Verb], Phase]] = MappingProxyType(
@@ -93,6 +94,9 @@ NEXT: Final[Mapping[tuple[Phase, Verb], Phase]] = MappingProxyType(
         (Phase.COUNTED, Verb.SIGN): Phase.COUNTED,
         (Phase.COUNTED, Verb.DECLARE): Phase.DECLARED,
         (Phase.COUNTED, Verb.DECLARE_TOO_FEW): Phase.TOO_FEW,
+        # The chair breaks off what is still open; the box stays shut.
+        (Phase.OPEN, Verb.ABORT): Phase.VOID,
+        (Phase.CLOSING, Verb.ABORT): Phase.VOID,
         # What is counted in time may be signed later; everything else is void after the time limit.
         (Phase.OPEN, Verb.EXPIRE): Phase.VOID,
         (Phase.CLOSING, Verb.EXPIRE): Phase.VOID,

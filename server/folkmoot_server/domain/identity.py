@@ -57,8 +57,38 @@ class SessionInfo:
     used_at: int
 
     @property
+    def person(self) -> str:
+        """Who it is in a meeting."""
+        return self.member_id
+
+    @property
     def expires_at(self) -> int:
         """When it ends if nothing more is heard, never later than twelve hours after sign-in."""
+        return min(self.created_at + SESSION_MAX_S, self.used_at + SESSION_IDLE_S)
+
+    def live(self, at: int) -> bool:
+        """Say whether it still stands at `at`."""
+        return at < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSession:
+    """A guest's session: it opens one meeting and nothing else (conduct.md, section 8)."""
+
+    session_hash: bytes
+    meeting: str
+    visitor: str
+    created_at: int
+    used_at: int
+
+    @property
+    def person(self) -> str:
+        """Who it is in the meeting."""
+        return self.visitor
+
+    @property
+    def expires_at(self) -> int:
+        """When it ends, by the same times as a member's."""
         return min(self.created_at + SESSION_MAX_S, self.used_at + SESSION_IDLE_S)
 
     def live(self, at: int) -> bool:

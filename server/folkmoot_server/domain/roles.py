@@ -36,6 +36,7 @@ class Action(StrEnum):
     CONVENE = "convene"
     BEGIN_CHECK_IN = "begin-check-in"
     LEAD_MEETING = "lead-meeting"
+    EDIT_AGENDA = "edit-agenda"
     WRITE_QUESTION = "write-question"
     READ_MEETING = "read-meeting"
     READ_ATTENDANCE_FILE = "read-attendance-file"
@@ -46,6 +47,9 @@ class Action(StrEnum):
     OPEN_ELECTION = "open-election"
     CLOSE_ELECTION = "close-election"
     DECLARE_RESULT = "declare-result"
+    MANAGE_PAPERS = "manage-papers"
+    INVITE_GUESTS = "invite-guests"
+    MODERATE_MESSAGES = "moderate-messages"
     EXPORT_BUNDLE = "export-bundle"
     EXPORT_ANNEX = "export-annex"
 
@@ -64,6 +68,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.CONVENE: _OFFICE,
     Action.BEGIN_CHECK_IN: _OFFICE,
     Action.LEAD_MEETING: _CHAIR,
+    Action.EDIT_AGENDA: _OFFICE,
     Action.WRITE_QUESTION: _OFFICE,
     Action.READ_MEETING: _EVERYONE,
     Action.READ_ATTENDANCE_FILE: _OFFICE | {Role.AUDITOR},
@@ -74,6 +79,9 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.OPEN_ELECTION: _CHAIR,
     Action.CLOSE_ELECTION: _CHAIR,
     Action.DECLARE_RESULT: _CHAIR,
+    Action.MANAGE_PAPERS: _OFFICE,
+    Action.INVITE_GUESTS: _OFFICE,
+    Action.MODERATE_MESSAGES: _OFFICE,
     Action.EXPORT_BUNDLE: _EVERYONE,
     Action.EXPORT_ANNEX: frozenset({Role.AUDITOR}),
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -20,14 +23,40 @@ from folkmoot_voting.manifest import SECRET
 from folkmoot_voting.tally import tally_hash
 
 
-def summaries(tx: Connection, meeting: str, member: str) -> list[dict[str, Any]]:
-    """Every election of a meeting as ElectionSummary of wire.md, as `member` sees it."""
-    owned = rolls.credentials(tx, meeting, member)
+@dataclass(frozen=True, slots=True)
+class SharedSummary:
+    """What ElectionSummary of wire.md says to everybody, as JSON text without the closing brace."""
+
+    election: str
+    opened: bool
+    text: str
+
+
+def shared_summaries(tx: Connection, meeting: str) -> tuple[SharedSummary, ...]:
+    """Every election of a meeting as all members see it."""
     found = rolls.find(tx, meeting)
     roll = {"size": 0, "weight": 0} if found is None else found.core
-    entry = rolls.entry(tx, meeting, member)
-    weight = 0 if entry is None else int(entry["weight"])
-    return [_summary(tx, stored, owned, roll, weight) for stored in elections.of_meeting(tx, meeting)]
+    return tuple(
+        SharedSummary(
+            stored.id,
+            bool(stored.manifest_text),
+            json.dumps(_summary(tx, stored, roll), separators=(",", ":")).removesuffix("}"),
+        )
+        for stored in elections.of_meeting(tx, meeting)
+    )
+
+
+def summaries(
+    tx: Connection, meeting: str, shared: Sequence[SharedSummary], owned: list[str], weight: int
+) -> list[str]:
+    """ElectionSummary of wire.md as JSON texts for a member with these credentials and this weight on the roll."""
+    seats = lineages.of_owner(tx, meeting, owned)
+    texts = []
+    for one in shared:
+        seat = seats.get(one.election)
+        own = {"voted": seat is not None and seat.lineage.voted, "me": _place(seat, 0 if one.opened else weight)}
+        texts.append(f"{one.text},{json.dumps(own, separators=(',', ':')).removeprefix('{')}")
+    return texts
 
 
 def manifest(tx: Connection, meeting: str, election: str, member: str) -> dict[str, Any]:
@@ -128,7 +157,7 @@ def signatures(tx: Connection, stored: StoredElection, counted: dict[str, Any]) 
         "chair": given.get("chair", ""),
         "trustees": [
             {"trustee": index, "sig": given[f"trustee-{index}"]}
-            for index in counted["core"]["trustees"]
+            for index in range(1, stored.opened.trustees.count + 1)
             if f"trustee-{index}" in given
         ],
     }
@@ -150,11 +179,8 @@ def _place(seat: Seat | None, weight: int) -> dict[str, Any]:
     return {"lineage": seat.first, "credential": b64u(line.current), "weight": line.weight, "seq": line.seq}
 
 
-def _summary(
-    tx: Connection, stored: StoredElection, owned: list[str], roll: dict[str, Any], weight: int
-) -> dict[str, Any]:
+def _summary(tx: Connection, stored: StoredElection, roll: dict[str, Any]) -> dict[str, Any]:
     opened = stored.opened if stored.manifest_text else None
-    seat = _own_seat(tx, stored.id, owned) if opened else None
     counted = stored.tally
     return {
         "election": stored.id,
@@ -167,6 +193,7 @@ def _summary(
         "tie": stored.tie,
         "kiosk": stored.kiosk_allowed,
         "closes_at": stored.closes_at,
+        "ends_at": elections.timer(tx, stored.id),
         "weighted": roll["weight"] != roll["size"]
         if opened is None
         else opened.electorate_weight != opened.electorate_size,
@@ -175,10 +202,8 @@ def _summary(
         "present_weight": opened.present_weight if opened else 0,
         "roll_weight": opened.roll_weight if opened else roll["weight"],
         "cast": stored.numbers.cast,
-        "voted": seat is not None and seat.lineage.voted,
         "excluded": sorted(elections.exclusions(tx, stored.id)),
         "warnings": _warnings(stored),
-        "me": _place(seat, 0 if opened else weight),
         "result": None if counted is None else counted["core"],
     }
 

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from folkmoot_server.commands import attendance, rights
 from folkmoot_server.domain.meetings import Meeting
+from folkmoot_server.domain.notices import Notice
 from folkmoot_server.domain.roles import held
-from folkmoot_server.queries import elections, keys, rolls
+from folkmoot_server.domain.speaking import ON_FLOOR, OPEN, TurnState
+from folkmoot_server.queries import elections, keys, messages, rolls, speaking, visitors
 from folkmoot_server.queries.access import readable
+from folkmoot_server.queries.agenda import agenda_view, sees_internal
 from folkmoot_server.queries.members import organisation
+from folkmoot_server.queries.motions import drafts_view, motions_view
+from folkmoot_server.queries.notices import own_notice, rules_view
+from folkmoot_server.queries.presiding import chair_view
 from folkmoot_server.storage import events, meetings, members, schema, seats, units
+from folkmoot_server.storage import notices as notice_store
+from folkmoot_server.storage import rolls as rolls_storage
+from folkmoot_server.storage import speaking as speaking_store
 
 EVENTS_MAX = 500
+PICTURE_S = 5  # what depends on the time of day in a picture is never older
 
 
 def meetings_view(tx: Connection, member: str, now: int) -> dict[str, Any]:
     """Return the meetings that the member may read, the latest first."""
     visible = rights.readable_units(tx, member, now)
-    return {"meetings": [_summary(tx, meeting) for meeting in meetings.in_units(tx, visible)]}
+    called = notice_store.of_member(tx, member)
+    return {
+        "meetings": [_summary(tx, one, called.get(one.id)) for one in meetings.in_units(tx, visible)],
+    }
 
 
-def _summary(tx: Connection, meeting: Meeting) -> dict[str, Any]:
+def _summary(tx: Connection, meeting: Meeting, notice: Notice | None) -> dict[str, Any]:
     table = schema.election.c
     running = tx.scalars(select(table.id).where(table.meeting == meeting.id, table.state == "open").limit(1)).first()
     return {
@@ -34,17 +49,65 @@ def _summary(tx: Connection, meeting: Meeting) -> dict[str, Any]:
         "starts_at": meeting.starts_at,
         "time_zone": meeting.time_zone,
         "open_election": running,
+        "until": meeting.until,
+        "notice": "" if notice is None else notice.state,
+        "excused": notice is not None and notice.excused,
     }
 
 
-def meeting_view(tx: Connection, meeting_id: str, member: str, now: int) -> dict[str, Any]:
-    """Return Meeting of wire.md with the number of its last event.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a snapshot says to everybody, as JSON text; it holds until the time `until`."""
 
-    Raises:
-        NotFound: no such meeting for this member.
-    """
-    meeting = readable(tx, meeting_id, member, now)
-    items = meetings.items(tx, meeting_id)
+    text: str
+    agenda: str
+    internal_agenda: str
+    elections: tuple[elections.SharedSummary, ...]
+    lineage: frozenset[str]
+    frozen: bool
+    until: int
+
+
+def picture(tx: Connection, meeting: Meeting, now: int) -> Picture:
+    """Draw the part of Meeting of wire.md that is the same for all members."""
+    view = _shared(tx, meeting, now)
+    return Picture(
+        _dump(view).removesuffix("}"),
+        json.dumps(agenda_view(tx, meeting.id, office=False), separators=(",", ":")),
+        json.dumps(agenda_view(tx, meeting.id, office=True), separators=(",", ":")),
+        elections.shared_summaries(tx, meeting.id),
+        units.lineage(tx, meeting.unit),
+        bool(view["roll"]["frozen"]),
+        min(members.next_change(tx, now), now + PICTURE_S),
+    )
+
+
+def snapshot(tx: Connection, shared: Picture, meeting: Meeting, member: str, now: int) -> str:
+    """Return Meeting of wire.md for one member as JSON text; the caller has made sure that the member may read it."""
+    owned = rolls_storage.credentials(tx, meeting.id, member)
+    entry = rolls_storage.entry(tx, meeting.id, member)
+    weight = 0 if entry is None else int(entry["weight"])
+    listed = elections.summaries(tx, meeting.id, shared.elections, owned, weight)
+    entitled = entry is not None if shared.frozen else members.is_elector(tx, member, meeting.unit, now)
+    roles = held(rights.grants_of(tx, member), shared.lineage, now)
+    items = shared.internal_agenda if sees_internal(roles) else shared.agenda
+    me = {
+        **_me(tx, meeting, member),
+        "roles": sorted(roles),
+        "notice": own_notice(tx, meeting.id, member),
+        "drafts": drafts_view(tx, meeting.id, member),
+        "entitled": entitled,
+        "credential": owned[-1] if owned else None,
+    }
+    return f'{shared.text},"agenda":{items},"elections":[{",".join(listed)}],"me":{_dump(me)}}}'
+
+
+def _dump(view: dict[str, Any]) -> str:
+    return json.dumps(view, separators=(",", ":"))
+
+
+def _shared(tx: Connection, meeting: Meeting, now: int) -> dict[str, Any]:
+    meeting_id = meeting.id
     return {
         "id": meeting.id,
         "title": meeting.title,
@@ -55,18 +118,21 @@ def meeting_view(tx: Connection, meeting_id: str, member: str, now: int) -> dict
         "time_zone": meeting.time_zone,
         "opened_at": meeting.opened_at,
         "closed_at": meeting.closed_at,
-        "agenda": [{"id": item.id, "title": item.title, "state": item.state.value} for item in items],
+        **rules_view(meeting),
+        **chair_view(tx, meeting, now),
         "quorum": _quorum(tx, meeting_id),
         "present": _present(tx, meeting, now),
         "floor": {"mode": meeting.floor_mode.value},
+        "speaking": speaking.speaking_view(tx, meeting_id),
+        **motions_view(tx, meeting_id),
+        "messages": messages.message_state(tx, meeting_id),
+        "visitors": visitors.visitors_in(tx, meeting_id),
         "roll": rolls.roll_state(tx, meeting_id),
         "key": keys.key_state(tx, meeting_id),
         "cosigners": keys.cosigner_states(tx, meeting_id),
         "rehearsal": meeting.rehearsal,
         "challenge_s": meeting.challenge_s,
         "removed": _removed(tx, meeting_id),
-        "elections": elections.summaries(tx, meeting_id, member),
-        "me": _me(tx, meeting, member, now),
         "seq": meeting.last_seq,
     }
 
@@ -85,6 +151,7 @@ def _quorum(tx: Connection, meeting_id: str) -> dict[str, Any]:
 
 def _present(tx: Connection, meeting: Meeting, now: int) -> list[dict[str, Any]]:
     here = seats.present(tx, meeting.id)
+    turns = {turn.person: turn for turn in speaking_store.in_states(tx, meeting.id, OPEN)}
     ids = [seat.member for seat in here]
     people, grants, lineage = (
         members.by_ids(tx, ids),
@@ -97,12 +164,13 @@ def _present(tx: Connection, meeting: Meeting, now: int) -> list[dict[str, Any]]
             "name": people[seat.member].name,
             "site": seat.site,
             "state": "away" if seat.away else "present",
-            "hand": seat.hand_at,
-            "floor": seat.floor_at > 0,
+            "hand": turn.asked_at if turn and turn.state is TurnState.QUEUED else None,
+            "floor": turn is not None and turn.state in ON_FLOOR,
             "muted": seat.muted,
             "roles": sorted(held(grants.get(seat.member, []), lineage, now)),
         }
         for seat in here
+        for turn in [turns.get(seat.member)]
     ]
 
 
@@ -112,16 +180,14 @@ def _removed(tx: Connection, meeting_id: str) -> list[dict[str, str]]:
     return [{"member": member, "name": people[member].name} for member in ids]
 
 
-def _me(tx: Connection, meeting: Meeting, member: str, now: int) -> dict[str, Any]:
+def _me(tx: Connection, meeting: Meeting, member: str) -> dict[str, Any]:
     seat = seats.find(tx, meeting.id, member)
     part = keys.offices(tx, meeting.id, member)
     return {
         "member": member,
-        "roles": sorted(rights.roles_on(tx, member, meeting.unit, now)),
         "checked_in": seat is not None and seat.present,
-        "entitled": rolls.is_entitled(tx, meeting, member, now),
         "removed": seat is not None and seat.removed,
-        "credential": rolls.own_credential(tx, meeting.id, member),
+        "visitor": visitors.visitor_state(tx, meeting.id, member),
         "trustee": part["trustee"],
         "cosigner": part["cosigner"],
     }

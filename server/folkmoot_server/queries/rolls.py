@@ -6,8 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.meetings import Meeting
-from folkmoot_server.storage import members, rolls
+from folkmoot_server.storage import rolls
 from folkmoot_voting.encoding import b64u
 
 
@@ -31,14 +30,6 @@ def roll_state(tx: Connection, meeting: str) -> dict[str, Any]:
     if found is None or found.statement is None:
         return {"frozen": False, "hash": "", "size": 0}
     return {"frozen": True, "hash": b64u(found.roll_hash), "size": found.core["size"]}
-
-
-def is_entitled(tx: Connection, meeting: Meeting, member: str, now: int) -> bool:
-    """Whether the member may vote here: stands in the frozen roll or, before the freeze, holds the role for it."""
-    found = rolls.find(tx, meeting.id)
-    if found is None or found.statement is None:
-        return members.is_elector(tx, member, meeting.unit, now)
-    return rolls.entry(tx, meeting.id, member) is not None
 
 
 def own_credential(tx: Connection, meeting: str, member: str) -> str | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from folkmoot_server.domain.identity import SessionInfo
+from folkmoot_server.domain.identity import GuestSession, SessionInfo
+from folkmoot_server.realtime.packets import Line, Shared
+from folkmoot_server.realtime.publisher import Told
 
 BURST: Final = 300  # joining a large room asks for every speaker at once
 PER_S: Final = 30.0
@@ -32,22 +35,36 @@ class Bucket:
         return True
 
 
+class News:
+    """Events of one meeting that follow each other, ready for every socket."""
+
+    def __init__(self, told: Sequence[Told]) -> None:
+        """Hold at least one event."""
+        self.first, self.last = told[0].seq, told[-1].seq
+        self.packets = [one.packet for one in told]
+        self.frames = b"".join(packet.frame for packet in self.packets)
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """One accepted socket of a member in a meeting; `cursor` is the number of the last event it was sent.
 
+    Once `following`, events may go out; before that the client does not know yet that it was accepted.
     Leases have a lock of their own: a room whose worker is slow must not cost anyone the attendance.
     """
 
     sid: str
     eio_sid: str
-    session: SessionInfo
+    line: Line
+    session: SessionInfo | GuestSession
     meeting: str
     cursor: int
     bucket: Bucket
     touched_at: int
+    following: bool = False
     epoch: int | None = None
     in_room: bool = False
+    visits: bool = False
     superseded: bool = False
     superseded_lease: bool = False
     farewell: tuple[str, str] | None = None
@@ -58,5 +75,27 @@ class Connection:
 
     @property
     def member(self) -> str:
-        """The member's id."""
-        return self.session.member_id
+        """The id of the member or the guest."""
+        return self.session.person
+
+    @property
+    def guest(self) -> bool:
+        """Whether it is a guest's."""
+        return isinstance(self.session, GuestSession)
+
+    @property
+    def unread(self) -> int:
+        """How many messages wait until the client reads."""
+        return self.line.qsize()
+
+    def follow(self, news: News, unread_max: int) -> None:
+        """Send new events at once when all before them were sent; else let the pump read on from the cursor."""
+        if self.following and self.cursor == news.first - 1 and self.unread < unread_max:
+            self.line.tell(news.packets, news.frames)
+            self.cursor = news.last
+        else:
+            self.wake.set()
+
+    def tell(self, packet: Shared) -> None:
+        """Send a message that is no event."""
+        self.line.tell((packet,), packet.frame)

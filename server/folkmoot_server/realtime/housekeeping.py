@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection as Tx
 
-from folkmoot_server.commands import attendance, rights
+from folkmoot_server.commands import attendance, presiding, visitors
+from folkmoot_server.realtime import visiting
 from folkmoot_server.realtime.connections import Connection
 from folkmoot_server.realtime.ticking import Ticking
-from folkmoot_server.storage import meetings, sessions
 
 if TYPE_CHECKING:
     from folkmoot_server.realtime.sockets import Realtime
@@ -42,6 +42,7 @@ class Housekeeping(Ticking):
         """Do what is due now."""
         self._ticks += 1
         await self._expire_leases()
+        await self._deputise()
         await self._close_silent()
         if self._ticks % SESSIONS_EVERY == 0:
             await self._end_revoked()
@@ -49,13 +50,21 @@ class Housekeeping(Ticking):
             await self._end_unentitled()
         if self._ticks % SWEEP_EVERY == 1:
             now = self._context.now()
-            await self._context.database.write(lambda tx: sessions.sweep(tx, now))
+            await self._context.database.write(lambda tx: visiting.sweep(tx, now))
 
     async def _expire_leases(self) -> None:
         database, settings, now = self._context.database, self._context.settings, self._context.now()
         away_s, lost_s, since = settings.lease_away_s, settings.lease_lost_s, self._watching_since
         if await database.read(lambda tx: attendance.silent_meetings(tx, now, away_s)):
             await database.write(lambda tx: attendance.expire_leases(tx, now, away_s, lost_s, since))
+        if await database.read(lambda tx: visitors.silent(tx, now, lost_s, since)):
+            await database.write(lambda tx: visitors.expire(tx, now, lost_s, since))
+
+    async def _deputise(self) -> None:
+        database, now, since = self._context.database, self._context.now(), self._watching_since
+        lost_s = self._context.settings.chair_lost_s
+        if await database.read(lambda tx: presiding.due(tx, now, lost_s, since)):
+            await database.write(lambda tx: presiding.deputise(tx, now, lost_s, since))
 
     async def _close_silent(self) -> None:
         """End engine.io sessions that never sent an accepted CONNECT; the library would keep them for ever."""
@@ -72,7 +81,7 @@ class Housekeeping(Ticking):
         if not connections:
             return
         hashes, now = {c.session.session_hash for c in connections}, self._context.now()
-        live = await self._context.database.read(lambda tx: sessions.live(tx, hashes, now))
+        live = await self._context.database.read(lambda tx: visiting.live(tx, hashes, now))
         for connection in connections:
             if connection.session.session_hash not in live:
                 await self._realtime.dismiss(connection, "session.ended", "Your session has ended; please sign in.")
@@ -81,7 +90,7 @@ class Housekeeping(Ticking):
         connections, now = self._realtime.connections, self._context.now()
 
         def entitled(tx: Tx) -> list[Connection]:
-            return [c for c in connections if rights.may_read(tx, c.member, meetings.get(tx, c.meeting).unit, now)]
+            return [c for c in connections if visiting.may_follow(tx, c, now)]
 
         kept = set(map(id, await self._context.database.read(entitled)))
         for connection in connections:

@@ -18,6 +18,7 @@ from folkmoot_media.rtp_parameters import (
     Strict,
 )
 from folkmoot_media.transport.limits import TokenBucket
+from folkmoot_server.realtime.media_links import Links
 
 FloorModeName = Literal["open", "chaired"]
 
@@ -82,6 +83,12 @@ class PreferredLayers(Strict):
     layer: Annotated[int, Field(ge=0, le=7)]
 
 
+class SetLadder(Strict):
+    """set_ladder: the highest level of the ladder that the member wants."""
+
+    ceiling: Annotated[int, Field(ge=0, le=4)]
+
+
 @dataclass(slots=True)
 class ProducerEntry:
     """A producer that clients may be told of."""
@@ -119,4 +126,17 @@ class Room:
     producers: dict[str, ProducerEntry] = field(default_factory=dict)
     consumers: dict[str, ConsumerEntry] = field(default_factory=dict)
     budgets: dict[str, TokenBucket] = field(default_factory=dict)
+    links: Links = field(default_factory=Links)
+    telling: asyncio.TimerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def figures(self) -> dict[str, Any]:
+        """Return how much is in the room, as numbers by name beside its id."""
+        return {
+            "room": self.room_id,
+            "members": len(self.members),
+            "transports": len(self.transports),
+            "producers": len(self.producers),
+            "consumers": len(self.consumers),
+            **self.links.counts(),
+        }

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from folkmoot_media.errors import MediaError
 from folkmoot_media.rtp_parameters import Strict, checked
 from folkmoot_media.transport.limits import TokenBucket
+from folkmoot_server.realtime.media_links import LinkDesk, Notify
 from folkmoot_server.realtime.media_rooms import (
     ConnectTransport,
     Consume,
@@ -28,16 +28,15 @@ from folkmoot_server.realtime.media_rooms import (
     ProducerEntry,
     ProducerRef,
     Room,
+    SetLadder,
     TransportRef,
 )
+from folkmoot_server.realtime.media_routers import RouterDesk
 from folkmoot_server.sfu_client import MediaPool
 
 logger = logging.getLogger(__name__)
 
-Notify = Callable[[str, str | None, str, dict[str, Any]], None]
 IceServers = Callable[[str], Sequence[dict[str, object]]]
-RESET_RETRY = 0.5
-RESET_TRIES = 40
 # A page that joins asks two questions per picture it will show, all at once.
 REQUESTS_PER_SECOND = 50.0
 REQUEST_BURST = 400.0
@@ -50,18 +49,17 @@ class MediaSignalling:
     """Rooms of seats over a pool of media workers. `owner` is an opaque seat id.
 
     Args:
-        pool: the workers; this object takes over its `on_event` and `on_worker_death`.
+        pool: the workers; this object takes over its callbacks.
         notify: called as (room_id, owner or None for everyone, event, data).
         ice_servers: returns the relays that a seat may use now, with credentials of its own.
     """
 
     def __init__(self, pool: MediaPool, notify: Notify, ice_servers: IceServers = lambda _seat: ()) -> None:
-        self._pool = pool
         self._notify = notify
         self._ice_servers = ice_servers
         self._rooms: dict[str, Room] = {}
-        self._by_router: dict[str, Room] = {}
-        self._resets: set[asyncio.Task[None]] = set()
+        self._links = LinkDesk(notify)
+        self._routers = RouterDesk(pool, self._rooms, self._links, notify)
         self._methods: dict[str, tuple[type[Strict], Handler]] = {
             "capabilities": (Empty, self._capabilities),
             "create_transport": (CreateTransport, self._create_transport),
@@ -77,15 +75,30 @@ class MediaSignalling:
             "pause_consumer": (ConsumerRef, self._pause_consumer),
             "close_consumer": (ConsumerRef, self._close_consumer),
             "set_preferred_layers": (PreferredLayers, self._set_preferred_layers),
+            "set_ladder": (SetLadder, self._set_ladder),
         }
         pool.on_event = self._on_event
-        pool.on_worker_death = self._on_worker_death
 
     async def close(self) -> None:
         """Stop rebuilding rooms; the pool is closed by its owner."""
-        for task in list(self._resets):
-            task.cancel()
-        await asyncio.gather(*self._resets, return_exceptions=True)
+        await self._routers.close()
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return how much is in each room (media_rooms.Room.figures)."""
+        return [room.figures() for room in self._rooms.values()]
+
+    async def report(self, room_id: str, owner: str) -> dict[str, Any]:
+        """Return what is known of a seat's media, by the room and by its worker (router.report).
+
+        Raises:
+            MediaError: media.not-in-room, media.room-resetting, or the worker's own.
+        """
+        room = self._rooms.get(room_id)
+        if room is None or owner not in room.members:
+            raise MediaError("media.not-in-room", "This seat is not in the room.")
+        answer = await self._routers.ask(room, "router.report", owner=owner)
+        own = {"floor": room.mode, "muted": owner in room.muted, "ceiling": room.links.ceiling(owner)}
+        return {**own, "transports": answer["transports"]}
 
     # -- what the meeting orders ------------------------------------------------------------------------------
 
@@ -103,10 +116,10 @@ class MediaSignalling:
                     await self._clear_owner(room, owner)
                 return
             try:
-                await self._open(room)
+                await self._routers.open(room)
             except MediaError as error:
                 logger.warning("room's media not opened yet: %s", error.code)
-                self._start_rebuild(room)
+                self._routers.rebuild_soon(room)
 
     async def leave(self, room_id: str, owner: str) -> None:
         """Close everything of a seat; the last seat closes the router."""
@@ -116,10 +129,11 @@ class MediaSignalling:
         async with room.lock:
             room.members.discard(owner)
             room.budgets.pop(owner, None)
+            self._links.drop(room, owner)
             if room.router_id is not None:
                 await self._clear_owner(room, owner)
             if not room.members:
-                await self._shut(room)
+                await self._routers.shut(room)
 
     async def remove(self, room_id: str, owner: str) -> None:
         """Take a seat out of the room by order of the chair; it may not come back until `join`."""
@@ -130,11 +144,15 @@ class MediaSignalling:
     ) -> None:
         """Set the floor mode, the chairs' seats and the granted seats in order (the first has the floor)."""
         room = self._rooms.setdefault(room_id, Room(room_id))
+        if set(chairs) - set(room.chairs):
+            self._links.tell_soon(room)
         room.mode, room.chairs, room.granted = mode, list(chairs), list(granted)
         router_id = room.router_id
         if router_id is not None:
             # Kept here too, and applied anew when a worker that fails at this is replaced.
-            await self._quietly(router_id, "router.set_floor", {"router_id": router_id, **self._floor_of(room)})
+            await self._routers.quietly(
+                router_id, "router.set_floor", {"router_id": router_id, **self._routers.floor_of(room)}
+            )
 
     async def mute(self, room_id: str, owner: str, muted: bool) -> None:
         """Silence a seat's microphone at the server, or lift that; the seat is told."""
@@ -142,7 +160,7 @@ class MediaSignalling:
         (room.muted.add if muted else room.muted.discard)(owner)
         router_id = room.router_id
         if router_id is not None:
-            await self._quietly(
+            await self._routers.quietly(
                 router_id, "router.mute_owner", {"router_id": router_id, "owner": owner, "muted": muted}
             )
         self._notify(room_id, owner, "muted", {"muted": muted})
@@ -159,70 +177,20 @@ class MediaSignalling:
         room = self._rooms.pop(room_id, None)
         if room is not None:
             async with room.lock:
-                await self._shut(room)
+                await self._routers.shut(room)
+            self._links.close(room)
 
-    # -- routers ----------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _floor_of(room: Room) -> dict[str, Any]:
-        return {"mode": room.mode, "chairs": room.chairs, "granted": room.granted}
-
-    async def _open(self, room: Room) -> None:
-        router_id = secrets.token_hex(16)
-        data = {"router_id": router_id, "floor_mode": room.mode}
-        answer = await self._pool.request(router_id, "router.create", data)
-        self._by_router[router_id] = room
-        room.router_id, room.capabilities = router_id, answer["rtp_capabilities"]
-        try:
-            room.slots = (await self._ask(room, "router.slots"))["slots"]
-            await self._ask(room, "router.set_floor", **self._floor_of(room))
-            for owner in sorted(room.muted):
-                await self._ask(room, "router.mute_owner", owner=owner, muted=True)
-        except MediaError:
-            self._forget_router(room)
-            raise
-
-    def _forget_router(self, room: Room) -> None:
-        if room.router_id is not None:
-            self._by_router.pop(room.router_id, None)
-        room.router_id = None
-        room.slots = []
-        room.transports.clear()
-        room.producers.clear()
-        room.consumers.clear()
-
-    async def _shut(self, room: Room) -> None:
-        router_id = room.router_id
-        self._forget_router(room)
-        if router_id is not None:
-            await self._quietly(router_id, "router.close", {"router_id": router_id})
-
-    async def _quietly(self, router_id: str, method: str, data: dict[str, Any]) -> None:
-        """Ask for something that needs no answer when the worker is gone."""
-        try:
-            await self._pool.request(router_id, method, data)
-        except MediaError as error:
-            logger.info("%s: %s", method, error.code)
-
-    async def _ask(self, room: Room, method: str, **data: Any) -> dict[str, Any]:
-        if room.router_id is None:
-            raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
-        return await self._pool.request(room.router_id, method, {"router_id": room.router_id, **data})
-
-    async def _ask_part(self, room: Room, method: str, **data: Any) -> dict[str, Any]:
-        """Ask about a transport or consumer, which the worker knows without the router's id."""
-        if room.router_id is None:
-            raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
-        return await self._pool.request(room.router_id, method, data)
+    # -- what a seat leaves ----------------------------------------------------------------------------------
 
     async def _clear_owner(self, room: Room, owner: str) -> None:
         router_id = room.router_id
+        self._links.drop_link(room, owner)
         for entry in [held for held in room.producers.values() if held.owner == owner]:
             self._drop_producer(room, entry)
         room.transports = {key: held for key, held in room.transports.items() if held[0] != owner}
         room.consumers = {key: held for key, held in room.consumers.items() if held.owner != owner}
         if router_id is not None:
-            await self._quietly(router_id, "router.remove_owner", {"router_id": router_id, "owner": owner})
+            await self._routers.quietly(router_id, "router.remove_owner", {"router_id": router_id, "owner": owner})
 
     def _drop_producer(self, room: Room, entry: ProducerEntry) -> None:
         if room.producers.pop(entry.producer_id, None) is not None:
@@ -235,7 +203,7 @@ class MediaSignalling:
     # -- what the workers tell --------------------------------------------------------------------------------
 
     def _on_event(self, router_id: str, event: str, data: dict[str, Any]) -> None:
-        room = self._by_router.get(router_id)
+        room = self._routers.room_of(router_id)
         if room is None:
             return
         if event == "slot_speaker":
@@ -252,39 +220,16 @@ class MediaSignalling:
             held = room.transports.pop(transport_id, None)
             room.consumers = {key: kept for key, kept in room.consumers.items() if kept.transport_id != transport_id}
             if held is not None:
+                if held[1] == "recv":
+                    self._links.drop_link(room, held[0])
                 told = {"transport_id": transport_id, "reason": data["reason"]}
                 self._notify(room.room_id, held[0], "transport_closed", told)
+        elif event == "link_level":
+            self._links.on_level(room, data)
         elif event == "layers_changed":
             consumer = room.consumers.get(str(data["consumer_id"]))
             if consumer is not None:
                 self._notify(room.room_id, consumer.owner, "layers_changed", data)
-
-    def _on_worker_death(self, router_ids: list[str]) -> None:
-        for router_id in router_ids:
-            room = self._by_router.get(router_id)
-            if room is not None:
-                self._forget_router(room)
-                self._start_rebuild(room)
-
-    def _start_rebuild(self, room: Room) -> None:
-        task = asyncio.create_task(self._rebuild(room))
-        self._resets.add(task)
-        task.add_done_callback(self._resets.discard)
-
-    async def _rebuild(self, room: Room) -> None:
-        for _ in range(RESET_TRIES):
-            async with room.lock:
-                if self._rooms.get(room.room_id) is not room or not room.members:
-                    return
-                try:
-                    if room.router_id is None:
-                        await self._open(room)
-                except MediaError as error:
-                    logger.warning("room's media not rebuilt yet: %s", error.code)
-                else:
-                    self._notify(room.room_id, None, "room_reset", {})
-                    return
-            await asyncio.sleep(RESET_RETRY)
 
     # -- what clients ask -------------------------------------------------------------------------------------
 
@@ -340,7 +285,13 @@ class MediaSignalling:
     async def _create_transport(self, room: Room, owner: str, data: CreateTransport) -> dict[str, Any]:
         router_id = room.router_id
         await self._replace_transports(room, owner, data.direction)
-        answer = await self._ask(room, "router.create_transport", owner=owner, direction=data.direction)
+        answer = await self._routers.ask(
+            room,
+            "router.create_transport",
+            owner=owner,
+            direction=data.direction,
+            ceiling=room.links.ceiling(owner),
+        )
         if room.router_id != router_id or owner not in room.members:
             raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
         room.transports[answer["id"]] = (owner, data.direction)
@@ -349,6 +300,8 @@ class MediaSignalling:
     async def _replace_transports(self, room: Room, owner: str, direction: str) -> None:
         """A seat has one transport each way: a page that builds anew must not wait until its old one expires."""
         router_id = room.router_id
+        if direction == "recv":
+            self._links.drop_link(room, owner)
         old = [key for key, held in room.transports.items() if held == (owner, direction)]
         for transport_id in old:
             del room.transports[transport_id]
@@ -356,24 +309,24 @@ class MediaSignalling:
                 self._drop_producer(room, entry)
             room.consumers = {key: held for key, held in room.consumers.items() if held.transport_id != transport_id}
             if router_id is not None:
-                await self._quietly(router_id, "transport.close", {"transport_id": transport_id})
+                await self._routers.quietly(router_id, "transport.close", {"transport_id": transport_id})
 
     async def _connect_transport(self, room: Room, owner: str, data: ConnectTransport) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)
         parameters = data.dtlsParameters.model_dump()
-        return await self._ask_part(
+        return await self._routers.ask_part(
             room, "transport.connect", transport_id=data.transport_id, dtlsParameters=parameters
         )
 
     async def _restart_ice(self, room: Room, owner: str, data: TransportRef) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)
-        answer = await self._ask_part(room, "transport.restart_ice", transport_id=data.transport_id)
+        answer = await self._routers.ask_part(room, "transport.restart_ice", transport_id=data.transport_id)
         # A credential may have run out since the room was joined.
         return {**answer, "iceServers": list(self._ice_servers(owner))}
 
     async def _produce(self, room: Room, owner: str, data: Produce) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)
-        answer = await self._ask_part(
+        answer = await self._routers.ask_part(
             room,
             "transport.produce",
             transport_id=data.transport_id,
@@ -402,7 +355,7 @@ class MediaSignalling:
     async def _set_paused(self, room: Room, owner: str, producer_id: str, paused: bool) -> dict[str, Any]:
         entry = self._own_producer(room, owner, producer_id)
         method = "producer.pause" if paused else "producer.resume"
-        answer = await self._ask(room, method, producer_id=producer_id)
+        answer = await self._routers.ask(room, method, producer_id=producer_id)
         if entry.paused is not paused and producer_id in room.producers:
             entry.paused = paused
             self._notify(room.room_id, None, "producer_paused", self._describe(entry))
@@ -416,7 +369,7 @@ class MediaSignalling:
 
     async def _close_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
         entry = self._own_producer(room, owner, data.producer_id)
-        answer = await self._ask(room, "producer.close", producer_id=data.producer_id)
+        answer = await self._routers.ask(room, "producer.close", producer_id=data.producer_id)
         self._drop_producer(room, entry)
         return answer
 
@@ -433,7 +386,7 @@ class MediaSignalling:
         )
         if not known:
             raise MediaError("media.no-such-producer", "There is no such producer in this room.")
-        answer = await self._ask_part(
+        answer = await self._routers.ask_part(
             room,
             "transport.consume",
             transport_id=data.transport_id,
@@ -450,7 +403,9 @@ class MediaSignalling:
     ) -> dict[str, Any]:
         transport_id = self._own_consumer(room, owner, data.consumer_id)
         extra = {"layer": data.layer} if isinstance(data, PreferredLayers) else {}
-        return await self._ask_part(room, method, transport_id=transport_id, consumer_id=data.consumer_id, **extra)
+        return await self._routers.ask_part(
+            room, method, transport_id=transport_id, consumer_id=data.consumer_id, **extra
+        )
 
     async def _resume_consumer(self, room: Room, owner: str, data: ConsumerRef) -> dict[str, Any]:
         return await self._on_consumer(room, owner, "consumer.resume", data)
@@ -465,3 +420,12 @@ class MediaSignalling:
 
     async def _set_preferred_layers(self, room: Room, owner: str, data: PreferredLayers) -> dict[str, Any]:
         return await self._on_consumer(room, owner, "consumer.set_preferred_layers", data)
+
+    async def _set_ladder(self, room: Room, owner: str, data: SetLadder) -> dict[str, Any]:
+        """Kept here too: a transport that is made later, or on another worker, begins with it."""
+        self._links.choose(room, owner, data.ceiling)
+        router_id = room.router_id
+        if router_id is not None:
+            wanted = {"router_id": router_id, "owner": owner, "ceiling": data.ceiling}
+            await self._routers.quietly(router_id, "router.set_ladder", wanted)
+        return {}

@@ -1,7 +1,8 @@
 """Carries the event log to whoever listens: every event, in order, at least once.
 
-The log in the database is the only truth. The publisher reads it after each commit, keeps the newest events of
-each meeting at hand, wakes the listeners, and leaves it to each of them to read on from its own last number.
+The log in the database is the only truth. The publisher reads it after each commit, encodes each event once, keeps
+the newest of each meeting at hand and hands them to who listens; who has not got all of the earlier ones yet reads
+on from the own last number.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
+from folkmoot_server.realtime.packets import Shared
 from folkmoot_server.storage import events
 from folkmoot_server.storage.database import Database, StoreClosedError
 from folkmoot_server.storage.events import StoredEvent
@@ -22,16 +25,36 @@ TAIL_MAX: Final = 1000
 PAGE: Final = 500
 RETRY_S: Final = 1.0
 
-Wire = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event as every client gets it."""
+
+    seq: int
+    packet: Shared
+
+
+def told(event: StoredEvent) -> Told:
+    """Encode an event."""
+    return Told(event.seq, Shared("event", event.wire()))
 
 
 class Publisher:
-    """Follows the log from the moment it starts; `react` sees each new event once, in order."""
+    """Follows the log from the moment it starts.
 
-    def __init__(self, database: Database, react: Callable[[StoredEvent], Awaitable[None]]) -> None:
+    `react` sees each new event once, in order; then `deliver` gets those of one meeting that came together.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        react: Callable[[StoredEvent], Awaitable[None]],
+        deliver: Callable[[str, list[Told]], None],
+    ) -> None:
         self._database = database
         self._react = react
-        self._tails: dict[str, deque[StoredEvent]] = {}
+        self._deliver = deliver
+        self._tails: dict[str, deque[Told]] = {}
         self._wake = asyncio.Event()
         self._number = 0
         self._task: asyncio.Task[None] | None = None
@@ -58,14 +81,14 @@ class Publisher:
                 await self._task
             self._task = None
 
-    async def after(self, meeting: str, seq: int) -> list[Wire]:
+    async def after(self, meeting: str, seq: int) -> list[Told]:
         """Return the next events of a meeting after number `seq`, ascending; empty when there is none yet."""
         tail = self._tails.get(meeting)
         if tail and tail[0].seq <= seq + 1:
             first = tail[0].seq
-            return [tail[index].wire() for index in range(seq + 1 - first, min(len(tail), seq + 1 - first + PAGE))]
+            return [tail[index] for index in range(seq + 1 - first, min(len(tail), seq + 1 - first + PAGE))]
         stored = await self._database.read(lambda tx: events.of_meeting(tx, meeting, seq, PAGE))
-        return [event.wire() for event in stored]
+        return [told(event) for event in stored]
 
     def forget(self, meeting: str) -> None:
         """Drop what is kept at hand of a meeting that nobody listens to."""
@@ -77,10 +100,7 @@ class Publisher:
             self._wake.clear()
             try:
                 while page := await self._database.read(lambda tx: events.since(tx, self._number, PAGE)):
-                    for event in page:
-                        self._keep(event)
-                        self._number = event.number
-                        await self._react(event)
+                    await self._pass_on(page)
             except StoreClosedError:
                 return
             except Exception as error:  # the edge of a loop that must go on: the log is read again from its number
@@ -88,8 +108,20 @@ class Publisher:
                 await asyncio.sleep(RETRY_S)
                 self._wake.set()
 
-    def _keep(self, event: StoredEvent) -> None:
+    async def _pass_on(self, page: list[StoredEvent]) -> None:
+        news: dict[str, list[Told]] = {}
+        try:
+            for event in page:
+                news.setdefault(event.meeting, []).append(self._keep(event))
+                self._number = event.number
+                await self._react(event)
+        finally:  # what was kept is delivered, whatever became of the next one
+            for meeting, new in news.items():
+                self._deliver(meeting, new)
+
+    def _keep(self, event: StoredEvent) -> Told:
         tail = self._tails.setdefault(event.meeting, deque(maxlen=TAIL_MAX))
         if tail and tail[-1].seq + 1 != event.seq:
             tail.clear()  # never hand out a list with a gap
-        tail.append(event)
+        tail.append(told(event))
+        return tail[-1]

@@ -14,7 +14,19 @@ from folkmoot_server.web.context import Context
 log = logging.getLogger("folkmoot.room")
 FOLLOW_S: Final = 3.0
 _ORDER: Final[WeakValueDictionary[tuple[int, str], asyncio.Lock]] = WeakValueDictionary()
-FLOOR: Final = frozenset({"set-floor-mode", "grant-floor", "withdraw-floor"})
+FLOOR: Final = frozenset(
+    {
+        "set-floor-mode",
+        "grant-floor",
+        "withdraw-floor",
+        "yield-floor",
+        "next-speaker",
+        "pause-turn",
+        "resume-turn",
+        "start-item",
+        "recess",
+    }
+)
 
 
 async def apply_to_room(context: Context, meeting: str, command: dict[str, Any], actor: str) -> None:
@@ -33,8 +45,8 @@ async def apply_to_room(context: Context, meeting: str, command: dict[str, Any],
 async def _follow(context: Context, meeting: str, command: dict[str, Any], actor: str) -> None:
     name, media = command["command"], context.media
     if name in FLOOR:
-        if name == "grant-floor":
-            await _set_muted(context, meeting, command["member"])
+        if name in ("grant-floor", "next-speaker"):
+            await _unmute_speaker(context, meeting)
         await set_floor(context, meeting)
     elif name in ("mute", "unmute"):
         await _set_muted(context, meeting, command["member"])
@@ -44,7 +56,7 @@ async def _follow(context: Context, meeting: str, command: dict[str, Any], actor
         await media.remove(meeting, command["member"])
     elif name == "leave":
         await media.leave(meeting, actor)
-    elif name == "close":
+    elif name in ("close", "adjourn"):
         await media.close_room(meeting)
 
 
@@ -59,10 +71,26 @@ async def set_floor(context: Context, meeting: str) -> None:
         await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted)
 
 
+async def set_heard(context: Context, meeting: str, person: str) -> None:
+    """Tell the room whether somebody is silenced there: by the chair, or as a visitor without the floor.
+
+    Raises:
+        MediaError: the worker did not take it.
+    """
+    await _set_muted(context, meeting, person)
+
+
 async def _set_muted(context: Context, meeting: str, member: str) -> None:
     async with _order(context, meeting):
         heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
         await context.media.mute(meeting, member, member in heard.muted)
+
+
+async def _unmute_speaker(context: Context, meeting: str) -> None:
+    async with _order(context, meeting):
+        heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
+        for person in heard.granted:
+            await context.media.mute(meeting, person, person in heard.muted)
 
 
 def _order(context: Context, meeting: str) -> asyncio.Lock:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import socketio
 from aiohttp import web
 from pydantic import Field, ValidationError
 from socketio.exceptions import ConnectionRefusedError as Refusal
@@ -18,18 +17,18 @@ from sqlalchemy import Connection as Tx
 from sqlalchemy.exc import OperationalError
 
 from folkmoot_media.errors import MediaError
-from folkmoot_server.commands import attendance, rights
+from folkmoot_server.commands import rights
 from folkmoot_server.domain.errors import Conflict, FolkmootError, Forbidden, NotSignedIn, TooMany, WrongState
-from folkmoot_server.domain.identity import SESSION_TOUCH_S, SessionInfo
+from folkmoot_server.domain.identity import SESSION_TOUCH_S, GuestSession, SessionInfo
 from folkmoot_server.domain.ids import token_hash
 from folkmoot_server.domain.meetings import ROOM_STATES
 from folkmoot_server.domain.roles import Action
-from folkmoot_server.queries.access import readable
-from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket, Connection
+from folkmoot_server.realtime import visiting
+from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket, Connection, News
 from folkmoot_server.realtime.housekeeping import Housekeeping
-from folkmoot_server.realtime.packets import SmallPacket
-from folkmoot_server.realtime.publisher import Publisher
-from folkmoot_server.realtime.room import prepare_room, set_floor
+from folkmoot_server.realtime.packets import Server, Shared, SmallPacket
+from folkmoot_server.realtime.publisher import Publisher, Told
+from folkmoot_server.realtime.room import prepare_room, set_floor, set_heard
 from folkmoot_server.storage import meetings, seats, sessions
 from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
 from folkmoot_server.storage.events import StoredEvent
@@ -86,7 +85,7 @@ class Realtime:
     def __init__(self, context: Context) -> None:
         """Serve `context`; call `attach` before the application starts and `start` when it runs."""
         self._context = context
-        self._sio = socketio.AsyncServer(
+        self._sio = Server(
             async_mode="aiohttp",
             transports=["websocket"],
             cors_allowed_origins=list(context.settings.origins),
@@ -106,7 +105,7 @@ class Realtime:
         self._speaking: dict[tuple[str, str], str] = {}  # who uses the room: (meeting, member) -> sid
         self._prepared: set[str] = set()
         self._counts: dict[tuple[str, str], int] = {}
-        self._publisher = Publisher(context.database, self._react)
+        self._publisher = Publisher(context.database, self._react, self._deliver)
         self._media_out: asyncio.Queue[tuple[str, str | None, dict[str, Any]]] = asyncio.Queue(MEDIA_QUEUE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeping = Housekeeping(context, self)
@@ -160,22 +159,25 @@ class Realtime:
         try:
             wanted = ConnectAuth.model_validate(auth)
             await self._context.database.read(lambda tx: self._known(tx, wanted))
-            session, meeting = await self._context.database.write(lambda tx: self._admit(tx, wanted))
+            session, meeting, after = await self._context.database.write(lambda tx: self._admit(tx, wanted))
         except Exception as error:  # the edge: whatever happens, the client gets an answer and nothing else
             self._spawn(self.abort(eio_sid, after_s=REFUSED_S))
             raise self._refusal(error) from error
+        line = self._sio.line(eio_sid)
+        if line is None:  # gone meanwhile
+            raise Refusal("This connection has ended.", {"code": "session.none"})
         connection = Connection(
             sid=sid,
             eio_sid=eio_sid,
+            line=line,
             session=session,
             meeting=meeting,
-            cursor=wanted.after,
+            cursor=after,
             bucket=Bucket(time.monotonic()),
             touched_at=self._context.now(),
         )
         await self._make_place(connection)
         self._connections[sid] = connection
-        await self._sio.enter_room(sid, meeting)
         connection.pump = asyncio.create_task(self._pump(connection))
 
     @staticmethod
@@ -195,21 +197,13 @@ class Realtime:
         if not sessions.has_ticket(tx, token_hash(wanted.ticket)):
             raise NotSignedIn("socket.bad-ticket", "The ticket is unknown, used or too old; ask for another.")
 
-    def _admit(self, tx: Tx, wanted: ConnectAuth) -> tuple[SessionInfo, str]:
+    def _admit(self, tx: Tx, wanted: ConnectAuth) -> tuple[SessionInfo | GuestSession, str, int]:
         now = self._context.now()
         ticket = sessions.take_ticket(tx, token_hash(wanted.ticket))
         if ticket is None or ticket.expires_at <= now:
             raise NotSignedIn("socket.bad-ticket", "The ticket is unknown, used or too old; ask for another.")
-        session = sessions.get(tx, ticket.session)
-        if session is None or not session.live(now):
-            raise NotSignedIn("session.none", "Please sign in.")
-        meeting = readable(tx, ticket.meeting, session.member_id, now)
-        seat = seats.find(tx, meeting.id, session.member_id)
-        if seat is not None and seat.removed:
-            raise Forbidden("meeting.removed", "The chair has removed you from this meeting.")
-        if wanted.after > meeting.last_seq:
-            raise Conflict("socket.unknown-number", "There is no event of this number yet; load the meeting again.")
-        return session, meeting.id
+        session, meeting = visiting.admit(tx, ticket.session, ticket.meeting, wanted.after, now)
+        return session, meeting, visiting.first_event(tx, session, wanted.after)
 
     async def _make_place(self, newcomer: Connection) -> None:
         same = [c for c in self._connections.values() if (c.member, c.meeting) == (newcomer.member, newcomer.meeting)]
@@ -261,16 +255,18 @@ class Realtime:
             if self._sio.manager.is_connected(connection.sid, "/"):
                 break
             await asyncio.sleep(0.005)
+        connection.following = True
         try:
             while True:
                 connection.wake.clear()
                 page = await self._publisher.after(connection.meeting, connection.cursor)
-                for event in page:
+                for told in page:
+                    if told.seq <= connection.cursor:
+                        continue  # sent while this one waited
                     if not await self._room_to_send(connection):
                         await self.dismiss(connection, *TOO_SLOW)
                         return
-                    await self._sio.emit("event", event, to=connection.sid)
-                    connection.cursor = event["seq"]
+                    connection.follow(News([told]), QUEUE_MAX)
                 if connection.farewell is not None and not page:
                     await self.dismiss(connection, *connection.farewell)
                     return
@@ -279,34 +275,40 @@ class Realtime:
         except StoreClosedError:
             return
 
-    def _unread(self, connection: Connection) -> int:
-        """Return how many messages wait until the client reads."""
-        engine_socket = self._sio.eio.sockets.get(connection.eio_sid)
-        return 0 if engine_socket is None else int(engine_socket.queue.qsize())
-
-    async def _room_to_send(self, connection: Connection) -> bool:
+    @staticmethod
+    async def _room_to_send(connection: Connection) -> bool:
         """Wait while a slow client's queue is full; return False when it stays so."""
         deadline = time.monotonic() + SLOW_S
         while True:
-            if self._unread(connection) < QUEUE_MAX:
+            if connection.unread < QUEUE_MAX:
                 return True
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.05)
 
     async def _react(self, event: StoredEvent) -> None:
-        """Follow a new event: media, farewells, counters; then wake who listens to its meeting."""
+        """Follow a new event: media, farewells, counters."""
         member = event.body.get("member", "")
         if event.type == "MemberDeparted":
             self._spawn(self._depart(event.meeting, member))
-        for connection in self._connections.values():
-            if connection.meeting != event.meeting:
-                continue
-            if event.type == "MemberRemoved" and connection.member == member:
-                connection.farewell = ("meeting.removed", "The chair has removed you from this meeting.")
-            connection.wake.set()
+        if event.type == "MemberRemoved":
+            for connection in self._at(event.meeting):
+                if connection.member == member:
+                    connection.farewell = ("meeting.removed", "The chair has removed you from this meeting.")
+                    connection.wake.set()
+        if event.type in visiting.LEAVING | visiting.SPEAKING:
+            self._spawn(self._follow_visitor(event))
         if event.type == "BallotAccepted":
             self._count(event.meeting, event.body["election"], event.body["count"])
+
+    def _at(self, meeting: str) -> list[Connection]:
+        return [connection for connection in self._connections.values() if connection.meeting == meeting]
+
+    def _deliver(self, meeting: str, told: list[Told]) -> None:
+        """Send new events of a meeting to everybody who has all before them, and wake the others."""
+        news = News(told)
+        for connection in self._at(meeting):
+            connection.follow(news, QUEUE_MAX)
 
     async def _depart(self, meeting: str, member: str) -> None:
         seat = await self._context.database.read(lambda tx: seats.find(tx, meeting, member))
@@ -318,6 +320,20 @@ class Realtime:
         with contextlib.suppress(MediaError):  # the room takes the floor over when its worker is back
             if meeting in self._prepared:
                 await set_floor(self._context, meeting)
+
+    async def _follow_visitor(self, event: StoredEvent) -> None:
+        """Hear a visitor with the floor and not without it; let go of one who left or was removed."""
+        person = event.body.get("visitor", event.body.get("member", ""))
+        for connection in self._at(event.meeting):
+            if not (connection.visits or connection.guest) or person not in ("", connection.member):
+                continue
+            if event.type in visiting.LEAVING:
+                await self._leave_room(connection)
+                if event.type == "VisitorRemoved":
+                    await self.dismiss(connection, "meeting.removed", "The chair has removed you from this meeting.")
+            elif connection.in_room:
+                with contextlib.suppress(MediaError):  # the room takes it over when its worker is back
+                    await visiting.follow_floor(self._context, self.notify_media, event, connection.member)
 
     def _count(self, meeting: str, election: str, cast: int) -> None:
         """Keep the newest count; a key in the table means that a sender runs for it."""
@@ -333,7 +349,10 @@ class Realtime:
         try:
             while self._counts[key] != sent:
                 sent = self._counts[key]
-                await self._sio.emit("counter", {"election": election, "cast": sent}, room=meeting)
+                packet = Shared("counter", {"election": election, "cast": sent})
+                for connection in self._at(meeting):
+                    if connection.following and connection.unread < QUEUE_MAX:
+                        connection.tell(packet)
                 await asyncio.sleep(COUNTER_EVERY_S)
         finally:
             del self._counts[key]
@@ -341,14 +360,16 @@ class Realtime:
     async def _send_media(self) -> None:
         while True:
             room, owner, message = await self._media_out.get()
+            packet = Shared("media", message)
             for (meeting, member), sid in list(self._speaking.items()):
                 connection = self._connections.get(sid)
                 if meeting != room or owner not in (None, member) or connection is None:
                     continue
-                if self._unread(connection) < 2 * QUEUE_MAX:
-                    await self._sio.emit("media", message, to=sid)
+                if connection.unread < 2 * QUEUE_MAX:
+                    connection.tell(packet)
                 else:  # a page that misses one of these shows a wrong room: it begins anew
                     self._spawn(self.dismiss(connection, *TOO_SLOW))
+            await asyncio.sleep(0)  # others have their turn between messages to everybody
 
     # -- in: leases and media -----------------------------------------------------------------------------------
 
@@ -362,7 +383,7 @@ class Realtime:
                 if connection.bucket.refused > REFUSED_MAX:
                     self._spawn(self.dismiss(connection, "socket.too-fast", "Too many messages."))
                 raise TooMany("socket.too-fast", "Too many messages; slow down.")
-            if self._unread(connection) >= QUEUE_MAX:  # asks and never reads the answers
+            if connection.unread >= QUEUE_MAX:  # asks and never reads the answers
                 self._spawn(self.dismiss(connection, *TOO_SLOW))
                 raise TooMany(*TOO_SLOW)
             return {"ok": await run(connection)}
@@ -412,17 +433,13 @@ class Realtime:
 
     def _lease(self, tx: Tx, connection: Connection) -> tuple[int, int]:
         now = self._context.now()
-        session, epoch = connection.session, connection.epoch
-        if epoch is None:
-            epoch = attendance.take_lease(tx, connection.meeting, session.member_id, now)
-        else:
-            try:
-                attendance.renew(tx, connection.meeting, session.member_id, epoch, now)
-            except Conflict:
-                connection.superseded_lease = True
-                raise
+        try:
+            epoch = visiting.lease(tx, connection.meeting, connection.member, connection.epoch, now)
+        except Conflict:
+            connection.superseded_lease = True
+            raise
         if now - connection.touched_at >= SESSION_TOUCH_S:  # being in a meeting keeps the session alive
-            sessions.touch(tx, [session.session_hash], now)
+            visiting.touch(tx, connection.session, now)
             connection.touched_at = now
         return epoch, meetings.get(tx, connection.meeting).last_seq
 
@@ -432,6 +449,8 @@ class Realtime:
             async with connection.room_lock:
                 if not connection.in_room:
                     await self._enter_room(connection)
+            if connection.visits:
+                await self._context.database.read(lambda tx: visiting.check_sending(tx, connection, message))
             return await self._context.media.handle(
                 connection.meeting, connection.member, message.method, message.data
             )
@@ -454,13 +473,16 @@ class Realtime:
             before.in_room, before.superseded = False, True
         self._speaking[(meeting, member)] = connection.sid
         connection.in_room, connection.superseded = True, False
+        if connection.visits:
+            await set_heard(self._context, meeting, member)
         if connection.sid not in self._connections:  # it went away meanwhile
             await self._leave_room(connection)
 
     def _may_enter(self, tx: Tx, connection: Connection) -> bool:
         """Return whether the member leads the meeting; refuse who may not use the room."""
         seat = seats.find(tx, connection.meeting, connection.member)
-        if seat is None or not seat.present or seat.removed:
+        connection.visits = visiting.is_visitor(tx, connection.meeting, connection.member)
+        if not connection.visits and (seat is None or not seat.present or seat.removed):
             raise Forbidden("media.not-checked-in", "Only members who have checked in may use the room.")
         meeting = meetings.get(tx, connection.meeting)
         if meeting.state not in ROOM_STATES:

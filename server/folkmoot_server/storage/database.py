@@ -23,12 +23,15 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
-from folkmoot_server.storage.schema import metadata
+from folkmoot_server.storage.tables import metadata
 
 T = TypeVar("T")
 GROUP_MAX = 64
 QUEUE_MAX = 4096
 READERS = 4
+# Written without anybody's picture of a meeting changing: sessions, and leases (whatever else of a seat changes, an
+# event tells).
+QUIET = frozenset({"seat", "session", "nonce", "socket_ticket"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,10 @@ class Database:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_MAX)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._closed = False
+        self._touched = False
+        self.version = 0  # grows with every commit that wrote more than QUIET tables, before its callers are answered
         self.on_commit: Callable[[], None] = lambda: None
+        event.listen(self._write_engine, "after_execute", self._note)
         self._thread = threading.Thread(target=self._writer, name="writer", daemon=True)
         self._thread.start()
 
@@ -141,6 +147,11 @@ class Database:
         self._jobs.put_nowait(_Job(run, done))
         return await future
 
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for their turn."""
+        return self._jobs.qsize()
+
     async def read(self, run: Callable[[Connection], T]) -> T:
         """Run `run` on a read-only connection that sees one consistent snapshot."""
         if self._closed:
@@ -163,6 +174,11 @@ class Database:
         self._read_engine.dispose()
         self._write_engine.dispose()
         os.close(self._lock)
+
+    def _note(self, _connection: Connection, statement: Any, *_: object) -> None:
+        """Remember whether a statement wrote more than quiet tables; a text that we cannot read may have."""
+        if statement.is_text or (statement.is_dml and statement.table.name not in QUIET):
+            self._touched = True
 
     def _writer(self) -> None:
         connection: Connection | None = None
@@ -215,6 +231,9 @@ class Database:
         except Exception as error:  # the commit itself failed: nobody in the group may be told it succeeded
             committed = False
             outcomes = [(job, None, error) for job in group]
+        if self._touched:
+            self._touched = False
+            self.version += 1
         for job, result, problem in outcomes:
             job.done(result, problem)
         self.on_commit()

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 from folkmoot_server.domain.elections import RUNNING, Phase
 from folkmoot_server.domain.errors import Conflict, NotFound
 from folkmoot_server.storage import schema
+from folkmoot_server.storage.schema_conduct import vote_timer
 from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.questions import Question
 from folkmoot_voting.tally import BoardNumbers
@@ -94,7 +95,7 @@ class StoredElection:
 
     @property
     def counts(self) -> dict[str, Any] | None:
-        """{"counts", "trustees"} once the box was opened."""
+        """{"counts", "aggregate"} once the box was opened."""
         return dict(json.loads(self.counts_text)) if self.counts_text else None
 
     @property
@@ -231,6 +232,17 @@ def keep_aggregate(tx: Connection, election: str, aggregate: dict[str, Any]) -> 
     """Keep the sums of a closed box, which nothing changes any more."""
     text = json.dumps(aggregate, sort_keys=True)
     tx.execute(update(schema.election).where(schema.election.c.id == election).values(aggregate=text))
+
+
+def timer(tx: Connection, election: str) -> int:
+    """Until when a vote stays open as announced, or 0."""
+    return tx.execute(select(vote_timer.c.ends_at).where(vote_timer.c.election == election)).scalar() or 0
+
+
+def set_timer(tx: Connection, election: str, ends_at: int) -> None:
+    """Store until when a vote stays open, as announced."""
+    tx.execute(delete(vote_timer).where(vote_timer.c.election == election))
+    tx.execute(vote_timer.insert().values(election=election, ends_at=ends_at))
 
 
 def exclusions(tx: Connection, election: str) -> dict[str, str]:

@@ -72,3 +72,10 @@ def since(connection: Connection, number: int, limit: int = 500) -> list[StoredE
 def last_number(connection: Connection) -> int:
     """Return the installation number of the newest event, or 0."""
     return connection.execute(select(func.max(schema.event.c.id))).scalar() or 0
+
+
+def last_at(connection: Connection, meeting: str, kind: str) -> int:
+    """Return when the newest event of a kind happened in a meeting, or 0."""
+    table = schema.event.c
+    query = select(func.max(table.at)).where(table.meeting == meeting, table.type == kind)
+    return connection.execute(query).scalar() or 0

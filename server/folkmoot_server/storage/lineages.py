@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from folkmoot_server.storage import schema
 from folkmoot_voting.encoding import b64u, unb64u
@@ -57,10 +57,28 @@ def find(tx: Connection, election: str, credential: str) -> Seat | None:
         .join(known, (known.c.election == seat.c.election) & (known.c.first == seat.c.first))
         .where(known.c.election == election, known.c.credential == credential)
     ).first()
-    if row is None:
-        return None
+    return None if row is None else _seat(row)
+
+
+def _seat(row: Row[Any]) -> Seat:
     lineage = Lineage(unb64u(row.first), unb64u(row.current), row.weight, row.seq, bytes(row.prev or b""))
     return Seat(lineage, row.seals, bytes(row.sealed or b""), row.voids)
+
+
+def of_owner(tx: Connection, meeting: str, owned: list[str]) -> dict[str, Seat]:
+    """The seat of each election of a meeting whose first credential is among `owned`; the first of them counts."""
+    if not owned:
+        return {}
+    seat, election = schema.electorate_seat, schema.election.c
+    rows = tx.execute(
+        select(seat)
+        .join(schema.election, election.id == seat.c.election)
+        .where(election.meeting == meeting, seat.c.first.in_(owned))
+    )
+    found: dict[str, Seat] = {}
+    for row in sorted(rows, key=lambda row: owned.index(row.first)):
+        found.setdefault(row.election, _seat(row))
+    return found
 
 
 def save(tx: Connection, election: str, seat: Seat) -> int:

@@ -1,11 +1,11 @@
-"""Meetings and their agendas."""
+"""Meetings and their agendas in reading order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from folkmoot_server.domain.agenda import Item, ItemState
 from folkmoot_server.domain.errors import Conflict, NotFound
@@ -31,6 +31,15 @@ def _meeting(row: Row[Any]) -> Meeting:
         row.version,
         bool(row.rehearsal),
         row.challenge_s,
+        row.notice_days,
+        bool(row.binding),
+        bool(row.waived),
+        row.calendar_seq,
+        row.reason,
+        row.until,
+        row.presiding,
+        row.offered_to,
+        row.lost_chair,
     )
 
 
@@ -50,6 +59,8 @@ def add(tx: Connection, meeting: Meeting) -> None:
             floor_mode=meeting.floor_mode,
             rehearsal=int(meeting.rehearsal),
             challenge_s=meeting.challenge_s,
+            notice_days=meeting.notice_days,
+            binding=int(meeting.binding),
         )
     )
 
@@ -92,10 +103,19 @@ def save(tx: Connection, meeting: Meeting) -> None:
         .where(table.c.id == meeting.id, table.c.version == meeting.version)
         .values(
             state=meeting.state,
+            starts_at=meeting.starts_at,
+            time_zone=meeting.time_zone,
             quorum_met=int(meeting.quorum_met),
             floor_mode=meeting.floor_mode,
             opened_at=meeting.opened_at,
             closed_at=meeting.closed_at,
+            waived=int(meeting.waived),
+            calendar_seq=meeting.calendar_seq,
+            reason=meeting.reason,
+            until=meeting.until,
+            presiding=meeting.presiding,
+            offered_to=meeting.offered_to,
+            lost_chair=meeting.lost_chair,
             version=meeting.version + 1,
         )
     )
@@ -103,31 +123,59 @@ def save(tx: Connection, meeting: Meeting) -> None:
         raise Conflict("meeting.changed", "The meeting has just been changed; load it again.")
 
 
-def set_quorum_met(tx: Connection, meeting: str, met: bool) -> None:
-    """Store whether the quorum is met."""
-    tx.execute(update(schema.meeting).where(schema.meeting.c.id == meeting).values(quorum_met=int(met)))
-
-
-def add_items(tx: Connection, meeting: str, items: Sequence[Item]) -> None:
-    """Insert the agenda in its order."""
-    for position, item in enumerate(items):
-        tx.execute(
-            schema.agenda_item.insert().values(
-                id=item.id, meeting=meeting, position=position, title=item.title, state=item.state
-            )
-        )
+def set_quorum(tx: Connection, meeting: str, met: bool, state: State) -> None:
+    """Store whether the quorum is met and what that makes of the meeting."""
+    table = schema.meeting
+    values = {"quorum_met": int(met), "state": state, "version": table.c.version + 1}
+    tx.execute(update(table).where(table.c.id == meeting).values(values))
 
 
 def items(tx: Connection, meeting: str) -> list[Item]:
-    """Return the agenda in its order."""
+    """Return the agenda in reading order."""
     table = schema.agenda_item
     rows = tx.execute(select(table).where(table.c.meeting == meeting).order_by(table.c.position))
-    return [Item(row.id, row.title, ItemState(row.state)) for row in rows]
+    return [
+        Item(
+            row.id,
+            row.title,
+            ItemState(row.state),
+            row.parent or "",
+            row.minutes,
+            bool(row.internal),
+            row.carried_from,
+            row.source,
+            row.version,
+        )
+        for row in rows
+    ]
 
 
-def save_items(tx: Connection, before: Sequence[Item], after: Sequence[Item]) -> None:
-    """Store the states of those items that changed."""
-    for old, new in zip(before, after, strict=True):
-        if old != new:
-            table = schema.agenda_item
-            tx.execute(update(table).where(table.c.id == new.id).values(state=new.state))
+def save_items(tx: Connection, meeting: str, before: Sequence[Item], after: Sequence[Item]) -> None:
+    """Store what differs between two lists in reading order: new items, changed ones, those gone, and the places."""
+    table = schema.agenda_item
+    old = {item.id: (place, item) for place, item in enumerate(before)}
+    kept = {item.id for item in after}
+    for item in reversed(before):
+        if item.id not in kept:
+            tx.execute(delete(table).where(table.c.id == item.id))
+    for place, item in enumerate(after):
+        if old.get(item.id) == (place, item):
+            continue
+        values = {**_values(item), "position": place}
+        if item.id in old:
+            tx.execute(update(table).where(table.c.id == item.id).values(values))
+        else:
+            tx.execute(table.insert().values(id=item.id, meeting=meeting, **values))
+
+
+def _values(item: Item) -> dict[str, Any]:
+    return {
+        "title": item.title,
+        "state": item.state,
+        "parent": item.parent or None,
+        "minutes": item.minutes,
+        "internal": int(item.internal),
+        "carried_from": item.carried_from,
+        "source": item.source,
+        "version": item.version,
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.domain.members import Member
@@ -109,6 +109,14 @@ def grants_in_force(tx: Connection, members: Iterable[str], now: int) -> dict[st
     found = grants_not_ended(tx, members, now)
     current = {member: [one for one in held if one.valid_from <= now] for member, held in found.items()}
     return {member: held for member, held in current.items() if held}
+
+
+def next_change(tx: Connection, now: int) -> int:
+    """Return the next time at which a grant begins or ends by itself, or a time that never comes."""
+    table = schema.role_grant.c
+    begins = tx.execute(select(func.min(table.valid_from)).where(table.valid_from > now)).scalar()
+    ends = tx.execute(select(func.min(table.valid_until)).where(table.valid_until > now)).scalar()
+    return min((one for one in (begins, ends) if one is not None), default=2**53)
 
 
 def grants_not_ended(tx: Connection, members: Iterable[str], now: int) -> dict[str, list[Grant]]:

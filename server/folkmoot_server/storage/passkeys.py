@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from folkmoot_server.domain.identity import OPERATOR, PasskeyKind
 from folkmoot_server.storage import schema
@@ -150,15 +150,17 @@ def confirm(tx: Connection, passkey_id: str, officer: str, evidence: str) -> Non
     tx.execute(update(schema.passkey).where(_TABLE.id == passkey_id).values(changes))
 
 
+_ROOT = schema.passkey.alias()
+_ROOTS = (  # made once: every request for a snapshot asks this
+    select(_ROOT.c.made_by, _ROOT.c.confirmed_by)
+    .join(schema.passkey, _TABLE.root == _ROOT.c.id)
+    .where(_TABLE.member == bindparam("of"), _LIVE)
+)
+
+
 def awaits_officer(tx: Connection, member: str) -> bool:
     """Say whether a member has passkeys, none of which a second officer or the operator stands behind."""
-    root = schema.passkey.alias()
-    query = (
-        select(root.c.made_by, root.c.confirmed_by)
-        .join(schema.passkey, _TABLE.root == root.c.id)
-        .where(_TABLE.member == member, _LIVE)
-    )
-    rows = tx.execute(query).all()
+    rows = tx.execute(_ROOTS, {"of": member}).all()
     return bool(rows) and not any(row.made_by == OPERATOR or row.confirmed_by for row in rows)
 
 

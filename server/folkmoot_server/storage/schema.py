@@ -18,7 +18,8 @@ from sqlalchemy import (
 metadata = MetaData()
 
 
-def _key(name: str, target: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:
+def key(name: str, target: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:
+    """Return a column that names a row of another table, `target` as "table.column"."""
     return Column(name, String, ForeignKey(target), nullable=nullable, primary_key=primary_key)
 
 
@@ -28,14 +29,14 @@ unit = Table(
     "unit",
     metadata,
     Column("id", String, primary_key=True),
-    _key("parent", "unit.id", nullable=True),
+    key("parent", "unit.id", nullable=True),
     Column("name", Text, nullable=False),
 )
 unit_closure = Table(
     "unit_closure",
     metadata,
-    _key("ancestor", "unit.id", primary_key=True),
-    _key("descendant", "unit.id", primary_key=True),
+    key("ancestor", "unit.id", primary_key=True),
+    key("descendant", "unit.id", primary_key=True),
     Column("depth", Integer, nullable=False),
 )
 member = Table(
@@ -44,7 +45,7 @@ member = Table(
     Column("id", String, primary_key=True),
     Column("code", String, nullable=False, unique=True),
     Column("name", Text, nullable=False),
-    _key("unit", "unit.id"),
+    key("unit", "unit.id"),
     Column("user_handle", LargeBinary, nullable=False, unique=True),
     Column("joined_at", Integer, nullable=False),
     Column("left_at", Integer),
@@ -55,9 +56,9 @@ role_grant = Table(
     "role_grant",
     metadata,
     Column("id", String, primary_key=True),
-    _key("member", "member.id"),
+    key("member", "member.id"),
     Column("role", String, nullable=False),
-    _key("unit", "unit.id"),
+    key("unit", "unit.id"),
     Column("valid_from", Integer, nullable=False),
     Column("valid_until", Integer, nullable=False),
     Column("granted_by", String, nullable=False),
@@ -68,7 +69,7 @@ passkey = Table(
     "passkey",
     metadata,
     Column("id", String, primary_key=True),
-    _key("member", "member.id"),
+    key("member", "member.id"),
     Column("public_key", LargeBinary, nullable=False),
     Column("sign_count", Integer, nullable=False),
     Column("backup_eligible", Integer, nullable=False),
@@ -89,7 +90,7 @@ enrolment = Table(
     "enrolment",
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),
-    _key("member", "member.id"),
+    key("member", "member.id"),
     Column("expires_at", Integer, nullable=False),
     Column("used_at", Integer),
     Column("kind", String, nullable=False),
@@ -98,7 +99,7 @@ enrolment = Table(
 auditor_key = Table(
     "auditor_key",
     metadata,
-    _key("member", "member.id", primary_key=True),
+    key("member", "member.id", primary_key=True),
     Column("recipient", Text, nullable=False),
     Column("at", Integer, nullable=False),
     Column("evidence", Text, nullable=False),
@@ -107,7 +108,7 @@ session = Table(
     "session",
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),
-    _key("member", "member.id"),
+    key("member", "member.id"),
     Column("passkey", String, nullable=False),
     Column("created_at", Integer, nullable=False),
     Column("used_at", Integer, nullable=False),
@@ -135,7 +136,7 @@ meeting = Table(
     "meeting",
     metadata,
     Column("id", String, primary_key=True),
-    _key("unit", "unit.id"),
+    key("unit", "unit.id"),
     Column("title", Text, nullable=False),
     Column("state", String, nullable=False),
     Column("starts_at", Integer, nullable=False),
@@ -150,26 +151,39 @@ meeting = Table(
     Column("version", Integer, nullable=False, default=0),
     Column("rehearsal", Integer, nullable=False, default=0),
     Column("challenge_s", Integer, nullable=False, default=0),
+    Column("notice_days", Integer, nullable=False, default=0),
+    Column("binding", Integer, nullable=False, default=0),
+    Column("waived", Integer, nullable=False, default=0),
+    Column("calendar_seq", Integer, nullable=False, default=0),
+    Column("reason", Text, nullable=False, default=""),  # why it was cancelled
+    Column("until", Integer, nullable=False, default=0),  # announced end of a recess or an adjournment
+    Column("presiding", String, nullable=False, default=""),
+    Column("offered_to", String, nullable=False, default=""),
+    Column("lost_chair", String, nullable=False, default=""),
 )
 agenda_item = Table(
     "agenda_item",
     metadata,
     Column("id", String, primary_key=True),
-    _key("meeting", "meeting.id"),
+    key("meeting", "meeting.id"),
     Column("position", Integer, nullable=False),
     Column("title", Text, nullable=False),
     Column("state", String, nullable=False),
+    key("parent", "agenda_item.id", nullable=True),
+    Column("minutes", Integer, nullable=False, default=0),
+    Column("internal", Integer, nullable=False, default=0),
+    Column("carried_from", Text, nullable=False, default=""),
+    Column("source", String, nullable=False, default=""),  # the item that it was carried over from
+    Column("version", Integer, nullable=False, default=0),
 )
 seat = Table(
     "seat",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
-    _key("member", "member.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
+    key("member", "member.id", primary_key=True),
     Column("site", String, nullable=False),
     Column("removed", Integer, nullable=False, default=0),
     Column("muted", Integer, nullable=False, default=0),
-    Column("hand_at", Integer),
-    Column("floor", Integer, nullable=False, default=0),
     Column("lease_epoch", Integer, nullable=False, default=0),
     Column("lease_at", Integer, nullable=False, default=0),
     Column("away", Integer, nullable=False, default=0),
@@ -179,8 +193,8 @@ attendance_interval = Table(
     "attendance_interval",
     metadata,
     Column("id", Integer, primary_key=True),
-    _key("meeting", "meeting.id"),
-    _key("member", "member.id"),
+    key("meeting", "meeting.id"),
+    key("member", "member.id"),
     Column("site", String, nullable=False),
     Column("from_at", Integer, nullable=False),
     Column("until_at", Integer),
@@ -190,7 +204,7 @@ event = Table(
     "event",
     metadata,
     Column("id", Integer, primary_key=True),
-    _key("meeting", "meeting.id"),
+    key("meeting", "meeting.id"),
     Column("seq", Integer, nullable=False),
     Column("type", String, nullable=False),
     Column("at", Integer, nullable=False),
@@ -218,7 +232,7 @@ ledger_head = Table(
 roll = Table(
     "roll",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
     Column("core", Text, nullable=False),
     Column("roll_hash", LargeBinary, nullable=False),
     Column("statement", Text),
@@ -227,16 +241,16 @@ roll = Table(
 annex_roll_entry = Table(
     "annex_roll_entry",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
-    _key("member", "member.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
+    key("member", "member.id", primary_key=True),
     Column("entry", Text, nullable=False),
 )
 annex_check_in = Table(
     "annex_check_in",
     metadata,
     Column("id", Integer, primary_key=True),
-    _key("meeting", "meeting.id"),
-    _key("member", "member.id"),
+    key("meeting", "meeting.id"),
+    key("member", "member.id"),
     Column("credential", String, nullable=False),
     Column("statement", Text, nullable=False),
     UniqueConstraint("meeting", "credential"),
@@ -246,23 +260,23 @@ annex_check_in = Table(
 annex_statement = Table(
     "annex_statement",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
     Column("kind", String, primary_key=True),
     Column("name", String, primary_key=True),
-    _key("member", "member.id"),
+    key("member", "member.id"),
     Column("statement", Text, nullable=False),
 )
 trustee = Table(
     "trustee",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
     Column("index", Integer, primary_key=True),
-    _key("member", "member.id"),
+    key("member", "member.id"),
 )
 key_message = Table(
     "key_message",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("round", Integer, primary_key=True),
     Column("trustee", Integer, primary_key=True),
@@ -272,7 +286,7 @@ key_message = Table(
 ended_attempt = Table(
     "ended_attempt",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("at", Integer, nullable=False),
@@ -282,23 +296,23 @@ ended_attempt = Table(
 share_copy = Table(
     "share_copy",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
     Column("trustee", Integer, primary_key=True),
     Column("copy", Text, nullable=False),
 )
 share_destroyed = Table(
     "share_destroyed",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
     Column("trustee", Integer, primary_key=True),
     Column("statement", Text, nullable=False),
 )
 cosigner = Table(
     "cosigner",
     metadata,
-    _key("meeting", "meeting.id", primary_key=True),
+    key("meeting", "meeting.id", primary_key=True),
     Column("name", String, primary_key=True),
-    _key("member", "member.id"),
+    key("member", "member.id"),
     Column("key", String, nullable=False, default=""),
 )
 
@@ -306,8 +320,8 @@ election = Table(
     "election",
     metadata,
     Column("id", String, primary_key=True),
-    _key("meeting", "meeting.id"),
-    _key("agenda_item", "agenda_item.id"),
+    key("meeting", "meeting.id"),
+    key("agenda_item", "agenda_item.id"),
     Column("title", Text, nullable=False),
     Column("questions", Text, nullable=False),
     Column("secrecy", String, nullable=False),
@@ -346,8 +360,8 @@ election = Table(
 exclusion = Table(
     "exclusion",
     metadata,
-    _key("election", "election.id", primary_key=True),
-    _key("member", "member.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
+    key("member", "member.id", primary_key=True),
     Column("reason", Text, nullable=False),
     Column("applied", Integer, nullable=False, default=0),
 )
@@ -356,7 +370,7 @@ exclusion = Table(
 electorate_seat = Table(
     "electorate_seat",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("first", String, primary_key=True),
     Column("current", String, nullable=False),
     Column("weight", Integer, nullable=False),
@@ -374,7 +388,7 @@ electorate_seat = Table(
 seat_credential = Table(
     "seat_credential",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("credential", String, primary_key=True),
     Column("first", String, nullable=False),
     sqlite_with_rowid=False,
@@ -382,9 +396,9 @@ seat_credential = Table(
 annex_replacement = Table(
     "annex_replacement",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("credential", String, primary_key=True),
-    _key("member", "member.id"),
+    key("member", "member.id"),
     Column("statement", Text, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -392,7 +406,7 @@ annex_replacement = Table(
 used_seal = Table(
     "used_seal",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("sealed", LargeBinary, primary_key=True),
     Column("void", Integer, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
@@ -403,7 +417,7 @@ used_seal = Table(
 pending_entry = Table(
     "pending_entry",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("leaf", LargeBinary, primary_key=True),
     Column("type", String, nullable=False),
     Column("entry", LargeBinary, nullable=False),
@@ -414,14 +428,14 @@ pending_entry = Table(
 ballot_point = Table(
     "ballot_point",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("point", LargeBinary, primary_key=True),
     sqlite_with_rowid=False,
 )
 promise = Table(
     "promise",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("leaf", LargeBinary, primary_key=True),
     Column("promise", Text, nullable=False),
     sqlite_with_rowid=False,
@@ -429,7 +443,7 @@ promise = Table(
 board_entry = Table(
     "board_entry",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("index", Integer, primary_key=True),
     Column("type", String, nullable=False),
     Column("entry", LargeBinary, nullable=False),
@@ -440,7 +454,7 @@ board_entry = Table(
 rejected_share = Table(
     "rejected_share",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("hash", String, primary_key=True),
     Column("trustee", Integer, nullable=False),
     Column("entry", LargeBinary, nullable=False),
@@ -448,14 +462,14 @@ rejected_share = Table(
 cosignature = Table(
     "cosignature",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("name", String, primary_key=True),
     Column("line", Text, nullable=False),
 )
 tally_signature = Table(
     "tally_signature",
     metadata,
-    _key("election", "election.id", primary_key=True),
+    key("election", "election.id", primary_key=True),
     Column("signer", String, primary_key=True),
     Column("sig", String, nullable=False),
 )

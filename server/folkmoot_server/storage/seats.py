@@ -18,8 +18,6 @@ def _seat(row: Row[Any]) -> Seat:
         row.site,
         bool(row.removed),
         bool(row.muted),
-        row.hand_at,
-        row.floor,
         row.lease_epoch,
         row.lease_at,
         bool(row.away),
@@ -60,6 +58,13 @@ def count_present(tx: Connection, meeting: str) -> int:
     return tx.execute(select(func.count()).where(table.meeting == meeting, table.until_at.is_(None))).scalar_one()
 
 
+def arrivals(tx: Connection, meeting: str) -> dict[str, int]:
+    """Return since when each member with an open attendance interval has been there."""
+    table = schema.attendance_interval.c
+    rows = tx.execute(select(table.member, table.from_at).where(table.meeting == meeting, table.until_at.is_(None)))
+    return {row.member: row.from_at for row in rows}
+
+
 def silent(tx: Connection, meeting: str, before: int) -> list[Seat]:
     """Return the seats with an open interval whose lease was last renewed before `before`, by member."""
     table = schema.seat
@@ -75,8 +80,6 @@ def save(tx: Connection, seat: Seat) -> None:
         "site": seat.site,
         "removed": int(seat.removed),
         "muted": int(seat.muted),
-        "hand_at": seat.hand_at,
-        "floor": seat.floor_at,
         "lease_epoch": seat.lease_epoch,
         "lease_at": seat.lease_at,
         "away": int(seat.away),

@@ -11,6 +11,7 @@ from folkmoot_config.settings import Settings
 from folkmoot_server.realtime.arrivals import Arrivals
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.storage.database import Database
+from folkmoot_server.web.pictures import Pictures
 
 Rng = Callable[[int], bytes]
 Clock = Callable[[], int]
@@ -27,6 +28,7 @@ class Context:
     now: Clock  # seconds since 1970-01-01 UTC
     rng: Rng  # n -> n random bytes; secrets.token_bytes in production
     arrivals: Arrivals = field(default_factory=Arrivals)
+    pictures: Pictures = field(default_factory=Pictures)
 
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context", Context)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from folkmoot_server.commands import ballots, lineages
 from folkmoot_server.domain.errors import BadInput
-from folkmoot_server.domain.ids import b64u, from_b64u
+from folkmoot_server.domain.ids import from_b64u
 from folkmoot_server.queries import elections as election_queries
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.limits import LIMITS, client_address
@@ -58,10 +58,9 @@ async def announce(request: web.Request) -> web.Response:
     """POST seals: a sealed ballot's hash, before the voter casts or audits it."""
     context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
     body = await read(request, SealBody)
+    announced = lineages.Announcement(body.credential, body.sealed, body.sig)
     seals = await context.database.write(
-        lambda tx: lineages.announce(
-            tx, meeting, election, session, b64u(body.credential), body.sealed, context.now()
-        )
+        lambda tx: lineages.announce(tx, meeting, election, session, announced, context.now())
     )
     return web.json_response({"seals": seals})
 

@@ -16,6 +16,7 @@ from folkmoot_server.queries import board as board_queries
 from folkmoot_server.queries import elections as election_queries
 from folkmoot_server.storage import elections as stored_elections
 from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.limits import LIMITS
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import query_number, read, relying_party
 from folkmoot_server.web.proof_pool import POOL
@@ -141,13 +142,14 @@ async def show_tally(request: web.Request) -> web.Response:
 
 
 async def _read(request: web.Request, query: Callable[[Connection, str, str], dict[str, Any]]) -> web.Response:
-    meeting, election = place(request)
+    context, (meeting, election) = request.app[CONTEXT], place(request)
+    request.app[LIMITS].count_reader(current(request).member_id, context.now())
 
     def run(tx: Connection) -> dict[str, Any]:
         require_reader(tx, meeting, request)
         return query(tx, meeting, election)
 
-    return web.json_response(await request.app[CONTEXT].database.read(run))
+    return web.json_response(await context.database.read(run))
 
 
 async def cosign(request: web.Request) -> web.Response:

@@ -9,13 +9,17 @@ from aiohttp import web
 from pydantic import Field, RootModel
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import attendance, floor, meetings, rehearsals
+from folkmoot_server.commands import floor, meetings, presiding, rehearsals, visitors
+from folkmoot_server.domain.agenda import ITEMS_MAX
 from folkmoot_server.domain.meetings import FloorMode
+from folkmoot_server.domain.notices import DAYS_MAX
+from folkmoot_server.domain.speaking import CATEGORIES, EXTEND_MAX_S, EXTEND_MIN_S, Kind, Wish
 from folkmoot_server.queries import attendance as attendance_queries
 from folkmoot_server.queries import meetings as meeting_queries
 from folkmoot_server.queries.access import readable
 from folkmoot_server.realtime.room import apply_to_room
 from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.handlers_notices import Reason
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import Empty, Id, Strict, Text, Time, Zone, query_number, read
 
@@ -40,15 +44,34 @@ class NewMeeting(Strict):
     unit: Id
     starts_at: Time
     time_zone: Zone
-    agenda: Annotated[list[NewItem], Field(min_length=1, max_length=meetings.ITEMS_MAX)]
+    agenda: Annotated[list[NewItem], Field(max_length=ITEMS_MAX)]
     quorum: Fraction
     challenge_days: Annotated[int, Field(ge=0, le=meetings.CHALLENGE_DAYS_MAX)] = meetings.CHALLENGE_DAYS
+    notice_days: Annotated[int, Field(ge=0, le=DAYS_MAX)] = 0
+    binding: bool = False
+    template: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
 
 
 class Plain(Strict):
     """A command without fields."""
 
-    command: Literal["convene", "begin-check-in", "open", "close", "raise-hand", "lower-hand", "mute-all", "leave"]
+    command: Literal[
+        "convene",
+        "begin-check-in",
+        "open",
+        "resume",
+        "close",
+        "resume-chair",
+        "lower-hand",
+        "mute-all",
+        "leave",
+        "yield-floor",
+        "next-speaker",
+        "pause-turn",
+        "resume-turn",
+        "close-queue",
+        "open-queue",
+    ]
 
 
 class About(Strict):
@@ -59,9 +82,9 @@ class About(Strict):
 
 
 class StartItem(Strict):
-    """The command that takes up an agenda item."""
+    """A command that takes up an agenda item or puts it off."""
 
-    command: Literal["start-item"]
+    command: Literal["start-item", "defer-item"]
     item: Id
 
 
@@ -72,7 +95,54 @@ class SetFloorMode(Strict):
     mode: Literal["open", "chaired"]
 
 
-class Command(RootModel[Annotated[Plain | About | StartItem | SetFloorMode, Field(discriminator="command")]]):
+class Cancel(Strict):
+    """The command that calls a meeting off."""
+
+    command: Literal["cancel"]
+    reason: Reason
+
+
+class Reschedule(Strict):
+    """The command that puts a meeting at another time."""
+
+    command: Literal["reschedule"]
+    starts_at: Time
+    time_zone: Zone
+
+
+class Recess(Strict):
+    """The command that interrupts a meeting, until a time or 0."""
+
+    command: Literal["recess"]
+    until: Time
+
+
+class Adjourn(Strict):
+    """The command that breaks a meeting off until another day, named or 0."""
+
+    command: Literal["adjourn"]
+    continues_at: Time
+
+
+class RaiseHand(Strict):
+    """The command that asks to speak."""
+
+    command: Literal["raise-hand"]
+    kind: Literal["contribution", "pro", "contra", "point-of-order", "reply"] = "contribution"
+    category: Annotated[int, Field(ge=0, lt=CATEGORIES)] = 0
+
+
+class ExtendTurn(Strict):
+    """The command that gives who speaks more time."""
+
+    command: Literal["extend-turn"]
+    seconds: Annotated[int, Field(ge=EXTEND_MIN_S, le=EXTEND_MAX_S)]
+
+
+_Commands = Plain | About | StartItem | SetFloorMode | Cancel | Reschedule | Recess | Adjourn | RaiseHand | ExtendTurn
+
+
+class Command(RootModel[Annotated[_Commands, Field(discriminator="command")]]):
     """POST /api/meetings/{m}/commands."""
 
 
@@ -80,11 +150,18 @@ _PLAIN: Final[dict[str, Callable[[Connection, str, str, int], int]]] = {
     "convene": meetings.convene,
     "begin-check-in": meetings.begin_check_in,
     "open": meetings.open_meeting,
+    "resume": meetings.resume,
     "close": meetings.close_meeting,
-    "raise-hand": floor.raise_hand,
+    "resume-chair": presiding.resume_chair,
     "lower-hand": floor.lower_hand,
     "mute-all": floor.mute_all,
-    "leave": attendance.leave,
+    "leave": visitors.leave_room,
+    "yield-floor": floor.yield_floor,
+    "next-speaker": floor.next_speaker,
+    "pause-turn": floor.pause_turn,
+    "resume-turn": floor.resume_turn,
+    "close-queue": floor.close_queue,
+    "open-queue": floor.open_queue,
 }
 _ABOUT: Final[dict[str, Callable[[Connection, str, str, str, int], int]]] = {
     "grant-floor": floor.grant_floor,
@@ -110,8 +187,27 @@ def run(tx: Connection, meeting: str, member: str, command: Command, now: int) -
     if isinstance(wanted, About):
         return _ABOUT[wanted.command](tx, meeting, member, wanted.member, now)
     if isinstance(wanted, StartItem):
-        return meetings.start_item(tx, meeting, member, wanted.item, now)
+        take = meetings.start_item if wanted.command == "start-item" else meetings.defer_item
+        return take(tx, meeting, member, wanted.item, now)
+    if isinstance(wanted, Cancel | Reschedule | Recess | Adjourn):
+        return _interrupt(tx, meeting, member, wanted, now)
+    if isinstance(wanted, RaiseHand):
+        return floor.raise_hand(tx, meeting, member, now, Wish(Kind(wanted.kind), wanted.category))
+    if isinstance(wanted, ExtendTurn):
+        return floor.extend_turn(tx, meeting, member, wanted.seconds, now)
     return floor.set_mode(tx, meeting, member, FloorMode(wanted.mode), now)
+
+
+def _interrupt(
+    tx: Connection, meeting: str, member: str, wanted: Cancel | Reschedule | Recess | Adjourn, now: int
+) -> int:
+    if isinstance(wanted, Cancel):
+        return meetings.cancel(tx, meeting, member, wanted.reason, now)
+    if isinstance(wanted, Reschedule):
+        return meetings.reschedule(tx, meeting, member, wanted.starts_at, wanted.time_zone, now)
+    if isinstance(wanted, Recess):
+        return meetings.recess(tx, meeting, member, wanted.until, now)
+    return meetings.adjourn(tx, meeting, member, wanted.continues_at, now)
 
 
 async def list_meetings(request: web.Request) -> web.Response:
@@ -134,6 +230,9 @@ async def new_meeting(request: web.Request) -> web.Response:
         quorum_num=body.quorum.num,
         quorum_den=body.quorum.den,
         challenge_days=body.challenge_days,
+        notice_days=body.notice_days,
+        binding=body.binding,
+        template=body.template,
     )
     meeting = await context.database.write(
         lambda tx: meetings.draft(tx, session.member_id, wanted, now=context.now(), rng=context.rng)
@@ -144,10 +243,17 @@ async def new_meeting(request: web.Request) -> web.Response:
 async def get_meeting(request: web.Request) -> web.Response:
     """GET /api/meetings/{m}."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
-    view = await context.database.read(
-        lambda tx: meeting_queries.meeting_view(tx, meeting, session.member_id, context.now())
-    )
-    return web.json_response(view)
+    version = context.database.version  # taken before the transaction begins: what it sees is never older
+    now, member = context.now(), session.member_id
+
+    def view(tx: Connection) -> str:
+        found = readable(tx, meeting, member, now)
+        drawn = context.pictures.of(found, version, now, lambda: meeting_queries.picture(tx, found, now))
+        return meeting_queries.snapshot(tx, drawn, found, member, now)
+
+    async with context.pictures.turn:
+        text = await context.database.read(view)
+    return web.Response(text=text, content_type="application/json")
 
 
 async def get_events(request: web.Request) -> web.Response:
@@ -185,18 +291,20 @@ async def rehearse(request: web.Request) -> web.Response:
 async def get_attendance(request: web.Request) -> web.Response:
     """GET /api/meetings/{m}/attendance."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
-    view: dict[str, Any] = await context.database.read(
-        lambda tx: attendance_queries.attendance_view(tx, meeting, session.member_id, context.now())
-    )
+    async with context.pictures.log:
+        view: dict[str, Any] = await context.database.read(
+            lambda tx: attendance_queries.attendance_view(tx, meeting, session.member_id, context.now())
+        )
     return web.json_response(view)
 
 
 async def get_attendance_file(request: web.Request) -> web.Response:
     """GET /api/meetings/{m}/attendance.csv."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
-    body = await context.database.read(
-        lambda tx: attendance_queries.attendance_file(tx, meeting, session.member_id, context.now())
-    )
+    async with context.pictures.log:
+        body = await context.database.read(
+            lambda tx: attendance_queries.attendance_file(tx, meeting, session.member_id, context.now())
+        )
     headers = {"Content-Disposition": 'attachment; filename="attendance.csv"'}
     return web.Response(body=body, content_type="text/csv", charset="utf-8", headers=headers)
 

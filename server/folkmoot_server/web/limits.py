@@ -15,6 +15,10 @@ ADDRESS_MAX: Final = 4000
 PASSKEY_FAILURES_MAX: Final = 20
 # Ten a second for five minutes: far more than a busy chair, far less than what fills a disk with raised hands.
 MEMBER_MAX: Final = 3000
+# A teller's page reads 100,000 ballots in 200 pages; a voter's asks a few times a minute where the ballot is.
+READER_MAX: Final = 3000
+# A guest comes in again when a phone is turned off; each time is told to the whole meeting and kept.
+ENTRIES_MAX: Final = 30
 WINDOW_S: Final = 300
 KEYS_MAX: Final = 100_000
 
@@ -56,7 +60,9 @@ class SignInLimits:
         self.addresses = Limiter(ADDRESS_MAX)
         self.failures = Limiter(PASSKEY_FAILURES_MAX)
         self.members = Limiter(MEMBER_MAX)
+        self.readers = Limiter(READER_MAX)
         self.strangers = Limiter(ADDRESS_MAX)
+        self.entries = Limiter(ENTRIES_MAX)
 
     def count_address(self, address: str, now: int) -> None:
         """Note an attempt from an address.
@@ -66,6 +72,15 @@ class SignInLimits:
         """
         self.addresses.check(address, now)
         self.addresses.add(address, now)
+
+    def count_entry(self, link: str, now: int) -> None:
+        """Note that somebody comes in by a guest link.
+
+        Raises:
+            TooMany: it was used too often.
+        """
+        self.entries.check(link, now)
+        self.entries.add(link, now)
 
     def count_stranger(self, address: str, now: int) -> None:
         """Note a question of an address that needs no session.
@@ -86,6 +101,16 @@ class SignInLimits:
         if self.members.count(member, now) >= MEMBER_MAX:
             raise TooMany("request.too-many", "You have sent too many requests; wait five minutes.")
         self.members.add(member, now)
+
+    def count_reader(self, member: str, now: int) -> None:
+        """Note a member's question about an election's manifest, board, tally or an entry's place.
+
+        Raises:
+            TooMany: the member asked too many.
+        """
+        if self.readers.count(member, now) >= READER_MAX:
+            raise TooMany("request.too-many", "You have sent too many requests; wait five minutes.")
+        self.readers.add(member, now)
 
 
 LIMITS: Final[web.AppKey[SignInLimits]] = web.AppKey("sign-in-limits", SignInLimits)

@@ -6,7 +6,8 @@ import logging
 import queue
 import secrets
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -14,9 +15,9 @@ from sqlalchemy.exc import OperationalError
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.domain.errors import BadInput, FolkmootError, Forbidden, NotSignedIn
-from folkmoot_server.domain.identity import SESSION_MAX_S, SESSION_TOUCH_S, SessionInfo
+from folkmoot_server.domain.identity import SESSION_MAX_S, SESSION_TOUCH_S, GuestSession, SessionInfo
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
-from folkmoot_server.storage import sessions
+from folkmoot_server.storage import sessions, visitors
 from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.errors import answer, describe
@@ -29,6 +30,24 @@ log = logging.getLogger("folkmoot.web")
 API: Final = "/api/"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SESSION: Final = web.RequestKey("session", SessionInfo)
+GUEST: Final = web.RequestKey("guest", GuestSession)
+OCTETS: Final = "application/octet-stream"
+# What brings bytes instead of JSON; no form can send that either.
+UPLOADS: Final = frozenset({"/api/meetings/{m}/papers", "/api/meetings/{m}/papers/{p}"})
+
+
+@dataclass(frozen=True)
+class GuestRoutes:
+    """The only routes that a guest's session opens, as (method, path), and who answers there instead of the usual.
+
+    `public` are those that need no session at all.
+    """
+
+    answers: Mapping[tuple[str, str], Handler]
+    public: frozenset[tuple[str, str]]
+
+
+GUEST_ROUTES: Final[web.AppKey[GuestRoutes]] = web.AppKey("guest-routes", GuestRoutes)
 
 
 def cookie_name(settings: Settings) -> str:
@@ -78,6 +97,23 @@ def current(request: web.Request) -> SessionInfo:
     return session
 
 
+def caller(request: web.Request) -> SessionInfo | GuestSession:
+    """Return the live session behind the request, a member's or a guest's.
+
+    Raises:
+        NotSignedIn: there is none.
+    """
+    guest: GuestSession | None = request.get(GUEST)
+    return current(request) if guest is None else guest
+
+
+def _place(request: web.Request) -> tuple[str, str]:
+    """Return the method and the path of the route, as it was added."""
+    resource = request.match_info.route.resource
+    method = "GET" if request.method == "HEAD" else request.method
+    return method, "" if resource is None else resource.canonical
+
+
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every refusal into its answer and every accident into one that tells nothing but a number."""
@@ -125,34 +161,54 @@ async def same_origin(request: web.Request, handler: Handler) -> web.StreamRespo
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if (site is None and origin is None) or site not in (None, "same-origin") or origin not in (None, *origins):
         raise Forbidden("origin.refused", "The request did not come from this site's own pages.")
-    if request.content_type != "application/json":
+    method, path = _place(request)
+    if method == "PUT" and path in UPLOADS:
+        if request.content_type != OCTETS:
+            raise BadInput("input.not-octets", f"Papers are sent as {OCTETS}.")
+    elif request.content_type != "application/json":
         raise BadInput("input.not-json", "Requests that change something are sent as application/json.")
     return await handler(request)
 
 
 @web.middleware
 async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find the live session of an API request; being used keeps it alive, too many requests are refused."""
+    """Find the live session of an API request; being used keeps it alive, too many requests are refused.
+
+    Raises:
+        Forbidden: a guest's session does not open this route. Whatever a guest may do has an answer of its own, so
+            that nothing made for members ever runs for a guest.
+        TooMany: too many requests.
+    """
     if request.path.startswith(API):
         found = await _find(request)
-        if found is not None:
-            if request.method not in SAFE:
-                request.app[LIMITS].count_member(found.member_id, request.app[CONTEXT].now())
+        if found is not None and request.method not in SAFE:
+            request.app[LIMITS].count_member(found.person, request.app[CONTEXT].now())
+        if isinstance(found, SessionInfo):
             request[SESSION] = found
+        elif found is not None:
+            routes, place = request.app[GUEST_ROUTES], _place(request)
+            if place not in routes.public:
+                if place not in routes.answers:
+                    raise Forbidden("guest.not-allowed", "Guests may not do this.")
+                handler = routes.answers[place]
+            request[GUEST] = found
     return await handler(request)
 
 
-async def _find(request: web.Request) -> SessionInfo | None:
+async def _find(request: web.Request) -> SessionInfo | GuestSession | None:
     session_hash = presented(request)
     if session_hash is None:
         return None
     context = request.app[CONTEXT]
-    found = await context.database.read(lambda tx: sessions.get(tx, session_hash))
+    found = await context.database.read(
+        lambda tx: sessions.get(tx, session_hash) or visitors.session(tx, session_hash)
+    )
     now = context.now()
     if found is None or not found.live(now):
         return None
     if now - found.used_at >= SESSION_TOUCH_S:
-        await context.database.write(lambda tx: sessions.touch(tx, [session_hash], now))
+        touch = sessions.touch if isinstance(found, SessionInfo) else visitors.touch
+        await context.database.write(lambda tx: touch(tx, [session_hash], now))
     return found
 
 

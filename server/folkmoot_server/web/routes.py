@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from folkmoot_server.web import handlers_identity, handlers_meetings, handlers_organisation, handlers_passkeys
+from folkmoot_server.web import (
+    handlers_agenda,
+    handlers_identity,
+    handlers_meetings,
+    handlers_messages,
+    handlers_minutes,
+    handlers_motions,
+    handlers_notices,
+    handlers_organisation,
+    handlers_papers,
+    handlers_passkeys,
+    handlers_presiding,
+    handlers_speaking,
+    handlers_support,
+    handlers_visitors,
+)
 from folkmoot_server.web.limits import LIMITS, SignInLimits
+from folkmoot_server.web.middleware import GUEST_ROUTES
+from folkmoot_server.web.paper_service import paper_service
 
 
 def add_routes(app: web.Application) -> None:
@@ -15,3 +32,15 @@ def add_routes(app: web.Application) -> None:
     app.add_routes(handlers_passkeys.ROUTES)
     app.add_routes(handlers_organisation.ROUTES)
     app.add_routes(handlers_meetings.ROUTES)
+    app.add_routes(handlers_notices.ROUTES)
+    app.add_routes(handlers_agenda.ROUTES)
+    app.add_routes(handlers_presiding.ROUTES)
+    app.add_routes(handlers_speaking.ROUTES)
+    app.add_routes(handlers_motions.ROUTES)
+    app.add_routes(handlers_minutes.ROUTES)
+    app.add_routes(handlers_papers.ROUTES)
+    app.add_routes(handlers_visitors.ROUTES)
+    app.add_routes(handlers_messages.ROUTES)
+    app.add_routes(handlers_support.ROUTES)
+    app[GUEST_ROUTES] = handlers_visitors.GUESTS
+    app.cleanup_ctx.append(paper_service)

@@ -141,6 +141,7 @@ class SealBody(Strict):
 
     credential: Bytes32
     sealed: Bytes32
+    sig: Signature
 
 
 class ReplacementBody(Strict):

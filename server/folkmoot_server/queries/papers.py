@@ -1,0 +1,100 @@
+"""Papers as their readers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from folkmoot_server.commands.papers import seen, unknown
+from folkmoot_server.commands.visitors import Caller, Presence, presence
+from folkmoot_server.domain.errors import Forbidden
+from folkmoot_server.domain.papers import Paper, State, Version
+from folkmoot_server.storage import members, papers
+
+
+def papers_view(tx: Connection, meeting_id: str, caller: Caller, now: int) -> dict[str, Any]:
+    """Return the papers that are for the caller, and what is shown to everybody.
+
+    Raises:
+        NotFound, Forbidden: no such meeting for the caller.
+    """
+    here = presence(tx, meeting_id, caller, now)
+    visible = [paper for paper in papers.of_meeting(tx, meeting_id) if here.standing.sees(paper.paper_class)]
+    versions = papers.versions(tx, [paper.id for paper in visible])
+    people = members.by_ids(tx, {one.by for found in versions.values() for one in found})
+    names = {member: person.name for member, person in people.items()}
+    rows = [_paper(paper, versions.get(paper.id, []), names, here) for paper in visible]
+    shown = papers.shown(tx, meeting_id)
+    presenting = None if shown is None else dict(zip(("paper", "version", "page"), shown, strict=True))
+    return {"papers": [row for row in rows if row is not None], "presenting": presenting}
+
+
+def _paper(paper: Paper, versions: Sequence[Version], names: dict[str, str], here: Presence) -> dict[str, Any] | None:
+    """Return a paper; whoever does not look after papers sees versions once they can be read, and no others."""
+    found = [one for one in versions if here.office or one.state is State.READY]
+    if not found:
+        return None
+    return {
+        "paper": paper.id,
+        "item": paper.item,
+        "name": paper.name,
+        "class": paper.paper_class.value,
+        "version": found[-1].number,
+        "versions": [_version(one, names) for one in found],
+        "state": found[-1].state.value,
+        "refusal": found[-1].refusal,
+    }
+
+
+def _version(one: Version, names: dict[str, str]) -> dict[str, Any]:
+    return {
+        "version": one.number,
+        "sha256": one.sha256,
+        "size": one.size,
+        "type": one.type.value,
+        "pages": one.pages,
+        "at": one.at,
+        "by": names.get(one.by, ""),
+        "state": one.state.value,
+        "refusal": one.refusal,
+    }
+
+
+def file_of(here: Presence, tx: Connection, paper_id: str, number: int) -> tuple[Paper, Version]:
+    """Return a version whose bytes the caller may have.
+
+    Raises:
+        NotFound: there is none for the caller.
+    """
+    return seen(tx, here, paper_id, number)
+
+
+def page_of(here: Presence, tx: Connection, paper_id: str, number: int, page: int) -> tuple[Paper, Version, str]:
+    """Return a version and the hash of one of its pages.
+
+    Raises:
+        NotFound: there is none for the caller.
+    """
+    paper, version = seen(tx, here, paper_id, number)
+    sha256 = papers.page(tx, paper_id, number, page)
+    if sha256 is None:
+        raise unknown()
+    return paper, version, sha256
+
+
+def reads_view(tx: Connection, meeting_id: str, caller: Caller, paper_id: str, now: int) -> dict[str, Any]:
+    """Return who read a paper, the latest first.
+
+    Raises:
+        NotFound, Forbidden: no such meeting or paper for the caller, or neither chair nor secretary.
+    """
+    here = presence(tx, meeting_id, caller, now)
+    paper = papers.find(tx, meeting_id, paper_id)
+    if paper is None or not here.standing.sees(paper.paper_class):
+        raise unknown()
+    if not here.office:
+        raise Forbidden("role.missing", "You do not hold a role that allows this.")
+    rows = papers.reads(tx, paper_id)
+    return {"reads": [{"member": m, "name": n, "at": at, "version": v} for m, n, at, v in rows]}

@@ -1,0 +1,137 @@
+"""What a socket of a visitor may do: follow a meeting once admitted, hear and see, and be heard with the floor."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from sqlalchemy import Connection as Tx
+
+from folkmoot_server.commands import attendance, guests, rights, visitors
+from folkmoot_server.domain.errors import Conflict, Forbidden, NotSignedIn
+from folkmoot_server.domain.identity import GuestSession, SessionInfo
+from folkmoot_server.domain.visitors import State
+from folkmoot_server.queries.access import readable
+from folkmoot_server.realtime.connections import Connection
+from folkmoot_server.realtime.media_links import Notify
+from folkmoot_server.realtime.room import set_heard
+from folkmoot_server.storage import meetings, seats, sessions
+from folkmoot_server.storage import visitors as store
+from folkmoot_server.storage.events import StoredEvent
+from folkmoot_server.web.context import Context
+
+# Media methods with which somebody begins to be heard or seen.
+SENDING: Final = frozenset({"produce", "resume_producer"})
+LEAVING: Final = frozenset({"VisitorLeft", "VisitorRemoved"})
+SPEAKING: Final = frozenset({"FloorGranted", "FloorWithdrawn", "TurnPaused", "TurnResumed"})
+
+
+def admit(
+    tx: Tx, session_hash: bytes, meeting_id: str, after: int, now: int
+) -> tuple[SessionInfo | GuestSession, str]:
+    """Return the session behind a ticket and its meeting.
+
+    Raises:
+        NotSignedIn, NotFound, Forbidden: no live session, no such meeting for it, removed, or a guest not admitted.
+        Conflict: there is no event of this number yet.
+    """
+    session = sessions.get(tx, session_hash) or store.session(tx, session_hash)
+    if session is None or not session.live(now):
+        raise NotSignedIn("session.none", "Please sign in.")
+    if isinstance(session, GuestSession):
+        guests.require_follow(tx, session, meeting_id)
+        meeting = meetings.get(tx, meeting_id)
+    else:
+        meeting = readable(tx, meeting_id, session.member_id, now)
+    seat = seats.find(tx, meeting.id, session.person)
+    if seat is not None and seat.removed:
+        raise Forbidden("meeting.removed", "The chair has removed you from this meeting.")
+    if after > meeting.last_seq:
+        raise Conflict("socket.unknown-number", "There is no event of this number yet; load the meeting again.")
+    return session, meeting.id
+
+
+def first_event(tx: Tx, session: SessionInfo | GuestSession, after: int) -> int:
+    """Return the number after which the session hears events: a guest none from before the admission."""
+    if isinstance(session, SessionInfo):
+        return after
+    return max(after, guests.require_follow(tx, session, session.meeting) - 1)
+
+
+def is_visitor(tx: Tx, meeting: str, person: str) -> bool:
+    """Say whether somebody is in a meeting as a visitor, or was lost as one."""
+    visitor = store.find(tx, meeting, person)
+    return visitor is not None and (visitor.state is State.ADMITTED or visitor.back == State.ADMITTED)
+
+
+def lease(tx: Tx, meeting: str, person: str, epoch: int | None, now: int) -> int:
+    """Take or renew the lease of a member or a visitor and return its epoch; a visitor's counts for nothing.
+
+    Raises:
+        FolkmootError: as commands.attendance says.
+    """
+    visitor = store.find(tx, meeting, person)
+    if visitor is not None and (visitor.here or visitor.back):
+        visitors.renew(tx, meeting, person, now)
+        return epoch or 1
+    if epoch is None:
+        return attendance.take_lease(tx, meeting, person, now)
+    attendance.renew(tx, meeting, person, epoch, now)
+    return epoch
+
+
+class Message(Protocol):
+    """What a page says about media."""
+
+    @property
+    def method(self) -> str:
+        """A method of media_control.md."""
+
+
+def check_sending(tx: Tx, connection: Connection, message: Message) -> None:
+    """Refuse a visitor who begins to send without the floor, or is not in the meeting any more.
+
+    Raises:
+        Forbidden: it is so.
+    """
+    meeting, person = connection.meeting, connection.member
+    if not is_visitor(tx, meeting, person):
+        raise Forbidden("lobby.not-admitted", "The chair has not admitted you to this meeting.")
+    if message.method in SENDING and not visitors.has_floor(tx, meeting, person):
+        raise Forbidden("media.no-floor", "Visitors are heard and seen while they have the floor.")
+
+
+async def follow_floor(context: Context, tell: Notify, event: StoredEvent, person: str) -> None:
+    """Hear a visitor with the floor; when it is withdrawn close whatever they sent, and let their page begin anew.
+
+    Raises:
+        MediaError: the worker did not take it.
+    """
+    if event.type == "FloorWithdrawn" and event.body["member"] == person:
+        await context.media.join(event.meeting, person)
+        tell(event.meeting, person, "room_reset", {})
+    await set_heard(context, event.meeting, person)
+
+
+def live(tx: Tx, hashes: set[bytes], now: int) -> frozenset[bytes]:
+    """Return those of `hashes` whose sessions still stand, members' and guests'."""
+    return sessions.live(tx, hashes, now) | store.live(tx, hashes, now)
+
+
+def touch(tx: Tx, session: SessionInfo | GuestSession, now: int) -> None:
+    """Keep a session alive that is in a meeting."""
+    keep = sessions.touch if isinstance(session, SessionInfo) else store.touch
+    keep(tx, [session.session_hash], now)
+
+
+def may_follow(tx: Tx, connection: Connection, now: int) -> bool:
+    """Say whether a socket may go on hearing of its meeting."""
+    session = connection.session
+    if isinstance(session, GuestSession):
+        return guests.may_follow(tx, session)
+    return rights.may_read(tx, session.member_id, meetings.get(tx, connection.meeting).unit, now)
+
+
+def sweep(tx: Tx, now: int) -> None:
+    """Delete sessions, nonces and tickets that have ended."""
+    sessions.sweep(tx, now)
+    store.sweep(tx, now)

@@ -1,0 +1,16 @@
+"""Every module that declares tables: importing this one completes the metadata."""
+
+from __future__ import annotations
+
+from folkmoot_server.storage import (
+    schema,
+    schema_conduct,
+    schema_messages,
+    schema_motions,
+    schema_papers,
+    schema_speaking,
+    schema_visitors,
+)
+
+metadata = schema.metadata
+MODULES = (schema, schema_conduct, schema_motions, schema_speaking, schema_messages, schema_papers, schema_visitors)
