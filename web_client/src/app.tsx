@@ -2,6 +2,7 @@
 import { Component, type ComponentChildren } from "preact";
 import { LANGUAGES, type Language } from "./i18n/core.ts";
 import { language, t, useLanguage } from "./i18n/index.ts";
+import type { Session } from "./api/types.ts";
 import { type RouteName, navigate, route } from "./router.ts";
 import { Home } from "./screens/home.tsx";
 import { SignIn } from "./screens/sign_in.tsx";
@@ -18,17 +19,24 @@ type Screen = View<{ id: string; panel: string }>;
 const SCREENS: Record<RouteName, Screen> = {
   home: Home,
   signIn: SignIn,
-  enrol: lazy<{ id: string; panel: string }>(async () => (await import("./screens/enrol.tsx")).Enrol),
-  organisation: lazy<{ id: string; panel: string }>(async () => (await import("./screens/organisation.tsx")).OrganisationScreen),
-  passkeys: lazy<{ id: string; panel: string }>(async () => (await import("./screens/my_passkeys.tsx")).MyPasskeysScreen),
+  enrol: lazy<{ id: string; panel: string }>(async () => (await import("./screens/enrol.tsx")).Enrol, ["office"]),
+  guest: lazy<{ id: string; panel: string }>(async () => (await import("./screens/guest.tsx")).Guest, ["visitors"]),
+  organisation: lazy<{ id: string; panel: string }>(async () => (await import("./screens/organisation.tsx")).OrganisationScreen, ["office"]),
+  passkeys: lazy<{ id: string; panel: string }>(async () => (await import("./screens/my_passkeys.tsx")).MyPasskeysScreen, ["office"]),
   receipts: lazy<{ id: string; panel: string }>(async () => (await import("./screens/receipts.tsx")).Receipts),
-  newMeeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/new_meeting.tsx")).NewMeeting),
-  meeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/meeting.tsx")).MeetingPage),
-  prepare: lazy<{ id: string; panel: string }>(async () => (await import("./screens/prepare.tsx")).Prepare),
-  checkIn: lazy<{ id: string; panel: string }>(async () => (await import("./screens/check_in.tsx")).CheckIn),
-  room: lazy<{ id: string; panel: string }>(async () => (await import("./screens/room/room.tsx")).RoomScreen),
-  teller: lazy<{ id: string; panel: string }>(async () => (await import("./screens/teller.tsx")).TellerScreen),
-  audit: lazy<{ id: string; panel: string }>(async () => (await import("./screens/audit.tsx")).Audit),
+  newMeeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/new_meeting.tsx")).NewMeeting, ["calling", "prepare"]),
+  meeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/meeting.tsx")).MeetingPage, ["notice", "teller"]),
+  prepare: lazy<{ id: string; panel: string }>(async () => (await import("./screens/prepare.tsx")).Prepare, ["calling", "notice", "office", "prepare"]),
+  checkIn: lazy<{ id: string; panel: string }>(async () => (await import("./screens/check_in.tsx")).CheckIn, ["calling", "ladder", "notice", "office", "prepare"]),
+  room: lazy<{ id: string; panel: string }>(async () => (await import("./screens/room/room.tsx")).RoomScreen, ["conduct", "ladder", "notice", "teller", "speakers"]),
+  teller: lazy<{ id: string; panel: string }>(async () => (await import("./screens/teller.tsx")).TellerScreen, ["teller"]),
+  audit: lazy<{ id: string; panel: string }>(async () => (await import("./screens/audit.tsx")).Audit, ["office"]),
+  minutes: lazy<{ id: string; panel: string }>(async () => (await import("./screens/minutes.tsx")).MinutesScreen, ["minutes"]),
+  motions: lazy<{ id: string; panel: string }>(async () => (await import("./screens/motions/motions.tsx")).MotionsScreen, ["motions"]),
+  resolutions: lazy<{ id: string; panel: string }>(async () => (await import("./screens/resolutions.tsx")).Resolutions, ["motions"]),
+  agenda: lazy<{ id: string; panel: string }>(async () => (await import("./screens/agenda_editor.tsx")).AgendaScreen, ["calling"]),
+  notice: lazy<{ id: string; panel: string }>(async () => (await import("./screens/notice_office.tsx")).NoticeScreen, ["calling"]),
+  projector: lazy<{ id: string; panel: string }>(async () => (await import("./screens/projector.tsx")).Projector, ["notice"]),
   unknown: NotFound,
 };
 
@@ -94,7 +102,7 @@ function LanguageSelect() {
 
 function SignOut() {
   const leaving = useAction();
-  if (!session.value) return null;
+  if (!session.value || isGuestSession(session.value)) return null; // a guest leaves by the button of the lobby
   return (
     <>
       <Button kind="quiet" testid="sign-out" busy={leaving.busy.value} onClick={() => void leaving.run(signOut).then((ok) => ok && navigate("/"))}>
@@ -166,11 +174,17 @@ function Tabs() {
   );
 }
 
+const isGuestSession = (known: Session | null): known is Session => known?.guest !== undefined;
+
+/** A guest has one screen beside the lobby: the room, once admitted. */
+const inOwnRoom = (known: Session, name: RouteName, id: string): boolean => name === "room" && id === known.meeting && known.state === "admitted";
+
 function Current() {
   const { name, id, panel } = route.value;
   const known = session.value;
   if (name === "enrol") return <Screened name="enrol" id={id} panel={panel} />;
   if (known === undefined) return <Loading />;
+  if (name === "guest" || (isGuestSession(known) && !inOwnRoom(known, name, id))) return <Screened name="guest" id="" panel="" />;
   if (known === null) return <Screened name="signIn" id={id} panel={panel} />;
   return <Screened name={name === "signIn" ? "home" : name} id={id} panel={panel} />;
 }
@@ -193,7 +207,8 @@ function pageDigest(): string {
 }
 
 export function App() {
-  const inRoom = route.value.name === "room" && Boolean(session.value);
+  const { name } = route.value;
+  const inRoom = (name === "room" || name === "projector") && Boolean(session.value);
   const described = info.value;
   return (
     <div class={inRoom ? "app app-room" : "app"} data-testid="app" data-screen={route.value.name}>
@@ -213,7 +228,7 @@ export function App() {
           </span>
         </footer>
       )}
-      {session.value && !inRoom && route.value.name !== "checkIn" && <Tabs />}
+      {session.value && !isGuestSession(session.value) && !inRoom && route.value.name !== "checkIn" && <Tabs />}
       <Announcer />
     </div>
   );

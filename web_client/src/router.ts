@@ -5,6 +5,7 @@ const ROUTES = {
   home: "/",
   signIn: "/sign-in",
   enrol: "/enrol",
+  guest: "/guest",
   organisation: "/organisation",
   receipts: "/receipts",
   passkeys: "/passkeys",
@@ -15,6 +16,12 @@ const ROUTES = {
   room: "/meetings/:id/room/:panel?",
   teller: "/meetings/:id/teller",
   audit: "/meetings/:id/audit",
+  minutes: "/meetings/:id/minutes",
+  motions: "/meetings/:id/motions",
+  resolutions: "/resolutions/:id",
+  agenda: "/meetings/:id/agenda",
+  notice: "/meetings/:id/notice",
+  projector: "/meetings/:id/screen",
 } as const;
 
 export type RouteName = keyof typeof ROUTES | "unknown";

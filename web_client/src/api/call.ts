@@ -3,12 +3,15 @@
 export class ApiError extends Error {
   readonly code: string;
   readonly status: number;
+  /** What a page needs to go on, for the few refusals that have some. */
+  readonly details: unknown;
 
-  constructor(code: string, message: string, status: number) {
+  constructor(code: string, message: string, status: number, details: unknown = null) {
     super(message);
     this.name = "ApiError";
     this.code = code;
     this.status = status;
+    this.details = details;
   }
 
   /** True when nobody knows whether the server took the request. */
@@ -38,7 +41,7 @@ function report(reached: boolean): void {
   for (const listener of listeners) listener(reached);
 }
 
-function isError(value: unknown): value is { error: { code: string; message: string } } {
+function isError(value: unknown): value is { error: { code: string; message: string; details?: unknown } } {
   if (typeof value !== "object" || value === null || !("error" in value)) return false;
   const { error } = value;
   return typeof error === "object" && error !== null && "code" in error && "message" in error;
@@ -77,9 +80,9 @@ export async function call<T>(method: "GET" | "POST" | "PUT", path: string, body
   const value = await answerOf(response).finally(() => clearTimeout(timer));
   if (!response.ok) {
     if (isError(value)) {
-      const { code, message } = value.error;
+      const { code, message, details } = value.error;
       if (response.status === 401 && code.startsWith("session.")) for (const listener of signedOut) listener();
-      throw new ApiError(code, message, response.status);
+      throw new ApiError(code, message, response.status, details ?? null);
     }
     throw new ApiError("network.bad-answer", `The server answered ${response.status}.`, response.status);
   }

@@ -25,12 +25,14 @@ import type {
   Unit,
 } from "./types.ts";
 import { at, call, get, post, vote } from "./call.ts";
+import { conduct } from "./conduct.ts";
 import { votes } from "./votes.ts";
 
 export { ApiError, onReach, onSignedOut } from "./call.ts";
 
 export const api = {
   ...votes,
+  ...conduct,
   info: () => get<Info>("/api/info"),
   signOut: () => post<object>("/api/sign-out"),
   enrolBegin: (token: string) => post<EnrolBegin>("/api/enrol/begin", { token }),
@@ -57,6 +59,9 @@ export const api = {
     time_zone: string;
     agenda: { title: string }[];
     quorum: { num: number; den: number };
+    notice_days: number;
+    binding: boolean;
+    template: string;
   }) => post<{ id: string }>("/api/meetings", body),
   meeting: (m: string) => get<Meeting>(at(m)),
   events: (m: string, after: number) => get<{ events: MeetingEvent[] }>(at(m, `/events?after=${after}`)),

@@ -1,5 +1,13 @@
 /** The wire's JSON shapes (docs/spec/wire.md). Times are seconds since 1970, UTC. */
 
+import type { ConductCard, ConductCommand, ConductEvent, ConductItem, ConductMeeting, ConductState, OwnNotice } from "./types_conduct.ts";
+import type { Question } from "../ballot/cells.ts";
+import type { FloorCommand, FloorEvent, FloorMeeting, Motion } from "./types_floor.ts";
+
+export type { Question, QuestionType } from "../ballot/cells.ts";
+
+import type { GuestPart, RoomEvent, RoomPart, VisitorState } from "./types_papers.ts";
+
 export type Role = "chair" | "secretary" | "registrar" | "teller" | "observer" | "member" | "auditor";
 export const ROLES: readonly Role[] = ["chair", "secretary", "registrar", "teller", "observer", "member", "auditor"];
 
@@ -31,7 +39,7 @@ export interface Grant {
   until: number | null;
 }
 
-export interface Session {
+export interface Session extends GuestPart {
   member: { id: string; name: string; code: string; unit: string };
   organisation: Named;
   roles: Grant[];
@@ -84,7 +92,7 @@ export interface Member {
   state: "invited" | "active";
 }
 
-export interface MeetingCard {
+export interface MeetingCard extends ConductCard {
   id: string;
   title: string;
   unit: string;
@@ -94,15 +102,14 @@ export interface MeetingCard {
   open_election: string | null;
 }
 
-export type MeetingState = "draft" | "convened" | "checking-in" | "opened" | "closed";
-export type AgendaState = "waiting" | "current" | "done";
+export type MeetingState = "draft" | "convened" | "checking-in" | "opened" | "closed" | ConductState;
+export type AgendaState = "waiting" | "current" | "done" | "deferred";
 export type FloorMode = "open" | "chaired";
-export type QuestionType = "yes-no-abstain" | "one-of-n" | "m-of-n" | "multi-seat" | "approval" | "score" | "borda";
 export type Secrecy = "trustees" | "open" | "roll-call";
 export type MajorityKind = "simple" | "absolute" | "two-thirds" | "three-quarters";
 export type MajorityBase = "cast" | "decided" | "present" | "roll";
 
-export interface AgendaItem {
+export interface AgendaItem extends ConductItem {
   id: string;
   title: string;
   state: AgendaState;
@@ -135,19 +142,6 @@ export interface Majority {
 
 export type ElectionState = "draft" | "open" | "closing" | "closed" | "counting" | "tied" | "counted" | "declared" | "too-few" | "void";
 
-/** A question as the manifest has it (voting.md section 5). */
-export interface Question {
-  type: QuestionType;
-  text: string;
-  options: string[];
-  min: number;
-  max: number;
-  blank: boolean;
-  score: number;
-  ranks: number;
-  seats: number;
-}
-
 export interface Outcome {
   kind: "carried" | "rejected" | "no-quorum" | "too-few" | "elected" | "none";
   options: number[];
@@ -169,7 +163,6 @@ export interface TallyCore {
   kiosk: number;
   voids: number;
   counts: number[][];
-  trustees: number[];
   rejected: { trustee: number; hash: string }[];
   quorum: { met: boolean; count: number; base: number };
   outcome: Outcome[];
@@ -188,6 +181,8 @@ export interface ElectionSummary {
   tie: "rejected" | "casting-vote";
   kiosk: boolean;
   closes_at: number;
+  /** Until when it stays open as announced, or 0. */
+  ends_at: number;
   weighted: boolean;
   state: ElectionState;
   electorate_size: number;
@@ -243,9 +238,15 @@ export interface Me {
   removed: boolean;
   trustee: number;
   cosigner: string;
+  /** Where I stand as a visitor, or empty. */
+  visitor?: VisitorState | "";
+  /** Own motions that nobody else sees yet. */
+  drafts: Motion[];
+  /** Null for who was not called. */
+  notice: OwnNotice | null;
 }
 
-export interface Meeting {
+export interface Meeting extends ConductMeeting, RoomPart {
   id: string;
   title: string;
   unit: string;
@@ -259,6 +260,9 @@ export interface Meeting {
   quorum: Quorum;
   present: Person[];
   floor: { mode: FloorMode };
+  speaking: FloorMeeting["speaking"];
+  motions: Motion[];
+  motion_rules: FloorMeeting["motion_rules"];
   roll: { frozen: boolean; hash: string; size: number };
   key: { state: "waiting" | "running" | "ready"; trustees: TrusteeInfo[]; code: string };
   cosigners: CosignerInfo[];
@@ -350,17 +354,20 @@ export interface TallyAnswer {
 export type MeetingEvent = { seq: number; at: number } & EventBody;
 
 export type EventBody =
+  | ConductEvent
+  | RoomEvent
   | { type: "MeetingDrafted" | "MeetingConvened" | "CheckInBegan" | "MeetingOpened" | "MeetingClosed" | "AllMuted"; body: object }
   | { type: "RollFrozen"; body: { hash: string; size: number; exceptions: number } }
   | { type: "MemberCheckedIn"; body: { member: string; name: string; site: string; proof: string } }
-  | { type: "MemberDeparted"; body: { member: string; reason: "left" | "lost" | "removed" | "closed"; until: number } }
+  | { type: "MemberDeparted"; body: { member: string; reason: "left" | "lost" | "removed" | "adjourned" | "closed"; until: number } }
   | {
-      type: "MemberAway" | "MemberReturned" | "HandRaised" | "HandLowered" | "FloorGranted" | "FloorWithdrawn" | "MemberRemoved" | "MemberReadmitted";
+      type: "MemberAway" | "MemberReturned" | "MemberRemoved" | "MemberReadmitted";
       body: { member: string };
     }
   | { type: "QuorumReached" | "QuorumLost"; body: { present: number; needed: number } }
-  | { type: "AgendaItemStarted"; body: { item: string } }
+  | { type: "AgendaItemStarted"; body: { item: string; title: string } }
   | { type: "FloorModeSet"; body: { mode: FloorMode } }
+  | FloorEvent
   | { type: "MemberMuted"; body: { member: string; muted: boolean } }
   | { type: "KeyMessagePosted"; body: { round: string; trustee: number } }
   | { type: "KeyGenerated"; body: { key: string; code: string } }
@@ -382,9 +389,11 @@ export type EventBody =
 export type EventType = EventBody["type"];
 
 export type Command =
+  | ConductCommand
   | { command: "convene" | "begin-check-in" | "open" | "close" | "raise-hand" | "lower-hand" | "mute-all" | "leave" }
   | { command: "start-item"; item: string }
   | { command: "set-floor-mode"; mode: FloorMode }
+  | FloorCommand
   | { command: "grant-floor" | "withdraw-floor" | "mute" | "unmute" | "remove" | "readmit"; member: string };
 
 /** A passkey of the member who is signed in. */

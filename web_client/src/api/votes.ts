@@ -1,11 +1,12 @@
 /** What the booth asks of the server; kept apart from the other calls, since the booth must stay small. */
+import type { Announcement } from "../ballot/voter.ts";
 import { get, post, vote } from "./call.ts";
 import type { Board, Inclusion, NoncePurpose, Session, Signed, VotePlace } from "./types.ts";
 
 export const votes = {
   session: () => get<Session>("/api/session"),
   nonce: (purpose: NoncePurpose) => post<{ nonce: string; expires_at: number }>("/api/nonce", { purpose }),
-  announceSealed: (m: string, e: string, credential: string, sealed: string) => post<{ seals: number }>(vote(m, e, "seals"), { credential, sealed }),
+  announceSealed: (m: string, e: string, announcement: Announcement) => post<{ seals: number }>(vote(m, e, "seals"), announcement),
   voidSealed: (m: string, e: string, entry: object) => post<object>(vote(m, e, "voids"), { entry }),
   replaceCredential: (m: string, e: string, body: { old: string; new: string; kiosk: boolean } & Signed) => post<object>(vote(m, e, "replacements"), body),
   manifestByHash: (mh: string) => get<{ manifest: object }>(`/api/manifests/${encodeURIComponent(mh)}`),

@@ -1,18 +1,16 @@
 /** The auditor's own small catalogues and the rules' sentences, all in the page's script: nothing is fetched later. */
-import { type CatalogueOf, createI18n, formatNumber, localeOf } from "../i18n/core.ts";
+import { createI18n, formatNumber, group, type InGroups, localeOf } from "../i18n/core.ts";
 import rulesEn from "../i18n/rules_en.json";
 import rulesVi from "../i18n/rules_vi.json";
 import en from "./en.json";
 import vi from "./vi.json";
 
-const english = { ...rulesEn, ...en };
-type English = typeof english;
-const translated: CatalogueOf<English> = { ...rulesVi, ...vi };
+const SENTENCES = group(
+  () => Promise.resolve({ default: { ...rulesEn, ...en } }),
+  () => Promise.resolve({ default: { ...rulesVi, ...vi } }),
+);
 
-const i18n = createI18n<English>({
-  en: () => Promise.resolve({ default: english }),
-  vi: () => Promise.resolve({ default: translated }),
-});
+const i18n = createI18n<InGroups<{ all: typeof SENTENCES }>>(SENTENCES);
 
 export const { language, use: useLanguage, t, tn, lookup } = i18n;
 export const number = (value: number): string => formatNumber(value, localeOf(language.value));

@@ -6,7 +6,7 @@ import type { Question } from "./cells.ts";
 import type { Bytes, JsonObject } from "./encoding.ts";
 import type { Opening } from "./opening.ts";
 import { Caller, type Channel } from "./rpc.ts";
-import type { Audit, InclusionJson, Sealed, SendBallot, VoteStage } from "./voter.ts";
+import type { Announcement, Audit, InclusionJson, Sealed, SendBallot, VoteStage } from "./voter.ts";
 
 const ballotWorker = (): Channel => new Worker(new URL("./ballot.worker.ts", import.meta.url), { type: "module" });
 
@@ -137,6 +137,11 @@ export class BoothVote extends Remote {
   /** Where the lineage stands, after the server has taken the replacement. */
   take(place: Place): Promise<void> {
     return this.viewed("take", place);
+  }
+
+  /** What fixes the sealed ballot at the server. @throws VotingError `voting.nothing-to-cast` */
+  async announcement({ sealed }: Sealed): Promise<Announcement> {
+    return (await this.call("announcement", sealed)) as Announcement;
   }
 
   /** Gives the sealed ballot up for the second device; send `entry` to the server. @throws VotingError `voting.nothing-to-cast` */

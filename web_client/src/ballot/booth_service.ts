@@ -8,7 +8,7 @@ import type { Opening } from "./opening.ts";
 import type { PracticeVote } from "./practice.ts";
 import type { Methods } from "./rpc.ts";
 import { Sealer } from "./sealing.ts";
-import { type Audit, type CastAnswer, type InclusionJson, type Sealed, Vote, type VoteOptions, type VoteStage } from "./voter.ts";
+import { type Announcement, type Audit, type CastAnswer, type InclusionJson, type Sealed, Vote, type VoteOptions, type VoteStage } from "./voter.ts";
 
 /** A vote, and the member whose keys on this device cast it; "" at a kiosk, whose key is fresh and forgotten. */
 export type OpenRequest = Pick<VoteOptions, "manifest" | "expect" | "electorate" | "place"> & { member: string };
@@ -138,6 +138,7 @@ export function boothMethods(openKeystore: OpenKeystore, rng: Rng): Methods {
       real(handle).take(place);
       return view(handle, real(handle));
     },
+    announcement: async (handle: number, sealed: string): Promise<Announcement> => real(handle).announcement(sealed),
     audit: async (handle: number): Promise<Audit> => real(handle).audit(),
     begin: async (handle: number): Promise<CastRecord> => real(handle).begin(),
     settle: async (handle: number, answer: CastAnswer): Promise<CastRecord> => real(handle).settle(answer),

@@ -15,15 +15,21 @@ export interface InclusionJson {
 }
 
 /**
- * Throws unless the proof places this leaf on the board of a signed checkpoint; also for another device's tracker.
+ * Throws unless the proof places this leaf on the board of a checkpoint that the server signed; also for another device's
+ * tracker. Returns how many of the manifest's cosigners have signed this board: they sign none but the closed one.
  * @throws VotingError `voting.not-on-the-board`, `voting.note`
  */
-export function requireIncluded(manifest: OpenManifest, leaf: string, { index, size, proof, checkpoint }: InclusionJson): void {
+export function requireIncluded(manifest: OpenManifest, leaf: string, { index, size, proof, checkpoint }: InclusionJson): number {
   const note = openCheckpoint(checkpoint, manifest.board.origin, fromB64u(manifest.board.key, 32));
   const path = proof.map((hash) => fromB64u(hash, 32));
   const found = note.checkpoint.size === size && verifyInclusion(fromB64u(leaf, 32), index, size, path, note.checkpoint.root);
   ensure(found, "voting.not-on-the-board", "The server does not prove that your ballot is on the board. Tell the tellers.");
+  return countCosignatures(note, manifest.cosigners.map(({ name, key }) => ({ name, key: fromB64u(key) })));
 }
+
+/** Whether the proof shows a board that the server alone answers for, or the box that opens. @throws VotingError like `requireIncluded` */
+export const provedBy = (manifest: OpenManifest, leaf: string, inclusion: InclusionJson): "board" | "box" =>
+  requireIncluded(manifest, leaf, inclusion) >= manifest.cosignQuorum ? "box" : "board";
 
 /**
  * Throws unless the proof places this leaf in the box that opens: the board of a checkpoint with the manifest's quorum of
@@ -31,8 +37,5 @@ export function requireIncluded(manifest: OpenManifest, leaf: string, { index, s
  * @throws VotingError `voting.not-on-the-board`, `voting.note`, `voting.cosignatures`
  */
 export function requireInBox(manifest: OpenManifest, leaf: string, inclusion: InclusionJson): void {
-  requireIncluded(manifest, leaf, inclusion);
-  const note = openCheckpoint(inclusion.checkpoint, manifest.board.origin, fromB64u(manifest.board.key, 32));
-  const signed = countCosignatures(note, manifest.cosigners.map(({ name, key }) => ({ name, key: fromB64u(key, 32) })));
-  ensure(signed >= manifest.cosignQuorum, "voting.cosignatures", "Too few people have signed the closed box that your ballot is shown in.");
+  ensure(provedBy(manifest, leaf, inclusion) === "box", "voting.cosignatures", "Too few people have signed the closed box that your ballot is shown in.");
 }

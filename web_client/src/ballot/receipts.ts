@@ -15,6 +15,7 @@ export const tracker = (leaf: Bytes): string => crockford(leaf, 20, 5);
 /** The code of a sealed ballot, written like a tracker. */
 export const auditCode = tracker;
 
+export const announceMessage = (manifestHash: Bytes, sealed: Bytes): Bytes => H("fm1/announce", manifestHash, sealed);
 export const voidMessage = (manifestHash: Bytes, sealed: Bytes): Bytes => H("fm1/void", manifestHash, sealed);
 
 /**

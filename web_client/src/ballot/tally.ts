@@ -110,10 +110,12 @@ export interface TrusteeParts {
   parts: readonly (readonly Part[])[];
 }
 
-/** The counts per question and cell from exactly `threshold` verified shares; `castWeight` bounds them. */
-export function combine(manifest: OpenManifest, agg: Aggregate, shares: readonly TrusteeParts[], castWeight: number): number[][] {
+/** The counts per question and cell from `threshold` of the verified shares, any of which give the same; `castWeight` bounds them. */
+export function combine(manifest: OpenManifest, agg: Aggregate, verified: readonly TrusteeParts[], castWeight: number): number[][] {
+  const { threshold } = manifest.trustees;
+  const shares = [...verified].sort((a, b) => a.trustee - b.trustee).slice(0, threshold);
   const indices = shares.map(({ trustee }) => trustee);
-  ensure(indices.length === manifest.trustees.threshold && new Set(indices).size === indices.length, "voting.tally", "The count needs the right number of shares.");
+  ensure(indices.length === threshold && new Set(indices).size === threshold, "voting.tally", "The count needs the right number of shares.");
   const weights = lagrange(indices);
   return agg.ciphers.map((ciphers, q) =>
     ciphers.map(({ beta }, cell) => {
@@ -139,7 +141,6 @@ export interface TallyInput {
   kiosk: number;
   voids: number;
   counts: number[][];
-  trustees: number[];
   rejected: { trustee: number; hash: string }[];
   /** Options by question, as the chair decided ties. */
   castings: ReadonlyMap<number, readonly number[]>;
@@ -161,7 +162,6 @@ export function tallyCore(manifest: OpenManifest, input: TallyInput): JsonObject
     kiosk: input.kiosk,
     voids: input.voids,
     counts: input.counts,
-    trustees: input.trustees,
     rejected: input.rejected,
     quorum: { ...quorumOf(manifest, input) },
     outcome: evaluate(manifest, input, input.counts, input.castings).map((outcome) => ({ ...outcome })),

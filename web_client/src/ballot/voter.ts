@@ -1,5 +1,5 @@
 /** The booth: from the manifest to a ballot in the box, the proof that it is there, or an audit instead. */
-import type { CastRecord, Keystore } from "../identity/keystore.ts";
+import type { CastRecord, CastState, Keystore } from "../identity/keystore.ts";
 import { type Place, readBallot, sealedHash, signBallot } from "./ballot.ts";
 import { replacement } from "./challenges.ts";
 import { type Elector, requireElector } from "./electorate.ts";
@@ -8,11 +8,11 @@ import { VotingError, ensure } from "./errors.ts";
 import { type Manifest, type OpenManifest, type Question, openManifest } from "./manifest.ts";
 import type { InclusionJson } from "./inclusion.ts";
 import { pinManifest } from "./pinned.ts";
-import { auditCode, ballotLeaf, readPromise, tracker, voidMessage } from "./receipts.ts";
+import { announceMessage, auditCode, ballotLeaf, readPromise, tracker, voidMessage } from "./receipts.ts";
 import type { Sealer } from "./sealing.ts";
 import { type SigningKey, portableSigner } from "./signing.ts";
 
-export type VoteStage = "choosing" | "sealed" | "sending" | "promised" | "included";
+export type VoteStage = "choosing" | "sealed" | CastState;
 export type { InclusionJson } from "./inclusion.ts";
 
 const SEED_BYTES = 32;
@@ -47,6 +47,13 @@ export interface Sealed {
 export type CastAnswer = { promise: JsonObject } | { refused: string };
 /** Sends the ballot. Throwing means: not known whether it arrived. */
 export type SendBallot = (ballot: JsonObject) => Promise<CastAnswer>;
+
+/** What fixes a sealed ballot at the server: all b64u, signed by this device's key. */
+export interface Announcement {
+  credential: string;
+  sealed: string;
+  sig: string;
+}
 
 /** What an audit gives: the entry for the board, and the second device's address fragment. */
 export interface Audit extends Sealed {
@@ -156,6 +163,13 @@ export class Vote {
     return { sealed: this.draft.sealed, code: this.draft.code };
   }
 
+  /** The word that goes to the server before the voter says cast or audit. @throws VotingError `voting.nothing-to-cast` when another ballot is sealed now */
+  async announcement(sealed: string): Promise<Announcement> {
+    ensure(this.draft?.sealed === sealed, "voting.nothing-to-cast", "There is no such sealed ballot any more.");
+    const sig = await this.key.sign(announceMessage(this.manifest.hash, fromB64u(sealed)));
+    return { credential: this.credential, sealed, sig: b64u(sig) };
+  }
+
   /** Back to choosing: throws the sealed ballot away. */
   change(): void {
     this.requireChoosing();
@@ -238,14 +252,14 @@ export class Vote {
   }
 
   /**
-   * Checks the server's proof that the cast ballot is on the board.
+   * Checks the server's proof that the cast ballot is on the board, or in the closed box that enough cosigners signed.
    * @throws VotingError `voting.not-on-the-board`, `voting.note`, `voting.nothing-to-cast`
    */
   async checkInclusion(inclusion: InclusionJson): Promise<CastRecord> {
     const record = this.cast_;
     ensure(record !== null, "voting.nothing-to-cast", "Nothing was cast from this device.");
-    const { requireIncluded } = await import("./inclusion.ts"); // wanted after casting, when the page has been small long enough
-    requireIncluded(this.manifest, record.leaf, inclusion);
-    return this.keep({ ...record, state: "included" });
+    const { provedBy } = await import("./inclusion.ts"); // wanted after casting, when the page has been small long enough
+    const proved = provedBy(this.manifest, record.leaf, inclusion);
+    return this.keep({ ...record, state: proved === "box" || record.state === "confirmed" ? "confirmed" : "included" });
   }
 }

@@ -13,7 +13,8 @@ import { QuestionField } from "./question.tsx";
 import { ruleSentences } from "../ui/rule_words.ts";
 
 export type Step = "choose" | "review" | "audit" | "done";
-export type Delivery = "none" | "sending" | "unknown" | "received" | "in-the-box" | "missing" | "refused";
+/** `disputed`: the server's proof does not hold. */
+export type Delivery = "none" | "sending" | "unknown" | "received" | "on-the-board" | "confirmed" | "missing" | "disputed" | "refused";
 export type AnyVote = BoothVote | BoothPractice;
 export type Where = Place | "practice" | null;
 
@@ -119,11 +120,8 @@ const practiceQuestion = (): Question => ({
 
 const isCast = (vote: AnyVote): boolean => vote.stage !== "choosing" && vote.stage !== "sealed";
 
-function firstDelivery(vote: AnyVote): Delivery {
-  if (vote.stage === "sending") return "unknown";
-  if (vote.stage === "promised") return "received";
-  return vote.stage === "included" ? "in-the-box" : "none";
-}
+const DELIVERIES: Partial<Record<AnyVote["stage"], Delivery>> = { sending: "unknown", promised: "received", included: "on-the-board", confirmed: "confirmed" };
+export const deliveryOf = (stage: AnyVote["stage"]): Delivery => DELIVERIES[stage] ?? "none";
 
 function Steps({ vote, where, back }: { vote: AnyVote; where: Where; back: () => void }) {
   const state: BoothState = {
@@ -131,7 +129,7 @@ function Steps({ vote, where, back }: { vote: AnyVote; where: Where; back: () =>
     where,
     back,
     step: useCell<Step>(isCast(vote) ? "done" : "choose"),
-    delivery: useCell<Delivery>(firstDelivery(vote)),
+    delivery: useCell<Delivery>(deliveryOf(vote.stage)),
     marks: useCell<readonly Marks[]>(vote.questions.map(() => null)),
     tracker: useCell(vote instanceof BoothVote ? (vote.record?.tracker ?? "") : ""),
     error: useCell<unknown>(null),

@@ -1,11 +1,13 @@
 /** The booth's dealings with the server: one ballot, sent as often as needed, always the same bytes. */
 import { ApiError } from "../api/call.ts";
 import { votes as api } from "../api/votes.ts";
-import type { VotePlace } from "../api/types.ts";
+import type { Inclusion, VotePlace } from "../api/types.ts";
 import { BoothVote, type BoothWorker } from "../ballot/booth.ts";
 import type { Json, JsonObject } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
+import { BEYOND, type Standing, publishBy, standing } from "../ballot/standing.ts";
 import type { CastAnswer, Sealed } from "../ballot/voter.ts";
+import type { CastRecord } from "../identity/keystore.ts";
 import { readDecision } from "../identity/records.ts";
 import { pins } from "../state/pins.ts";
 
@@ -69,7 +71,7 @@ export async function replaceKey({ vote, replaces }: Opened, { meeting, election
 
 /** Fixes the sealed ballot at the server, by its hash alone, before the voter says cast or audit. */
 export async function announce(vote: BoothVote, { meeting, election }: Place, sealed: Sealed): Promise<void> {
-  await api.announceSealed(meeting, election, vote.credential, sealed.sealed);
+  await api.announceSealed(meeting, election, await vote.announcement(sealed));
 }
 
 /** Sends one ballot; throws when it is not known whether it arrived. */
@@ -83,26 +85,28 @@ export async function send({ meeting, election }: Place, ballot: JsonObject): Pr
   }
 }
 
-export type Whereabouts = "pending" | "in-the-box" | "missing";
-
-/** Where the cast ballot is: proved to be on the board, not published yet, or not in the closed box. */
-export async function whereIs(vote: BoothVote): Promise<Whereabouts> {
+/**
+ * Where the cast ballot stands now, by the server's proof, which is checked here.
+ * @throws VotingError when what the server shows does not hold, ApiError when it cannot be asked
+ */
+export async function whereIs(vote: BoothVote): Promise<Standing> {
   const { record } = vote;
   if (record === null) return "pending";
-  try {
-    await vote.checkInclusion(await api.inclusion(record.meeting, record.election, record.leaf));
-    return "in-the-box";
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    // No connection or not published yet: asked again. A closed board without the ballot is a broken promise.
-    return error.code === "board.not-published" && (await isClosed(record.meeting, record.election)) ? "missing" : "pending";
-  }
+  const { meeting, election } = record;
+  const shownBefore = record.state === "included" || record.state === "confirmed";
+  const shown = await inclusionOf(record);
+  const proved = shown === null ? "nothing" : (await vote.checkInclusion(shown)).state === "confirmed" ? "box" : "board";
+  if (proved === "box") return "confirmed";
+  const { closing, final } = await api.board(meeting, election, BEYOND);
+  return standing({ proved, closed: closing !== "", finished: final !== "", publishBy: publishBy(record.promise), shownBefore, now: Date.now() / 1000 });
 }
 
-async function isClosed(meeting: string, election: string): Promise<boolean> {
+/** The server's proof, or null while it shows none. @throws ApiError */
+async function inclusionOf({ meeting, election, leaf }: CastRecord): Promise<Inclusion | null> {
   try {
-    return (await api.board(meeting, election, 0)).closing !== "";
-  } catch {
-    return false;
+    return await api.inclusion(meeting, election, leaf);
+  } catch (error) {
+    if (error instanceof ApiError && error.code === "board.not-published") return null;
+    throw error;
   }
 }

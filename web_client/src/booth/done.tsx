@@ -1,9 +1,10 @@
-/** After casting: sent, received, in the box, or missing from it; and the proof of a broken promise. */
+/** After casting: received, on the board, confirmed in the closed box, or missing from it; and the proof of a broken promise. */
 import { useCell } from "./cell.ts";
 import { useEffect } from "preact/hooks";
 import { BoothPractice, BoothVote } from "../ballot/booth.ts";
+import { ApiError } from "../api/call.ts";
 import { VotingError } from "../ballot/errors.ts";
-import { type BoothState, inFrame } from "./booth.tsx";
+import { type BoothState, type Delivery, deliveryOf, inFrame } from "./booth.tsx";
 import { send, whereIs } from "./cast.ts";
 import { t, tn } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
@@ -13,6 +14,12 @@ const RETRY_FIRST_MS = 2_000;
 const RETRY_LONGEST_MS = 15_000;
 const LOOK_FIRST_MS = 1_500;
 const LOOK_LONGEST_MS = 15_000;
+/** Once the ballot is on the board, what is waited for is the end of the vote; it is looked for at once when the page is seen again. */
+const END_FIRST_MS = 10_000;
+const END_LONGEST_MS = 120_000;
+/** What is known of a ballot that has arrived, and what is wrong with it. */
+const KNOWN: readonly Delivery[] = ["received", "on-the-board", "confirmed", "missing", "disputed"];
+const WRONG: readonly Delivery[] = ["missing", "disputed"];
 
 /** One try; false when the ballot was refused and the voter must choose again. */
 export async function castOnce({ vote, where, delivery, tracker, error }: BoothState): Promise<boolean> {
@@ -27,7 +34,7 @@ export async function castOnce({ vote, where, delivery, tracker, error }: BoothS
   try {
     const record = await vote.cast((ballot) => send(where, ballot));
     tracker.value = record.tracker;
-    delivery.value = record.state === "included" ? "in-the-box" : "received";
+    delivery.value = deliveryOf(record.state);
     return true;
   } catch (caught) {
     error.value = caught;
@@ -47,30 +54,36 @@ export function Done(state: BoothState) {
     retrying.value = false;
   };
   useAgain(delivery.value === "unknown", RETRY_FIRST_MS, RETRY_LONGEST_MS, retry);
-  useAgain(delivery.value === "received" && vote instanceof BoothVote, LOOK_FIRST_MS, LOOK_LONGEST_MS, async () => {
+  const look = async (): Promise<void> => {
     if (!(vote instanceof BoothVote)) return;
     try {
       const now = await whereIs(vote);
       if (now !== "pending") delivery.value = now;
+      error.value = null;
     } catch (caught) {
+      if (caught instanceof ApiError) return; // not answered: asked again
+      delivery.value = "disputed";
       error.value = caught;
     }
-  });
-  const now = delivery.value;
-  const shown = now === "received" || now === "in-the-box" || now === "missing" ? now : "unknown";
-  const known = shown !== "unknown";
-  const tone = shown === "missing" ? "note-bad" : known ? "note-good" : "note-warn";
+  };
+  const cast = vote instanceof BoothVote;
+  useAgain(cast && delivery.value === "received", LOOK_FIRST_MS, LOOK_LONGEST_MS, look);
+  useAgain(cast && ["on-the-board", ...WRONG].includes(delivery.value), END_FIRST_MS, END_LONGEST_MS, look);
+  const known = KNOWN.includes(delivery.value);
+  const wrong = WRONG.includes(delivery.value);
+  const shown = known ? (delivery.value as "received") : "unknown";
+  const tone = wrong ? "note-bad" : known ? "note-good" : "note-warn";
   return (
     <div class="stack" data-testid={known ? "booth-done" : "booth-pending"}>
       <StepTitle key={shown}>{where === "practice" ? t("done.practice") : t(`done.${shown}`)}</StepTitle>
       {where !== "practice" && (
-        <p role="status" class={`note ${tone}`}>
-          {t(shown === "missing" ? "done.evidence" : `done.${shown}.text`)}
+        <p role={wrong ? "alert" : "status"} class={`note ${tone}`}>
+          {t(`done.${shown}.text`)}
         </p>
       )}
       <Problem error={error.value} />
       {vote instanceof BoothPractice && <PracticeBox vote={vote} />}
-      {shown === "missing" && vote instanceof BoothVote && <Evidence vote={vote} />}
+      {wrong && cast && <Evidence vote={vote} />}
       {known && <Receipt {...state} />}
       <NextSteps state={state} known={known} retrying={retrying.value} retry={retry} />
     </div>
@@ -104,7 +117,7 @@ function NextSteps({ state, known, retrying, retry }: { state: BoothState; known
       error.value = caught;
     }
   };
-  const mayAgain = known && !kiosk && vote instanceof BoothVote && vote.terms.votingAgain === "last-counts" && delivery.value !== "missing";
+  const mayAgain = known && !kiosk && vote instanceof BoothVote && vote.terms.votingAgain === "last-counts" && ["received", "on-the-board"].includes(delivery.value);
   return (
     <div class="actions booth-actions">
       {delivery.value === "unknown" && (
@@ -134,14 +147,14 @@ function Evidence({ vote }: { vote: BoothVote }) {
         {text}
       </code>
       <Button testid="booth-evidence-copy" onClick={() => void navigator.clipboard.writeText(text).then(() => (copied.value = true))}>
-        {t("done.evidence-copy")}
+        {t("done.copy-proof")}
       </Button>
       {copied.value && <p role="status">{t("audit.copied")}</p>}
     </div>
   );
 }
 
-/** Runs the work again and again, ever more slowly, while `on`; and at once when the network is back. */
+/** Runs the work again and again, ever more slowly, while `on`; and at once when the network is back or the page is seen again. */
 function useAgain(on: boolean, first: number, longest: number, work: () => Promise<void>): void {
   useEffect(() => {
     if (!on) return;
@@ -152,12 +165,14 @@ function useAgain(on: boolean, first: number, longest: number, work: () => Promi
       wait = Math.min(wait * 1.5, longest);
       timer = setTimeout(() => void round(), wait);
     };
-    const now = (): void => void work();
+    const now = (): void => void (document.visibilityState === "visible" && work());
     timer = setTimeout(() => void round(), wait);
     addEventListener("online", now);
+    document.addEventListener("visibilitychange", now);
     return () => {
       clearTimeout(timer);
       removeEventListener("online", now);
+      document.removeEventListener("visibilitychange", now);
     };
   }, [on]);
 }

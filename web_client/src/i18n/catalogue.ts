@@ -1,4 +1,12 @@
-/** Typed catalogues on the browser's own Intl: one JSON file per language, plurals by CLDR category. No page state. */
+/**
+ * Typed catalogues on the browser's own Intl: one JSON file per language, plurals by CLDR category. No page state.
+ *
+ * `en.json` and `vi.json` hold what the shell and several screens say; they are loaded before anything is shown.
+ * Everything else belongs to a group that comes with its screens. To add a group `papers`: write `papers_en.json`
+ * and `papers_vi.json` here, add one line to `GROUPS` in index.ts, and name the group where the screen is made
+ * lazy: `lazy(async () => ..., ["papers"])`. The types ask for every key in every language, catalogues.test.ts for
+ * a group wherever a screen or what it imports says a sentence of it, test_page_weight.py for small files.
+ */
 
 export type Plural = Partial<Record<Intl.LDMLPluralRule, string>> & { other: string };
 export type Message = string | Plural;

@@ -1,18 +1,31 @@
 /** The application's translator and the ways to write numbers, dates and refusals. */
-import { type CatalogueOf, createI18n, formatNumber, localeOf, together } from "./core.ts";
-import type en from "./en.json";
-import type errors from "./errors_en.json";
-import type rules from "./rules_en.json";
+import { createI18n, formatNumber, group, type InGroups, localeOf, together } from "./core.ts";
 
-type English = typeof en & typeof errors & typeof rules;
-export type Catalogue = CatalogueOf<English>;
+const BASE = group(
+  () => together(import("./en.json"), import("./errors_en.json"), import("./rules_en.json")),
+  () => together(import("./vi.json"), import("./errors_vi.json"), import("./rules_vi.json")),
+);
+/** The groups of sentences that come with a screen; how to add one stands in catalogue.ts. */
+const GROUPS = {
+  calling: group(() => import("./calling_en.json"), () => import("./calling_vi.json")),
+  conduct: group(() => import("./conduct_en.json"), () => import("./conduct_vi.json")),
+  ladder: group(() => import("./ladder_en.json"), () => import("./ladder_vi.json")),
+  minutes: group(() => import("./minutes_en.json"), () => import("./minutes_vi.json")),
+  motions: group(() => import("./motions_en.json"), () => import("./motions_vi.json")),
+  speakers: group(() => import("./speakers_en.json"), () => import("./speakers_vi.json")),
+  notice: group(() => import("./notice_en.json"), () => import("./notice_vi.json")),
+  office: group(() => import("./office_en.json"), () => import("./office_vi.json")),
+  papers: group(() => import("./papers_en.json"), () => import("./papers_vi.json")),
+  prepare: group(() => import("./prepare_en.json"), () => import("./prepare_vi.json")),
+  presiding: group(() => import("./presiding_en.json"), () => import("./presiding_vi.json")),
+  teller: group(() => import("./teller_en.json"), () => import("./teller_vi.json")),
+  visitors: group(() => import("./visitors_en.json"), () => import("./visitors_vi.json")),
+};
+export type Group = keyof typeof GROUPS;
 
-const i18n = createI18n<English>({
-  en: () => together(import("./en.json"), import("./errors_en.json"), import("./rules_en.json")),
-  vi: () => together(import("./vi.json"), import("./errors_vi.json"), import("./rules_vi.json")),
-});
+const i18n = createI18n<InGroups<typeof GROUPS & { base: typeof BASE }>, Group>(BASE, GROUPS);
 
-export const { language, use: useLanguage, t, tn, lookup } = i18n;
+export const { language, use: useLanguage, need: needSentences, t, tn, lookup } = i18n;
 export type Key = Parameters<typeof t>[0];
 
 /** A sentence whose key is made of data, as rules are. */

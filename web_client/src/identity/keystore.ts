@@ -13,7 +13,8 @@ export interface Wrapped {
   sealed: Bytes;
 }
 
-export type CastState = "sending" | "promised" | "included";
+/** `included`: proved on a board that the server signed; `confirmed`: in the closed box that enough cosigners signed. */
+export type CastState = "sending" | "promised" | "included" | "confirmed";
 
 /** One of "my votes". The choice is never kept. */
 export interface CastRecord {

@@ -5,6 +5,7 @@ export type PasskeyCode =
   | "passkey.cancelled"
   | "passkey.timed-out"
   | "passkey.not-supported"
+  | "passkey.no-prf"
   | "passkey.already-registered"
   | "passkey.unknown"
   | "passkey.insecure"
@@ -36,6 +37,8 @@ export interface CreationOptionsJson {
   excludeCredentials?: CredentialDescriptorJson[];
   authenticatorSelection?: { residentKey?: string; requireResidentKey?: boolean; userVerification?: string; authenticatorAttachment?: string };
   attestation?: string;
+  /** Asking for the PRF when a passkey is made lets it seal copies later; a passkey without one is made all the same. */
+  extensions?: { prf?: Record<string, never> };
 }
 
 /** RegistrationResponseJSON, to be sent to the server as it is. */

@@ -53,6 +53,7 @@ export interface Answers {
   pause_consumer: object;
   close_consumer: object;
   set_preferred_layers: object;
+  set_ladder: object;
 }
 
 /** The carrier: request with acknowledgement, and the server's events. */

@@ -7,42 +7,25 @@
  */
 import { Device, type types } from "mediasoup-client";
 import { capture, RoomMediaError, type Source } from "./capture.ts";
-import { type Answers, ask, asProducer, asSource, field, type MediaLink, type ProducerInfo, settle, type SlotInfo } from "./protocol.ts";
-import { sendingOptions } from "./sending.ts";
+import { type Answers, ask, asProducer, asSource, field, type ProducerInfo, settle, type SlotInfo } from "./protocol.ts";
+import { FREE, type Profile } from "./profiles.ts";
+import type { RemoteTrack, RoomMediaOptions, RoomMediaState } from "./room_options.ts";
+import { followProfile, sendingOptions } from "./sending.ts";
 import { figures, type RoomFigures } from "./statistics.ts";
+import { type SupportEntry, supportFigures } from "./support_figures.ts";
 import { VoiceSink } from "./voice_sink.ts";
 
 export { RoomMediaError, type RoomMediaErrorCode, type Source } from "./capture.ts";
 export type { MediaLink } from "./protocol.ts";
+export type { RemoteTrack, RoomMediaOptions, RoomMediaState } from "./room_options.ts";
 export type { RoomFigures } from "./statistics.ts";
-
-export interface RemoteTrack {
-  readonly owner: string;
-  readonly source: Source;
-  readonly kind: "video";
-  readonly track: MediaStreamTrack;
-}
-
-export type RoomMediaState = "new" | "connecting" | "connected" | "rebuilding" | "left";
-
-export interface RoomMediaOptions extends MediaLink {
-  onTrack?(remote: RemoteTrack): void;
-  onTrackEnded?(remote: RemoteTrack): void;
-  /** A slot carries another voice; `owner` null means nobody. */
-  onSpeaker?(slot: number, owner: string | null): void;
-  /** Another seat sends a source, does not send it any more, or has paused it. */
-  onSource?(owner: string, source: Source, state: "on" | "paused" | "off"): void;
-  /** The chair has muted this seat at the server, or lifted it. */
-  onMuted?(muted: boolean): void;
-  /** A source of this seat ended by itself: unplugged, or sharing stopped in the browser's own bar. */
-  onLocalEnded?(source: Source): void;
-  onState?(state: RoomMediaState): void;
-}
 
 interface LocalSource {
   readonly track: MediaStreamTrack;
   paused: boolean;
   producer: types.Producer | null;
+  /** How it was begun; packet time and DTX stay so until it is produced anew. */
+  begun: Profile | null;
 }
 
 interface Watched {
@@ -50,11 +33,7 @@ interface Watched {
   readonly consumer: types.Consumer;
 }
 
-const GO_ON_WITHOUT = new Set<unknown>([
-  "media.no-such-producer",
-  "media.too-many-consumers",
-  "media.cannot-consume",
-]);
+const GO_ON_WITHOUT = new Set<unknown>(["media.no-such-producer", "media.too-many-consumers", "media.cannot-consume"]);
 const FIRST_RETRY_MS = 300;
 const LONGEST_RETRY_MS = 3_000;
 
@@ -70,6 +49,7 @@ export class RoomMedia {
   #send: types.Transport | null = null;
   #receive: types.Transport | null = null;
   #owner = "";
+  #profile: Profile = FREE;
   #iceServers: RTCIceServer[] = [];
   #state: RoomMediaState = "new";
   #generation = 0;
@@ -185,9 +165,30 @@ export class RoomMedia {
     }
   }
 
+  /** How to send from now on; what the browser fixes at the start changes when a source is sent anew. */
+  async setProfile(profile: Profile): Promise<void> {
+    this.#profile = profile;
+    for (const [source, { producer, track }] of this.#local) {
+      // Refused while the connection is being set up: what is sent anew follows the profile anyway.
+      if (producer !== null) await followProfile(producer, source, track, profile).catch(() => undefined);
+    }
+  }
+
+  /** True when the microphone was begun for another kind of link: it is better produced anew. */
+  get microphoneIsOutdated(): boolean {
+    const begun = this.#local.get("microphone")?.begun ?? this.#profile;
+    return begun.ptime !== this.#profile.ptime || begun.dtx !== this.#profile.dtx;
+  }
+
   /** For tests and the quality display. */
   stats(): Promise<RoomFigures> {
     return figures(this.#send, this.#receive);
+  }
+
+  /** What the browser knows of both transports, without addresses. */
+  async support(): Promise<{ send: SupportEntry[]; receive: SupportEntry[] }> {
+    const [send, receive] = await Promise.all([supportFigures(this.#send), supportFigures(this.#receive)]);
+    return { send, receive };
   }
 
   // -- building -------------------------------------------------------------------------------------------------
@@ -285,7 +286,8 @@ export class RoomMedia {
     try {
       const { iceParameters, iceServers } = await ask(this.#options, "restart_ice", { transport_id: transport.id });
       this.#iceServers = iceServers;
-      if (!transport.closed) await transport.updateIceServers({ iceServers });
+      // Firefox takes no new relays on an old transport: without any it need not, and with some it builds anew.
+      if (iceServers.length > 0 && !transport.closed) await transport.updateIceServers({ iceServers });
       if (!transport.closed) await transport.restartIce({ iceParameters });
     } catch {
       if (transport === this.#send || transport === this.#receive) void this.rebuild();
@@ -377,6 +379,12 @@ export class RoomMedia {
       case "muted":
         this.#options.onMuted?.(field(data, "muted") === true);
         return;
+      case "layers_changed": {
+        const layer = field(data, "layer");
+        const watched = [...this.#watched.values()].find(({ consumer }) => consumer.id === field(data, "consumer_id"));
+        if (watched !== undefined) this.#options.onLayer?.(watched.remote, typeof layer === "number" ? layer : null);
+        return;
+      }
       case "transport_closed": {
         const id = field(data, "transport_id");
         if (id === this.#send?.id || id === this.#receive?.id) void this.rebuild();
@@ -415,7 +423,7 @@ export class RoomMedia {
       track.stop();
       return;
     }
-    this.#local.set(source, { track, paused: false, producer: null });
+    this.#local.set(source, { track, paused: false, producer: null, begun: null });
     track.addEventListener("ended", () => {
       if (this.#local.get(source)?.track !== track) return;
       void this.stop(source);
@@ -451,13 +459,14 @@ export class RoomMedia {
       }
       this.#send = send;
     }
+    const profile = this.#profile;
     const producer = await send.produce({
       track: held.track,
       stopTracks: false,
       zeroRtpOnPause: true,
       disableTrackOnPause: true,
       appData: { source, paused: held.paused },
-      ...sendingOptions(source, held.track),
+      ...sendingOptions(source, held.track, profile),
     });
     if (generation !== this.#generation) {
       producer.close();
@@ -469,6 +478,7 @@ export class RoomMedia {
       return;
     }
     held.producer = producer;
+    held.begun = profile;
     if (held.paused) producer.pause();
   }
 

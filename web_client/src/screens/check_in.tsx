@@ -8,8 +8,10 @@ import { navigate } from "../router.ts";
 import { checkIn, checkedInHere } from "../state/check_in.ts";
 import { keepMediaChoice, mediaChoice } from "../state/drafts.ts";
 import type { LiveMeeting } from "../state/live.ts";
+import { isEnded, roomOpen } from "../state/meeting.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, Card, Check, ConfirmButton, LinkButton, Loading, Note, Problem, Title } from "../ui/parts.tsx";
+import { LinkChoice } from "./room/link_switch.tsx";
 import { MyPasskeys } from "./prepare.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
@@ -52,6 +54,7 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
       <div class="stack" data-testid="check-in-done">
         <Note kind="good">{t("check-in.done")}</Note>
         <MediaChoice has={has.value} />
+        <LinkChoice />
         <div class="actions">
           <LinkButton kind="main" testid="go-room" href={`/meetings/${meeting.id}/room`}>
             {t("room.enter")}
@@ -60,10 +63,10 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
       </div>
     );
   }
-  if (meeting.state !== "checking-in" && meeting.state !== "opened") {
+  if (!roomOpen(meeting)) {
     return (
       <div class="stack">
-        <Note kind="warn">{meeting.state === "closed" ? t("check-in.over") : t("check-in.not-yet")}</Note>
+        <Note kind="warn">{isEnded(meeting) ? t("check-in.over") : t("check-in.not-yet")}</Note>
         <LinkButton href={`/meetings/${meeting.id}`}>{t("go.back")}</LinkButton>
       </div>
     );
@@ -84,6 +87,7 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
         </details>
       </Card>
       <MediaChoice has={has.value} />
+      <LinkChoice />
       {newKey ? (
         <div class="stack-tight" data-testid="server-key-changed">
           <Note kind="warn">{t("check-in.new-key")}</Note>

@@ -5,7 +5,7 @@ import { api } from "../api/fetch.ts";
 import type { Meeting, MeetingCard } from "../api/types.ts";
 import { dayAndTime, t } from "../i18n/index.ts";
 import { recall, remember } from "../state/cache.ts";
-import { isRunning } from "../state/meeting.ts";
+import { isEnded, isRunning, roomOpen } from "../state/meeting.ts";
 import { hasRole, session } from "../state/session.ts";
 import { type Duty, duties, pageOf } from "../state/tasks.ts";
 import { useAction } from "../ui/action.ts";
@@ -20,14 +20,19 @@ const LOOKED_INTO = 4;
 type Group = "now" | "soon" | "past";
 
 const groupOf = (meeting: MeetingCard): Group => {
-  if (meeting.state === "opened" || meeting.state === "checking-in") return "now";
-  return meeting.state === "closed" ? "past" : "soon";
+  if (roomOpen(meeting)) return "now";
+  return isEnded(meeting) ? "past" : "soon";
 };
 
 const inOrder = (meetings: readonly MeetingCard[], group: Group): MeetingCard[] =>
   meetings
     .filter((meeting) => groupOf(meeting) === group)
     .sort((a, b) => (group === "past" ? b.starts_at - a.starts_at : a.starts_at - b.starts_at));
+
+/** Says that the notices shown here have arrived; what fails is said again at the next look. */
+function confirmDelivery(meetings: readonly MeetingCard[]): void {
+  for (const { id } of meetings.filter((meeting) => meeting.notice === "sent" && !isEnded(meeting))) void api.confirmReceipt(id, "delivered").catch(() => undefined);
+}
 
 /** The nearest meetings as they stand; one that cannot be read is shown without its tasks. */
 async function lookInto(meetings: readonly MeetingCard[]): Promise<Map<string, Meeting>> {
@@ -48,6 +53,7 @@ export function Home() {
   useEffect(() => {
     const load = async (): Promise<void> => {
       const list = remember(CACHED, (await api.meetings()).meetings);
+      confirmDelivery(list);
       const found = await lookInto(list);
       meetings.value = list;
       details.value = found;
@@ -151,7 +157,8 @@ function QuietCard({ meeting, detail }: CardProps) {
         </h3>
         <span class="badge">{t(`meeting.state.${meeting.state}`)}</span>
       </div>
-      <p class="muted">{dayAndTime(meeting.starts_at, meeting.time_zone)}</p>
+      <p class="muted">{meeting.state === "adjourned" && meeting.until > 0 ? t("home.continues", { time: dayAndTime(meeting.until, meeting.time_zone) }) : dayAndTime(meeting.starts_at, meeting.time_zone)}</p>
+      {meeting.excused && !isEnded(meeting) && <p class="muted">{t("home.excused")}</p>}
       <Asked detail={detail} main={false} />
     </section>
   );

@@ -5,13 +5,17 @@ import { api } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
 import { clock, dayAndTime, t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
-import { isOver } from "../state/meeting.ts";
+import { levelOf } from "../state/agenda.ts";
+import { isEnded, isOver, roomOpen } from "../state/meeting.ts";
+import { visits } from "../state/visitors.ts";
 import { hasRole } from "../state/session.ts";
 import { TurnLine } from "./turn.tsx";
 import { announce } from "../ui/announce.ts";
 import { Card, LinkButton, Note, Title } from "../ui/parts.tsx";
 import { CosignerTasks } from "./cosigning.tsx";
+import { NoticeCard } from "./notice.tsx";
 import { ResultCard } from "./result.tsx";
+import { StateBanner } from "./room/state_banner.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
 export function MeetingPage({ id }: { id: string }) {
@@ -22,16 +26,24 @@ export function MeetingPage({ id }: { id: string }) {
           <StateAnnouncement meeting={meeting} />
           <Title>{meeting.title}</Title>
           <div class="row">
-            <span class={meeting.state === "opened" || meeting.state === "checking-in" ? "badge badge-live" : "badge"} data-testid="meeting-state">
+            <span class={roomOpen(meeting) ? "badge badge-live" : "badge"} data-testid="meeting-state">
               {t(`meeting.state.${meeting.state}`)}
             </span>
             <span class="muted">{dayAndTime(meeting.starts_at, meeting.time_zone)}</span>
           </div>
+          <StateBanner meeting={meeting} />
           <TurnLine meeting={meeting} />
           <Entry meeting={meeting} />
           <Tasks live={live} meeting={meeting} />
+          <NoticeCard live={live} meeting={meeting} />
           <Agenda meeting={meeting} />
           <Results meeting={meeting} />
+          <p>
+            <a href={`/meetings/${meeting.id}/motions`} data-testid="go-motions">
+              {t("motions.link")}
+            </a>
+          </p>
+          <MinutesLink meeting={meeting} />
         </div>
       )}
     </WithMeeting>
@@ -53,8 +65,9 @@ function Entry({ meeting }: { meeting: Meeting }) {
   const onRoll = useOnRoll(meeting);
   const base = `/meetings/${meeting.id}`;
   if (meeting.me.removed) return <Note kind="warn">{t("meeting.removed")}</Note>;
+  if (meeting.state === "cancelled") return null;
   if (meeting.state === "closed") return <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>;
-  if (meeting.me.checked_in) {
+  if (meeting.me.checked_in || visits(meeting)) {
     return (
       <div class="actions">
         <LinkButton kind="main" href={`${base}/room`} testid="go-room">
@@ -63,9 +76,9 @@ function Entry({ meeting }: { meeting: Meeting }) {
       </div>
     );
   }
-  if (!hasRole("member")) return <Note testid="not-on-roll">{t("meeting.not-member")}</Note>;
-  if (!onRoll) return <Note testid="not-on-roll">{t("meeting.not-on-roll")}</Note>;
-  if (meeting.state === "checking-in" || meeting.state === "opened") {
+  if (!hasRole("member")) return <Observe meeting={meeting} why={t("meeting.not-member")} />;
+  if (!onRoll) return <Observe meeting={meeting} why={t("meeting.not-on-roll")} />;
+  if (roomOpen(meeting)) {
     return (
       <div class="actions">
         <LinkButton kind="main" href={`${base}/check-in`} testid="go-check-in">
@@ -75,6 +88,22 @@ function Entry({ meeting }: { meeting: Meeting }) {
     );
   }
   return <Note>{t("meeting.wait")}</Note>;
+}
+
+/** Who does not vote here may ask to come in and listen. */
+function Observe({ meeting, why }: { meeting: Meeting; why: string }) {
+  return (
+    <>
+      <Note testid="not-on-roll">{why}</Note>
+      {roomOpen(meeting) && (
+        <div class="actions">
+          <LinkButton href={`/meetings/${meeting.id}/room`} testid="go-observe">
+            {t("meeting.observe")}
+          </LinkButton>
+        </div>
+      )}
+    </>
+  );
 }
 
 /** Whether the frozen roll lists me; members are told so before it is frozen. */
@@ -93,8 +122,8 @@ function useOnRoll(meeting: Meeting): boolean {
 function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   const base = `/meetings/${meeting.id}`;
   const { roles, trustee } = meeting.me;
-  const tellerLater = roles.includes("teller") && !meeting.roll.frozen && meeting.state !== "closed";
-  const prepares = (roles.includes("secretary") || roles.includes("registrar") || roles.includes("chair")) && meeting.state !== "closed";
+  const tellerLater = roles.includes("teller") && !meeting.roll.frozen && !isEnded(meeting);
+  const prepares = (roles.includes("secretary") || roles.includes("registrar") || roles.includes("chair")) && !isEnded(meeting);
   return (
     <>
       <CosignerTasks live={live} meeting={meeting} />
@@ -102,11 +131,11 @@ function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
         <Task name="prepare" title={t("task.prepare.title")} text={prepareText(meeting)} href={`${base}/prepare`} action={t("task.prepare.button")} testid="go-prepare" />
       )}
       {tellerLater && <Note testid="teller-later">{t("task.teller.later")}</Note>}
-      {trustee > 0 && meeting.state !== "closed" && (
+      {trustee > 0 && (meeting.state !== "closed" || meeting.key.state === "ready") && (
         <Task
           name="teller"
           title={t("teller.title")}
-          text={meeting.key.state === "ready" ? t("task.teller.ready") : t("task.teller.text")}
+          text={tellerText(meeting)}
           href={`${base}/teller`}
           action={t("task.teller.button")}
           testid="go-teller"
@@ -115,6 +144,11 @@ function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
       {roles.includes("auditor") && <Task name="audit" title={t("audit.title")} text={t("task.audit.text")} href={`${base}/audit`} action={t("task.audit.button")} testid="go-audit" />}
     </>
   );
+}
+
+function tellerText(meeting: Meeting): string {
+  if (meeting.state === "closed") return t("task.teller.keep");
+  return meeting.key.state === "ready" ? t("task.teller.ready") : t("task.teller.text");
 }
 
 function prepareText(meeting: Meeting): string {
@@ -136,19 +170,21 @@ function Task(props: { name: string; title: string; text: string; href: string; 
   );
 }
 
-const MARKS = { waiting: "·", current: "▶", done: "✓" } as const;
+const MARKS = { waiting: "·", current: "▶", done: "✓", deferred: "↷" } as const;
 
 export function Agenda({ meeting }: { meeting: Meeting }) {
   return (
     <Card title={t("agenda")}>
       <ol class="list agenda">
         {meeting.agenda.map((item) => (
-          <li key={item.id} data-testid="agenda-item" data-item={item.id} data-state={item.state} aria-current={item.state === "current" ? "step" : undefined}>
+          <li key={item.id} class={`agenda-level-${levelOf(item)}`} data-testid="agenda-item" data-item={item.id} data-state={item.state} aria-current={item.state === "current" ? "step" : undefined}>
             <span class="mark" aria-hidden="true">
               {MARKS[item.state]}
             </span>
             <span>
-              {item.title}
+              <span class="muted">{item.number}</span> {item.title} {item.internal && <span class="badge">{t("agenda.internal")}</span>}
+              {item.minutes > 0 && <span class="hint">{t("agenda.minutes", { n: item.minutes })}</span>}
+              {item.carried_from !== "" && <span class="hint">{t("agenda.carried", { title: item.carried_from })}</span>}
               {meeting.elections
                 .filter((election) => election.agenda_item === item.id)
                 .map((election) => (
@@ -163,6 +199,19 @@ export function Agenda({ meeting }: { meeting: Meeting }) {
       </ol>
       <p class="muted small">{meeting.roll.frozen ? tn("meeting.quorum", meeting.quorum.needed, { roll: meeting.quorum.roll }) : `${t("quorum")}: ${t("new-meeting.quorum-words", { num: meeting.quorum.num, den: meeting.quorum.den })}`}</p>
     </Card>
+  );
+}
+
+function MinutesLink({ meeting }: { meeting: Meeting }) {
+  const { roles } = meeting.me;
+  const officer = roles.includes("chair") || roles.includes("secretary") || roles.includes("auditor");
+  if (meeting.opened_at === null || !(officer || meeting.state === "closed")) return null;
+  return (
+    <p>
+      <a href={`/meetings/${meeting.id}/minutes`} data-testid="go-minutes">
+        {t("minutes.link")}
+      </a>
+    </p>
   );
 }
 

@@ -164,7 +164,7 @@ function Weight({ member, reload }: { member: Member; reload: () => Promise<void
   };
   return (
     <Form action={acting} work={work} submit={t("weight.button")} testid={`weight-save-${member.id}`} kind="plain" disabled={weight.value === String(member.weight)}>
-      <Field label={t("weight")} hint={t("weight.hint")} type="number" min={1} value={weight.value} onInput={(value) => (weight.value = value)} testid={`weight-${member.id}`} required />
+      <Field label={t("weight.label")} hint={t("weight.hint")} type="number" min={1} value={weight.value} onInput={(value) => (weight.value = value)} testid={`weight-${member.id}`} required />
     </Form>
   );
 }

@@ -31,6 +31,7 @@ function make(begun: EnrolBegin): Promise<RegistrationJson> {
       excludeCredentials: begun.exclude.map((id) => ({ type: "public-key", id })),
       authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
       attestation: "none",
+      extensions: { prf: {} },
       timeout: TIMEOUT_MS,
     },
     challenge,

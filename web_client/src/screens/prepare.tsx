@@ -4,15 +4,18 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { Meeting, RollDraft, RollEntry } from "../api/types.ts";
-import { say, t, tn } from "../i18n/index.ts";
+import { dayAndTime, say, t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
+import { isEnded } from "../state/meeting.ts";
+import { nextStep } from "../state/next.ts";
 import { signRoll } from "../state/sign.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
+import { Button, Card, ConfirmButton, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
 import { ConfirmPasskeys } from "./confirm_passkeys.tsx";
 import { QuestionEditor } from "./question_editor.tsx";
 import { QuestionLines } from "./question_lines.tsx";
 import { Rehearsal } from "./rehearsal.tsx";
+import { StateBanner } from "./room/state_banner.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
 export function Prepare({ id }: { id: string }) {
@@ -20,16 +23,17 @@ export function Prepare({ id }: { id: string }) {
     <WithMeeting id={id}>
       {(live, meeting) => {
         const { roles } = meeting.me;
-        const writes = (roles.includes("secretary") || roles.includes("chair")) && meeting.state !== "closed";
+        const writes = (roles.includes("secretary") || roles.includes("chair")) && !isEnded(meeting);
         return (
           <div class="stack">
             <p>
               <a href={`/meetings/${id}`}>← {meeting.title}</a>
             </p>
             <Title>{t("prepare.title")}</Title>
+            <StateBanner meeting={meeting} />
             <Rehearsal meeting={meeting} />
             <Steps live={live} meeting={meeting} />
-            <Questions meeting={meeting} />
+            <Questions meeting={meeting} writes={writes} />
             {writes && <QuestionEditor live={live} meeting={meeting} />}
             {meeting.roll.frozen && <FrozenRoll meeting={meeting} />}
           </div>
@@ -39,14 +43,14 @@ export function Prepare({ id }: { id: string }) {
   );
 }
 
-function Questions({ meeting }: { meeting: Meeting }) {
+function Questions({ meeting, writes }: { meeting: Meeting; writes: boolean }) {
   return (
     <Card title={t("agenda")}>
       <ol class="list">
-        {meeting.agenda.map((item, index) => (
+        {meeting.agenda.map((item) => (
           <li key={item.id} class="stack-tight" data-testid="agenda-item" data-item={item.id} data-state={item.state}>
             <h3>
-              {index + 1}. {item.title}
+              {item.number}. {item.title} {item.internal && <span class="badge">{t("agenda.internal")}</span>}
             </h3>
             {meeting.elections
               .filter((election) => election.agenda_item === item.id)
@@ -61,6 +65,13 @@ function Questions({ meeting }: { meeting: Meeting }) {
           </li>
         ))}
       </ol>
+      {writes && (
+        <div class="actions">
+          <LinkButton href={`/meetings/${meeting.id}/agenda`} testid="go-agenda">
+            {t("calling.agenda.write")}
+          </LinkButton>
+        </div>
+      )}
     </Card>
   );
 }
@@ -165,8 +176,10 @@ function Steps({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   const freezing = useAction();
   const { frozen } = meeting.roll;
   const leads = meeting.me.roles.includes("secretary") || meeting.me.roles.includes("chair");
-  const begun = meeting.state !== "draft" && meeting.state !== "convened";
-  const send = (command: "convene" | "begin-check-in"): void =>
+  const tooLate = meeting.state === "draft" && nextStep(meeting, Math.floor(Date.now() / 1000)).why === "notice-too-short";
+  const waits = meeting.state === "convened" || meeting.state === "adjourned";
+  const begun = meeting.state !== "draft" && !waits;
+  const send = (command: "convene" | "begin-check-in" | "close"): void =>
     void acting.run(async () => {
       await api.command(meeting.id, { command });
       await live.refresh();
@@ -187,9 +200,21 @@ function Steps({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
         <Step state={stepState(meeting.elections.length > 0, true)} title={tn("prepare.questions", meeting.elections.length)} text={t("prepare.questions.text")} />
         <Step state={stepState(meeting.state !== "draft", true)} title={t("convene.button")} text={t("convene.text")}>
           {meeting.state === "draft" && leads && (
-            <Button testid="convene" busy={acting.busy.value} onClick={() => send("convene")}>
+            <Button testid="convene" disabled={tooLate} busy={acting.busy.value} onClick={() => send("convene")}>
               {t("convene.button")}
             </Button>
+          )}
+          {meeting.notice_latest > 0 && meeting.state === "draft" && (
+            <p class="hint" data-testid="notice-latest">
+              {t(meeting.waived ? "calling.waived" : tooLate ? "calling.too-late" : "calling.latest", { time: dayAndTime(meeting.notice_latest, meeting.time_zone) })}
+            </p>
+          )}
+          {leads && (
+            <p>
+              <a href={`/meetings/${meeting.id}/notice`} data-testid="go-notice">
+                {t("calling.office")}
+              </a>
+            </p>
           )}
         </Step>
         <Step state={stepState(frozen, true)} title={t("roll.freeze")} {...(frozen ? {} : { text: `${t("roll.text")} ${t("roll.once")}` })}>
@@ -220,14 +245,19 @@ function Steps({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
             </>
           )}
         </Step>
-        <Step state={stepState(begun, meeting.state === "convened" && frozen)} title={t("begin-check-in.button")} text={t("begin-check-in.text")} />
+        <Step state={stepState(begun, waits && frozen)} title={t("begin-check-in.button")} text={t("begin-check-in.text")} />
       </ol>
       <Problem error={acting.error.value} />
       <div class="actions">
-        {meeting.state === "convened" && leads && (
+        {waits && leads && (
           <Button kind="main" testid="begin-check-in" disabled={!frozen} busy={acting.busy.value} onClick={() => send("begin-check-in")}>
             {frozen ? t("begin-check-in.button") : t("begin-check-in.needs-roll")}
           </Button>
+        )}
+        {meeting.state === "adjourned" && meeting.me.roles.includes("chair") && (
+          <ConfirmButton kind="danger" danger testid="close-adjourned" title={t("calling.close")} text={t("calling.close.text")} yes={t("calling.close")} busy={acting.busy.value} onClick={() => send("close")}>
+            {t("calling.close")}
+          </ConfirmButton>
         )}
         {begun && (
           <LinkButton kind="main" href={`/meetings/${meeting.id}`}>

@@ -2,11 +2,16 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { t } from "../i18n/index.ts";
+import type { JsonObject } from "../ballot/encoding.ts";
+import { VotingError } from "../ballot/errors.ts";
 import type { CastRecord } from "../identity/keystore.ts";
-import { checkBallot, whereabouts } from "../state/board.ts";
+import { type Whereabouts, checkBallot, whereabouts } from "../state/board.ts";
 import { keystore } from "../state/keys.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Copy, Loading, Note, Problem, Title } from "../ui/parts.tsx";
+import { Button, Copy, LinkButton, Loading, Note, Problem, Title } from "../ui/parts.tsx";
+
+/** `disputed`: what the server shows does not hold. */
+type Shown = Whereabouts | "disputed";
 
 export function Receipts() {
   const records = useSignal<CastRecord[] | null>(null);
@@ -43,29 +48,56 @@ export function Receipts() {
   );
 }
 
+const TONES: Record<Shown, "good" | "info" | "warn"> = { sending: "info", pending: "info", "on-the-board": "info", confirmed: "good", missing: "warn", disputed: "warn" };
+
+/** Looks again by itself when the page is opened, unless nothing can change any more. */
 function Receipt({ record }: { record: CastRecord }) {
-  const now = useSignal(record);
+  const now = useSignal<Shown>(whereabouts(record));
   const checking = useAction();
-  const state = whereabouts(now.value);
   const check = async (): Promise<void> => {
-    now.value = await checkBallot(now.value);
+    try {
+      now.value = (await checkBallot(record)).where;
+    } catch (error) {
+      if (error instanceof VotingError) now.value = "disputed";
+      throw error;
+    }
   };
+  useEffect(() => {
+    if (now.peek() !== "confirmed") void checking.run(check);
+  }, []);
+  const state = now.value;
   return (
-    <section class="card" data-testid="receipt" data-election={record.election} data-state={state}>
+    <section class="card" data-testid="receipt" data-election={record.election} data-state={state} aria-busy={checking.busy.value}>
       <h2>{record.title}</h2>
       <p>{t("receipts.code")}</p>
       <output class="code-block" data-testid="receipt-tracker">
         {record.tracker}
       </output>
-      <Note kind={state === "in-the-box" ? "good" : "info"}>{t(`receipts.state.${state}`)}</Note>
+      <Note kind={TONES[state]}>{t(`receipts.state.${state}`)}</Note>
       <Problem error={checking.error.value} />
+      {TONES[state] === "warn" && record.promise && <Evidence promise={record.promise} />}
       <div class="actions">
         <Button testid="receipt-check" busy={checking.busy.value} onClick={() => void checking.run(check)}>
-          {t("counted.check")}
+          {t(state === "confirmed" ? "receipts.check-again" : "receipts.check")}
         </Button>
-        <Copy text={now.value.tracker} label={t("receipts.copy")} testid="receipt-copy" />
-        <a href={`/meetings/${record.meeting}`}>{t("receipts.meeting")}</a>
+        <Copy text={record.tracker} label={t("receipts.copy")} testid="receipt-copy" />
+        <LinkButton kind="quiet" href={`/meetings/${record.meeting}`}>
+          {t("receipts.meeting")}
+        </LinkButton>
       </div>
     </section>
+  );
+}
+
+/** The server's signed promise, for a teller's page to hold against the box that it has checked. */
+function Evidence({ promise }: { promise: JsonObject }) {
+  const text = JSON.stringify(promise);
+  return (
+    <div class="stack-tight">
+      <code class="code-block" data-testid="receipt-evidence">
+        {text}
+      </code>
+      <Copy text={text} label={t("receipts.copy-proof")} testid="receipt-evidence-copy" />
+    </div>
   );
 }

@@ -126,7 +126,7 @@ type Found = { record: CastRecord | null } | null;
 /** Whether the vote cast on this device is counted: checked by this page, not only said by the server. */
 export function OwnVote({ election }: { election: ElectionSummary }) {
   const found = useSignal<Found>(null);
-  const status = useSignal<"" | "promised" | "in-the-box">("");
+  const confirmed = useSignal(false);
   const checking = useAction();
   useEffect(() => {
     void import("../state/board.ts").then(async ({ ownBallot }) => (found.value = { record: await ownBallot(election.election) })).catch(() => undefined);
@@ -134,24 +134,20 @@ export function OwnVote({ election }: { election: ElectionSummary }) {
   if (!election.voted && !found.value?.record) return <p class="muted">{t("counted.not-voted")}</p>;
   if (found.value && !found.value.record) return <p class="muted">{t("counted.other-device")}</p>;
   const check = async (): Promise<void> => {
-    const { checkBallot, ownBallot, whereabouts } = await import("../state/board.ts");
+    confirmed.value = false;
+    const { ownBallot, requireCounted } = await import("../state/board.ts");
     // Looked up anew: a tap before the first look has ended must not be lost.
     const record = await ownBallot(election.election);
     found.value = { record };
     if (!record) return;
-    const now = whereabouts(await checkBallot(record, true));
-    status.value = now === "in-the-box" ? "in-the-box" : "promised";
+    await requireCounted(record);
+    confirmed.value = true;
   };
   return (
     <div class="stack-tight">
-      {status.value === "in-the-box" && (
-        <div data-testid="counted" data-status="in-the-box">
+      {confirmed.value && (
+        <div data-testid="counted" data-status="confirmed">
           <Note kind="good">{t("counted.yes")}</Note>
-        </div>
-      )}
-      {status.value === "promised" && (
-        <div data-testid="counted" data-status="promised">
-          <Note>{t("counted.promised")}</Note>
         </div>
       )}
       <Problem error={checking.error.value} />

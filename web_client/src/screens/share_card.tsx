@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Meeting } from "../api/types.ts";
-import { dayAndTime, t } from "../i18n/index.ts";
+import { codeOf, dayAndTime, t } from "../i18n/index.ts";
 import { destroyableFrom, type ShareState } from "../state/share.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, ConfirmButton, Field, Form, Note, Problem } from "../ui/parts.tsx";
@@ -23,6 +23,8 @@ export function ShareCard({ meeting, onChange }: { meeting: Meeting; onChange: (
       onChange();
     });
   const now = state.value;
+  // Known only once the passkey was asked: then the file is the way.
+  const noPrf = acting.error.value !== null && codeOf(acting.error.value) === "passkey.no-prf";
   if (now === null) return <Problem error={acting.error.value} />;
   return (
     <section class="card" data-testid="share" data-held={String(now.held)} data-copied={String(now.copied)} data-destroyed={String(now.destroyed)}>
@@ -43,12 +45,12 @@ export function ShareCard({ meeting, onChange }: { meeting: Meeting; onChange: (
       {!now.destroyed && now.held && (
         <>
           <p>{now.copied ? t("share.copied") : t("share.text")}</p>
-          {!now.copied && (
+          {!now.copied && !noPrf && (
             <Button testid="share-copy" busy={acting.busy.value} onClick={() => act((share) => share.keepCopy(meeting))}>
               {t("share.copy")}
             </Button>
           )}
-          <CodeCopy meeting={meeting} />
+          <CodeCopy meeting={meeting} open={noPrf} />
           <Destroy meeting={meeting} busy={acting.busy.value} destroy={() => act((share) => share.destroyShare(meeting))} />
         </>
       )}
@@ -56,7 +58,7 @@ export function ShareCard({ meeting, onChange }: { meeting: Meeting; onChange: (
   );
 }
 
-function CodeCopy({ meeting }: { meeting: Meeting }) {
+function CodeCopy({ meeting, open }: { meeting: Meeting; open: boolean }) {
   const made = useSignal<{ code: string; url: string } | null>(null);
   const acting = useAction();
   const make = async (): Promise<void> => {
@@ -64,7 +66,7 @@ function CodeCopy({ meeting }: { meeting: Meeting }) {
     made.value = { code, url: URL.createObjectURL(file) };
   };
   return (
-    <details>
+    <details open={open} data-testid="share-file-more">
       <summary>{t("share.file.title")}</summary>
       <div class="stack-tight">
         <p class="hint">{t("share.file.text")}</p>
@@ -114,7 +116,7 @@ function RestoreByCode({ meeting, done }: { meeting: Meeting; done: () => void }
 function Destroy({ meeting, busy, destroy }: { meeting: Meeting; busy: boolean; destroy: () => void }) {
   const from = destroyableFrom(meeting);
   if (from === null) return null;
-  if (from > Date.now() / 1000) return <p class="muted">{t("share.keep-until", { time: dayAndTime(from, meeting.time_zone) })}</p>;
+  if (from > Date.now() / 1000) return <p class="muted" data-testid="share-keep">{t("share.keep-until", { time: dayAndTime(from, meeting.time_zone) })}</p>;
   return (
     <ConfirmButton testid="share-destroy" kind="danger" danger busy={busy} title={t("share.destroy")} text={t("share.destroy.text")} yes={t("share.destroy")} onClick={destroy}>
       {t("share.destroy")}

@@ -2,13 +2,13 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { ElectionSummary, Meeting } from "../api/types.ts";
-import { number, t, tn, type Key } from "../i18n/index.ts";
+import { codeOf, number, t, tn, type Key } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { isOver } from "../state/meeting.ts";
 import { CountWork, KeyWork } from "../state/teller.ts";
 import type { CeremonyState } from "../trustee/teller.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, Field, Form, Loading, Note, Problem, Progress, Title } from "../ui/parts.tsx";
+import { Button, Card, ConfirmButton, Field, Form, Loading, Note, Problem, Progress, Title } from "../ui/parts.tsx";
 import { CosignerTasks } from "./cosigning.tsx";
 import { ShareCard } from "./share_card.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
@@ -63,14 +63,20 @@ function KeyCard({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     return () => started.close();
   }, [meeting.roll.hash]);
   const state = work.value?.state.value ?? null;
-  if (state === null) {
+  const failed = work.value?.error.value ?? null;
+  // On a device that did not make it, a ready key has no ceremony left; the share's own card says what is missing here.
+  const elsewhere = meeting.key.state === "ready" && failed !== null && codeOf(failed) === "voting.no-secrets";
+  if (state?.step === "done" || elsewhere) {
     return (
-      <Card title={t("teller.key.title")}>
-        <p hidden={meeting.key.code === ""}>{t("teller.key.ready", { code: meeting.key.code })}</p>
-        {work.value?.error.value ? <Problem error={work.value.error.value} /> : <Loading />}
-      </Card>
+      <section class="card" data-testid="teller" data-step="done">
+        <h2>{t("teller.key.title")}</h2>
+        <Note kind="good" testid="teller-key-ready">
+          {t("teller.key.ready", { code: state?.spokenCode ?? meeting.key.code })}
+        </Note>
+      </section>
     );
   }
+  if (state === null) return <Card title={t("teller.key.title")}>{failed !== null ? <Problem error={failed} /> : <Loading />}</Card>;
   const names = (indices: readonly number[]): string =>
     indices.map((index) => meeting.key.trustees.find((trustee) => trustee.index === index)?.name ?? String(index)).join(", ");
   const mustRegister = state.step === "register" && state.waitingFor.includes(meeting.me.trustee);
@@ -85,22 +91,12 @@ function KeyCard({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
       </section>
     );
   }
-  if (state.step === "done") {
-    return (
-      <section class="card" data-testid="teller" data-step="done">
-        <h2>{t("teller.key.title")}</h2>
-        <Note kind="good" testid="teller-key-ready">
-          {t("teller.key.ready", { code: state.spokenCode ?? "" })}
-        </Note>
-      </section>
-    );
-  }
   return (
     <section class="card" data-testid="teller" data-step={state.step}>
       <h2>{t("teller.key.title")}</h2>
       <p>{t("teller.key.text")}</p>
       <KeySteps state={state} />
-      <Problem error={acting.error.value ?? work.value?.error.value} />
+      <Problem error={acting.error.value ?? failed} />
       {mustRegister && (
         <div class="actions">
           <Button kind="main" testid="teller-make-key" busy={acting.busy.value} onClick={() => void acting.run(async () => work.value?.makeKey())}>
@@ -152,6 +148,7 @@ function KeySteps({ state }: { state: CeremonyState }) {
 function CountCard({ live, election }: { live: LiveMeeting; election: ElectionSummary }) {
   const work = useSignal<CountWork | null>(null);
   const opening = useAction();
+  const broken = useSignal(false);
   useEffect(() => {
     const started = new CountWork(live, election.election);
     work.value = started;
@@ -180,34 +177,54 @@ function CountCard({ live, election }: { live: LiveMeeting; election: ElectionSu
       ) : (
         <>
           <p role="status">{waitText(election, wanted)}</p>
-          {election.state !== "open" && count && <ShownPromise count={count} />}
-          <div class="actions">
-            <Button kind="main" testid={`teller-count-${election.election}`} disabled={election.state !== "counting" || wanted} busy={opening.busy.value || wanted} onClick={() => void opening.run(async () => count?.open())}>
-              {t("teller.count.button")}
-            </Button>
-          </div>
+          {election.state !== "open" && count && <ShownPromise count={count} onBroken={() => (broken.value = true)} />}
+          <OpenBox election={election} wanted={wanted} busy={opening.busy.value} warn={broken.value} open={() => void opening.run(async () => count?.open())} />
         </>
       )}
     </section>
   );
 }
 
+/** The button that opens the box; it asks first once this teller has seen a broken promise. */
+function OpenBox({ election, wanted, busy, warn, open }: { election: ElectionSummary; wanted: boolean; busy: boolean; warn: boolean; open: () => void }) {
+  const shared = { testid: `teller-count-${election.election}`, disabled: election.state !== "counting" || wanted, busy: busy || wanted, onClick: open };
+  return (
+    <div class="actions">
+      {warn ? (
+        <ConfirmButton {...shared} kind="danger" danger title={t("promise.open.title")} text={t("promise.open.text")} yes={t("promise.open.yes")}>
+          {t("teller.count.button")}
+        </ConfirmButton>
+      ) : (
+        <Button {...shared} kind="main">
+          {t("teller.count.button")}
+        </Button>
+      )}
+    </div>
+  );
+}
+
 /** A voter shows the server's promise for a ballot that is not in the box: this page finds out whether it was broken. */
-function ShownPromise({ count }: { count: CountWork }) {
+function ShownPromise({ count, onBroken }: { count: CountWork; onBroken: () => void }) {
   const text = useSignal("");
   const found = useSignal<"" | "kept" | "broken" | "pending">("");
   const acting = useAction();
+  const judge = async (): Promise<void> => {
+    found.value = await count.judge(text.value);
+    if (found.value === "broken") onBroken();
+  };
   return (
     <details>
       <summary>{t("promise.title")}</summary>
-      <Form action={acting} work={async () => void (found.value = await count.judge(text.value))} submit={t("promise.check")} testid="promise-check" kind="plain">
-        <Field label={t("promise.text")} rows={3} value={text.value} onInput={(value) => (text.value = value)} testid="promise-text" required maxLength={2000} />
-      </Form>
-      {found.value !== "" && (
-        <div data-testid="promise-found" data-found={found.value}>
-          <Note kind={found.value === "kept" ? "good" : "warn"}>{t(`promise.${found.value}`)}</Note>
-        </div>
-      )}
+      <div class="stack">
+        <Form action={acting} work={judge} submit={t("promise.check")} testid="promise-check" kind="plain">
+          <Field label={t("promise.text")} rows={3} value={text.value} onInput={(value) => (text.value = value)} testid="promise-text" required maxLength={2000} />
+        </Form>
+        {found.value !== "" && (
+          <div data-testid="promise-found" data-found={found.value}>
+            <Note kind={found.value === "kept" ? "good" : "warn"}>{t(`promise.${found.value}`)}</Note>
+          </div>
+        )}
+      </div>
     </details>
   );
 }

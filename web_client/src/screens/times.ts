@@ -34,6 +34,12 @@ function offset(atMs: number, zone: string): number {
   return Math.round((wall - atMs) / MINUTE_MS);
 }
 
+/** A time on the zone's wall clock, as a `datetime-local` input writes it. */
+export function fromSeconds(at: number, zone: string): string {
+  const wall = at * 1000 + offset(at * 1000, zone) * MINUTE_MS;
+  return new Date(wall).toISOString().slice(0, "2026-01-01T00:00".length);
+}
+
 /** Seconds since 1970 of a `datetime-local` value read on the zone's wall clock. */
 export function toSeconds(local: string, zone: string): number {
   const wall = Date.parse(`${local}Z`);

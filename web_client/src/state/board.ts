@@ -1,11 +1,13 @@
 /** Reads an election's manifest and board, and this device's ballots on it. */
 import { ApiError, api } from "../api/fetch.ts";
+import type { Inclusion } from "../api/types.ts";
 import { type Bytes, jcs, utf8 } from "../ballot/encoding.ts";
 import type { Elector } from "../ballot/electorate.ts";
 import { ensure } from "../ballot/errors.ts";
-import { openManifest } from "../ballot/manifest.ts";
+import { type OpenManifest, openManifest } from "../ballot/manifest.ts";
 import { pinManifest } from "../ballot/pinned.ts";
-import { requireInBox, requireIncluded } from "../ballot/inclusion.ts";
+import { provedBy, requireInBox } from "../ballot/inclusion.ts";
+import { BEYOND, type Standing, publishBy, standing } from "../ballot/standing.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { keystore } from "./keys.ts";
 
@@ -48,29 +50,64 @@ export async function ownBallot(election: string): Promise<CastRecord | null> {
   return all.find((record) => record.election === election) ?? null;
 }
 
-export type Whereabouts = "sending" | "promised" | "in-the-box";
+/** `sending`: not known whether the ballot arrived, and without a promise. */
+export type Whereabouts = "sending" | Standing;
 
-export const whereabouts = (record: CastRecord): Whereabouts => (record.state === "included" ? "in-the-box" : record.state);
+/** What this device has found out so far. */
+export function whereabouts({ state }: CastRecord): Whereabouts {
+  if (state === "promised") return "pending";
+  return state === "included" ? "on-the-board" : state;
+}
 
-/**
- * Asks the server to prove that this ballot is on the board, and checks the proof here.
- * @param counted the result is known: then the board must be the one that the cosigners signed, not one shown to voters alone.
- * @returns the record as it now is; still `promised` while its batch is not published.
- * @throws VotingError `voting.not-on-the-board`, `voting.cosignatures`, `voting.manifest`, ApiError
- */
-export async function checkBallot(record: CastRecord, counted = false): Promise<CastRecord> {
+/** The server's proof, or null while it shows none. @throws ApiError */
+async function proofOf({ meeting, election, leaf }: CastRecord): Promise<Inclusion | null> {
+  try {
+    return await api.inclusion(meeting, election, leaf);
+  } catch (error) {
+    if (error instanceof ApiError && error.code === "board.not-published") return null;
+    throw error;
+  }
+}
+
+export interface Checked {
+  record: CastRecord;
+  where: Whereabouts;
+}
+
+async function manifestOf(record: CastRecord): Promise<OpenManifest> {
   const manifest = openManifest((await openedElection(record.meeting, record.election)).manifest);
   if (manifest.id !== record.manifest) throw new ApiError("receipt.other-manifest", "The server shows another vote than the one you voted in.", 0);
-  let proof: Awaited<ReturnType<typeof api.inclusion>>;
-  try {
-    proof = await api.inclusion(record.meeting, record.election, record.leaf);
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.code !== "board.not-published") throw error;
-    ensure(!counted, "voting.not-on-the-board", "The votes are counted, and yours is not among them. Tell the tellers.");
-    return record;
-  }
-  (counted ? requireInBox : requireIncluded)(manifest, record.leaf, proof);
-  const included: CastRecord = { ...record, state: "included" };
-  await (await keystore()).updateCast(included);
-  return included;
+  return manifest;
+}
+
+/**
+ * Asks the server where this ballot is, and checks its proof here.
+ * @throws VotingError when what the server shows does not hold, ApiError
+ */
+export async function checkBallot(record: CastRecord): Promise<Checked> {
+  const { meeting, election } = record;
+  const manifest = await manifestOf(record);
+  const shown = await proofOf(record);
+  const proved = shown === null ? "nothing" : provedBy(manifest, record.leaf, shown);
+  const { closing, final } = await api.board(meeting, election, BEYOND);
+  const where = standing({
+    proved, closed: closing !== "", finished: final !== "", publishBy: publishBy(record.promise),
+    shownBefore: record.state === "included" || record.state === "confirmed", now: Date.now() / 1000,
+  });
+  if (where === "pending" || where === "missing") return { record, where: where === "pending" ? whereabouts(record) : where };
+  const found: CastRecord = { ...record, state: where === "confirmed" || record.state === "confirmed" ? "confirmed" : "included" };
+  await (await keystore()).updateCast(found);
+  return { record: found, where: whereabouts(found) };
+}
+
+/**
+ * Checks that this ballot is in the box whose result is known: the one that the cosigners signed, not one shown to voters alone.
+ * @throws VotingError `voting.not-on-the-board`, `voting.cosignatures`, `voting.manifest`, ApiError
+ */
+export async function requireCounted(record: CastRecord): Promise<void> {
+  const manifest = await manifestOf(record);
+  const shown = await proofOf(record);
+  ensure(shown !== null, "voting.not-on-the-board", "The votes are counted, and yours is not among them. Tell the tellers.");
+  requireInBox(manifest, record.leaf, shown);
+  await (await keystore()).updateCast({ ...record, state: "confirmed" });
 }

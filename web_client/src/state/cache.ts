@@ -1,5 +1,7 @@
 /** The last answers, so that the shell paints before the network. Cleared at sign-out. */
 const PREFIX = "folkmoot.cache.";
+/** Where pages of papers are kept (paper_pages.ts). */
+export const PAGE_STORE = "folkmoot-papers";
 
 /** Keeps a JSON value and gives it back. */
 export function remember<T>(name: string, value: T): T {
@@ -21,7 +23,9 @@ export function recall<T>(name: string): T | null {
   }
 }
 
+/** Drops everything, pages of papers too. */
 export function forget(): void {
+  if (typeof caches !== "undefined") void caches.delete(PAGE_STORE).catch(() => undefined);
   try {
     for (const key of Object.keys(localStorage)) if (key.startsWith(PREFIX)) localStorage.removeItem(key);
   } catch {

@@ -1,7 +1,7 @@
 /** The cosigner's two acts: naming a key for this meeting, and signing a closed box. */
 import { ApiError, api } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
-import { type Bytes, type JsonObject, parseCanonical, utf8 } from "../ballot/encoding.ts";
+import { utf8 } from "../ballot/encoding.ts";
 import type { Tie } from "../ballot/rules.ts";
 import { WorkerVerifier } from "../ballot/workers.ts";
 import { prepareCosigner } from "../identity/statements.ts";
@@ -48,16 +48,10 @@ export async function declareResult(meeting: Meeting, election: string): Promise
   await api.signTally(meeting.id, election, { signer: "chair", trustee: 0, sig });
 }
 
-/** The trustees whose shares open the box: as many as are needed, of those on the board. */
-function openers(entries: readonly Bytes[], threshold: number): number[] {
-  const shares = entries.map((entry) => parseCanonical(entry) as JsonObject).filter(({ type }) => type === "share");
-  return shares.map(({ trustee }) => Number(trustee)).slice(0, threshold).sort((a, b) => a - b);
-}
-
 async function tieRequest(meeting: Meeting, election: string) {
   const cosigner = await cosignerFor(meeting, election);
   const { entries, closing } = await readBoard(meeting.id, election);
-  return { cosigner, request: { entries, closing, trustees: openers(entries, cosigner.manifest.trustees.threshold), verifier: new WorkerVerifier() } };
+  return { cosigner, request: { entries, closing, verifier: new WorkerVerifier() } };
 }
 
 /** The ties that wait for the chair, as this page finds them by opening the box itself. */

@@ -2,6 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { onReach } from "../api/fetch.ts";
 import type { LinkState } from "../api/socket.ts";
+import { EVERYTHING, type Step, STEPS } from "../media/profiles.ts";
 
 const reached = signal(true);
 const online = signal(true);
@@ -37,4 +38,27 @@ export function startLink(probe: () => Promise<unknown>): void {
     reached.value = ok;
     if (ok) fresh();
   });
+}
+
+const STORED = "folkmoot.ladder";
+
+function stored(): Step {
+  try {
+    return STEPS.find((step) => String(step) === localStorage.getItem(STORED)) ?? EVERYTHING;
+  } catch {
+    return EVERYTHING; // storage may be blocked
+  }
+}
+
+/** The highest step of the ladder that the member wants on this device. */
+export const ceiling = signal<Step>(stored());
+
+/** Takes the member's switch, here and for the next time. */
+export function chooseCeiling(step: Step): void {
+  ceiling.value = step;
+  try {
+    localStorage.setItem(STORED, String(step));
+  } catch {
+    // storage may be blocked; the choice then lasts for this page
+  }
 }

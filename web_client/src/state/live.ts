@@ -6,8 +6,9 @@ import type { Meeting, MeetingEvent } from "../api/types.ts";
 import { recall, remember } from "./cache.ts";
 import { fresh, live } from "./link.ts";
 import { apply, count } from "./meeting.ts";
+import { Refetcher, refetchDelay } from "./refetch.ts";
+import { loadSession, session } from "./session.ts";
 
-const REFETCH_DELAY_MS = 120;
 /** As many events as the server gives at a time. */
 const LOG_LENGTH = 500;
 const OUTSIDE_MS = 5_000;
@@ -27,13 +28,14 @@ export class LiveMeeting {
   readonly #events = new Set<EventListener>();
   readonly #media = new Set<MediaListener>();
   readonly #hurry = (): void => this.socket.hurry();
-  #refetch: ReturnType<typeof setTimeout> | null = null;
+  readonly #refetcher = new Refetcher(
+    () => this.#load(),
+    () => refetchDelay(this.meeting.peek()?.present.length ?? 0, Math.random()),
+  );
   #outside: ReturnType<typeof setInterval> | null = null;
   /** What we hold comes from other data than the server's; its snapshot counts whatever its number. */
   #foreign = false;
   #closed = false;
-  #loading: Promise<void> | null = null;
-  #again = false;
 
   constructor(id: string) {
     this.id = id;
@@ -82,7 +84,7 @@ export class LiveMeeting {
     this.#closed = true;
     removeEventListener("online", this.#hurry);
     document.removeEventListener("visibilitychange", this.#hurry);
-    if (this.#refetch !== null) clearTimeout(this.#refetch);
+    this.#refetcher.stop();
     this.#stopWaiting();
     this.socket.close();
     live.value = "connected";
@@ -117,51 +119,47 @@ export class LiveMeeting {
 
   /** Fetches the snapshot now; calls meanwhile share one more fetch. */
   refresh(): Promise<void> {
-    if (this.#loading) {
-      this.#again = true;
-      return this.#loading;
-    }
-    this.#loading = this.#load().finally(() => {
-      this.#loading = null;
-    });
-    return this.#loading;
+    return this.#refetcher.now();
   }
 
-  /** Fetches the snapshot soon; several calls make one fetch. */
+  /** Fetches the snapshot soon; several calls make one fetch. In a large room each page chooses its own moment. */
   reload(): void {
-    if (this.#refetch !== null || this.#closed) return;
-    this.#refetch = setTimeout(() => {
-      this.#refetch = null;
-      void this.refresh();
-    }, REFETCH_DELAY_MS);
+    this.#refetcher.soon();
   }
 
-  async #load(): Promise<void> {
-    do {
-      this.#again = false;
-      try {
-        const snapshot = await api.meeting(this.id);
-        if (this.#closed) return;
-        // A snapshot asked for before the newest event came is older than what we show.
-        const known = this.meeting.value?.seq ?? 0;
-        if (snapshot.seq >= known || this.#foreign || this.error.value !== null) this.meeting.value = snapshot;
-        else this.#again = true;
-        this.#foreign = false;
-        remember(`meeting.${this.id}`, snapshot);
-        this.error.value = null;
-        fresh();
-      } catch (error) {
-        this.error.value = error;
-        return;
+  /** Fetches the snapshot; true when it has to be fetched again. */
+  async #load(): Promise<boolean> {
+    try {
+      const snapshot = await api.meeting(this.id);
+      if (this.#closed) return false;
+      if (session.peek()?.guest !== undefined && !("me" in snapshot)) {
+        // The room is not open to this guest any more: the session says why, and the lobby shows it.
+        this.socket.close();
+        await loadSession();
+        return false;
       }
-    } while (this.#again);
+      // A snapshot asked for before the newest event came is older than what we show.
+      const known = this.meeting.value?.seq ?? 0;
+      const older = snapshot.seq < known && !this.#foreign && this.error.value === null;
+      if (!older) this.meeting.value = snapshot;
+      this.#foreign = false;
+      remember(`meeting.${this.id}`, snapshot);
+      this.error.value = null;
+      fresh();
+      return older;
+    } catch (error) {
+      this.error.value = error;
+      return false;
+    }
   }
 
   async #loadLog(): Promise<void> {
     try {
       const seq = this.meeting.value?.seq ?? 0;
       const { events } = await api.events(this.id, Math.max(0, seq - LOG_LENGTH));
-      for (const event of events) this.#note(event);
+      const held = new Set(this.log.value.map((event) => event.seq));
+      const missing = events.filter((event) => !held.has(event.seq));
+      this.log.value = [...missing, ...this.log.value].sort((a, b) => a.seq - b.seq).slice(-LOG_LENGTH);
     } catch {
       // the log is a convenience; live events fill it from here
     }
@@ -169,8 +167,7 @@ export class LiveMeeting {
 
   #note(event: MeetingEvent): void {
     const log = this.log.value;
-    if (log.some((known) => known.seq === event.seq)) return;
-    this.log.value = [...log, event].sort((a, b) => a.seq - b.seq).slice(-LOG_LENGTH);
+    if (event.seq > (log.at(-1)?.seq ?? 0)) this.log.value = [...log.slice(1 - LOG_LENGTH), event];
   }
 
   #take(event: MeetingEvent): void {

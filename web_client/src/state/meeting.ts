@@ -10,16 +10,19 @@ import type {
   Person,
   Quorum,
 } from "../api/types.ts";
+import type { Visitor, VisitorState } from "../api/types_papers.ts";
+import { MOTIONS, MOTIONS_INCOMPLETE } from "./motions.ts";
+import { forNewItem, SPEAKING } from "./speaking.ts";
 
 type BodyOf<T extends EventType, E = EventBody> = E extends { type: infer U; body: infer B } ? (T extends U ? B : never) : never;
 type Handlers = { [T in EventType]: (meeting: Meeting, body: BodyOf<T>, at: number) => Meeting };
 
 /** Events whose body does not carry all that the snapshot shows of them. */
 const INCOMPLETE: ReadonlySet<EventType> = new Set<EventType>([
+  ...MOTIONS_INCOMPLETE,
   "MeetingConvened",
   "RollFrozen",
   "CheckInBegan",
-  "MemberReturned",
   "MemberReadmitted",
   "MeetingOpened",
   "MeetingClosed",
@@ -35,7 +38,24 @@ const INCOMPLETE: ReadonlySet<EventType> = new Set<EventType>([
   "ElectionVoided",
   "KeyRestarted",
   "ElectorExcluded",
+  "MeetingRescheduled",
+  "MeetingResumed",
+  "MeetingAdjourned",
+  "MeetingContinued",
+  "AgendaItemAdded",
+  "AgendaItemChanged",
+  "AgendaItemMoved",
+  "AgendaItemRemoved",
+  "ChairTaken",
+  "ChairHandedOver",
+  "DeputyPresides",
+  "ChairResumed",
+  "ElectionAborted",
 ]);
+
+/** Whether the snapshot shows more of this event than its body says. Who comes back after having been lost is unknown. */
+const incomplete = (before: Meeting, event: MeetingEvent): boolean =>
+  INCOMPLETE.has(event.type) || (event.type === "MemberReturned" && before.present.every((p) => p.member !== event.body.member));
 
 /** How many members must be present. */
 export const neededFor = (quorum: { num: number; den: number }, roll: number): number =>
@@ -82,10 +102,25 @@ function startItem(agenda: AgendaItem[], item: string): AgendaItem[] {
 const removed = (meeting: Meeting, member: string, is: boolean): Meeting =>
   member === meeting.me.member ? { ...meeting, me: { ...meeting.me, removed: is } } : meeting;
 
-const quorumNow = (meeting: Meeting, body: { present: number; needed: number }, met: boolean): Meeting => ({
+/** A binding quorum takes the meeting along, in session only. */
+function quorumNow(meeting: Meeting, body: { present: number; needed: number }, met: boolean): Meeting {
+  const quorum = { ...meeting.quorum, present: body.present, needed: body.needed, met };
+  const from: MeetingState = met ? "quorum-lost" : "opened";
+  const state = meeting.binding && meeting.state === from ? (met ? "opened" : "quorum-lost") : meeting.state;
+  return { ...meeting, quorum, state };
+}
+
+const setItem = (meeting: Meeting, item: string, fields: Partial<AgendaItem>): Meeting => ({
   ...meeting,
-  quorum: { ...meeting.quorum, present: body.present, needed: body.needed, met },
+  agenda: meeting.agenda.map((one) => (one.id === item ? { ...one, ...fields } : one)),
 });
+
+const presides = (meeting: Meeting, member: string, name: string): Meeting => ({ ...meeting, presiding: { member, name }, offered_to: null });
+
+const withoutVisitor = (meeting: Meeting, visitor: string): Visitor[] => (meeting.visitors ?? []).filter((one) => one.visitor !== visitor);
+
+const visiting = (meeting: Meeting, visitor: string, state: VisitorState): Meeting =>
+  visitor === meeting.me.member ? { ...meeting, me: { ...meeting.me, visitor: state } } : meeting;
 
 const APPLY: Handlers = {
   MeetingDrafted: (m) => m,
@@ -104,11 +139,9 @@ const APPLY: Handlers = {
   QuorumLost: (m, body) => quorumNow(m, body, false),
   MeetingOpened: (m, _, at) => ({ ...inState(m, "opened"), opened_at: at }),
   MeetingClosed: (m, _, at) => ({ ...inState(m, "closed"), closed_at: at }),
-  AgendaItemStarted: (m, body) => ({ ...m, agenda: startItem(m.agenda, body.item) }),
-  HandRaised: (m, body, at) => change(m, body.member, { hand: at }),
-  HandLowered: (m, body) => change(m, body.member, { hand: null }),
-  FloorGranted: (m, body) => change(m, body.member, { floor: true, hand: null }),
-  FloorWithdrawn: (m, body) => change(m, body.member, { floor: false }),
+  AgendaItemStarted: (m, body) => forNewItem({ ...m, agenda: startItem(m.agenda, body.item) }),
+  ...SPEAKING,
+  ...MOTIONS,
   FloorModeSet: (m, body) => ({ ...m, floor: { mode: body.mode } }),
   MemberMuted: (m, body) => change(m, body.member, { muted: body.muted }),
   AllMuted: (m) => ({
@@ -139,6 +172,39 @@ const APPLY: Handlers = {
   ElectorExcluded: (m) => m,
   ShareRejected: (m) => m,
   ElectionVoided: (m, body) => changeElection(m, body.election, { state: "void" }),
+  MeetingCancelled: (m, body) => ({ ...inState(m, "cancelled"), reason: body.reason }),
+  MeetingRescheduled: (m, body) => ({ ...m, ...body }),
+  NoticeWaived: (m) => ({ ...m, waived: true }),
+  MemberExcused: (m) => m,
+  ExcuseWithdrawn: (m) => m,
+  RecessBegan: (m, body) => ({ ...inState(m, "recess"), until: body.until }),
+  MeetingResumed: (m) => ({ ...inState(m, m.binding && !m.quorum.met ? "quorum-lost" : "opened"), until: 0 }),
+  MeetingAdjourned: (m, body) => ({ ...inState(m, "adjourned"), until: body.continues_at, presiding: null, offered_to: null }),
+  MeetingContinued: (m) => ({ ...inState(m, "opened"), until: 0 }),
+  AgendaItemAdded: (m) => m,
+  AgendaItemChanged: (m, body) => setItem(m, body.item, body.title === "" ? {} : { title: body.title, minutes: body.minutes }),
+  AgendaItemMoved: (m) => m,
+  AgendaItemRemoved: (m, body) => ({ ...m, agenda: m.agenda.filter((one) => one.id !== body.item) }),
+  AgendaItemDeferred: (m, body) => setItem(m, body.item, { state: "deferred" }),
+  ChairTaken: (m, body) => presides(m, body.member, body.name),
+  HandoverOffered: (m, body) => ({ ...m, offered_to: body.to === "" ? null : { member: body.to, name: body.name } }),
+  ChairHandedOver: (m, body) => ({ ...presides(m, body.to, body.name), lost_chair: "" }),
+  DeputyPresides: (m, body) => ({ ...presides(m, body.to, body.name), lost_chair: m.lost_chair || body.from }),
+  ChairResumed: (m, body) => ({ ...presides(m, body.member, body.name), lost_chair: "" }),
+  ElectionAborted: (m, body) => changeElection(m, body.election, { state: "void" }),
+  PaperAdded: (m) => m,
+  PaperChanged: (m) => m,
+  PaperRemoved: (m) => m,
+  PagePresented: (m) => m,
+  LobbyEntered: (m, body) => visiting(m, body.visitor, "waiting"),
+  VisitorAdmitted: (m, body) => ({ ...visiting(m, body.visitor, "admitted"), visitors: [...withoutVisitor(m, body.visitor), body] }),
+  VisitorRefused: (m, body) => visiting(m, body.visitor, "refused"),
+  VisitorLeft: (m, body) => ({ ...visiting(m, body.visitor, "left"), visitors: withoutVisitor(m, body.visitor) }),
+  VisitorRemoved: (m, body) => ({ ...visiting(m, body.visitor, "removed"), visitors: withoutVisitor(m, body.visitor) }),
+  MessagePosted: (m) => m,
+  MessageHidden: (m) => m,
+  MessageRulesSet: (m, body) => ({ ...m, messages: { last: 0, ...m.messages, ...body } }),
+  VoteTimerSet: (m, body) => changeElection(m, body.election, { ends_at: body.ends_at }),
 };
 
 /** A counter never runs backwards, whatever order the messages come in. */
@@ -160,12 +226,23 @@ export function apply(meeting: Meeting, event: MeetingEvent): Applied {
   // The handler of an event's own type takes its own body; TypeScript cannot follow the pairing.
   const handler = APPLY[event.type] as ((m: Meeting, body: unknown, at: number) => Meeting) | undefined;
   if (!handler) return { meeting: { ...meeting, seq: event.seq }, stale: true };
-  return { meeting: { ...handler(meeting, event.body, event.at), seq: event.seq }, stale: INCOMPLETE.has(event.type) };
+  return { meeting: { ...handler(meeting, event.body, event.at), seq: event.seq }, stale: incomplete(meeting, event) };
 }
 
-/** Members who asked to speak, first come first. */
-export const queue = (meeting: Meeting): Person[] =>
-  meeting.present.filter((p) => p.hand !== null).sort((a, b) => (a.hand ?? 0) - (b.hand ?? 0));
+const IN_SESSION: ReadonlySet<MeetingState> = new Set<MeetingState>(["opened", "recess", "quorum-lost"]);
+
+/** Opened and neither adjourned nor closed. */
+export const inSession = (meeting: { state: MeetingState }): boolean => IN_SESSION.has(meeting.state);
+
+/** The room is open: members check in and out. */
+export const roomOpen = (meeting: { state: MeetingState }): boolean => meeting.state === "checking-in" || inSession(meeting);
+
+/** Closed or called off: nothing more happens. */
+export const isEnded = (meeting: { state: MeetingState }): boolean => meeting.state === "closed" || meeting.state === "cancelled";
+
+/** Whether I lead the meeting now: a chair, and nobody else presides. */
+export const leadsNow = (meeting: Meeting): boolean =>
+  meeting.me.roles.includes("chair") && (meeting.presiding === null || meeting.presiding.member === meeting.me.member);
 
 /** How many cosignatures close a box with `w` cosigners of whom two may lie. */
 export const cosignQuorum = (w: number): number => Math.floor((w + 2) / 2) + 1;

@@ -1,29 +1,14 @@
 /** The room's media as signals: what I send, whom I see and hear, how good the link is. */
-import { effect, signal } from "@preact/signals";
-import type { RemoteTrack, RoomFigures, RoomMedia, RoomMediaState, Source } from "../media/room_media.ts";
+import { computed, effect, signal } from "@preact/signals";
+import { EVERYTHING, PICTURES, profileOf, type Step, TEXT_ONLY } from "../media/profiles.ts";
+import type { RemoteTrack, RoomMedia, RoomMediaState, Source } from "../media/room_media.ts";
 import { keepMediaChoice, type MediaChoice, mediaChoice } from "./drafts.ts";
+import { asStanding, asTroubled, levelOf, moreOf, type Standing, type Troubled } from "./ladder.ts";
+import { ceiling, chooseCeiling, live as linkState } from "./link.ts";
 import type { LiveMeeting } from "./live.ts";
-import { live as linkState } from "./link.ts";
+import { supportReport } from "./support.ts";
 
-export type LinkLevel = "good" | "fair" | "poor" | "lost";
 export type Sending = "off" | "starting" | "on";
-
-const SAMPLE_MS = 3_000;
-const POOR_LOSS = 0.05;
-const FAIR_LOSS = 0.02;
-/** Loss must last this many samples (about ten seconds) before the room offers to go without pictures. */
-const POOR_SAMPLES = 3;
-
-/** Lost share of the packets between two samples. */
-export function lossBetween(before: RoomFigures | null, now: RoomFigures): number {
-  const sum = (figures: RoomFigures | null, of: "packetsReceived" | "packetsLost"): number =>
-    figures?.inbound.reduce((total, entry) => total + entry[of], 0) ?? 0;
-  const received = sum(now, "packetsReceived") - sum(before, "packetsReceived");
-  const lost = Math.max(0, sum(now, "packetsLost") - sum(before, "packetsLost"));
-  return received + lost <= 0 ? 0 : lost / (received + lost);
-}
-
-export const levelOf = (loss: number): LinkLevel => (loss > POOR_LOSS ? "poor" : loss > FAIR_LOSS ? "fair" : "good");
 
 /** One seat's media in one room; made when the room is entered, closed when it is left. */
 export class RoomControl {
@@ -36,54 +21,139 @@ export class RoomControl {
   readonly screen = signal<Sending>("off");
   readonly ownPicture = signal<MediaStreamTrack | null>(null);
   readonly mutedByChair = signal(false);
-  readonly audioOnly = signal(false);
   readonly tracks = signal<readonly RemoteTrack[]>([]);
   /** Who speaks, the latest last. */
   readonly speakers = signal<readonly string[]>([]);
-  readonly level = signal<LinkLevel>("good");
-  /** True when the link has been poor for a while and the room should offer sound only. */
-  readonly offerAudioOnly = signal(false);
+  /** Where the server sees this seat's link; null while it knows nothing yet. */
+  readonly standing = signal<Standing | null>(null);
+  /** For those who lead: whose link is in trouble, the longest first, and how many more there are. */
+  readonly troubled = signal<readonly Troubled[]>([]);
+  readonly moreTroubled = signal(0);
+  /** True without transports: nothing is heard, seen or sent. */
+  readonly textOnly = computed(() => ceiling.value === TEXT_ONLY);
+  readonly audioOnly = computed(() => ceiling.value < PICTURES);
+  /** The step that is in force: the lesser of the member's switch and what the link carries. */
+  readonly reached = computed(() => Math.min(ceiling.value, this.standing.value?.level ?? EVERYTHING) as Step);
+  /** The pictures that the link carries. */
+  readonly pictures = computed(() => (this.reached.value < PICTURES ? [] : this.tracks.value.filter((remote) => !this.#withheld.value.has(remote.track))));
+  readonly level = computed(() => {
+    const away = linkState.value !== "connected" || (!this.textOnly.value && this.state.value !== "connected");
+    return away ? "lost" : levelOf(this.standing.value);
+  });
+  readonly #withheld = signal<ReadonlySet<MediaStreamTrack>>(new Set());
   readonly #live: LiveMeeting;
   readonly #slots = new Map<number, string>();
   #media: RoomMedia | null = null;
+  #choice: MediaChoice = { microphone: false, camera: false };
   #closed = false;
-  #timer: ReturnType<typeof setInterval> | null = null;
-  #figures: RoomFigures | null = null;
-  #poor = 0;
-  #unsubscribe: (() => void) | null = null;
-  #forget: () => void = () => undefined;
+  /** Pictures were not asked for; going up again must. */
+  #unasked = false;
+  #changing: Promise<void> = Promise.resolve();
+  #stops: (() => void)[] = [];
+  #forget: (() => void)[] = [];
 
   constructor(live: LiveMeeting) {
     this.#live = live;
   }
 
-  /** Joins and sends what the member chose; a refused device leaves the room as it is. */
-  async join(choice: MediaChoice): Promise<void> {
-    try {
-      const { RoomMedia } = await import("../media/room_media.ts");
-      if (this.#closed) return;
-      const media = new RoomMedia({
-        request: (method, data) => this.#request(method, data),
-        onEvent: (listener) =>
-          this.#live.onMedia((event, data) => {
-            if (!(this.audioOnly.peek() && event === "new_producer")) listener(event, data);
-          }),
-        onTrack: (remote) => (this.tracks.value = [...this.tracks.peek(), remote]),
-        onTrackEnded: (remote) => (this.tracks.value = this.tracks.peek().filter((known) => known.track !== remote.track)),
-        onSpeaker: (slot, owner) => this.#speaks(slot, owner),
-        onMuted: (muted) => (this.mutedByChair.value = muted),
-        onLocalEnded: (source) => this.#ended(source),
-        onState: (state) => (this.state.value = state),
-      });
-      this.#media = media;
-      this.#watchLink(media);
-      await media.join();
-      if (choice.microphone) await this.send("microphone");
-      if (choice.camera) await this.send("camera");
-      this.#follow();
-    } catch (error) {
+  /** Joins at the member's step and sends what the member chose; a refused device leaves the room as it is. */
+  join(choice: MediaChoice): Promise<void> {
+    this.#choice = choice;
+    this.#stops.push(this.#live.onMedia((event, data) => this.#hear(event, data)));
+    this.#watchLink();
+    return this.#change();
+  }
+
+  /** The member's switch: holds at once, here and on this device from now on. */
+  setStep(step: Step): Promise<void> {
+    chooseCeiling(step);
+    return this.#change();
+  }
+
+  /** Sound without pictures, or everything again. */
+  setAudioOnly(on: boolean): Promise<void> {
+    return this.setStep(on ? 1 : EVERYTHING);
+  }
+
+  /** The support report of this seat, as JSON. */
+  async support(): Promise<string> {
+    return supportReport(this.#live.id, (await this.#media?.support()) ?? null);
+  }
+
+  /** One change of step after the other; each looks at the switch as it is then. */
+  #change(): Promise<void> {
+    this.#changing = this.#changing.then(() => this.#apply()).catch((error: unknown) => {
       this.failed.value = error;
+    });
+    return this.#changing;
+  }
+
+  async #apply(): Promise<void> {
+    if (this.#closed) return;
+    const step = ceiling.peek();
+    await this.#tellServer();
+    if (step === TEXT_ONLY) this.#exit();
+    else if (this.#media === null) await this.#enter();
+    else {
+      if (step < PICTURES) await this.stop("camera");
+      else if (this.#unasked) {
+        this.#unasked = false;
+        await this.#media.rebuild();
+      }
+      await this.#adapt();
     }
+  }
+
+  /** Refused or unanswered, it is said again when the connection is back. */
+  async #tellServer(): Promise<void> {
+    await this.#live.socket.media("set_ladder", { ceiling: ceiling.peek() }).catch(() => undefined);
+  }
+
+  async #adapt(): Promise<void> {
+    await this.#media?.setProfile(profileOf(this.reached.peek(), this.standing.peek()?.profile ?? 0));
+  }
+
+  async #enter(): Promise<void> {
+    const { RoomMedia } = await import("../media/room_media.ts");
+    if (this.#closed) return;
+    const media = new RoomMedia({
+      request: (method, data) => this.#request(method, data),
+      onEvent: (listener) =>
+        this.#live.onMedia((event, data) => {
+          if (event === "new_producer" && this.audioOnly.peek()) this.#unasked = true;
+          else listener(event, data);
+        }),
+      onTrack: (remote) => (this.tracks.value = [...this.tracks.peek(), remote]),
+      onTrackEnded: (remote) => this.#lose(remote),
+      onLayer: (remote, layer) => this.#withhold(remote.track, layer === null),
+      onSpeaker: (slot, owner) => this.#speaks(slot, owner),
+      onMuted: (muted) => (this.mutedByChair.value = muted),
+      onLocalEnded: (source) => this.#ended(source),
+      onState: (state) => (this.state.value = state),
+    });
+    this.#media = media;
+    await this.#adapt();
+    await media.join();
+    const { microphone, camera } = this.#choice;
+    if (microphone) await this.send("microphone");
+    if (camera && !this.audioOnly.peek()) await this.send("camera");
+    this.#follow();
+  }
+
+  /** Gives all transports and devices back; what was being sent is sent again on the way up. */
+  #exit(): void {
+    const media = this.#media;
+    if (media === null) return;
+    this.#choice = { microphone: this.microphone.peek() !== "off", camera: this.camera.peek() !== "off" };
+    this.#unfollow();
+    media.leave();
+    this.#media = null;
+    this.state.value = "new";
+    for (const sending of [this.microphone, this.camera, this.screen]) sending.value = "off";
+    this.ownPicture.value = null;
+    this.tracks.value = this.speakers.value = [];
+    this.#slots.clear();
+    this.standing.value = null;
   }
 
   /** From here on a reload finds the switches as they were. */
@@ -95,16 +165,18 @@ export class RoomControl {
       }),
       keepMediaChoice(),
     ];
-    this.#forget = () => {
-      for (const each of stop) each();
-    };
+    this.#forget = stop;
+  }
+
+  #unfollow(): void {
+    for (const each of this.#forget) each();
+    this.#forget = [];
   }
 
   leave(): void {
     this.#closed = true;
-    this.#forget();
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#unsubscribe?.();
+    this.#unfollow();
+    for (const each of this.#stops) each();
     this.#media?.leave();
     this.#media = null;
   }
@@ -121,6 +193,8 @@ export class RoomControl {
     this.problem.value = null;
     try {
       if (source === "microphone") {
+        // Nobody hears a microphone that is off: the moment to change what the browser fixes at the start.
+        if (media.microphoneIsOutdated) await media.stop("microphone");
         if (media.isPublishing("microphone")) await media.setMuted(false);
         else await media.publishMicrophone();
       } else if (source === "camera") await media.publishCamera();
@@ -147,23 +221,21 @@ export class RoomControl {
     return this.#signalOf(source).peek() === "on" ? this.stop(source) : this.send(source);
   }
 
-  /** Sound only: no picture is asked for any more, and the own camera goes off. */
-  async setAudioOnly(on: boolean): Promise<void> {
-    this.audioOnly.value = on;
-    this.offerAudioOnly.value = false;
-    if (on) await this.stop("camera");
-    await this.#media?.rebuild();
-  }
-
   /** Large pictures ask for the largest of a seat's three sizes, thumbnails for the smallest. */
   prefer(owner: string, layer: 0 | 1 | 2): void {
     void this.#media?.setPreferredLayer(owner, layer);
   }
 
+  /** Pictures that the screen does not show are not sent; of those that the link keeps back one has to go on asking. */
+  watchOnly(shown: readonly RemoteTrack[]): void {
+    for (const remote of this.pictures.peek()) void this.#media?.setWatched(remote.owner, remote.source, shown.includes(remote));
+  }
+
   async #request(method: string, data: object): Promise<unknown> {
     const answer = await this.#live.socket.media(method, data);
-    // Sound only is made here: the room then lists no pictures, so none is consumed.
+    // Without pictures none is consumed: the room then lists none.
     if (method !== "list" || !this.audioOnly.peek()) return answer;
+    this.#unasked = true;
     return { ...(answer as object), producers: [] };
   }
 
@@ -180,27 +252,43 @@ export class RoomControl {
     if (source === "camera") this.ownPicture.value = null;
   }
 
-  #watchLink(media: RoomMedia): void {
-    this.#timer = setInterval(() => void this.#sample(media), SAMPLE_MS);
-    let was = linkState.peek();
-    this.#unsubscribe = linkState.subscribe((state) => {
-      // The server may have forgotten our transports while the live connection was away.
-      if (state === "connected" && was !== "connected" && this.state.peek() === "connected") void media.rebuild();
-      was = state;
-    });
+  #lose(remote: RemoteTrack): void {
+    this.tracks.value = this.tracks.peek().filter((known) => known.track !== remote.track);
+    this.#withhold(remote.track, false);
   }
 
-  async #sample(media: RoomMedia): Promise<void> {
-    if (linkState.peek() !== "connected" || this.state.peek() !== "connected") {
-      this.level.value = "lost";
-      this.#figures = null;
-      return;
-    }
-    const now = await media.stats().catch(() => null);
-    if (!now) return;
-    this.level.value = this.#figures ? levelOf(lossBetween(this.#figures, now)) : "good";
-    this.#figures = now;
-    this.#poor = this.level.value === "poor" ? this.#poor + 1 : 0;
-    if (this.#poor >= POOR_SAMPLES && !this.audioOnly.peek()) this.offerAudioOnly.value = true;
+  #withhold(track: MediaStreamTrack, on: boolean): void {
+    const next = new Set(this.#withheld.peek());
+    if (on) next.add(track);
+    else next.delete(track);
+    this.#withheld.value = next;
+  }
+
+  #hear(event: string, data: unknown): void {
+    if (event === "link_level" && !this.textOnly.peek()) this.standing.value = asStanding(data) ?? this.standing.peek();
+    if (event !== "links") return;
+    this.troubled.value = asTroubled(data, Math.floor(Date.now() / 1000));
+    this.moreTroubled.value = moreOf(data);
+  }
+
+  #watchLink(): void {
+    let was = linkState.peek();
+    this.#stops.push(
+      linkState.subscribe((state) => {
+        const back = state === "connected" && was !== "connected";
+        was = state;
+        if (!back) return;
+        // The server may have forgotten our switch and our transports while the live connection was away.
+        void this.#tellServer();
+        if (this.state.peek() === "connected") void this.#media?.rebuild();
+      }),
+      effect(() => {
+        const profile = profileOf(this.reached.value, this.standing.value?.profile ?? 0);
+        void this.#media?.setProfile(profile);
+      }),
+    );
   }
 }
+
+/** The room that this page is in. */
+export const room = signal<RoomControl | null>(null);

@@ -1,5 +1,5 @@
 /** A teller's share after the key is made: copies, taking it onto another device, destruction on record. */
-import { api } from "../api/fetch.ts";
+import { ApiError, api } from "../api/fetch.ts";
 import type { Keygen, Meeting } from "../api/types.ts";
 import { b64u, fromB64u, type Json } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
@@ -29,9 +29,13 @@ export async function shareState(meeting: Meeting): Promise<ShareState> {
   return { held: share !== null, copied: copy !== null, destroyed: keygen.destroyed.includes(meeting.me.trustee) };
 }
 
-const passkeyMaterial = async (meeting: string): Promise<Uint8Array<ArrayBuffer>> => (await prf((await serverInfo()).rp_id, prfInput(meeting))) as Uint8Array<ArrayBuffer>;
+/** The key of a copy, by one of this teller's own passkeys: on a shared device another person's might answer. */
+async function passkeyMaterial(meeting: string): Promise<Uint8Array<ArrayBuffer>> {
+  const [{ rp_id }, { passkeys }] = await Promise.all([serverInfo(), api.myPasskeys()]);
+  return (await prf(rp_id, prfInput(meeting), passkeys.map(({ id }) => id))) as Uint8Array<ArrayBuffer>;
+}
 
-/** A copy at the server that only this teller's passkey opens. @throws PasskeyError `passkey.not-supported` */
+/** A copy at the server that only this teller's passkey opens. @throws PasskeyError `passkey.no-prf` */
 export async function keepCopy(meeting: Meeting): Promise<void> {
   const scope = scopeOf(meeting, await api.keygen(meeting.id));
   const copy = await copyShare(await keystore(), scope, "passkey", () => passkeyMaterial(meeting.id));
@@ -57,10 +61,15 @@ async function restore(meeting: Meeting, copy: ShareCopy, material: (salt: Uint8
   await restoreShare(await keystore(), scopeOf(meeting, keygen), copy, material, { verificationKey: b64u(verificationKey), signKey });
 }
 
-/** Takes the share onto this device from the server's copy. @throws VotingError `voting.copy`, PasskeyError */
+/** Takes the share onto this device from the server's copy. @throws ApiError `copy.other-passkey`, PasskeyError */
 export async function restoreByPasskey(meeting: Meeting): Promise<void> {
   const { copy } = await api.shareCopy(meeting.id);
-  await restore(meeting, readCopy(copy as Json), () => passkeyMaterial(meeting.id));
+  try {
+    await restore(meeting, readCopy(copy as Json), () => passkeyMaterial(meeting.id));
+  } catch (error) {
+    const shut = error instanceof VotingError && error.code === "voting.copy";
+    throw shut ? new ApiError("copy.other-passkey", "This passkey does not open the copy.", 0) : error;
+  }
 }
 
 /** Takes the share onto this device from a file and its code. @throws VotingError `voting.copy` */

@@ -1,6 +1,6 @@
 /** What a meeting asks of me now, and whose turn it is. Pure: reads the snapshot only. */
 import type { Meeting, Role } from "../api/types.ts";
-import { cosignQuorum, hasResult, isRunning } from "./meeting.ts";
+import { cosignQuorum, hasResult, inSession, isEnded, isRunning, leadsNow, roomOpen } from "./meeting.ts";
 
 export type Duty =
   | "vote"
@@ -15,6 +15,8 @@ export type Duty =
   | "begin-check-in"
   | "open"
   | "lead"
+  | "accept-chair"
+  | "resume-chair"
   | "audit";
 
 const PAGES: Record<Duty, string> = {
@@ -30,6 +32,8 @@ const PAGES: Record<Duty, string> = {
   "begin-check-in": "/prepare",
   open: "/room/chair",
   lead: "/room/chair",
+  "accept-chair": "/room/chair",
+  "resume-chair": "/room/chair",
   audit: "/audit",
 };
 
@@ -60,15 +64,18 @@ function toPrepare(meeting: Meeting): Duty[] {
   const asked: Duty[] = [];
   if (!meeting.roll.frozen && is("registrar")) asked.push("freeze-roll");
   if (meeting.state === "draft" && meeting.roll.frozen && is("secretary", "chair")) asked.push("convene");
-  if (meeting.state === "convened" && meeting.roll.frozen && is("secretary", "chair")) asked.push("begin-check-in");
+  if ((meeting.state === "convened" || meeting.state === "adjourned") && meeting.roll.frozen && is("secretary", "chair")) asked.push("begin-check-in");
   return asked;
 }
 
 function toLead(meeting: Meeting): Duty[] {
   if (!meeting.me.roles.includes("chair") || !meeting.me.checked_in) return [];
   if (meeting.state === "checking-in") return ["open"];
+  if (!inSession(meeting)) return [];
+  if (meeting.offered_to?.member === meeting.me.member) return ["accept-chair"];
+  if (meeting.lost_chair === meeting.me.member) return ["resume-chair"];
   const state = running(meeting)?.state ?? "open";
-  return meeting.state === "opened" && state === "open" ? ["lead"] : [];
+  return leadsNow(meeting) && state === "open" ? ["lead"] : [];
 }
 
 /**
@@ -78,8 +85,8 @@ function toLead(meeting: Meeting): Duty[] {
 export function duties(meeting: Meeting, voter: boolean): Duty[] {
   const { me } = meeting;
   const toCheck: Duty[] = me.roles.includes("auditor") && meeting.elections.some(hasResult) ? ["audit"] : [];
-  if (me.removed || meeting.state === "closed") return toCheck;
-  const here = meeting.state === "checking-in" || meeting.state === "opened";
+  if (me.removed || isEnded(meeting)) return toCheck;
+  const here = roomOpen(meeting);
   const asked = inTheVote(meeting);
   if (here && !me.checked_in && voter) asked.push("check-in");
   if (meeting.roll.frozen && meeting.cosigners.some((cosigner) => cosigner.name === me.cosigner && !cosigner.ready)) asked.push("cosigner-key");
@@ -87,7 +94,7 @@ export function duties(meeting: Meeting, voter: boolean): Duty[] {
   return [...asked, ...toPrepare(meeting), ...toLead(meeting), ...toCheck];
 }
 
-export type Turn = "roll" | "convene" | "begin-check-in" | "checking-in" | "vote" | "closing" | "cosign" | "count" | "declare" | "key" | "cosigners" | "agenda" | "over";
+export type Turn = "roll" | "convene" | "begin-check-in" | "checking-in" | "vote" | "closing" | "cosign" | "count" | "declare" | "key" | "cosigners" | "agenda" | "recess" | "quorum-lost" | "adjourned" | "over";
 
 function turnInSession(meeting: Meeting): Turn {
   switch (running(meeting)?.state) {
@@ -119,7 +126,14 @@ export function turn(meeting: Meeting): Turn {
       return "checking-in";
     case "opened":
       return turnInSession(meeting);
+    case "quorum-lost":
+      return running(meeting) ? turnInSession(meeting) : "quorum-lost";
+    case "recess":
+      return "recess";
+    case "adjourned":
+      return "adjourned";
     case "closed":
+    case "cancelled":
       return "over";
   }
 }

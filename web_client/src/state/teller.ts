@@ -219,7 +219,7 @@ export class CountWork {
     }
   }
 
-  /** Signs the tally when the server has computed it and this teller's share is among those used. */
+  /** Signs the tally when the server has computed it from an opened box. */
   async #sign(count: TellerCount): Promise<void> {
     const meeting = this.#live.meeting.peek();
     const state = (await api.meeting(this.#live.id)).elections.find((e) => e.election === this.#election)?.state;
@@ -227,7 +227,7 @@ export class CountWork {
     const { core, signatures } = await api.tally(meeting.id, this.#election);
     const { trustee } = meeting.me;
     if (core === null) return;
-    if (core.trustees.includes(trustee) && !signatures.trustees.some((known) => known.trustee === trustee)) {
+    if (state === "counted" && core.aggregate !== "" && !signatures.trustees.some((known) => known.trustee === trustee)) {
       const made = await count.signTally({ ...core });
       if (made) await api.signTally(meeting.id, this.#election, { signer: "trustee", ...made });
     }

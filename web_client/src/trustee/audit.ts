@@ -107,7 +107,7 @@ export class BoardAudit {
    * Recomputes the whole tally from the board and returns its hash when the core is the same to the byte.
    * @throws VotingError `voting.tally`, `voting.share`, `voting.cosignatures`
    */
-  tally({ core: announced, rejected }: Announced, closingText: string): { hash: Bytes; trustees: number[] } {
+  tally({ core: announced, rejected }: Announced, closingText: string): Bytes {
     const core = parseCanonical(jcs(announced)) as JsonObject;
     const { manifest, board } = this;
     const { lineages } = board;
@@ -115,29 +115,27 @@ export class BoardAudit {
     const closing = this.closingHash(closingText);
     const f = new Fields(core, "The tally", Object.keys(core));
     const countedAt = f.int("counted_at", board.closing?.at ?? 0, manifest.timeLimit);
-    const named = f.list("trustees", 0, 9).map((index) => (typeof index === "number" ? index : 0));
     const sealed = manifest.secret && !isTooFew(manifest, board.cast);
     const agg = sealed ? this.aggregate() : null;
-    const trustees = sealed ? named : [];
-    const counts = agg !== null ? this.counts(agg, trustees) : manifest.secret ? [] : this.sums.counts(manifest);
+    const counts = agg !== null ? this.counts(agg) : manifest.secret ? [] : this.sums.counts(manifest);
     const castings = new Map([...board.castings.values()].map(({ question, options }) => [question, options]));
     const { ballots, cast, castWeight, replacements, kiosk, voids } = lineages;
     const own = tallyCore(manifest, {
-      closing, aggregate: agg?.hash ?? null, ballots, cast, castWeight, replacements, kiosk, voids, counts, trustees,
+      closing, aggregate: agg?.hash ?? null, ballots, cast, castWeight, replacements, kiosk, voids, counts,
       rejected: agg === null ? [] : rejected.map((entry) => this.rejected(agg, entry)), castings, countedAt,
     });
     ensure(same(jcs(own), jcs(core)), "voting.tally", "The result that the server announces is not what this page has counted.");
     const hash = tallyHash(core);
     ensure(board.tallyHash === null || same(fromB64u(board.tallyHash), hash), "voting.tally", "The board names another result.");
-    return { hash, trustees };
+    return hash;
   }
 
   /** Options that wait for the chair's casting vote, by question. */
-  ties(trustees: readonly number[]): Map<number, Tie> {
+  ties(): Map<number, Tie> {
     const { manifest, board } = this;
     this.requireCounted();
     if (isTooFew(manifest, board.cast)) return new Map();
-    const counts = manifest.secret ? this.counts(this.aggregate(), trustees) : this.sums.counts(manifest);
+    const counts = manifest.secret ? this.counts(this.aggregate()) : this.sums.counts(manifest);
     return tiesToDecide(manifest, board.lineages, counts);
   }
 
@@ -148,15 +146,12 @@ export class BoardAudit {
     return this.board.closing?.hash ?? new Uint8Array();
   }
 
-  private counts(agg: Aggregate, trustees: readonly number[]): number[][] {
-    const ascending = trustees.every((trustee, i) => i === 0 || trustee > (trustees[i - 1] ?? 0));
-    ensure(ascending, "voting.tally", "The tally names its tellers out of order.");
-    const shares = trustees.map((trustee) => {
-      const share = this.board.shares.get(trustee);
-      ensure(share !== undefined && same(fromB64u(share.aggregate), agg.hash), "voting.tally", "The tally names a teller whose share is not on the board.");
-      requireValidParts(this.manifest, agg, trustee, share.parts);
-      return { trustee, parts: share.parts };
-    });
+  private counts(agg: Aggregate): number[][] {
+    const shares = [...this.board.shares.values()];
+    for (const { trustee, aggregate: opened, parts } of shares) {
+      ensure(same(fromB64u(opened), agg.hash), "voting.tally", "A teller's share on the board is of another count.");
+      requireValidParts(this.manifest, agg, trustee, parts);
+    }
     return combine(this.manifest, agg, shares, this.board.lineages.castWeight);
   }
 

@@ -46,8 +46,6 @@ export interface TallyRequest {
 export interface CastingRequest {
   entries: readonly EntrySource[];
   closing: string;
-  /** The trustees whose shares are counted; none in plain votes. */
-  trustees: readonly number[];
   question: number;
   options: readonly number[];
   verifier: BallotVerifier;
@@ -97,7 +95,7 @@ export class Cosigner {
     const leaf = fromB64u(cast.leaf, 32);
     const index = board.leaves.findIndex((other) => same(other, leaf));
     ensure(index >= 0, "voting.not-on-the-board", "Your own ballot was promised a place on the board and is not there. Do not sign; tell the tellers.");
-    await this.keystore.updateCast({ ...cast, state: "included" });
+    if (cast.state === "promised") await this.keystore.updateCast({ ...cast, state: "included" });
   }
 
   private async audited(entries: readonly EntrySource[], closing: string, verifier: BallotVerifier): Promise<BoardAudit> {
@@ -115,13 +113,13 @@ export class Cosigner {
   async signTally({ entries, closing, core, rejected = [], verifier }: TallyRequest): Promise<string> {
     const key = await this.key();
     const audit = await this.audited(entries, closing, verifier);
-    const { hash } = audit.tally({ core, rejected }, closing);
+    const hash = audit.tally({ core, rejected }, closing);
     return b64u(await key.sign(hash));
   }
 
   /** Options that wait for the chair, by question. @throws VotingError as `signTally` */
-  async ties({ entries, closing, trustees, verifier }: Omit<CastingRequest, "question" | "options">): Promise<Map<number, Tie>> {
-    return (await this.audited(entries, closing, verifier)).ties(trustees);
+  async ties({ entries, closing, verifier }: Omit<CastingRequest, "question" | "options">): Promise<Map<number, Tie>> {
+    return (await this.audited(entries, closing, verifier)).ties();
   }
 
   /** The chair's casting vote as a board entry, once and for all. @throws VotingError `voting.tally` where there is no such tie */
@@ -130,7 +128,7 @@ export class Cosigner {
     const { question } = request;
     const audit = await this.audited(request.entries, request.closing, request.verifier);
     const options = [...request.options].sort((a, b) => a - b);
-    const tied = audit.ties(request.trustees).get(question)?.tied ?? [];
+    const tied = audit.ties().get(question)?.tied ?? [];
     ensure(tied.length > 0 && options.every((option) => tied.includes(option)), "voting.tally", "There is no such tie to decide.");
     const message = castingMessage(this.manifest.hash, audit.board.closing?.hash ?? new Uint8Array(), question, options);
     return this.keystore.decide<JsonObject>(`casting/${this.manifest.id}/${question}`, {

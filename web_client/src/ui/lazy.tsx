@@ -1,22 +1,22 @@
 /** A component in its own chunk: words while it loads, a way on when it cannot. */
 import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { t } from "../i18n/index.ts";
+import { type Group, needSentences, t } from "../i18n/index.ts";
 import { Button, Loading, Note } from "./parts.tsx";
 
 /** A component that is a function. */
 export type View<P> = (props: P) => VNode;
 
-/** Loads once; `load` is asked again only after the page was loaded anew. */
-export function lazy<P extends object>(load: () => Promise<View<P>>): View<P> {
+/** Loads once, with the groups of sentences that it shows; `load` is asked again only after the page was loaded anew. */
+export function lazy<P extends object>(load: () => Promise<View<P>>, groups: readonly Group[] = []): View<P> {
   let loaded: View<P> | null = null;
   return function Lazy(props: P) {
     const [failed, setFailed] = useState(false);
     const [, setReady] = useState(loaded !== null);
     useEffect(() => {
       if (loaded) return;
-      load().then(
-        (component) => {
+      Promise.all([load(), needSentences(groups)]).then(
+        ([component]) => {
           loaded = component;
           setReady(true);
         },

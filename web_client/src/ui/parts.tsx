@@ -281,6 +281,17 @@ export function Card({ children, title, testid, data }: { children: ComponentChi
   );
 }
 
+/** What opens under a line of text; its content is there only while it is open, and costs nothing before. */
+export function Fold(props: { summary: ComponentChildren; children: () => ComponentChildren; testid?: string; class?: string }) {
+  const open = useSignal(false);
+  return (
+    <details class={props.class} data-testid={props.testid} onToggle={(event) => (open.value = event.currentTarget.open)}>
+      <summary>{props.summary}</summary>
+      {open.value && props.children()}
+    </details>
+  );
+}
+
 /** Progress in words and as a bar; `of` unknown shows a moving bar. */
 export function Progress({ label, value, of, testid }: { label: string; value?: number; of?: number; testid?: string }) {
   const id = useId();

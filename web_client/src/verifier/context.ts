@@ -7,7 +7,7 @@ import { isTooFew } from "../ballot/rules.ts";
 import { type Aggregate, aggregate } from "../ballot/tally.ts";
 import type { BatchChecker } from "./batch.ts";
 import type { BundleFiles, ElectionFiles } from "./files.ts";
-import type { Annex } from "./formats.ts";
+import type { Annex, RollEntry } from "./formats.ts";
 import { CheckFailed, given } from "./report.ts";
 import type { Scan } from "./scan.ts";
 import type { Work } from "./work.ts";
@@ -88,10 +88,10 @@ export interface Context {
 
 export const rollHash = ({ bundle }: Context): Bytes => H("fm1/roll", jcs(bundle.roll.core));
 
-const byMember = new WeakMap<Annex, ReadonlyMap<string, Annex["roll"][number]>>();
+const byMember = new WeakMap<Annex, ReadonlyMap<string, RollEntry>>();
 
 /** The annex's roll entry of a member. */
-export function rollEntry(annex: Annex, member: string): Annex["roll"][number] | undefined {
+export function rollEntry(annex: Annex, member: string): RollEntry | undefined {
   const entries = byMember.get(annex) ?? new Map(annex.roll.map((entry) => [entry.member, entry]));
   byMember.set(annex, entries);
   return entries.get(member);

@@ -1,10 +1,11 @@
 /** From bundle.zip and annex.zip to their files, parsed: V01 and what comes before it. Ballots are looked at and let go again. */
-import type { Bytes } from "../ballot/encoding.ts";
+import { type Bytes, b64u, fromUtf8 } from "../ballot/encoding.ts";
 import { Tree, leafHash } from "../ballot/merkle.ts";
 import {
-  type Annex, type BoardEntry, type Destroyed, type ElectorForm, type EntryOf, type Info, type KeygenFile, type Ledger, MAX_NOTE, type RollStatement,
+  type Annex, type BoardEntry, type Checkin, type Destroyed, type ElectorForm, type EntryOf, type Info, type KeygenFile, type Ledger, MAX_NOTE, type RollEntry, type RollStatement,
   type ShareForm, type Tally, annex, boardEntry, destroyed, electorate, info, keygen, ledger, rejectedShare, rollStatement, tally,
 } from "./formats.ts";
+import { readAgain, readObject } from "./long_json.ts";
 import { Malformed } from "./report.ts";
 import { type Shape, decodeText, parseJson } from "./shapes.ts";
 import type { Work } from "./work.ts";
@@ -168,9 +169,45 @@ export async function readBundle(files: Archive, work: Work): Promise<BundleFile
 }
 
 /** @throws Unreadable for exit 2, Malformed for V01. */
-export async function readAnnex(files: Archive): Promise<Annex> {
-  files.require("annex.json");
-  const bytes = await files.read("annex.json");
+export async function readAnnex(files: Archive, work: Work): Promise<Annex> {
+  const file = "annex.json";
+  files.require(file);
   if (files.names.length !== 1) throw new Malformed("surplus file in the annex");
-  return parseJson(bytes, annex, "annex.json");
+  const tree = new Tree();
+  const found: Annex = {
+    meeting: "", keepUntil: 0, roll: [], rollRoot: "", checkins: [], checkpoints: new Set(), replacements: [], exclusions: [], trustees: [], cosigners: [],
+    brokenAttempts: 0, again: () => checkinsOf(files, file),
+  };
+  for await (const entry of readObject(files.stream(file), annex, file)) {
+    await work.pause();
+    const [name, value, bytes] = entry;
+    if (name === "meeting") found.meeting = value;
+    else if (name === "keep_until") found.keepUntil = value;
+    else if (name === "roll") {
+      tree.append(leafHash(bytes));
+      found.roll.push(kept(value));
+    } else if (name === "checkins") {
+      const { member, credential, elections, checkpoint } = value;
+      found.checkins.push({ member, credential, elections });
+      found.checkpoints.add(checkpoint);
+    } else if (name === "replacements") found.replacements.push(value);
+    else if (name === "exclusions") found.exclusions.push(value);
+    else if (name === "trustees") found.trustees.push(value);
+    else if (name === "cosigners") found.cosigners.push(value);
+    else if (name === "attempts") found.brokenAttempts += 1;
+  }
+  return { ...found, rollRoot: b64u(tree.root()) };
+}
+
+/** The same object for the many entries without an exception. */
+const NO_EXCEPTION: RollEntry["exception"] = { kind: "none", method: "", officers: [] };
+
+function kept({ member, name, weight, passkeys, exception }: RollEntry): RollEntry {
+  const { kind, method, officers } = exception;
+  const plain = kind === "none" && method === "" && officers.length === 0;
+  return { member, name, weight, passkeys, exception: plain ? NO_EXCEPTION : exception };
+}
+
+async function* checkinsOf(files: Archive, file: string): AsyncGenerator<Checkin, void, undefined> {
+  for await (const bytes of readAgain(files.stream(file), annex, "checkins", file)) yield JSON.parse(fromUtf8(bytes)) as Checkin;
 }

@@ -176,7 +176,6 @@ export const tally = record({
     kiosk: count,
     voids: count,
     counts: items(items(count)),
-    trustees: items(trustee),
     rejected: items(record({ trustee, hash: hash32 })),
     quorum: record({ met: boolean, count, base: count }),
     outcome: items(record({ kind: word, options: items(count), tied: items(count), votes: items(count) })),
@@ -195,22 +194,19 @@ export const rollEntry = record({
   exception: record({ kind: oneOf("none", "first", "replaced", "added"), method: emptyOr(word), officers: items(word, 0, 2) }),
   salt: hash32,
 });
-export const annex = record({
-  v: constant(1),
-  meeting: ident,
-  made_at: count,
-  keep_until: count,
-  auditors: items(word),
-  roll: items(rollEntry),
-  checkins: items(
-    record({ ...signed, credential: hash32, site: word, checkpoint: freeText(MAX_NOTE), at: count, salt: hash32, elections: items(ident) }),
-  ),
-  replacements: items(record({ ...signed, election: ident, old: hash32, new: hash32, kiosk: boolean, salt: hash32 })),
-  exclusions: items(record({ election: ident, member: ident, reason: word })),
-  trustees: items(record({ ...signed, trustee, sign_key: hash32, box_key: hash32 })),
-  cosigners: items(record({ ...signed, name: word, key: hash32 })),
-  attempts: items(record({ attempt: count, reason: word, messages: items(object) })),
-});
+/** annex.json: its short fields, and its lists by the shape of an item. */
+export const annex = {
+  fields: { v: constant(1), meeting: ident, made_at: count, keep_until: count, auditors: items(word) },
+  lists: {
+    roll: rollEntry,
+    checkins: record({ ...signed, credential: hash32, site: word, checkpoint: freeText(MAX_NOTE), at: count, salt: hash32, elections: items(ident) }),
+    replacements: record({ ...signed, election: ident, old: hash32, new: hash32, kiosk: boolean, salt: hash32 }),
+    exclusions: record({ election: ident, member: ident, reason: word }),
+    trustees: record({ ...signed, trustee, sign_key: hash32, box_key: hash32 }),
+    cosigners: record({ ...signed, name: word, key: hash32 }),
+    attempts: record({ attempt: count, reason: word, messages: items(object) }),
+  },
+};
 
 export type Info = Shaped<typeof info>;
 export type RollStatement = Shaped<typeof rollStatement>;
@@ -219,10 +215,33 @@ export type Destroyed = Shaped<typeof destroyed>;
 export type Ledger = Shaped<typeof ledger>;
 export type ElectorForm = Shaped<typeof electorate>[number];
 export type Tally = Shaped<typeof tally>;
-export type Annex = Shaped<typeof annex>;
 export type ManifestForm = Shaped<typeof manifest>;
 export type BallotForm = Shaped<typeof ballot>;
 export type ShareForm = Shaped<typeof share>;
 export type AssertionForm = Shaped<typeof assertion>;
-export type Checkin = Annex["checkins"][number];
-export type ReplacementStatement = Annex["replacements"][number];
+type Item<K extends keyof typeof annex.lists> = Shaped<(typeof annex.lists)[K]>;
+export type Checkin = Item<"checkins">;
+export type ReplacementStatement = Item<"replacements">;
+/** What is kept of a check-in; the rest is read again where it is verified. */
+export type Place = Pick<Checkin, "member" | "credential" | "elections">;
+/** What is kept of a roll entry. */
+export type RollEntry = Omit<Item<"roll">, "salt">;
+
+/** annex.json without what only one check looks at, once. */
+export interface Annex {
+  meeting: string;
+  keepUntil: number;
+  roll: RollEntry[];
+  /** Over the bytes of the roll's entries; b64u. */
+  rollRoot: string;
+  checkins: Place[];
+  /** The different checkpoints that check-ins cite. */
+  checkpoints: Set<string>;
+  replacements: ReplacementStatement[];
+  exclusions: Item<"exclusions">[];
+  trustees: Item<"trustees">[];
+  cosigners: Item<"cosigners">[];
+  brokenAttempts: number;
+  /** The check-ins, read again. */
+  again: () => AsyncGenerator<Checkin, void, undefined>;
+}

@@ -87,10 +87,10 @@ export function resultsOf({ bundle, annex, elections }: Context): Results {
     serverKey: key,
     fingerprint: hex(sha256(fromB64u(key))),
     annex: annex !== null,
-    keepUntil: annex?.keep_until ?? 0,
+    keepUntil: annex?.keepUntil ?? 0,
     destroyed: bundle.destroyed.statements.length,
     trustees: bundle.keygen.count,
-    brokenAttempts: annex?.attempts.length ?? 0,
+    brokenAttempts: annex?.brokenAttempts ?? 0,
     elections: elections.map(detailsOf),
   };
 }

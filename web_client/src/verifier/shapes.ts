@@ -120,10 +120,10 @@ function strict(value: unknown, depth: number): boolean {
 
 /**
  * The value of bytes that are exactly its RFC 8785 form. Duplicate keys, other numbers, white space and
- * another order do not survive the comparison.
+ * another order do not survive the comparison. `depth` is how deep inside others the value stands.
  * @throws Malformed
  */
-export function parseJson<T>(bytes: Bytes, shape: Shape<T>, place: string): T {
+export function parseJson<T>(bytes: Bytes, shape: Shape<T>, place: string, depth = 0): T {
   const source = decodeText(bytes, place);
   let value: unknown;
   try {
@@ -131,7 +131,7 @@ export function parseJson<T>(bytes: Bytes, shape: Shape<T>, place: string): T {
   } catch {
     return fail(place, "not JSON");
   }
-  if (!strict(value, 0)) return fail(place, "JSON with a value that is refused");
+  if (!strict(value, depth)) return fail(place, "JSON with a value that is refused");
   if (canonical(value as Json) !== source) return fail(place, "not canonical JSON (RFC 8785)");
   return shape(value as Json, place);
 }

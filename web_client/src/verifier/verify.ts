@@ -79,7 +79,7 @@ async function open(bundle: Blob, annex: Blob | null, identities: string, work: 
     const [files, more] = archives;
     if (files === undefined) throw new Unreadable("no bundle");
     more?.require("annex.json");
-    return { bundle: await readBundle(files, work), annex: more === undefined ? null : await readAnnex(more) };
+    return { bundle: await readBundle(files, work), annex: more === undefined ? null : await readAnnex(more, work) };
   } catch (error) {
     return refusal(error instanceof Malformed ? await unreadableOr(error, archives) : error);
   }

@@ -10,6 +10,8 @@ import { openManifest } from "../../src/ballot/manifest.ts";
 import { consistencyProof, leafHash, root } from "../../src/ballot/merkle.ts";
 import { signCheckpoint } from "../../src/ballot/note.ts";
 import { readOpening, rebuild, voids } from "../../src/ballot/opening.ts";
+import { VotingError } from "../../src/ballot/errors.ts";
+import { pinManifest } from "../../src/ballot/pinned.ts";
 import { ballotLeaf, tracker } from "../../src/ballot/receipts.ts";
 import { Sealer } from "../../src/ballot/sealing.ts";
 import { Vote } from "../../src/ballot/voter.ts";
@@ -206,4 +208,29 @@ test("A25: a person who audits on a second device sees that another choice was s
   assert.notEqual(rebuild(manifest, lied).code, shown.code, "a lying one has another code than the device showed before");
   assert.equal(voids(manifest, lied, rebuild(manifest, lied), audit.entry), false);
   assert.deepEqual([rebuild(manifest, told).code, voids(manifest, told, rebuild(manifest, told), audit.entry)], [shown.code, true], "control");
+});
+
+test("A33: a padded manifest is no second one for any page of a device, and a ballot for it goes into nobody's box", async () => {
+  const keystore = new Keystore(new MemoryRecords(), testRng("padded"));
+  const own = await keystore.credential(MEETING);
+  const base = await makeWorld();
+  const [honest, padded] = [[own, ...[1, 2, 3, 4].map(voterKey)], [own, ...[11, 12, 13, 14].map(voterKey)]];
+  const [value, other] = [manifestJson(base.keygen, honest), manifestJson(base.keygen, padded)];
+  const open = (store: Keystore, manifest: JsonObject, voters: typeof honest): Promise<Vote> =>
+    Vote.open({ manifest, keystore: store, sealer: new Sealer(testRng("sealer")), expect, electorate: electorsOf(voters) });
+  await open(keystore, value, honest);
+  await assert.rejects(open(keystore, other, padded), refusedWith("voting.manifest"));
+  await assert.rejects(pinManifest(keystore, openManifest(other)), refusedWith("voting.manifest"), "nor to sign or to count");
+  await pinManifest(keystore, openManifest(value)); // control: the same manifest again
+
+  // Control: a device that forgets what it saw votes under the padded one; the tellers, who hold theirs, open no such box.
+  const vote = await open(without(keystore, "decide", async (_name: string, seen: string) => seen), other, padded);
+  vote.prepare([[1, 0, 0]]);
+  const { ballot } = await vote.begin();
+  const tellers = new Board(openManifest(value), electorsOf(honest));
+  tellers.add({ type: "opening", manifest: value });
+  assert.throws(() => tellers.add({ type: "ballot", ballot }), VotingError);
+  const shown = new Board(openManifest(other), electorsOf(padded));
+  shown.add({ type: "opening", manifest: other });
+  shown.add({ type: "ballot", ballot });
 });

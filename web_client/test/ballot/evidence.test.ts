@@ -55,7 +55,7 @@ test("the chair decides a tie once, and only one that there is", async () => {
   await world.server.close();
   await world.server.cosign(["secretary", "teller-1", "teller-2", "teller-3"]);
   const chair = (): Cosigner => new Cosigner({ keystore: new Keystore(records, testRng("c")), name: "chair", manifest: world.manifest.bytes, electorate: world.electors });
-  const request = { entries: world.server.entries, closing: world.server.closingNote ?? "", trustees: [], verifier: new InlineVerifier(testRng("v")) };
+  const request = { entries: world.server.entries, closing: world.server.closingNote ?? "", verifier: new InlineVerifier(testRng("v")) };
   assert.deepEqual([...(await chair().ties(request))], [[0, { tied: [0, 1], room: 1 }]]);
   await assert.rejects(chair().castingVote({ ...request, question: 0, options: [2] }), code("voting.tally"));
   const entry = await chair().castingVote({ ...request, question: 0, options: [1] });

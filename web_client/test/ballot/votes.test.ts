@@ -12,7 +12,7 @@ import { G, mul } from "../../src/ballot/group.ts";
 import { Lineages } from "../../src/ballot/lineages.ts";
 import { type OpenManifest, type Rules, openManifest } from "../../src/ballot/manifest.ts";
 import { openingFragment, readOpening, rebuild, voids } from "../../src/ballot/opening.ts";
-import { auditCode, ballotLeaf, readPromise, tracker, voidMessage } from "../../src/ballot/receipts.ts";
+import { announceMessage, auditCode, ballotLeaf, readPromise, tracker, voidMessage } from "../../src/ballot/receipts.ts";
 import { type Outcome, type Quorum, evaluate, quorumOf, tiesToDecide } from "../../src/ballot/rules.ts";
 import { seedKey, verifySignature } from "../../src/ballot/signing.ts";
 import { decryptionParts, smallLogarithm, tallyHash } from "../../src/ballot/tally.ts";
@@ -109,6 +109,7 @@ interface BallotCase {
   opening: JsonObject;
   fragment: string;
   void: JsonObject;
+  announcement: JsonObject;
 }
 interface BallotVector {
   cases: BallotCase[];
@@ -143,6 +144,7 @@ test("ballots of every type to the byte, from their seed, and audited", async ()
     assert.equal(openingFragment(opening), `#${one.fragment}`);
     const rebuilt = rebuild(manifest, opening);
     assert.deepEqual(rebuilt, { sealed: one.sealed, code: one.audit_code });
+    assert.deepEqual(one.announcement, { credential: b64u(key.publicKey), sealed: one.sealed, sig: b64u(await key.sign(announceMessage(manifest.hash, key32(one.sealed)))) });
     assert.equal(b64u(await key.sign(voidMessage(manifest.hash, key32(one.sealed)))), one.void["sig"]);
     assert.ok(voids(manifest, opening, rebuilt, one.void));
     assert.ok(!voids(manifest, opening, rebuilt, { ...one.void, sealed: flip(one.sealed, 1) }));
@@ -233,14 +235,14 @@ test("whole boards of a meeting with every feature, and their tallies", async ()
       assert.deepEqual(audit.aggregate().ciphers.map((list) => list.map(({ alpha, beta }) => [alpha, beta].map((point) => b64u(point.toBytes())))), one.sums);
     }
     const { core, signatures } = one.tally;
-    const { hash } = audit.tally({ core, rejected: one.rejected }, one.closing);
+    const hash = audit.tally({ core, rejected: one.rejected }, one.closing);
     assert.equal(b64u(hash), one.tally_hash);
     assert.equal(b64u(tallyHash(core)), one.tally_hash);
     const signed = (key: string | undefined, sig: string): boolean => verifySignature(key32(key ?? ""), hash, fromB64u(sig, 64));
     assert.ok(signed(manifest.board.key, signatures.server));
     assert.ok(signed(manifest.cosigners.find(({ name }) => name === "chair")?.key, signatures.chair));
     for (const { trustee, sig } of signatures.trustees) assert.ok(signed(manifest.trustees.signKeys[trustee - 1], sig));
-    for (const change of [{ cast: 99 }, { exceptions: 9 }, { counted_at: 1 }, { outcome: [] }, { kiosk: 7 }, { counts: [] , voids: 9 }]) {
+    for (const change of [{ cast: 99 }, { exceptions: 9 }, { counted_at: 1 }, { outcome: [] }, { kiosk: 7 }, { counts: [] , voids: 9 }, { trustees: [1, 2] }]) {
       assert.throws(() => audit.tally({ core: { ...core, ...change }, rejected: one.rejected }, one.closing), VotingError, JSON.stringify(change));
     }
     if (one.rejected.length > 0) assert.throws(() => audit.tally({ core, rejected: [] }, one.closing), VotingError);

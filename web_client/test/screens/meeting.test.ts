@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Meeting, MeetingEvent, Person } from "../../src/api/types.ts";
-import { apply, cosignQuorum, count, neededFor, queue, removedMembers } from "../../src/state/meeting.ts";
-import { election } from "./samples.ts";
+import { apply, cosignQuorum, count, neededFor, removedMembers } from "../../src/state/meeting.ts";
+import { conduct, election, item, quiet } from "./samples.ts";
 import { nextStep, whyNotOpen } from "../../src/state/next.ts";
 
 const person = (member: string, fields: Partial<Person> = {}): Person => ({
@@ -18,6 +18,7 @@ const person = (member: string, fields: Partial<Person> = {}): Person => ({
 });
 
 const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
+  ...conduct,
   id: "m",
   title: "Meeting",
   unit: "u",
@@ -28,12 +29,13 @@ const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
   opened_at: 2,
   closed_at: null,
   agenda: [
-    { id: "a1", title: "One", state: "current" },
-    { id: "a2", title: "Two", state: "waiting" },
+    item("a1", "One", "current"),
+    item("a2", "Two", "waiting"),
   ],
   quorum: { num: 1, den: 2, present: 2, roll: 5, needed: 3, met: false },
   present: [person("ann", { roles: ["chair", "member"] }), person("bob")],
   floor: { mode: "open" },
+  ...quiet,
   roll: { frozen: true, hash: "h", size: 5 },
   key: { state: "ready", trustees: [], code: "" },
   cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: true })),
@@ -41,7 +43,7 @@ const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
   rehearsal: false,
   challenge_s: 0,
   removed: [],
-  me: { member: "ann", roles: ["chair"], checked_in: true, credential: "c", entitled: true, removed: false, trustee: 0, cosigner: "chair" },
+  me: { member: "ann", roles: ["chair"], checked_in: true, credential: "c", entitled: true, removed: false, trustee: 0, cosigner: "chair", notice: null, drafts: [] },
   seq: 10,
   ...fields,
 });
@@ -78,12 +80,6 @@ test("an old event changes nothing and a gap asks for the snapshot", () => {
 test("an unknown event is passed over and asks for the snapshot", () => {
   const { meeting: now, stale } = apply(meeting(), event(11, "SomethingNew" as MeetingEvent["type"], {}));
   assert.deepEqual([now.seq, stale], [11, true]);
-});
-
-test("hands make a queue in the order in which they went up; the floor takes one out", () => {
-  const start = meeting({ present: [person("ann", { hand: 30 }), person("bob", { hand: 20 })] });
-  assert.deepEqual(queue(start).map((p) => p.member), ["bob", "ann"]);
-  assert.deepEqual(queue(after(start, ["FloorGranted", { member: "bob" }])).map((p) => p.member), ["ann"]);
 });
 
 test("muting everyone spares the chair", () => {
@@ -135,7 +131,7 @@ test("the chair's next step follows the meeting", () => {
     withElection("declared"),
     { ...withElection("declared"), agenda: [] },
     meeting({ state: "closed" }),
-  ].map((m) => nextStep(m));
+  ].map((m) => nextStep(m, 0));
   assert.deepEqual(
     steps.map(({ step, why }) => [step, why]),
     [
@@ -175,4 +171,11 @@ test("the log tells who was removed and not let in again", () => {
     event(4, "MemberReadmitted", { member: "cat" }),
   ];
   assert.deepEqual(removedMembers(log), [{ member: "bob", name: "Bob" }]);
+});
+
+test("who comes back after being away needs no snapshot, who had been lost does", () => {
+  const away = apply(meeting(), event(11, "MemberAway", { member: "bob" })).meeting;
+  const back = apply(away, event(12, "MemberReturned", { member: "bob" }));
+  assert.deepEqual([back.stale, back.meeting.present.find((one) => one.member === "bob")?.state], [false, "present"]);
+  assert.equal(apply(away, event(12, "MemberReturned", { member: "carl" })).stale, true);
 });

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RoomFigures } from "../../src/media/statistics.ts";
 import { match } from "../../src/router.ts";
-import { levelOf, lossBetween } from "../../src/state/room.ts";
 import { toSeconds } from "../../src/screens/times.ts";
 import { votesNeeded } from "../../src/screens/words.ts";
 import type { Majority } from "../../src/api/types.ts";
@@ -44,14 +42,3 @@ test("the votes that are said to be needed are the fewest that the rule accepts"
   assert.equal(votesNeeded(election(), core(3), 0), null);
 });
 
-const figures = (packetsReceived: number, packetsLost: number): RoomFigures => ({
-  inbound: [{ kind: "audio", trackId: "", packetsReceived, packetsLost, packetsRepaired: 0, framesDecoded: 0, frameWidth: 0, keyFramesDecoded: 0, audioEnergy: 0 }],
-  outbound: [],
-  srtpCipher: "",
-});
-
-test("the link meter reads the loss since its last look", () => {
-  assert.equal(lossBetween(figures(100, 50), figures(190, 60)), 0.1);
-  assert.equal(lossBetween(null, figures(0, 0)), 0);
-  assert.deepEqual([levelOf(0.1), levelOf(0.03), levelOf(0)], ["poor", "fair", "good"]);
-});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { election } from "./samples.ts";
+import { conduct, election, item, quiet } from "./samples.ts";
 import { test } from "node:test";
 import type { ElectionState, Meeting, MeetingState, Role } from "../../src/api/types.ts";
 import { apply, hasResult, isOver } from "../../src/state/meeting.ts";
@@ -24,6 +24,7 @@ interface Given {
 function meeting(given: Given = {}): Meeting {
   const { cosigner = "", checkedIn = false, vote } = given;
   return {
+    ...conduct,
     id: "m",
     title: "Meeting",
     unit: "u",
@@ -33,10 +34,11 @@ function meeting(given: Given = {}): Meeting {
     time_zone: "UTC",
     opened_at: null,
     closed_at: null,
-    agenda: [{ id: "a1", title: "One", state: "current" }],
+    agenda: [item("a1", "One", "current")],
     quorum: { num: 1, den: 2, present: 5, roll: 5, needed: 3, met: true },
     present: [],
     floor: { mode: "open" },
+    ...quiet,
     roll: { frozen: given.frozen ?? true, hash: "h", size: 5 },
     key: { state: given.key ?? "ready", trustees: [], code: "" },
     cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: name === cosigner ? (given.ready ?? true) : true })),
@@ -44,7 +46,7 @@ function meeting(given: Given = {}): Meeting {
     challenge_s: 0,
     removed: [],
     elections: vote === undefined ? [] : [election({ state: vote, electorate_size: 5, cast: 5, voted: given.voted ?? false })],
-    me: { member: "me", roles: given.roles ?? ["member"], checked_in: checkedIn, credential: checkedIn ? "c" : null, entitled: true, removed: given.removed ?? false, trustee: given.trustee ?? 0, cosigner },
+    me: { member: "me", roles: given.roles ?? ["member"], checked_in: checkedIn, credential: checkedIn ? "c" : null, entitled: true, removed: given.removed ?? false, trustee: given.trustee ?? 0, cosigner, notice: null, drafts: [] },
     seq: 1,
   };
 }
@@ -92,5 +94,5 @@ test("a void vote is over, has no result, and its event asks for the snapshot", 
   const [election] = now.elections;
   assert.ok(election && stale);
   assert.deepEqual([election.state, isOver(election), hasResult(election)], ["void", true, false]);
-  assert.equal(nextStep(now).step, "close");
+  assert.equal(nextStep(now, 0).step, "close");
 });

@@ -1,10 +1,12 @@
 /** The bar at the bottom: microphone, camera, hand, share, sound only, leave. Words under every picture. */
+import { useEffect } from "preact/hooks";
 import { api } from "../../api/fetch.ts";
 import type { Meeting } from "../../api/types.ts";
 import { t } from "../../i18n/index.ts";
 import { navigate } from "../../router.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import type { RoomControl, Sending } from "../../state/room.ts";
+import { asksAsVisitor, speaksNow, visits } from "../../state/visitors.ts";
 import { type Action, useAction } from "../../ui/action.ts";
 import { Problem } from "../../ui/parts.tsx";
 
@@ -52,12 +54,32 @@ function BarButton(props: BarButtonProps) {
 
 const isOn = (sending: Sending | undefined): boolean => sending === "on" || sending === "starting";
 
+/** Without the floor a visitor sends nothing; whether they have it is in the snapshot. */
+function useVisitorsFloor(live: LiveMeeting, media: RoomControl | null, visitor: boolean, silent: boolean): void {
+  useEffect(() => {
+    if (!visitor) return;
+    return live.onEvent((event) => {
+      if (event.type === "FloorGranted" || event.type === "FloorWithdrawn" || event.type === "HandLowered") live.reload();
+    });
+  }, [live, visitor]);
+  useEffect(() => {
+    if (!silent || !media) return;
+    for (const source of ["microphone", "camera", "screen"] as const) if (isOn(media[source].peek())) void media.toggle(source);
+  }, [silent, media]);
+}
+
 export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meeting; media: RoomControl | null }) {
   const acting = useAction();
   const me = meeting.present.find((person) => person.member === meeting.me.member);
-  const muted = media?.mutedByChair.value || me?.muted || false;
-  const hand = (me?.hand ?? null) !== null;
+  // The server hears a visitor with the floor only; that is no mute which they could lift.
+  const visitor = visits(meeting);
+  const silent = visitor && !speaksNow(meeting);
+  const muted = !visitor && (media?.mutedByChair.value || me?.muted || false);
+  const hand = (me?.hand ?? null) !== null || asksAsVisitor(meeting);
+  useVisitorsFloor(live, media, visitor, silent);
   const mic = isOn(media?.microphone.value) && !muted;
+  const withoutPictures = !media || media.audioOnly.value || silent;
+  const soundOnly = media !== null && media.audioOnly.value && !media.textOnly.value;
   const raise = (): void =>
     void acting.run(async () => {
       await api.command(meeting.id, { command: hand ? "lower-hand" : "raise-hand" });
@@ -72,7 +94,7 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
         </p>
       )}
       <div class="bar" role="toolbar" aria-label={t("bar.label")}>
-        <MicButton meeting={meeting} media={media} on={mic} muted={muted} acting={acting} />
+        <MicButton meeting={meeting} media={media} on={mic} muted={muted} acting={acting} silent={silent} />
         <BarButton
           icon="cam"
           testid="cam-toggle"
@@ -80,7 +102,7 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
           tone={isOn(media?.camera.value) ? "on" : "off"}
           pressed={isOn(media?.camera.value)}
           busy={media?.camera.value === "starting"}
-          disabled={!media || media.audioOnly.value}
+          disabled={withoutPictures}
           onClick={() => void media?.toggle("camera")}
         />
         <BarButton icon="hand" testid="hand-toggle" word={t(hand ? "bar.hand-up" : "bar.hand")} tone={hand ? "alert" : "on"} pressed={hand} busy={acting.busy.value} onClick={raise} />
@@ -91,17 +113,17 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
           tone={isOn(media?.screen.value) ? "alert" : "on"}
           pressed={isOn(media?.screen.value)}
           busy={media?.screen.value === "starting"}
-          disabled={!media}
+          disabled={withoutPictures}
           onClick={() => void media?.toggle("screen")}
         />
         <BarButton
           icon="sound"
           testid="audio-only-toggle"
           word={t("bar.audio-only")}
-          tone={media?.audioOnly.value ? "alert" : "on"}
-          pressed={media?.audioOnly.value ?? false}
+          tone={soundOnly ? "alert" : "on"}
+          pressed={soundOnly}
           disabled={!media}
-          onClick={() => void media?.setAudioOnly(!media.audioOnly.peek())}
+          onClick={() => void media?.setAudioOnly(!soundOnly)}
         />
         <BarButton icon="leave" testid="leave-button" word={t("bar.leave")} onClick={() => navigate(`/meetings/${meeting.id}`)} />
       </div>
@@ -110,7 +132,7 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
 }
 
 /** Also shown beside the booth, where the bar itself is covered. */
-export function MicButton({ meeting, media, on, muted, acting }: { meeting: Meeting; media: RoomControl | null; on: boolean; muted: boolean; acting: Action }) {
+export function MicButton({ meeting, media, on, muted, acting, silent = false }: { meeting: Meeting; media: RoomControl | null; on: boolean; muted: boolean; acting: Action; silent?: boolean }) {
   // The chair's mute is a wish of the moment: whoever is muted may speak again by pressing the button.
   const unmute = (): void =>
     void acting.run(async () => {
@@ -125,7 +147,7 @@ export function MicButton({ meeting, media, on, muted, acting }: { meeting: Meet
       tone={on ? "on" : "off"}
       pressed={on}
       busy={media?.microphone.value === "starting" || (muted && acting.busy.value)}
-      disabled={!media}
+      disabled={!media || media.textOnly.value || silent}
       onClick={() => (muted ? unmute() : void media?.toggle("microphone"))}
     />
   );

@@ -23,10 +23,12 @@ export function RestartKey({ live, meeting }: { live: LiveMeeting; meeting: Meet
   return (
     <details data-testid="restart-key-more">
       <summary>{t("restart-key.title")}</summary>
-      <p class="hint">{t("restart-key.text")}</p>
-      <Form action={acting} work={work} submit={t("restart-key.button")} testid="restart-key" kind="plain">
-        <Field label={t("restart-key.reason")} value={reason.value} onInput={(value) => (reason.value = value)} testid="restart-key-reason" required maxLength={200} />
-      </Form>
+      <div class="stack-tight">
+        <p class="hint">{t("restart-key.text")}</p>
+        <Form action={acting} work={work} submit={t("restart-key.button")} testid="restart-key" kind="plain">
+          <Field label={t("restart-key.reason")} value={reason.value} onInput={(value) => (reason.value = value)} testid="restart-key-reason" required maxLength={200} />
+        </Form>
+      </div>
     </details>
   );
 }

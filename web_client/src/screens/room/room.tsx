@@ -7,9 +7,10 @@ import { clock, t, tn, type Key } from "../../i18n/index.ts";
 import { navigate } from "../../router.ts";
 import { enteringChoice } from "../../state/drafts.ts";
 import type { LiveMeeting } from "../../state/live.ts";
-import { isOver } from "../../state/meeting.ts";
+import { isEnded, isOver } from "../../state/meeting.ts";
 import { TurnLine } from "../turn.tsx";
-import { RoomControl } from "../../state/room.ts";
+import { room, RoomControl } from "../../state/room.ts";
+import { isGuest, visits } from "../../state/visitors.ts";
 import { useAction } from "../../ui/action.ts";
 import { alarm, announce } from "../../ui/announce.ts";
 import { lazy } from "../../ui/lazy.tsx";
@@ -19,16 +20,28 @@ import { Agenda } from "../meeting.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { Bar } from "./bar.tsx";
 import { BoothDialog } from "./booth_dialog.tsx";
+import { LinkCard, LinkMeter, LinkNotice } from "./link_card.tsx";
 import { People } from "./people.tsx";
+import { MyTurn } from "./my_turn.tsx";
 import { Practice } from "./practice.tsx";
 import { silenced, startSound } from "./sink.ts";
 import { Stage } from "./stage.tsx";
+import { SpeakerTimer } from "./timer.tsx";
+import { StateBanner } from "./state_banner.tsx";
 import { Votes } from "./votes.tsx";
 import "./room.css";
 
 // Only chair and tellers load what signs and counts.
-const ChairPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./chair.tsx")).ChairPanel);
-const TellerPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../teller.tsx")).TellerPanel);
+const ChairPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./chair.tsx")).ChairPanel, ["conduct", "ladder", "presiding", "teller", "visitors", "motions", "speakers"]);
+const PapersPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./papers.tsx")).PapersPanel, ["papers"]);
+const PresentedNotice = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./papers.tsx")).PresentedNotice, ["papers"]);
+const MessagesPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./messages.tsx")).MessagesPanel, ["visitors"]);
+const Lobby = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./lobby.tsx")).Lobby, ["visitors"]);
+const Visitors = lazy<{ meeting: Meeting }>(async () => (await import("./lobby.tsx")).Visitors, ["visitors"]);
+const Knock = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./lobby.tsx")).Knock, ["visitors"]);
+const ObserverDoor = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./lobby.tsx")).ObserverDoor, ["visitors"]);
+const MotionsPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../motions/motions.tsx")).Motions, ["motions"]);
+const TellerPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../teller.tsx")).TellerPanel, ["teller"]);
 
 export function RoomScreen({ id, panel }: { id: string; panel: string }) {
   return (
@@ -36,7 +49,9 @@ export function RoomScreen({ id, panel }: { id: string; panel: string }) {
       {(live, meeting) => {
         if (meeting.me.removed) return <Outside meeting={meeting} text={t("room.removed")} testid="removed" />;
         if (meeting.state === "draft" || meeting.state === "convened") return <Outside meeting={meeting} text={t("check-in.not-yet")} testid="room-closed" />;
-        if (!meeting.me.checked_in && meeting.state !== "closed") return <MustCheckIn live={live} meeting={meeting} />;
+        if (meeting.state === "adjourned" || meeting.state === "cancelled") return <Interrupted meeting={meeting} />;
+        if (!meeting.me.checked_in && !meeting.me.entitled && !visits(meeting) && meeting.state !== "closed") return <ObserverDoor live={live} meeting={meeting} />;
+        if (!meeting.me.checked_in && !visits(meeting) && meeting.state !== "closed") return <MustCheckIn live={live} meeting={meeting} />;
         return <Room live={live} meeting={meeting} panel={panel || "agenda"} />;
       }}
     </WithMeeting>
@@ -50,6 +65,21 @@ function Outside({ meeting, text, testid }: { meeting: Meeting; text: string; te
       <Note kind="warn" testid={testid}>
         {text}
       </Note>
+      <div class="actions">
+        <LinkButton kind="main" href={`/meetings/${meeting.id}`}>
+          {t("room.to-meeting")}
+        </LinkButton>
+      </div>
+    </div>
+  );
+}
+
+/** The room is closed until another day, or for good. */
+function Interrupted({ meeting }: { meeting: Meeting }) {
+  return (
+    <div class="main stack" data-testid="room-closed">
+      <Title>{meeting.title}</Title>
+      <StateBanner meeting={meeting} />
       <div class="actions">
         <LinkButton kind="main" href={`/meetings/${meeting.id}`}>
           {t("room.to-meeting")}
@@ -79,6 +109,8 @@ function MustCheckIn({ live, meeting }: { live: LiveMeeting; meeting: Meeting })
   );
 }
 
+const isOffice = (meeting: Meeting): boolean => meeting.me.roles.some((role) => role === "chair" || role === "secretary");
+
 interface PanelInfo {
   name: string;
   title: Key;
@@ -89,7 +121,10 @@ function panels(meeting: Meeting): PanelInfo[] {
   return [
     { name: "agenda", title: "panel.agenda", shown: true },
     { name: "people", title: "panel.people", shown: true },
-    { name: "votes", title: "panel.votes", shown: true },
+    { name: "papers", title: "panel.papers", shown: true },
+    { name: "messages", title: "panel.messages", shown: true },
+    { name: "motions", title: "panel.motions", shown: !isGuest(meeting) },
+    { name: "votes", title: "panel.votes", shown: !isGuest(meeting) },
     { name: "chair", title: "panel.chair", shown: meeting.me.roles.includes("chair") },
     { name: "teller", title: "panel.teller", shown: meeting.me.trustee > 0 },
   ];
@@ -98,13 +133,16 @@ function panels(meeting: Meeting): PanelInfo[] {
 function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; panel: string }) {
   const control = useSignal<RoomControl | null>(null);
   const booth = useSignal("");
-  const over = meeting.state === "closed";
+  const over = isEnded(meeting);
   useEffect(() => {
     if (over) return;
-    const room = new RoomControl(live);
-    control.value = room;
-    void room.join(enteringChoice()).then(startSound);
-    return () => room.leave();
+    const entered = new RoomControl(live);
+    control.value = room.value = entered;
+    void entered.join(enteringChoice()).then(startSound);
+    return () => {
+      entered.leave();
+      if (room.peek() === entered) room.value = null;
+    };
   }, [over]);
   useVoteAnnouncement(meeting);
   const media = control.value;
@@ -117,7 +155,9 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       {!over && (
         <div class="room-stage">
           <Stage meeting={meeting} media={media} />
+          <SpeakerTimer meeting={meeting} />
           <SoundNotice media={media} />
+          {panel !== "papers" && <PresentedNotice live={live} meeting={meeting} />}
         </div>
       )}
       <nav class="room-tabs" aria-label={t("panel.nav")}>
@@ -132,9 +172,17 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard */}
       <section class="room-panel stack" aria-label={t("panel.content")} tabIndex={0}>
         {over && <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>}
+        <StateBanner meeting={meeting} />
+        {!over && isOffice(meeting) && panel !== "chair" && panel !== "people" && <Knock live={live} meeting={meeting} />}
         {!working && <CosignerKeyTask live={live} meeting={meeting} />}
+        {(panel === "agenda" || panel === "people") && <MyTurn live={live} meeting={meeting} />}
         {panel === "agenda" && <AgendaPanel live={live} meeting={meeting} onPractice={() => (booth.value = "practice")} />}
         {panel === "people" && <People meeting={meeting} />}
+        {panel === "people" && <Visitors meeting={meeting} />}
+        {panel === "people" && !meeting.me.roles.includes("chair") && <Lobby live={live} meeting={meeting} />}
+        {panel === "papers" && <PapersPanel live={live} meeting={meeting} />}
+        {panel === "messages" && <MessagesPanel live={live} meeting={meeting} />}
+        {panel === "motions" && <MotionsPanel live={live} meeting={meeting} />}
         {panel === "votes" && <Votes meeting={meeting} onPractice={() => (booth.value = "practice")} />}
         {panel === "chair" && <ChairPanel live={live} meeting={meeting} />}
         {panel === "teller" && <TellerPanel live={live} meeting={meeting} />}
@@ -145,6 +193,7 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       </div>
       <VoteDrawer meeting={meeting} onOpen={(election) => (booth.value = `${meeting.id}/${election}`)} />
       {!over && <Bar live={live} meeting={meeting} media={media} />}
+      {!over && media && <LinkCard media={media} />}
       {booth.value && (
         <BoothDialog
           meeting={meeting}
@@ -169,6 +218,7 @@ function focusRoom(): void {
 function mediaWord(media: RoomControl | null): string {
   if (!media) return "off";
   if (media.failed.value !== null) return "failed";
+  if (media.textOnly.value) return "text";
   return media.state.value === "connected" ? "joined" : "joining";
 }
 
@@ -189,9 +239,7 @@ function useVoteAnnouncement(meeting: Meeting): void {
 }
 
 function Top({ meeting, media }: { meeting: Meeting; media: RoomControl | null }) {
-  const at = meeting.agenda.findIndex((item) => item.state === "current");
-  const item = meeting.agenda[at];
-  const level = media?.level.value ?? "good";
+  const item = meeting.agenda.find((one) => one.state === "current");
   const { quorum } = meeting;
   return (
     <header class="room-top">
@@ -199,14 +247,12 @@ function Top({ meeting, media }: { meeting: Meeting; media: RoomControl | null }
         ◀
       </a>
       <div class="room-title">
-        <Title>{item ? t("room.item", { n: at + 1, of: meeting.agenda.length, title: item.title }) : meeting.title}</Title>
+        <Title>{item ? t("room.item", { n: item.number, title: item.title }) : meeting.title}</Title>
         <p class="room-facts" hidden={meeting.state === "closed"}>
           <span data-testid="quorum" data-met={String(quorum.met)} data-present={quorum.present} data-needed={quorum.needed} class={quorum.met ? "fact-good" : "fact-warn"}>
             {quorum.met ? "✓" : "!"} {t(quorum.met ? "quorum.met" : "quorum.missing", { present: quorum.present, needed: quorum.needed })}
           </span>
-          <span data-testid="link-meter" data-level={level} class={level === "good" ? "fact-plain" : "fact-warn"}>
-            {t(`link.${level}`)}
-          </span>
+          <LinkMeter media={media} />
         </p>
       </div>
     </header>
@@ -230,15 +276,7 @@ function SoundNotice({ media }: { media: RoomControl | null }) {
       )}
       {media.problem.value !== null && <Problem error={media.problem.value} />}
       {media.state.value === "rebuilding" && <Note>{t("room.rebuilding")}</Note>}
-      {media.offerAudioOnly.value && (
-        <div class="note note-warn">
-          <span class="grow">{t("room.offer-audio-only")}</span>
-          <Button onClick={() => void media.setAudioOnly(true)}>{t("room.audio-only")}</Button>
-          <Button kind="quiet" onClick={() => (media.offerAudioOnly.value = false)}>
-            {t("room.keep-pictures")}
-          </Button>
-        </div>
-      )}
+      <LinkNotice media={media} />
     </>
   );
 }

@@ -1,6 +1,7 @@
 /** The pictures: one large, a few small, everyone else as initials in the list of people. */
 import { useEffect, useRef } from "preact/hooks";
 import type { Meeting, Person } from "../../api/types.ts";
+import { EVERYTHING, PICTURES } from "../../media/profiles.ts";
 import type { RemoteTrack } from "../../media/room_media.ts";
 import { t } from "../../i18n/index.ts";
 import type { RoomControl } from "../../state/room.ts";
@@ -29,7 +30,7 @@ export function mainSpeaker(meeting: Meeting, speakers: readonly string[]): stri
 }
 
 export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl | null }) {
-  const tracks = media?.tracks.value ?? [];
+  const tracks = media?.pictures.value ?? [];
   const speaking = new Set(media?.speakers.value ?? []);
   const speaker = mainSpeaker(meeting, media?.speakers.value ?? []);
   const screen = tracks.find((remote) => remote.source === "screen");
@@ -40,18 +41,23 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
   const own = media?.ownPicture.value ?? null;
   // Nobody else to look at: the own picture takes the large place.
   const ownLarge = alone && large === null ? own : null;
-  const thumbs = cameras.filter((remote) => remote !== large).slice(0, wide.value ? THUMBS_WIDE : THUMBS_NARROW);
+  // A middling link carries one picture: the large one.
+  const reached = media?.reached.value ?? EVERYTHING;
+  const carries = reached >= PICTURES;
+  const most = reached < EVERYTHING ? 0 : wide.value ? THUMBS_WIDE : THUMBS_NARROW;
+  const thumbs = cameras.filter((remote) => remote !== large).slice(0, most);
   const thumbKey = thumbs.map((remote) => remote.owner).join(" ");
   useEffect(() => {
     if (large?.source === "camera") media?.prefer(large.owner, wide.value ? 2 : 1);
     for (const remote of thumbs) media?.prefer(remote.owner, 0);
-  }, [large?.owner, thumbKey, wide.value]);
+    media?.watchOnly([large, ...thumbs].filter((remote) => remote !== null));
+  }, [large, thumbKey, wide.value, tracks.length]);
   return (
     <div class="pictures">
       <figure class={`speaker ${speaking.has(owner) ? "speaking" : ""}`} data-testid="speaker" data-member={owner}>
         {large && <Picture track={large.track} label={pictureLabel(meeting, large)} />}
         {ownLarge && <Picture track={ownLarge} label={t("stage.you")} mirrored />}
-        {!large && !ownLarge && <Blank name={nameOf(meeting, owner)} audioOnly={media?.audioOnly.value ?? false} />}
+        {!large && !ownLarge && <Blank name={nameOf(meeting, owner)} word={media?.textOnly.value ? t("ladder.short.0") : !carries ? t("stage.audio-only") : ""} />}
         <figcaption>
           {screen ? t("stage.screen", { name: nameOf(meeting, owner) }) : nameOf(meeting, owner) || t("stage.nobody")}
           {speaking.has(owner) && <span class="speaking-word"> · {t("stage.speaks")}</span>}
@@ -68,7 +74,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
           {own && !ownLarge && (
             <li class="thumb" data-testid="self-tile">
               <Picture track={own} label={t("stage.you")} mirrored />
-              <span class="thumb-name">{t("stage.you")}</span>
+              <span class="thumb-name">{t(carries ? "stage.you" : "ladder.own-not-sent")}</span>
             </li>
           )}
         </ul>
@@ -95,13 +101,13 @@ function Picture({ track, label, mirrored = false }: { track: MediaStreamTrack; 
   return <video ref={video} class={mirrored ? "mirrored" : undefined} autoplay playsInline muted aria-label={label} />;
 }
 
-function Blank({ name, audioOnly }: { name: string; audioOnly: boolean }) {
+function Blank({ name, word }: { name: string; word: string }) {
   return (
     <div class="blank">
       <span class="blank-initials" aria-hidden="true">
         {initials(name) || "…"}
       </span>
-      {audioOnly && <span>{t("stage.audio-only")}</span>}
+      {word && <span>{word}</span>}
     </div>
   );
 }
