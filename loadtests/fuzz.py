@@ -21,6 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from loadtests.fuzz_pipes import Pipes
 from tests.media.support import (
     CAPABILITIES,
     Client,
@@ -389,12 +390,13 @@ def prints() -> list[dict[str, str]]:
     return [{"algorithm": "sha-256", "value": ":".join(["AB"] * 32)}]
 
 
-PARSERS: dict[str, Callable[[Dice], Target]] = {
+PARSERS: dict[str, Callable[[Dice], Target | Pipes]] = {
     "stun": Stun,
     "rtp": Rtp,
     "rtcp": Rtcp,
     "dependency-descriptor": Descriptor,
     "parameters": Parameters,
+    "pipe": Pipes,
 }
 
 
@@ -415,6 +417,8 @@ def run(name: str, count: int, seed: str) -> dict[str, Any]:
                 findings.append({"number": str(number), "error": repr(error), "input": shown[:4000]})
     if isinstance(target, InRoom):
         target.room.check()
+    elif isinstance(target, Pipes):
+        target.check()
     seconds = round(time.process_time() - began, 1)
     return {
         "parser": name,

@@ -40,20 +40,30 @@ def _parameters(kind: str, ssrc: int) -> dict[str, Any]:
 
 
 class Worker:
-    """One worker with one room; `backend` names its fan-out back end.
+    """One worker with one room, or a room on one of the workers of `pool`; `backend` names its fan-out back end.
 
     Where receivers are `numbered` they take transport-wide numbers and answer with feedback on every packet, as
     Chromium does; otherwise they send REMB.
     """
 
-    def __init__(self, backend: str, address: str, numbered: bool = False) -> None:
+    def __init__(
+        self,
+        backend: str,
+        address: str,
+        numbered: bool = False,
+        room: str = ROUTER,
+        pool: MediaPool | None = None,
+    ) -> None:
         self.name = backend
+        self.room = room
+        self.published: list[str] = []
+        self._shared = pool is not None
         self._numbered = numbered
         self._address = address
         self._folder = tempfile.TemporaryDirectory(prefix="folkmoot-load-")
         self._videos: list[str] = []
         self._transports: dict[str, str] = {}
-        self._pool: MediaPool | None = None
+        self._pool = pool
 
     @property
     def pool(self) -> MediaPool:
@@ -73,13 +83,14 @@ class Worker:
         Raises:
             RuntimeError: it does not.
         """
-        run = Path(self._folder.name) / "run"
-        self._pool = MediaPool(MediaPoolSettings(run, self._address, self._address, workers=1, fan=self.name))
-        await self._pool.start()
-        (stats,) = await self._pool.stats()
-        if stats["fan"] != self.name:
-            raise RuntimeError(f"the worker uses the back end {stats['fan']}, not {self.name}")
-        await self._pool.request(ROUTER, "router.create", {"router_id": ROUTER, "floor_mode": floor_mode})
+        if self._pool is None:
+            run = Path(self._folder.name) / "run"
+            self._pool = MediaPool(MediaPoolSettings(run, self._address, self._address, workers=1, fan=self.name))
+            await self._pool.start()
+        found = {stats["fan"] for stats in await self._pool.stats()}
+        if found != {self.name}:
+            raise RuntimeError(f"the worker uses the back end {', '.join(found)}, not {self.name}")
+        await self._pool.request(self.room, "router.create", {"router_id": self.room, "floor_mode": floor_mode})
 
     async def stats(self) -> dict[str, Any]:
         """Return the worker's own figures."""
@@ -92,11 +103,11 @@ class Worker:
 
     async def ask(self, method: str, **data: Any) -> dict[str, Any]:
         """Send one request about the room."""
-        return await self.pool.request(ROUTER, method, data)
+        return await self.pool.request(self.room, method, data)
 
     async def join(self, peer: Peer, owner: str, direction: str) -> str:
         """Create a transport, connect a client to it and return its id."""
-        info = await self.ask("router.create_transport", router_id=ROUTER, owner=owner, direction=direction)
+        info = await self.ask("router.create_transport", router_id=self.room, owner=owner, direction=direction)
         own = [{"algorithm": found.algorithm, "value": found.value} for found in peer.active.fingerprints]
         dtls = {"role": "client", "fingerprints": own}
         await self.ask("transport.connect", transport_id=info["id"], dtlsParameters=dtls)
@@ -121,8 +132,17 @@ class Worker:
             rtpParameters=_parameters(kind, peer.ssrc),
             paused=False,
         )
+        self.published.append(answer["id"])
         if kind == "video":
             self._videos.append(answer["id"])
+
+    async def mirror(self, other: Worker, pipe: str) -> None:
+        """Let another room have all that is published here, over a pipe that stands."""
+        for producer in self.published:
+            told = (await self.ask("pipe.consume", pipe_id=pipe, producer_id=producer))["producer"]
+            await other.ask("pipe.produce", pipe_id=pipe, producer=told)
+            if told["kind"] == "video":
+                other._videos.append(producer)
 
     async def subscribe(self, peer: Peer, kind: str) -> None:
         """Connect a client that receives the cameras (video), the first voice slot in use (audio), or all (both)."""
@@ -135,7 +155,7 @@ class Worker:
             peer.arrivals = ArrivalLog()
         wanted = list(self._videos) if kind in ("video", "both") else []
         if kind in ("audio", "both"):
-            slots = (await self.ask("router.slots", router_id=ROUTER))["slots"]
+            slots = (await self.ask("router.slots", router_id=self.room))["slots"]
             wanted += [slot["producer_id"] for slot in slots]
         for producer in wanted:
             answer = await self.ask(
@@ -154,6 +174,6 @@ class Worker:
 
     async def close(self) -> None:
         """Stop the worker."""
-        if self._pool is not None:
+        if self._pool is not None and not self._shared:
             await self._pool.close()
         self._folder.cleanup()

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from loadtests import fuzz
+from loadtests.fuzz_pipes import Pipes
 from tests.media.support import Client, Dice
 
 from folkmoot_media import methods
-from folkmoot_media.forwarding import codecs, dependency_descriptor, rtcp
+from folkmoot_media.forwarding import codecs, dependency_descriptor, red, rtcp
 from folkmoot_media.transport import stun_lite
 
 COUNT = 10_000
@@ -49,12 +50,22 @@ def fail_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "checked", lambda model, data: model.model_validate(data))
 
 
+def fail_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpack = red.unpack
+
+    def cut(payload: bytes) -> Any:
+        return unpack(payload) if payload[30] >= 0 else None
+
+    monkeypatch.setattr(red, "unpack", cut)
+
+
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "stun": fail_stun,
     "rtp": fail_rtp,
     "rtcp": fail_rtcp,
     "dependency-descriptor": fail_descriptor,
     "parameters": fail_parameters,
+    "pipe": fail_pipe,
 }
 
 
@@ -62,7 +73,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     parser = fuzz.PARSERS[name]
 
-    def broken(dice: Dice) -> fuzz.Target:
+    def broken(dice: Dice) -> fuzz.Target | Pipes:
         target = parser(dice)
         FAULTS[name](monkeypatch)
         return target

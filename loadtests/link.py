@@ -1,0 +1,433 @@
+"""Thin links with real browsers on both ends: what the ladder's profiles take, and what losses and outages do.
+
+    python loadtests/link.py --json out.json            # as root: namespaces and TUN devices are made
+
+A worker with its signalling and one Chromium (Anna, who speaks and has a camera) stand in one network namespace,
+another Chromium (Lan, whose link it is) in a second one; all that Lan's page sends and gets, with signalling, goes
+through the emulated link between them and is counted there. Before anything is believed, the link is checked against
+its own settings. Names are those of the acceptance figures: M6, M8, M9, M10, M11.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import socket
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from loadtests.emulator import HOME, HUB, Emulator
+from playwright.async_api import Browser, Page, Playwright, async_playwright
+from tests.chromium import ALLOW_DEVICES, FLAGS
+from tests.media.page_server import ROOM, PageServer, bundle_page
+from tools import house
+
+Figures = dict[str, Any]
+ROUND_TRIP = 0.6
+THIN = {"link": 64, "opus": 12_000, "ptime": 60, "dtx": False, "video": None}
+FREE = {"link": 0, "opus": 32_000, "ptime": 20, "dtx": True, "video": {"kbit": 2500, "frames": 30, "height": 720}}
+CAMERA = {"width": 640, "height": 360, "frameRate": 15}
+SETTLE_S, MEASURE_S = 20.0, 30.0
+
+_RECORD = """
+(() => {
+  const Native = window.RTCPeerConnection;
+  window.__peers = [];
+  window.RTCPeerConnection = class extends Native {
+    constructor(...given) { super(...given); window.__peers.push(this); }
+  };
+})();
+"""
+_SAMPLE = """
+() => {
+  window.__samples = [];
+  window.__sums = async () => {
+    const sums = { at: Date.now() / 1000, audio: 0, video: 0, heard: 0, sentAudio: 0, sentVideo: 0, again: 0,
+                   frames: 0, peers: window.__peers.length };
+    for (const peer of window.__peers) {
+      if (peer.connectionState === "closed") continue;
+      for (const one of (await peer.getStats()).values()) {
+        if (one.type === "inbound-rtp" && one.mid !== "probator") {
+          sums[one.kind] += one.bytesReceived;
+          if (one.kind === "audio") sums.heard += one.packetsReceived;
+          else sums.frames += one.framesDecoded ?? 0;
+        }
+        if (one.type === "outbound-rtp") {
+          sums[one.kind === "audio" ? "sentAudio" : "sentVideo"] += one.packetsSent;
+          sums.again += one.retransmittedPacketsSent ?? 0;
+        }
+      }
+    }
+    return sums;
+  };
+  setInterval(async () => window.__samples.push(await window.__sums()), 50);
+}
+"""
+
+
+@dataclass
+class Bench:
+    """The link, the server in the hub, and a browser at each end."""
+
+    link: Emulator
+    server: PageServer
+    hub: Browser
+    home: Browser
+
+    async def enter(self, browser: Browser, seat: str) -> Page:
+        """Open the smallest page around a room's media and join."""
+        context = await browser.new_context()
+        await context.add_init_script(_RECORD)
+        page = await context.new_page()
+        await page.goto(f"{self.server.url}?seat={seat}", timeout=120_000)
+        await page.click("button")
+        await page.wait_for_function("folkmoot.room.state === 'connected'", timeout=120_000)
+        await page.evaluate(_SAMPLE)
+        return page
+
+    async def leave(self, *pages: Page) -> None:
+        """Close pages with their contexts, and let the room forget them."""
+        for page in pages:
+            await page.context.close()
+        await self.link.both(kbit=10_000, delay_ms=0, loss=0.0, burst=1, cut=False)
+        await asyncio.sleep(2)
+
+    def told(self) -> list[Figures]:
+        """What was told of Lan's link so far, the oldest first."""
+        return [data for owner, event, data in self.server.events if owner == "lan" and event == "link_level"]
+
+
+async def launch(driver: Playwright, url: str, namespace: str | None) -> Browser:
+    """Start a Chromium, in another namespace if one is named."""
+    chromium = house.find_chromium()
+    if chromium is None:
+        raise SystemExit("no Chromium: install the package chromium or set CHROME_BIN")
+    command = chromium
+    if namespace is not None:
+        wrapper = Path(tempfile.mkdtemp()) / "chromium"
+        wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {namespace} "{chromium}" "$@"\n')
+        wrapper.chmod(0o755)
+        command = str(wrapper)
+    trust = f"--unsafely-treat-insecure-origin-as-secure={url.rstrip('/')}"
+    return await driver.chromium.launch(executable_path=command, args=[*FLAGS, ALLOW_DEVICES, trust])
+
+
+async def publish(page: Page, profile: Figures, *, camera: bool) -> None:
+    """Send the microphone, and perhaps the camera, as a profile says."""
+    await page.evaluate("(profile) => folkmoot.room.setProfile(profile)", profile)
+    await page.evaluate("folkmoot.room.publishMicrophone()")
+    if camera:
+        await page.evaluate("(size) => folkmoot.room.publishCamera(size)", CAMERA)
+
+
+async def sums(page: Page) -> Figures:
+    """Return what the page has sent and got so far."""
+    found: Figures = await page.evaluate("window.__sums()")
+    return found
+
+
+async def samples(page: Page) -> list[Figures]:
+    """Return the sums of every twentieth of a second since the page joined."""
+    found: list[Figures] = await page.evaluate("window.__samples")
+    return found
+
+
+# -- is the link what it says? ----------------------------------------------------------------------------------
+
+
+def probe(link: Emulator) -> tuple[socket.socket, socket.socket]:
+    """Return connected UDP sockets: in the hub and at home."""
+    link.enter(link.home)
+    home = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    home.bind((HOME, 9000))
+    link.enter(link.hub)
+    hub = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    hub.bind((HUB, 9000))
+    hub.connect((HOME, 9000))
+    home.connect((HUB, 9000))
+    for one in (hub, home):
+        one.setblocking(False)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    return hub, home
+
+
+def drain(sink: socket.socket, delays: list[float]) -> int:
+    """Take what has come; return how many bytes on the wire it was."""
+    octets = 0
+    while True:
+        try:
+            data = sink.recv(2048)
+        except BlockingIOError:
+            return octets
+        delays.append(time.monotonic() - struct.unpack_from("d", data)[0])
+        octets += len(data) + 28
+
+
+async def pour(source: socket.socket, sink: socket.socket, size: int, rate: float, seconds: float) -> Figures:
+    """Send packets of `size` bytes, `rate` a second; return what came of them."""
+    delays: list[float] = []
+    started, sent, octets, first, last = time.monotonic(), 0, 0, 0.0, 0.0
+    while (now := time.monotonic()) < started + seconds + 2.5:
+        while sent < min(now - started, seconds) * rate:
+            source.send(struct.pack("d", time.monotonic()).ljust(size, b"\0"))
+            sent += 1
+        came = drain(sink, delays)
+        if came:
+            first, last = first or now, now
+            octets += came
+        await asyncio.sleep(0.002)
+    # The first packet begins the time in which the others came.
+    kbit = (octets - size - 28) * 8 / 1000 / max(0.001, last - first)
+    return {"sent": sent, "came": len(delays), "kbit": kbit, "delay_ms": statistics.median(delays) * 1000}
+
+
+async def check(link: Emulator) -> Figures:
+    """Compare the link with its own settings: rate within 3 %, delay within 10 ms, losses within 1 % of the packets.
+
+    Raises:
+        SystemExit: it is not what it says; nothing measured over it could be believed.
+    """
+    hub, home = probe(link)
+    found: Figures = {}
+    wrong: list[str] = []
+    for name, source, sink in (("down", hub, home), ("up", home, hub)):
+        for kbit in (64, 512):
+            await link.both(kbit=kbit, delay_ms=300, loss=0.0, burst=1)
+            # The queue's end is part of what came: the rate is that of the time in which anything arrived.
+            result = await pour(source, sink, 1000, kbit * 1.3 * 1000 / 8 / 1028, 8)
+            found[f"{name}-{kbit}-kbit"] = round(result["kbit"], 1)
+            if abs(result["kbit"] / kbit - 1) > 0.03:
+                wrong.append(f"{name}: {result['kbit']:.1f} instead of {kbit} kbit/s")
+        for loss, burst in ((0.1, 1), (0.1, 3), (0.2, 1)):
+            await link.both(kbit=8000, delay_ms=300, loss=loss, burst=burst)
+            result = await pour(source, sink, 100, 900, 11)
+            share = 1 - result["came"] / result["sent"]
+            found[f"{name}-loss-{loss}-burst-{burst}"] = round(share, 4)
+            found[f"{name}-delay-ms"] = round(result["delay_ms"], 2)
+            if abs(share - loss) > 0.01 * (1 if burst == 1 else 1.5):
+                wrong.append(f"{name}: {share:.3f} lost instead of {loss} in runs of {burst}")
+            if abs(result["delay_ms"] - 300) > 10:
+                wrong.append(f"{name}: {result['delay_ms']:.1f} ms instead of 300")
+    for one in (hub, home):
+        one.close()
+    if wrong:
+        raise SystemExit("the emulated link is not what it says: " + "; ".join(wrong))
+    return found
+
+
+# -- scenarios --------------------------------------------------------------------------------------------------
+
+
+async def m6(bench: Bench) -> Figures:
+    """64 kbit/s, 600 ms: what a member at the step "sound" takes each way while two people speak by turns."""
+    result: Figures = {}
+    for name, profile in (("speaker at 64", THIN), ("speaker unlimited", FREE)):
+        anna = await bench.enter(bench.hub, "anna")
+        await publish(anna, profile, camera=profile is FREE)
+        await bench.link.both(kbit=64, delay_ms=300)
+        lan = await bench.enter(bench.home, "lan")
+        await lan.evaluate("folkmoot.request('set_ladder', { ceiling: 1 })")
+        await publish(lan, THIN, camera=False)
+        await asyncio.sleep(SETTLE_S)
+        before, page = await bench.link.order(), await sums(lan)
+        await asyncio.sleep(MEASURE_S)
+        after, now = await bench.link.order(), await sums(lan)
+        span = now["at"] - page["at"]
+        result[name] = {
+            "down_kbit": round((after["down"]["octets"] - before["down"]["octets"]) * 8 / MEASURE_S / 1000, 1),
+            "up_kbit": round((after["up"]["octets"] - before["up"]["octets"]) * 8 / MEASURE_S / 1000, 1),
+            "voice_packets_per_s_up": round((now["sentAudio"] - page["sentAudio"]) / span, 1),
+            "voice_packets_per_s_down": round((now["heard"] - page["heard"]) / span, 1),
+            "queue_drops": sum(after[way]["overflowed"] - before[way]["overflowed"] for way in ("down", "up")),
+            "link_late_ms": round(max(after[way]["late_ms"] for way in ("down", "up")), 1),
+        }
+        await bench.leave(lan, anna)
+    return result
+
+
+async def m8(bench: Bench) -> Figures:
+    """Lan's camera over a lossy link: how often a lost packet is asked for, and what is sent again both ways."""
+    result: Figures = {}
+    for loss, delay in ((0.2, 300), (0.02, 20)):
+        await bench.link.both(kbit=2000, delay_ms=delay, loss=0.0)
+        anna, lan = await bench.enter(bench.hub, "anna"), await bench.enter(bench.home, "lan")
+        await publish(lan, FREE, camera=True)
+        await publish(anna, FREE, camera=True)
+        await asyncio.sleep(8)
+        await bench.link.both(loss=loss)
+        await asyncio.sleep(5)
+        carried, before, heard = await bench.link.order(), await sums(lan), await sums(anna)
+        resent = (await bench.server.pool.stats())[0]["counters"]["resent"]
+        await asyncio.sleep(MEASURE_S)
+        after, now, then = await bench.link.order(), await sums(lan), await sums(anna)
+        again = now["again"] - before["again"]
+        sent = now["sentVideo"] - before["sentVideo"]
+        up = {name: after["up"][name] - carried["up"][name] for name in ("packets", "lost")}
+        # Chance takes pictures as often as everything else.
+        lost = up["lost"] * sent / max(1, up["packets"] + up["lost"])
+        result[f"{loss:.0%}, {2 * delay} ms"] = {
+            "lost_of_pictures_up": round(lost),
+            "sent_again_per_lost_packet_up": round(again / max(1.0, lost), 2),
+            "sent_again_share_up": round(again / max(1, sent), 3),
+            "sent_again_by_worker": (await bench.server.pool.stats())[0]["counters"]["resent"] - resent,
+            "packets_down": after["down"]["packets"] - carried["down"]["packets"],
+            "frames_per_s_at_anna": round((then["frames"] - heard["frames"]) / MEASURE_S, 1),
+            "frames_per_s_at_lan": round((now["frames"] - before["frames"]) / MEASURE_S, 1),
+        }
+        await bench.leave(lan, anna)
+    return result
+
+
+def longest_gap(series: list[Figures], start: float, end: float) -> float:
+    """Return the longest time without a new voice packet, in seconds."""
+    times, last = [start], None
+    for one in series:
+        if start <= one["at"] <= end and one["heard"] != last:
+            times.append(one["at"])
+            last = one["heard"]
+    times.append(end)
+    return max(after - before for before, after in itertools.pairwise(times))
+
+
+async def m9(bench: Bench) -> Figures:
+    """512 kbit/s, 600 ms, a tenth lost at random: the estimate; then 128 kbit/s: queue and voices."""
+    anna = await bench.enter(bench.hub, "anna")
+    await publish(anna, FREE, camera=True)
+    await bench.link.both(kbit=512, delay_ms=300, loss=0.1)
+    lan = await bench.enter(bench.home, "lan")
+    await asyncio.sleep(30)
+    early, before = len(bench.told()), await sums(lan)
+    await asyncio.sleep(60)
+    page = await sums(lan)
+    came = page["video"] + page["audio"] - before["video"] - before["audio"]
+    told = bench.told()[early:]
+    await bench.link.both(kbit=128, loss=0.0)
+    switched = time.time()
+    await asyncio.sleep(3)
+    await bench.link.order()
+    await asyncio.sleep(7)
+    settled = await bench.link.order()
+    await asyncio.sleep(5)
+    series = await samples(lan)
+    result = {
+        "received_kbit_from_30_to_90_s": round(came * 8 / 1000 / (page["at"] - before["at"]), 1),
+        "estimates_told_from_30_to_90_s": [data["estimate_kbps"] for data in told],
+        "levels_told_from_30_to_90_s": [data["level"] for data in told],
+        "longest_queue_from_3_to_10_s_after_the_step_ms": round(settled["down"]["longest"] * 1000),
+        "longest_voice_gap_in_10_s_after_the_step_ms": round(longest_gap(series, switched, switched + 10) * 1000),
+        "levels_told_after_the_step": [data["level"] for data in bench.told()[early + len(told) :]],
+    }
+    await bench.leave(lan, anna)
+    return result
+
+
+async def m10(bench: Bench) -> Figures:
+    """512 kbit/s, 600 ms: how long after the member's switch the last byte of a picture arrives."""
+    anna = await bench.enter(bench.hub, "anna")
+    await publish(anna, FREE, camera=True)
+    await bench.link.both(kbit=512, delay_ms=300)
+    lan = await bench.enter(bench.home, "lan")
+    await asyncio.sleep(SETTLE_S)
+    pressed = time.time()
+    before = (await sums(lan))["video"]
+    await lan.evaluate("folkmoot.request('set_ladder', { ceiling: 1 })")
+    await asyncio.sleep(8)
+    series = await samples(lan)
+    last = max((b["at"] for a, b in itertools.pairwise(series) if b["video"] > a["video"]), default=pressed)
+    result = {
+        "picture_bytes_before": before,
+        "last_picture_byte_after_s": round(last - pressed, 2),
+        "bytes_later": series[-1]["video"] - next(one["video"] for one in series if one["at"] >= last),
+    }
+    await bench.leave(lan, anna)
+    return result
+
+
+async def m11(bench: Bench) -> Figures:
+    """Outages of 5 and 20 s at 512 kbit/s, 600 ms: when voices are back, and whether anything was made anew."""
+    result: Figures = {}
+    for outage in (5, 20):
+        anna = await bench.enter(bench.hub, "anna")
+        await publish(anna, FREE, camera=False)
+        await bench.link.both(kbit=512, delay_ms=300)
+        lan = await bench.enter(bench.home, "lan")
+        await asyncio.sleep(10)
+        before = await sums(lan)
+        await bench.link.both(cut=True)
+        await asyncio.sleep(outage)
+        await bench.link.both(cut=False)
+        back = time.time()
+        await asyncio.sleep(40)
+        series = await samples(lan)
+        heard = [b["at"] for a, b in itertools.pairwise(series) if b["heard"] > a["heard"] and b["at"] > back]
+        result[f"{outage} s"] = {
+            "voices_back_after_s": round(heard[0] - back, 2) if heard else None,
+            "connections_made_anew": series[-1]["peers"] - before["peers"],
+        }
+        await bench.leave(lan, anna)
+    return result
+
+
+SCENARIOS: dict[str, Callable[[Bench], Awaitable[Figures]]] = {"M6": m6, "M8": m8, "M9": m9, "M10": m10, "M11": m11}
+
+
+async def run(options: argparse.Namespace) -> Figures:
+    """Make the link, check it, and play the scenarios that were asked for."""
+    found: Figures = {}
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        script = bundle_page(folder)
+        link = Emulator()
+        await link.start()
+        stack.push_async_callback(link.stop)
+        link.enter(link.hub)
+        if not options.unchecked:
+            found["check"] = await check(link)
+            print(json.dumps({"check": found["check"]}, indent=2), flush=True)
+        await link.both(kbit=10_000, delay_ms=0, loss=0.0, burst=1, cut=False)
+        server = PageServer(script, folder / "run", host=HUB)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        driver = await stack.enter_async_context(async_playwright())
+        hub = await launch(driver, server.url, None)
+        stack.push_async_callback(hub.close)
+        home = await launch(driver, server.url, link.home)
+        stack.push_async_callback(home.close)
+        bench = Bench(link, server, hub, home)
+        for name in options.only or SCENARIOS:
+            server.events.clear()
+            found[name] = await SCENARIOS[name](bench)
+            print(json.dumps({name: found[name]}, indent=2), flush=True)
+            await server.signalling.close_room(ROOM)
+    return found
+
+
+def main() -> None:
+    """Read the command line and write the figures."""
+    parser = argparse.ArgumentParser(description="Thin links with real browsers")
+    parser.add_argument("--only", nargs="*", choices=SCENARIOS, help="only these scenarios")
+    parser.add_argument("--unchecked", action="store_true", help="do not check the link first")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    if os.getuid() != 0:
+        raise SystemExit("namespaces and TUN devices need root")
+    found = asyncio.run(run(options))
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
