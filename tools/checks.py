@@ -1,8 +1,10 @@
-"""Everything that CI runs, in order: linters, types, imports, the client's checks, pytest, browsers."""
+"""Everything that CI runs: linters, types, imports, the client's checks, pytest, browsers."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
@@ -12,6 +14,10 @@ from pathlib import Path
 from tools import chromium, house, web_build
 
 _BROWSER_TESTS = "tests/browser"
+# The ballot protocol, whole scripted meetings and the benchmarks need one core and no browser: their tests run beside
+# all others.
+_PROTOCOL_TESTS = ("tests/voting", "tests/adversary", "tests/e2e", "tests/loadtests")
+_ONE_ORIGIN = "one_origin"
 _NO_TESTS_COLLECTED = 5
 _USAGE = """usage: python3 run.py test [--install-system] [--only STEP]... [pytest arguments]
 
@@ -32,6 +38,7 @@ class Step:
     failed: int = 0
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
+    beside: Path | None = None  # runs beside the others and writes here
 
 
 def run(root: Path, arguments: list[str]) -> int:
@@ -57,9 +64,25 @@ def run(root: Path, arguments: list[str]) -> int:
         _provide_chromium(root)
     (root / "test-results").mkdir(exist_ok=True)
     lenient = any(argument.startswith(("-k", "-m", "--lf", "--ff")) for argument in rest)
-    for step in steps:
-        run_step(step, lenient=lenient)
+    run_steps(steps, lenient=lenient)
     return summary(steps, time.monotonic() - began)
+
+
+def run_steps(steps: list[Step], *, lenient: bool) -> None:
+    """Run every step: those that may run beside the others at once, the others one after another."""
+    beside = [step for step in steps if step.beside is not None and len(steps) > 1]
+    threads = [threading.Thread(target=run_step, args=(step,), kwargs={"lenient": lenient}) for step in beside]
+    for thread in threads:
+        thread.start()
+    for step in steps:
+        if step not in beside:
+            step.beside = None
+            run_step(step, lenient=lenient)
+    for step, thread in zip(beside, threads, strict=True):
+        thread.join()
+        print(f"\n== {step.name}, beside the others", flush=True)
+        if step.beside is not None:
+            print(step.beside.read_text(errors="replace"), flush=True)
 
 
 def _provide_chromium(root: Path) -> None:
@@ -102,12 +125,18 @@ def _steps(root: Path, pytest_arguments: list[str]) -> list[Step]:
     others = [path for path in paths if path not in in_browser]
     steps = [] if paths else _static_steps(root)
     if others or not paths:
-        chosen = [*(others or ["tests"]), f"--ignore={_BROWSER_TESTS}"]
+        apart = [] if others else [f"--ignore={path}" for path in _PROTOCOL_TESTS]
+        chosen = [*(others or ["tests"]), f"--ignore={_BROWSER_TESTS}", *apart]
         steps.append(_pytest(root, "pytest", [*chosen, *options]))
+    if not paths:
+        protocol = _pytest(root, "protocol", [*_PROTOCOL_TESTS, *options])
+        protocol.beside = root / "test-results" / "protocol.txt"
+        steps.append(protocol)
     if in_browser or not paths:
         chosen = in_browser or [_BROWSER_TESTS]
         for origin in ("http", "https"):
-            steps.append(_pytest(root, f"browser-{origin}", [*chosen, "--origin", origin, *options]))
+            once = ["-m", f"not {_ONE_ORIGIN}"] if origin == "https" and not paths else []
+            steps.append(_pytest(root, f"browser-{origin}", [*chosen, "--origin", origin, *once, *options]))
     return steps
 
 
@@ -136,12 +165,17 @@ def _pytest(root: Path, name: str, arguments: list[str]) -> Step:
 
 def run_step(step: Step, *, lenient: bool) -> None:
     """Run one step with its output on our own, and note how it went."""
-    print(f"\n== {step.name}", flush=True)
+    if step.beside is None:
+        print(f"\n== {step.name}", flush=True)
     if step.report is not None:
         step.report.unlink(missing_ok=True)
     began = time.monotonic()
     environment = web_build.node_environment(step.node)
-    code = subprocess.run(step.command, cwd=step.folder, env=environment, check=False).returncode
+    with contextlib.ExitStack() as stack:
+        out = None if step.beside is None else stack.enter_context(step.beside.open("w"))
+        code = subprocess.run(
+            step.command, cwd=step.folder, env=environment, check=False, stdout=out, stderr=out
+        ).returncode
     step.seconds = time.monotonic() - began
     if step.report is not None and step.report.is_file():
         _read_report(step, step.report)

@@ -20,9 +20,11 @@ from tools import native_build, web_build
 RUN_LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
 SODIUM_LOCK = "requirements-sodium.lock"
+FOREIGN_LOCK = "requirements-foreign.lock"
 INSTALL_SYSTEM_HELP = "as root: install missing system packages with apt"
 
 _CHROMIUM_PATHS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+_FIREFOX_PATHS = ("/usr/bin/firefox-esr", "/usr/bin/firefox")
 
 
 class HouseError(Exception):
@@ -46,6 +48,14 @@ def find_chromium() -> str | None:
     if named:
         return named if os.access(named, os.X_OK) else None
     return next((path for path in _CHROMIUM_PATHS if os.access(path, os.X_OK)), None)
+
+
+def find_firefox() -> str | None:
+    """Return the Firefox for the tests of media: ``$FIREFOX_BIN``, else the usual places, else None."""
+    named = os.environ.get("FIREFOX_BIN")
+    if named:
+        return named if os.access(named, os.X_OK) else None
+    return next((path for path in _FIREFOX_PATHS if os.access(path, os.X_OK)), None)
 
 
 def _has_libsodium() -> bool:
@@ -85,6 +95,7 @@ TEST_PIECES = (
     *SERVER_PIECES,
     Piece("a C compiler", "build-essential", _has_compiler, "the tests of the compiled parts will fail"),
     Piece("Chromium", "chromium", lambda: find_chromium() is not None, "using one from an npm package"),
+    Piece("Firefox", "firefox-esr", lambda: find_firefox() is not None, "the tests of media with it will fail"),
     Piece("certutil", "libnss3-tools", lambda: shutil.which("certutil") is not None, "trusting the test key itself"),
     Piece("coturn", "coturn", lambda: shutil.which("turnserver") is not None, "the tests of TURN will fail"),
     Piece("Janus", "janus", lambda: shutil.which("janus") is not None, "loadtests/fanout.py cannot compare with it"),
@@ -149,6 +160,8 @@ def set_up(root: Path, lock: str) -> None:
     try:
         _environment(root)
         _requirements(root, lock)
+        if lock == TEST_LOCK:
+            _requirements(root, FOREIGN_LOCK, "--no-deps")
         _sodium(root)
         _project(root)
         web_build.build(root, node(root), _say)
@@ -182,7 +195,7 @@ def _environment(root: Path) -> None:
             raise HouseError(f"cannot make .venv ({error}); is {_VENV_PACKAGE} installed?") from None
 
 
-def _requirements(root: Path, lock: str) -> None:
+def _requirements(root: Path, lock: str, *options: str) -> None:
     """Install the locked packages with their hashes checked, unless that was done already."""
     content = (root / lock).read_bytes()
     stamp = root / ".venv" / f".folkmoot-{lock}"
@@ -191,7 +204,7 @@ def _requirements(root: Path, lock: str) -> None:
         return
     count = sum(1 for line in content.decode().splitlines() if "==" in line and not line.startswith(" "))
     with step(f"installing {count} locked packages (a minute or two the first time)"):
-        _pip(root, "--require-hashes", "-r", str(root / lock))
+        _pip(root, "--require-hashes", *options, "-r", str(root / lock))
     stamp.write_text(digest)
 
 

@@ -38,14 +38,15 @@ def main() -> None:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
     _lock_alone("requirements-verify.lock", project["project"]["optional-dependencies"]["verify"])
     _lock_alone("requirements-sodium.lock", project["dependency-groups"]["sodium"])
+    _lock_alone("requirements-foreign.lock", project["dependency-groups"]["foreign"], "--no-deps")
     for folder in ("web_client", "tools/chromium"):
         _lock_npm(_ROOT / folder)
         print(f"wrote {folder}/package-lock.json")
 
 
-def _lock_alone(name: str, wanted: list[str]) -> None:
+def _lock_alone(name: str, wanted: list[str], *options: str) -> None:
     """Lock a few requirements by themselves, at the versions of ``requirements.lock`` where it has them."""
-    command = [_uv(), "pip", "compile", "-", *_COMMON, "-c", "requirements.lock", "-o", name]
+    command = [_uv(), "pip", "compile", "-", *_COMMON, *options, "-c", "requirements.lock", "-o", name]
     lines = "\n".join(wanted).encode()
     subprocess.run(command, cwd=_ROOT, input=lines, check=True, stdout=subprocess.DEVNULL)
     print(f"wrote {name}")

@@ -32,12 +32,14 @@ class Settings(BaseSettings):
     media_port: Port = 0
     media_workers: Annotated[int, Field(ge=0, le=64)] = 0
     media_fan: Literal["auto", "compiled", "cffi", "python"] = "auto"
+    metrics_port: Port = 0
     turn_urls: tuple[str, ...] = ()
     turn_secret_file: Path | None = None
     demo: bool = False
     electorate_min: Annotated[int, Field(ge=3, le=1000)] = 5
     lease_away_s: Annotated[int, Field(ge=5, le=600)] = 45
     lease_lost_s: Annotated[int, Field(ge=10, le=3600)] = 120
+    chair_lost_s: Annotated[int, Field(ge=11, le=600)] = 20
     publish_every_s: Annotated[int, Field(ge=1, le=600)] = 5
     publish_batch_min: Annotated[int, Field(ge=1, le=1000)] = 3
     closing_grace_s: Annotated[int, Field(ge=0, le=600)] = 2

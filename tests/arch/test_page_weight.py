@@ -13,8 +13,10 @@ KILOBYTE = 1000
 BUDGETS = [("index.html", 60, 10), ("booth.html", 45, 10), ("auditor.html", 45, 10)]
 # Scripts that a page starts by itself, by the beginning of their names: the booth's cryptography is a worker.
 WORKERS = {"booth.html": ["ballot.worker-"]}
-CHUNKS = [("room_media-", 85), ("en-", 12), ("vi-", 12)]
-LARGEST_DIST = 1400 * KILOBYTE  # 200 of them open age files, on the auditor's page alone and when asked
+CHUNKS = [("room_media-", 85)]
+CATALOGUES = sorted(path.stem for path in (ROOT / "web_client" / "src" / "i18n").glob("*.json"))
+CATALOGUE_KB = 12
+LARGEST_DIST = 1700 * KILOBYTE  # 200 of them open age files, on the auditor's page alone and when asked
 
 
 def loaded_at_once(page: str) -> set[str]:
@@ -63,9 +65,10 @@ def test_first_load(name: str, script_kb: int, style_kb: int) -> None:
     assert (scripts <= script_kb * KILOBYTE, styles <= style_kb * KILOBYTE) == (True, True), (scripts, styles)
 
 
-@pytest.mark.parametrize(("beginning", "script_kb"), CHUNKS)
+@pytest.mark.parametrize(("beginning", "script_kb"), [*CHUNKS, *((f"{name}-", CATALOGUE_KB) for name in CATALOGUES)])
 def test_chunks_that_come_later(beginning: str, script_kb: int) -> None:
-    assert 0 < sent_bytes(chunk(beginning)) <= script_kb * KILOBYTE
+    sent = sum(sent_bytes(script) for script in (DIST / "assets").glob(f"{beginning}*.js"))
+    assert 0 < sent <= script_kb * KILOBYTE
 
 
 def test_the_whole_of_it() -> None:

@@ -9,11 +9,13 @@ from typing import get_args
 from aiohttp import web
 
 from folkmoot_server.web import routes, routes_votes
-from folkmoot_server.web.handlers_meetings import About, Plain, SetFloorMode, StartItem
+from folkmoot_server.web.handlers_meetings import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "server" / "folkmoot_server"
 WIRE = (ROOT / "docs" / "spec" / "wire.md").read_text()
+CONDUCT = (ROOT / "docs" / "spec" / "conduct.md").read_text()
+_MEETING = "/api/meetings/{m}"
 _ELECTION = "/api/meetings/{m}/elections"
 _EVENT = re.compile(r"(?:[A-Z][a-z]+){2,}")
 
@@ -29,7 +31,9 @@ def routes_of_the_document(text: str) -> set[tuple[str, str]]:
     found = set()
     for cell in map("".join, cells):
         for request in cell.split(" · "):
-            match = re.fullmatch(r"(?:(GET|POST|PUT) )?(\S*/\S+)", request.replace("…", _ELECTION))
+            match = re.fullmatch(
+                r"(?:(GET|POST|PUT) )?(\S*/\S+)", request.replace("…m", _MEETING).replace("…", _ELECTION)
+            )
             if match:
                 found.add((match[1] or cell.partition(" ")[0], plain(match[2])))
     return found
@@ -59,25 +63,27 @@ def event_types(texts: Iterator[str]) -> set[str]:
     return {text for text in texts if _EVENT.fullmatch(text)}
 
 
-def part(beginning: str, end: str) -> str:
-    """Return a part of the document."""
-    return WIRE.split(beginning, 1)[1].split(end, 1)[0]
+def part(beginning: str, end: str, document: str = WIRE) -> str:
+    """Return a part of a document."""
+    return document.split(beginning, 1)[1].split(end, 1)[0]
 
 
 def test_every_route_is_written_down_and_every_written_one_exists() -> None:
     assert len(routes_of_the_code()) > 40
-    assert routes_of_the_document(WIRE) == routes_of_the_code()
+    assert routes_of_the_document(WIRE) | routes_of_the_document(CONDUCT) == routes_of_the_code()
 
 
 def test_every_event_is_written_down_and_every_written_one_exists() -> None:
-    written = set(re.findall(r"(\w+)\{", part("Types and bodies:", "\n## ")))
+    lists = (part("Types and bodies:", "\n## "), part("beside those of wire.md:", "\n\n", CONDUCT))
+    written = {name for text in lists for name in re.findall(r"(\w+)\{", text)}
     assert len(written) > 30
     assert written == event_types(constants(SERVER))
 
 
 def test_every_meeting_command_is_written_down() -> None:
-    written = set(re.findall(r"`([a-z-]+)`", part("Commands (who): ", "\n")))
-    models = (Plain, About, StartItem, SetFloorMode)
+    lists = (part("Commands (who): ", "\n"), part("`…m/commands` (who): ", "\n", CONDUCT))
+    written = {name for text in lists for name in re.findall(r"`([a-z-]+)`", text)}
+    models = get_args(Command.model_fields["root"].annotation)
     assert written == {name for model in models for name in get_args(model.model_fields["command"].annotation)}
 
 
@@ -103,7 +109,10 @@ def test_every_media_method_is_written_down_and_every_written_one_exists() -> No
     document = (ROOT / "docs" / "spec" / "media_control.md").read_text()
     methods, page = (document.split(title, 1)[1] for title in ("\n## 2.", "\n## 4."))
     table = re.compile(r'"([a-z_.]+)": \([A-Z]\w+, self\.')
-    worker = set(table.findall((ROOT / "media" / "folkmoot_media" / "methods.py").read_text()))
+    code = "".join(
+        (ROOT / "media" / "folkmoot_media" / f"{name}.py").read_text() for name in ("methods", "pipe_methods")
+    )
+    worker = set(table.findall(code))
     signalling = set(table.findall((SERVER / "realtime" / "media_signalling.py").read_text()))
     assert min(len(worker), len(signalling)) > 10
     assert media_methods(methods.split("\n## ")[0]) == worker | {"worker.shutdown"}

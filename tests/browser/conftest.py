@@ -20,6 +20,15 @@ _Report = Generator[None, pytest.TestReport, pytest.TestReport]
 NewPerson = Callable[..., Awaitable[support.Person]]
 
 
+# Guests, the harness, sign-in and a whole meeting show what depends on the origin: passkeys, cookies, headers, the
+# room. Everything else is held once in whole runs.
+_NAMES = (
+    *("booth", "ceremony", "conduct", "floor", "keyboard_meeting", "ladder", "large_room", "motions", "papers"),
+    *("right_to_left", "screens", "support_report", "survival"),
+)
+_ONE_ORIGIN = frozenset(f"test_{name}" for name in _NAMES)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder, and run them on the session's loop, where the browser lives."""
@@ -28,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.timeout(WHOLE_MEETING_S))
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            if item.path.stem in _ONE_ORIGIN:
+                item.add_marker(pytest.mark.one_origin)
 
 
 @pytest.hookimpl(wrapper=True)

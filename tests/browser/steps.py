@@ -302,10 +302,11 @@ async def make_auditor_key(auditor: Person, folder: Path) -> Path:
     return identity
 
 
-def verify(bundle: Path, annex: Path, identity: Path) -> dict[str, object]:
+def verify(bundle: Path, *annex_and_identity: Path) -> dict[str, object]:
     """Run the offline verifier; return its report with the exit code under "exit"."""
     tool = str(Path(sys.executable).parent / "folkmoot-verify")
-    command = [tool, str(bundle), "--annex", str(annex), "--identity", str(identity), "--json"]
+    options = zip(("--annex", "--identity"), map(str, annex_and_identity), strict=False)
+    command = [tool, str(bundle), *(word for option in options for word in option), "--json"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert answer.stdout, answer.stderr
     report: dict[str, object] = json.loads(answer.stdout)

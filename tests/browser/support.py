@@ -88,10 +88,14 @@ class Person:
             "WebAuthn.setUserVerified", {"authenticatorId": self.authenticator, "isUserVerified": False}
         )
 
-    async def new_authenticator(self) -> None:
-        """Take another authenticator, empty, in place of this person's."""
+    async def new_authenticator(self, *, prf: bool = False) -> None:
+        """Take another authenticator, empty, in place of this person's; with `prf` its passkeys can seal copies."""
         await self.cdp.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": self.authenticator})
-        self.authenticator = await _add_authenticator(self.cdp)
+        self.authenticator = await _add_authenticator(self.cdp, prf=prf)
+
+    async def forget(self, url: str) -> None:
+        """Lose all that pages of this address keep in the browser's databases; cookies stay."""
+        await self.cdp.send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": "indexeddb"})
 
     async def media(self) -> "MediaStats":
         """Return the sums over the page's live peer connections."""
@@ -129,13 +133,15 @@ class MediaStats:
         )
 
 
-async def _add_authenticator(cdp: CDPSession) -> str:
+async def _add_authenticator(cdp: CDPSession, *, prf: bool = False) -> str:
     """Add a platform authenticator with discoverable keys and user verification; return its id."""
     answer = await cdp.send(
         "WebAuthn.addVirtualAuthenticator",
         {
             "options": {
                 "protocol": "ctap2",
+                "ctap2Version": "ctap2_1",
+                "hasPrf": prf,
                 "transport": "internal",
                 "hasResidentKey": True,
                 "hasUserVerification": True,

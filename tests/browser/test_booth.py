@@ -17,8 +17,10 @@ from tests.browser.conftest import NewPerson
 from tests.browser.support import Person
 from tests.browser.votes import Hall
 
+from folkmoot_server.demo import votes as demo
 from folkmoot_voting import board, casting, encoding
 from folkmoot_voting.ballot import ballot_leaf
+from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.questions import approval, borda, m_of_n, multi_seat, one_of_n, score, yes_no_abstain
 
 WEIGHT = 3
@@ -301,6 +303,64 @@ async def left_behind(person: Person) -> list[str]:
     return [*stored, *(cookie["name"] for cookie in await person.context.cookies())]
 
 
+async def at_receipt(hall: Hall, person: Person, manifest: Manifest, state: str, name: str = "") -> None:
+    """Open My receipts, where this vote's receipt looks by itself and comes to this state."""
+    await person.page.goto(f"{hall.server.url}/receipts")
+    receipt = person.page.locator(f'[data-testid="receipt"][data-election="{manifest.election}"]')
+    await expect(receipt).to_have_attribute("data-state", state, timeout=steps.SLOW_MS)
+    await expect(receipt).to_have_attribute("aria-busy", "false", timeout=steps.SLOW_MS)
+    await expect(receipt).to_have_attribute("data-state", state)
+    if name:
+        await steps.look(person, name)
+
+
+async def test_confirmed_is_said_of_the_cosigned_box_alone(hall: Hall) -> None:
+    """On the board by the server's word, also after closing; confirmed once the quorum of officers has signed.
+
+    The control: the same server with the cosignatures left out of the closing is refused, on all three pages.
+    """
+    manifest = await hall.open_vote(title="Signed by whom")
+    binh = hall.browsers["Binh"]
+    await hall.open_booth(binh, manifest)
+    await votes.vote(binh, YES)
+    await steps.attribute(binh, "booth", "data-delivery", "on-the-board")
+    await steps.look(binh, "booth-on-the-board")
+    await at_receipt(hall, binh, manifest, "on-the-board", "receipts-on-the-board")
+    await hall.cast(manifest, [[0, 0, 1]], *votes.OFFICERS[:3])
+    await demo.close_election(hall.chair, hall.meeting, manifest.election)
+    await demo.cosign(hall.cosigners[: manifest.cosign_quorum - 1], hall.meeting, manifest)
+    await at_receipt(hall, binh, manifest, "on-the-board")
+    await demo.cosign(hall.cosigners[manifest.cosign_quorum - 1 :], hall.meeting, manifest)
+    await demo.count(hall.tellers[:2], hall.meeting, manifest)
+    await hall.declare(manifest)
+
+    async def uncosigned(route: Route) -> None:
+        shown = await hall.chair.get(route.request.url.removeprefix(hall.server.url))
+        body, _, lines = shown["checkpoint"].partition("\n\n")
+        await route.fulfill(json={**shown, "checkpoint": f"{body}\n\n{lines.split(chr(10))[0]}\n"})
+
+    await binh.page.route("**/inclusion?*", uncosigned)
+    await at_receipt(hall, binh, manifest, "disputed", "receipts-disputed")
+    await steps.see(binh, "receipt-evidence")
+    await hall.open_booth(binh, manifest)
+    await steps.attribute(binh, "booth", "data-delivery", "disputed")
+    await steps.see(binh, "booth-evidence")
+    await steps.look(binh, "booth-disputed")
+    await binh.page.goto(f"{hall.server.url}/meetings/{hall.meeting}")
+    card = steps.by(binh.page, f"result-{manifest.election}")
+    await card.get_by_test_id("check-counted").click(timeout=steps.SLOW_MS)
+    await expect(card.get_by_test_id("error")).to_have_attribute("data-code", "voting.cosignatures")
+    await expect(card.get_by_test_id("counted")).to_have_count(0)
+
+    await binh.page.unroute("**/inclusion?*")
+    await card.get_by_test_id("check-counted").click()
+    await expect(card.get_by_test_id("counted")).to_have_attribute("data-status", "confirmed", timeout=steps.SLOW_MS)
+    await at_receipt(hall, binh, manifest, "confirmed", "receipts-confirmed")
+    await hall.open_booth(binh, manifest)
+    await steps.attribute(binh, "booth", "data-delivery", "confirmed")
+    await steps.look(binh, "booth-confirmed")
+
+
 async def test_a_broken_promise_is_shown_and_found_by_a_teller(hall: Hall) -> None:
     """A server that promises and forgets: the voter's page holds the proof, a teller's page finds it true."""
     manifest = await hall.open_vote(title="Forgotten")
@@ -319,7 +379,13 @@ async def test_a_broken_promise_is_shown_and_found_by_a_teller(hall: Hall) -> No
     await hall.close_vote(manifest)
     await steps.attribute(binh, "booth", "data-delivery", "missing")
     await steps.look(binh, "booth-missing")
+    await at_receipt(hall, binh, manifest, "missing", "receipts-missing")
+    receipt = binh.page.locator(f'[data-testid="receipt"][data-election="{manifest.election}"]')
+    shown = await receipt.get_by_test_id("receipt-evidence").text_content()
+    await hall.open_booth(binh, manifest)
+    await steps.attribute(binh, "booth", "data-delivery", "missing")
     evidence = str(await steps.by(binh.page, "booth-evidence").text_content())
+    assert evidence == shown
     await binh.page.unroute("**/ballots")
     teller = await hall.browser_of("teller-0")
     await teller.page.goto(f"{hall.server.url}/meetings/{hall.meeting}/teller")
@@ -332,3 +398,10 @@ async def test_a_broken_promise_is_shown_and_found_by_a_teller(hall: Hall) -> No
             "data-found", found, timeout=steps.SLOW_MS
         )
         await steps.look(teller, f"teller-promise-{found}")
+        # Once a promise was found broken, the box is not opened at a tap.
+        await steps.click(teller, f"teller-count-{manifest.election}")
+        await steps.see(teller, "confirm-no")
+        if found == "broken":
+            await steps.look(teller, "teller-open-all-the-same")
+        await steps.click(teller, "confirm-no")
+        await expect(steps.by(teller.page, f"teller-count-{manifest.election}")).to_be_enabled()

@@ -184,7 +184,7 @@ async def test_screens_of_a_meeting_and_a_vote_by_keyboard(demo_server: Server, 
     await steps.click(member, "panel-votes")
     await steps.see(member, "result-outcome")
     await steps.click(member, "check-counted")
-    await steps.attribute(member, "counted", "data-status", "in-the-box")
+    await steps.attribute(member, "counted", "data-status", "confirmed")
     await look(member, "room-result")
     await member.page.goto(f"{demo_server.url}/receipts")
     await steps.see(member, "receipt-tracker")
@@ -200,5 +200,5 @@ async def _start_last_item(assembly: steps.Assembly) -> None:
     page = assembly.chair.page
     await steps.attribute(assembly.chair, "room", "data-state", "opened")
     await steps.click(assembly.chair, "panel-chair")
-    await page.locator("details", has=page.locator('[data-testid^="start-item-"]')).locator("summary").first.click()
+    await steps.by(page, "other-steps").locator("summary").first.click()
     await page.locator('[data-testid^="start-item-"]:not([aria-busy="true"])').last.click(timeout=steps.SLOW_MS)

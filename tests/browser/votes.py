@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from playwright.async_api import Browser, expect
+from tests import drafts
 from tests.browser import serving, steps, support
 from tests.browser.support import Person
 
@@ -22,7 +23,6 @@ from folkmoot_server.demo.client import Person as Soft
 from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_voting.keygen import ROUNDS, KeyGeneration
 from folkmoot_voting.manifest import Manifest
-from folkmoot_voting.questions import yes_no_abstain
 from folkmoot_voting.roll import verify_statement
 from folkmoot_voting.trustee import Trustee
 
@@ -113,19 +113,26 @@ class Hall:
 
     @property
     def officers(self) -> list[Soft]:
-        """Chair, secretary and the three tellers."""
-        return [self.people[name] for name in OFFICERS]
+        """Chair, secretary and the three tellers, but for those who have only a page."""
+        return [self.people[name] for name in OFFICERS if name in self.people]
 
     def path(self, rest: str) -> str:
         """An API path of the meeting."""
         return f"/api/meetings/{self.meeting}{rest}"
 
-    async def enrol_everybody(self) -> None:
-        """Enrol all officers and members in software; second officers confirm them."""
+    async def enrol_everybody(self, on_page: str = "") -> None:
+        """Enrol all officers and members in software, one of them perhaps on a page, with a passkey that has the PRF;
+        second officers confirm them.
+        """
         wanted = [(f"{role}-{number}", self.server.link(role, number)) for role, number in ROLES]
         first = {link["name"].split()[0]: link["url"] for link in self.server.links()}
         wanted += [(name, first[name]) for name in MEMBERS]
         for name, url in wanted:
+            if name == on_page:
+                self.browsers[name] = await self.browser_of(name, passkey=False)
+                await self.browsers[name].new_authenticator(prf=True)
+                await steps.enrol(self.browsers[name], url)
+                continue
             person = await self.stack.enter_async_context(software(self.server, name))
             await person.enrol(url)
             self.people[name] = person
@@ -147,18 +154,9 @@ class Hall:
             await steps.sign_in(person, self.server)
         return person
 
-    async def convene(self) -> None:
+    async def convene(self, **changes: Any) -> None:
         """Write down a meeting, freeze its roll and begin check-in."""
-        units = (await self.secretary.get("/api/organisation"))["units"]
-        body = {
-            "title": "General assembly",
-            "unit": next(unit["id"] for unit in units if unit["parent"] is None),
-            "starts_at": 1_800_000_000,
-            "time_zone": "Europe/Berlin",
-            "agenda": [{"title": "Votes"}],
-            "quorum": {"num": 1, "den": 2},
-        }
-        self.meeting = (await self.secretary.post("/api/meetings", body))["id"]
+        self.meeting = await drafts.meeting(self.secretary, ("Votes",), **changes)
         self.item = (await self.secretary.get(self.path("")))["agenda"][0]["id"]
         await self.secretary.post(self.path("/commands"), {"command": "convene"})
         await votes.freeze_roll(self.secretary, self.meeting)
@@ -188,18 +186,7 @@ class Hall:
         for election in (await self.chair.get(self.path("")))["elections"]:
             if election["state"] == "open":
                 await votes.close_election(self.chair, self.meeting, election["election"])
-        body = {
-            "agenda_item": self.item,
-            "title": "Budget",
-            "questions": [yes_no_abstain("Shall the budget be adopted?").to_json()],
-            "secrecy": "trustees",
-            "voting_again": "once",
-            "majority": {"kind": "simple", "of": "cast"},
-            "tie": "rejected",
-            "closes_after_s": 0,
-            "kiosk": False,
-        }
-        drafted = await self.secretary.post(self.path("/questions"), {**body, **changes})
+        drafted = await self.secretary.post(self.path("/questions"), drafts.question(self.item, **changes))
         return await votes.open_election(self.chair, self.meeting, str(drafted["election"]))
 
     async def cast(self, manifest: Manifest, choices: Choices, *names: str) -> list[dict[str, Any]]:

@@ -71,4 +71,12 @@ def test_the_attendance_list_names_everyone_once(out: Path) -> None:
 def test_too_few_members_are_refused_in_words(tmp_path: Path) -> None:
     done = run(BIN / "folkmoot", "demo", "--members", 3, "--out", tmp_path)
     assert done.returncode == 2
-    assert "5 to 500 members" in done.stderr
+    assert "5 to 1000 members" in done.stderr
+
+
+def test_a_system_that_opens_too_few_files_is_told_in_words(tmp_path: Path) -> None:
+    command = f"ulimit -n 512; exec {BIN / 'folkmoot'} demo --members 100 --out {tmp_path / 'out'}"
+    done = run("bash", "-c", command)
+    assert done.returncode == 2
+    assert "512 files, which is enough for 78 members" in done.stderr
+    assert not (tmp_path / "out").exists()

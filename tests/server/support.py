@@ -114,6 +114,19 @@ class House:
         await votes.freeze_roll(self.people["jonas"], self.meeting)
         await self.command("lan", "begin-check-in")
 
+    async def begin_quietly(self) -> None:
+        """Freeze the roll and begin check-in of a meeting that is convened."""
+        await self.confirm()
+        await votes.freeze_roll(self.people["jonas"], self.meeting)
+        await self.command("lan", "begin-check-in")
+
+    async def second_chair(self, name: str) -> None:
+        """Give somebody the role of chair beside the first one."""
+        lan, member = self.people["lan"], self.people[name].member
+        unit = (await lan.get("/api/organisation"))["units"][0]["id"]
+        wanted = {"member": member, "role": "chair", "unit": unit, "until": self.clock.at + 10**7}
+        await lan.act("/api/grants", {"type": "grant-role", **wanted}, **wanted)
+
     async def check_in(self, *names: str) -> None:
         for name in names:
             await votes.check_in(self.people[name], self.meeting)

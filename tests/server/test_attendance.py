@@ -17,9 +17,8 @@ from tests.server.common import START, refusal
 from tests.server.support import House, serve
 
 from folkmoot_server.commands import attendance
-from folkmoot_server.domain.attendance import Line, Presence, Seat, fold, judge_lease, write_csv
+from folkmoot_server.domain.attendance import Line, Presence, fold, judge_lease, write_csv
 from folkmoot_server.domain.errors import Conflict, WrongState
-from folkmoot_server.domain.floor import Change, apply
 
 AWAY_S, LOST_S = 45, 120
 
@@ -271,20 +270,6 @@ def test_leases_are_judged_by_the_second(silent_s: int, verdict: Presence) -> No
 # -- the floor ---------------------------------------------------------------------------------------------------
 
 
-def test_every_change_meets_every_seat() -> None:
-    for change in Change:
-        for hand in (None, 5):
-            for floor in (0, 5):
-                seat = Seat("m", "a", "main", hand_at=hand, floor_at=floor)
-                outcome = apply(seat, change, 9)
-                assert (outcome.seat != seat) == bool(outcome.events)
-                again = apply(outcome.seat, change, 10)
-                assert again.events == ()
-                assert again.seat == outcome.seat
-        with pytest.raises(WrongState):
-            apply(Seat("m", "a", "main", departed="left"), change, 9)
-
-
 async def test_hands_and_the_floor(house: House) -> None:
     await house.check_in("lan", "ana", "paul")
     await house.command("ana", "raise-hand")
@@ -346,16 +331,8 @@ async def test_removal_bars_the_way_back_until_readmission(house: House) -> None
     epoch = await lease(house, "ana")
     house.clock.at += 10
     await house.command("lan", "remove", member=house.ana.member)
-    assert (await house.view("ana"))["me"] | {"roles": []} == {
-        "member": house.ana.member,
-        "roles": [],
-        "checked_in": False,
-        "entitled": True,
-        "removed": True,
-        "credential": (await house.view("ana"))["me"]["credential"],
-        "trustee": (await house.view("ana"))["me"]["trustee"],
-        "cosigner": (await house.view("ana"))["me"]["cosigner"],
-    }
+    me = (await house.view("ana"))["me"]
+    assert (me["checked_in"], me["entitled"], me["removed"]) == (False, True, True)
     assert await refusal(house.ana, "/api/socket-ticket", {"meeting": house.meeting}) == (403, "meeting.removed")
     assert await house.refused("ana", "raise-hand") == "attendance.not-present"
     with pytest.raises(Exception, match="removed"):

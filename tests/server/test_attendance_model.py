@@ -1,4 +1,4 @@
-"""Random comings and goings against the real tables: the event log, the intervals and the quorum agree."""
+"""Random comings and goings on several days against the real tables: log, intervals, quorum and state agree."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import Connection, create_engine, select
 
-from folkmoot_server.commands import attendance, floor
+from folkmoot_server.commands import attendance, floor, meetings, presiding
 from folkmoot_server.domain.attendance import fold
 from folkmoot_server.domain.errors import FolkmootError
+from folkmoot_server.domain.meetings import IN_SESSION, State
 from folkmoot_server.domain.members import Member, Unit
 from folkmoot_server.domain.roles import Grant, Role
 from folkmoot_server.queries.attendance import whole_log
-from folkmoot_server.storage import members, schema, units
+from folkmoot_server.storage import meetings as stored
+from folkmoot_server.storage import members, schema, speaking, units
 
 PEOPLE = ("chair", "ana", "binh", "greta")
 ROLL = 4
@@ -43,6 +45,7 @@ def build(tx: Connection) -> None:
             quorum_num=1,
             quorum_den=2,
             floor_mode="open",
+            binding=1,
         )
     )
     core = json.dumps({"size": ROLL})
@@ -117,6 +120,39 @@ class Hall(RuleBasedStateMachine):
     def lead(self, who: str, change: Callable[..., int]) -> None:
         self.attempt(lambda: change(self.tx, "m", "chair", who, self.now))
 
+    @rule()
+    def open(self) -> None:
+        self.attempt(lambda: meetings.open_meeting(self.tx, "m", "chair", self.now))
+
+    @rule(until=st.sampled_from([0, 10**6]))
+    def recess(self, until: int) -> None:
+        self.attempt(lambda: meetings.recess(self.tx, "m", "chair", until, self.now))
+
+    @rule()
+    def resume(self) -> None:
+        self.attempt(lambda: meetings.resume(self.tx, "m", "chair", self.now))
+
+    @rule()
+    def adjourn(self) -> None:
+        self.attempt(lambda: meetings.adjourn(self.tx, "m", "chair", 0, self.now))
+
+    @rule()
+    def next_day(self) -> None:
+        self.attempt(lambda: meetings.begin_check_in(self.tx, "m", "chair", self.now))
+
+    @rule()
+    def look_for_the_chair(self) -> None:
+        presiding.deputise(self.tx, self.now, 20, 0)
+
+    @invariant()
+    def a_binding_quorum_and_the_state_agree(self) -> None:
+        meeting = stored.get(self.tx, "m")
+        if meeting.state in (State.OPENED, State.QUORUM_LOST):
+            assert (meeting.state is State.OPENED) == attendance.quorum(self.tx, "m").met
+        if meeting.state is State.ADJOURNED:
+            assert attendance.presence(self.tx, "m") == []
+        assert bool(meeting.presiding) == (meeting.state in IN_SESSION)
+
     @invariant()
     def the_log_tells_the_intervals(self) -> None:
         table = schema.attendance_interval
@@ -141,7 +177,10 @@ class Hall(RuleBasedStateMachine):
         here = attendance.presence(self.tx, "m")
         open_lines = sorted(line.member for line in fold(whole_log(self.tx, "m")) if line.until_at is None)
         assert here == open_lines
-        changes = [event.type for event in whole_log(self.tx, "m") if event.type in ("QuorumReached", "QuorumLost")]
+        told = ("QuorumReached", "QuorumLost", "MeetingAdjourned")
+        changes = [event.type for event in whole_log(self.tx, "m") if event.type in told]
+        while "MeetingAdjourned" in changes:  # every day begins in an empty hall
+            changes = changes[changes.index("MeetingAdjourned") + 1 :]
         assert changes == ["QuorumReached", "QuorumLost"] * (len(changes) // 2) + ["QuorumReached"] * (
             len(changes) % 2
         )
@@ -151,7 +190,8 @@ class Hall(RuleBasedStateMachine):
     def who_is_gone_holds_nothing(self) -> None:
         for seat in self.tx.execute(select(schema.seat)):
             if seat.departed:
-                assert (seat.hand_at, seat.floor, seat.away) == (None, 0, 0)
+                assert seat.away == 0
+                assert speaking.open_turn(self.tx, "m", seat.member) is None
 
     @invariant()
     def numbers_have_no_gap(self) -> None:
@@ -162,5 +202,5 @@ class Hall(RuleBasedStateMachine):
         self.tx.close()
 
 
-Hall.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+Hall.TestCase.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 TestHall = Hall.TestCase

@@ -80,7 +80,7 @@ def half_a_request(port: int) -> socket.socket:
 def test_a_signal_ends_server_and_workers_although_clients_stall(tmp_path: Path, number: signal.Signals) -> None:
     with server(tmp_path) as (process, told):
         workers = children(process.pid)
-        assert len(workers) == 2
+        assert len(workers) >= 2  # one that makes page images may run beside them
         limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
         soft, hard = next(line.split()[3:5] for line in limits if line.startswith("Max open files"))
         assert int(soft) == min(int(hard), FILES_MAX) > 256

@@ -32,7 +32,11 @@ WRONG_OBJECTS = {
     "/shares": [{"entry": {"type": "share", "trustee": 1, "parts": [[[]]]}}, {"entry": {"type": "opening"}}],
     "/voids": [{"entry": {"type": "void"}}, {"entry": {"type": "ballot", "ballot": {}}}, {"entry": {"type": []}}],
     "/casting": [{"entry": {"type": "casting"}}, {"entry": {"type": "tally"}}, {"entry": {"question": 2**70}}],
-    "/seals": [{"credential": "AA", "sealed": "AA"}, {"credential": "A" * 43, "sealed": "A" * 43}],
+    "/seals": [
+        {"credential": "AA", "sealed": "AA", "sig": "AA"},
+        {"credential": "A" * 43, "sealed": "A" * 43},
+        {"credential": "A" * 43, "sealed": "A" * 43, "sig": "A" * 86},
+    ],
     "/questions": [{"questions": []}, {"questions": [{"type": "stv"}]}, {"questions": [[]]}],
     "/keygen/messages": [{"message": {}}, {"message": {"type": {}, "trustee": 1}}, {"message": {"trustee": "1"}}],
     "/cosignatures": [{"line": "\u2014 chair AAAA\n"}, {"line": "\ud800\n"}, {"line": 5}],

@@ -8,11 +8,14 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from tests.server import votes_support as support
 from tests.server.votes_support import NO, YES, Hall, act, flip, opened, refused
 
+from folkmoot_server.demo.client import Person
+from folkmoot_server.web import limits
 from folkmoot_voting import signing
-from folkmoot_voting.ballot import signed_hash
+from folkmoot_voting.ballot import ballot_leaf, signed_hash
 from folkmoot_voting.casting import make_ballot
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 
@@ -87,6 +90,29 @@ async def test_a_ballot_that_fails_a_check_is_refused_with_its_reason_and_may_be
         answer = await refused(hall, hall.chair, path, {"ballot": breaker(ballot, seed)})
         assert answer == (422, code), name
     assert "promise" in await hall.chair.post(path, {"ballot": ballot})
+
+
+async def test_a_member_reads_boards_often_and_not_without_end(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, manifest = await opened(hall)
+    ballot = support.seal(hall, hall.chair, manifest, YES)
+    await hall.chair.post(hall.election_path(manifest.election, "/ballots"), {"ballot": ballot})
+    await hall.settle(hall.settings.publish_every_s)
+    reads = [
+        hall.election_path(manifest.election, rest)
+        for rest in ("/board?from=0", f"/inclusion?leaf={b64u(ballot_leaf(ballot))}", "/manifest", "/tally")
+    ]
+
+    async def answers(person: Person) -> set[int]:
+        return {(await person.raw("GET", path))[0] for path in reads}
+
+    usual = await answers(hall.chair)
+    assert 429 not in usual
+    monkeypatch.setattr(limits, "READER_MAX", len(reads))
+    assert await answers(hall.chair) == {429}
+    assert 429 not in await answers(hall.secretary)  # each member is counted alone
+    assert (await hall.chair.raw("GET", hall.path("")))[0] == 200  # and the meeting goes on
+    hall.clock.at += limits.WINDOW_S
+    assert await answers(hall.chair) == usual
 
 
 async def test_a_copied_ciphertext_is_refused(hall: Hall) -> None:

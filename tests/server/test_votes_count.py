@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.server import votes_support as support
 from tests.server.votes_support import ABSTAIN, NO, YES, Hall, flip, opened, refused
 
+from folkmoot_server.commands import tallies
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
 from folkmoot_voting import challenges, merkle_log
 from folkmoot_voting.encoding import unb64u
 from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.verify import verify_bundle
 
 
 async def test_the_box_is_opened_by_its_rules_alone(hall: Hall) -> None:
@@ -97,7 +100,6 @@ async def signatures(hall: Hall, ready: support.Ready, manifest: Manifest) -> No
     one, two, three = ready.tellers
     chair = ready.cosigners[0]
     sign = support.sign_tally
-    assert await sign(hall, manifest, three.person, three.trustee.seed, 3) == (403, "tally.not-of-the-count")
     assert await sign(hall, manifest, two.person, one.trustee.seed, 1) == (403, "tally.not-trustee")
     assert await sign(hall, manifest, one.person, two.trustee.seed, 1) == (422, "tally.signature")
     assert await sign(hall, manifest, hall.secretary, chair.seed, 0) == (403, "tally.not-chair")
@@ -110,6 +112,66 @@ async def signatures(hall: Hall, ready: support.Ready, manifest: Manifest) -> No
     assert (await hall.view(hall.chair))["elections"][0]["state"] == "declared"
     assert len(await hall.events("TallySigned")) == 3
     assert await sign(hall, manifest, hall.chair, chair.seed, 0) == (409, "election.wrong-state")
+    # A page that was on its way with one signature more is not told off; a wrong one is.
+    for _ in range(2):
+        assert await sign(hall, manifest, three.person, three.trustee.seed, 3) == (200, "accepted")
+    assert await sign(hall, manifest, three.person, one.trustee.seed, 3) == (422, "tally.signature")
+    assert len(await hall.events("TallySigned")) == 3
+
+
+async def counted_by_the_first_two(hall: Hall) -> tuple[support.Ready, Manifest]:
+    """A vote that tellers 1 and 2 opened; the chair has signed, and teller 1 will not."""
+    ready, manifest = await opened(hall)
+    await support.cast_all(hall, manifest, [YES, YES, NO])
+    await support.close(hall, manifest.election)
+    await support.cosign(hall, manifest, ready.cosigners)
+    total, closing = await support.own_aggregate(hall, manifest)
+    for teller in ready.tellers[:2]:
+        entry = support.intent(teller, manifest, closing.hash(), total.hash)
+        await teller.person.post(hall.election_path(manifest.election, "/intents"), {"entry": entry})
+        entry = support.share(teller, manifest, total)
+        await teller.person.post(hall.election_path(manifest.election, "/shares"), {"entry": entry})
+    chair, two = ready.cosigners[0], ready.tellers[1]
+    assert await support.sign_tally(hall, manifest, hall.chair, chair.seed, 0) == (200, "accepted")
+    assert await support.sign_tally(hall, manifest, two.person, two.trustee.seed, 2) == (200, "accepted")
+    assert (await hall.view(hall.chair))["elections"][0]["state"] == "counted"
+    return ready, manifest
+
+
+async def test_a_teller_who_gives_a_share_and_never_signs_stops_nothing(hall: Hall) -> None:
+    ready, manifest = await counted_by_the_first_two(hall)
+    three = ready.tellers[2]
+    assert await support.sign_tally(hall, manifest, three.person, three.trustee.seed, 3) == (200, "accepted")
+    view = (await hall.view(hall.chair))["elections"][0]
+    assert (view["state"], view["result"]["counts"]) == ("declared", [[2, 1, 0]])
+    tally = await hall.chair.get(hall.election_path(manifest.election, "/tally"))
+    assert [one["trustee"] for one in tally["signatures"]["trustees"]] == [2, 3]
+    _, raw = await hall.auditor.raw("GET", hall.path("/bundle.zip"))
+    assert verify_bundle(raw).verdict == "ok"
+
+
+async def test_were_all_who_opened_the_box_to_sign_one_could_stop_the_result(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule that was, planted: it is what the test above would notice."""
+
+    def all_who_opened(signers: set[str], *_: Any) -> bool:
+        return {"chair", "trustee-1", "trustee-2"} <= signers
+
+    monkeypatch.setattr(tallies, "_is_enough", all_who_opened)
+    ready, manifest = await counted_by_the_first_two(hall)
+    three = ready.tellers[2]
+    assert await support.sign_tally(hall, manifest, three.person, three.trustee.seed, 3) == (200, "accepted")
+    assert (await hall.view(hall.chair))["elections"][0]["state"] == "counted"
+
+
+async def test_no_teller_signs_where_no_box_was_opened(hall: Hall) -> None:
+    ready, manifest = await opened(hall)
+    await support.cast_all(hall, manifest, [YES, NO])
+    await support.close(hall, manifest.election)
+    await support.cosign(hall, manifest, ready.cosigners)
+    one = ready.tellers[0]
+    assert await support.sign_tally(hall, manifest, one.person, one.trustee.seed, 1) == (403, "tally.no-box")
 
 
 async def test_what_is_not_counted_in_time_is_void_and_the_meeting_can_close(hall: Hall) -> None:

@@ -30,8 +30,8 @@ from folkmoot_voting.merkle_log import leaf_hash, verify_note
 # Which verbs each phase allows, written down a second time so that a slip in the table shows.
 ALLOWED = {
     Phase.DRAFT: {Verb.EXCLUDE, Verb.OPEN},
-    Phase.OPEN: {Verb.CAST, Verb.PUBLISH, Verb.CLOSE, Verb.EXPIRE},
-    Phase.CLOSING: {Verb.CAST, Verb.PUBLISH, Verb.SEAL, Verb.EXPIRE},
+    Phase.OPEN: {Verb.CAST, Verb.PUBLISH, Verb.CLOSE, Verb.EXPIRE, Verb.ABORT},
+    Phase.CLOSING: {Verb.CAST, Verb.PUBLISH, Verb.SEAL, Verb.EXPIRE, Verb.ABORT},
     Phase.CLOSED: {
         Verb.COSIGN,
         Verb.START_COUNT,

@@ -14,7 +14,7 @@ from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
 from folkmoot_voting import casting, signing
 from folkmoot_voting.ballot import sealed_hash
-from folkmoot_voting.encoding import JsonObject, b64u
+from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.verify import verify_bundle
 
@@ -77,20 +77,19 @@ async def test_after_an_announcement_only_the_ballot_announced_last_is_taken(hal
     _, manifest = await opened(hall)
     path, seals = (hall.election_path(manifest.election, rest) for rest in ("/ballots", "/seals"))
     first, second = (sealed(hall, hall.chair, manifest) for _ in range(2))
-    credential = first["credential"]
-    for number, one in ((1, first), (2, second), (2, second)):
-        body = {"credential": credential, "sealed": b64u(sealed_hash(one))}
-        assert await hall.chair.post(seals, body) == {"seals": number}
-    foreign = {"credential": credential, "sealed": b64u(sealed_hash(first))}
-    assert await refused(hall, hall.secretary, seals, foreign) == (403, "ballot.foreign-credential")
-    stolen = b64u(signing.public_key(hall.credentials[hall.secretary.member]))
-    body = {"credential": stolen, "sealed": b64u(sealed_hash(second))}
-    assert await refused(hall, hall.secretary, seals, body) == (409, "ballot.sealed-foreign")
     seed = hall.credentials[hall.chair.member]
+    for number, one in ((1, first), (2, second), (2, second)):
+        body = casting.make_announcement(manifest, seed, sealed_hash(one))
+        assert await hall.chair.post(seals, body) == {"seals": number}
+    foreign = casting.make_announcement(manifest, seed, sealed_hash(first))
+    assert await refused(hall, hall.secretary, seals, foreign) == (403, "ballot.foreign-credential")
+    thief = hall.credentials[hall.secretary.member]
+    body = casting.make_announcement(manifest, thief, sealed_hash(second))
+    assert await refused(hall, hall.secretary, seals, body) == (409, "ballot.sealed-foreign")
     wrong = {"ballot": casting.sign_ballot(first, seed)}
     assert await refused(hall, hall.chair, path, wrong) == (409, "ballot.not-announced")
     assert "promise" in await hall.chair.post(path, {"ballot": casting.sign_ballot(second, seed)})
-    again = {"credential": credential, "sealed": b64u(bytes(32))}
+    again = casting.make_announcement(manifest, seed, bytes(32))
     assert await refused(hall, hall.chair, seals, again) == (409, "ballot.already-cast")
     # Who announced nothing casts as before.
     await hall.secretary.post(path, {"ballot": support.seal(hall, hall.secretary, manifest, YES)})
@@ -99,11 +98,30 @@ async def test_after_an_announcement_only_the_ballot_announced_last_is_taken(hal
 async def test_at_most_twenty_seals(hall: Hall) -> None:
     _, manifest = await opened(hall)
     path = hall.election_path(manifest.election, "/seals")
-    credential = b64u(signing.public_key(hall.credentials[hall.chair.member]))
+    seed = hall.credentials[hall.chair.member]
     for number in range(20):
-        await hall.chair.post(path, {"credential": credential, "sealed": b64u(bytes([number]) * 32)})
-    more = {"credential": credential, "sealed": b64u(b"x" * 32)}
+        await hall.chair.post(path, casting.make_announcement(manifest, seed, bytes([number]) * 32))
+    more = casting.make_announcement(manifest, seed, b"x" * 32)
     assert await refused(hall, hall.chair, path, more) == (429, "ballot.too-many-seals")
+
+
+async def test_a_stolen_session_announces_nothing_and_shuts_nobody_out(hall: Hall) -> None:
+    """Whoever has the member's session but not the voting key; the control is the voter's own announcement."""
+    _, manifest = await opened(hall)
+    ballots, seals = (hall.election_path(manifest.election, rest) for rest in ("/ballots", "/seals"))
+    seed = hall.credentials[hall.chair.member]
+    mine = casting.make_announcement(manifest, seed, sealed_hash(sealed(hall, hall.chair, manifest)))
+    theirs = b64u(b"x" * 32)
+    unsigned = (422, "ballot.announcement-unsigned")
+    for forged in (
+        {**mine, "sealed": theirs},
+        {**mine, "sig": support.flip(mine["sig"], 3)},
+        {**casting.make_announcement(manifest, secrets.token_bytes(32), b"x" * 32), "credential": mine["credential"]},
+        {**mine, "sig": b64u(signing.sign(seed, casting.void_hash(manifest.hash, unb64u(mine["sealed"]))))},
+    ):
+        assert await refused(hall, hall.chair, seals, forged) == unsigned
+    await hall.chair.post(ballots, {"ballot": support.seal(hall, hall.chair, manifest, YES)})
+    assert (await hall.view(hall.chair))["elections"][0]["cast"] == 1
 
 
 async def test_an_audited_ballot_is_void_for_ever_and_a_second_device_sees_it(hall: Hall) -> None:
@@ -114,7 +132,8 @@ async def test_an_audited_ballot_is_void_for_ever_and_a_second_device_sees_it(ha
     draws, cells = casting.SeededDraws(page_seed), support.cells(manifest, NO)
     audited = casting.seal(manifest, signing.public_key(seed), cells, draws)
     digest = b64u(sealed_hash(audited))
-    await hall.chair.post(paths["seals"], {"credential": audited["credential"], "sealed": digest})
+    announcement = casting.make_announcement(manifest, seed, sealed_hash(audited))
+    await hall.chair.post(paths["seals"], announcement)
     void = casting.make_void(manifest, seed, audited)
     # The second device has no session: it fetches the manifest by its hash and builds the ballot anew.
     stranger = Person(hall.settings.public_url, "second device")
@@ -136,8 +155,7 @@ async def test_an_audited_ballot_is_void_for_ever_and_a_second_device_sees_it(ha
     assert await stranger.get(state) == {"recorded": True, "published": False}
     cast = {"ballot": casting.sign_ballot(audited, seed)}
     assert await refused(hall, hall.chair, paths["ballots"], cast) == (422, "ballot.void")
-    body = {"credential": audited["credential"], "sealed": digest}
-    assert await hall.chair.post(paths["seals"], body) == {"seals": 1}
+    assert await hall.chair.post(paths["seals"], announcement) == {"seals": 1}
 
     await votes.cast(hall.chair, hall.meeting, manifest, seed, support.cells(manifest, YES))
     for person in hall.officers[1:4]:

@@ -69,7 +69,7 @@ class Machine:
             "exclusions": {"member": hall.plain.member, "excluded": True, "reason": "own contract"},
             "preview": None,
             "ballots": {"ballot": casting.sign_ballot(sealed, seed)},
-            "seals": {"credential": sealed["credential"], "sealed": b64u(sealed_hash(sealed))},
+            "seals": self._announcement(seed, sealed_hash(sealed)),
             "voids": {"entry": self._void(seed, sealed)},
             "cosignatures": {"line": self.line},
             "intents": {"entry": intent},
@@ -78,6 +78,11 @@ class Machine:
             "tally/signatures": {"signer": "chair", "trustee": 0, "sig": b64u(bytes(64))},
         }
         return bodies[name]
+
+    def _announcement(self, seed: bytes, sealed: bytes) -> dict[str, Any]:
+        if self.manifest is None:
+            return {"credential": b64u(signing.public_key(seed)), "sealed": b64u(sealed), "sig": b64u(bytes(64))}
+        return casting.make_announcement(self.manifest, seed, sealed)
 
     def _sealed(self, seed: bytes) -> dict[str, Any]:
         if self.manifest is None:

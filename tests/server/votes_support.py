@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 from sqlalchemy import Connection
+from tests import drafts
 from tests.server.common import Clock, application, refusal
 
 from folkmoot_config.settings import Settings
@@ -30,7 +31,7 @@ from folkmoot_voting import board, challenges, merkle_log, signing, tally
 from folkmoot_voting.casting import FIRST, Place, make_ballot
 from folkmoot_voting.encoding import JsonObject, b64u, h, jcs, unb64u
 from folkmoot_voting.manifest import Manifest
-from folkmoot_voting.questions import cells_of_one, yes_no_abstain
+from folkmoot_voting.questions import cells_of_one
 from folkmoot_voting.roll import verify_statement
 from folkmoot_voting.trustee import Trustee
 
@@ -158,39 +159,17 @@ async def enrol_everybody(hall: Hall, people: Sequence[NewPerson] = OFFICERS + O
     await officers.confirm_everybody(hall.chair, hall.secretary)
 
 
-async def convene(hall: Hall) -> None:
+async def convene(hall: Hall, **changes: Any) -> None:
     """Write down and convene a meeting."""
-    units = (await hall.secretary.get("/api/organisation"))["units"]
-    made = await hall.secretary.post(
-        "/api/meetings",
-        {
-            "title": "Annual general meeting",
-            "unit": next(unit["id"] for unit in units if unit["parent"] is None),
-            "starts_at": hall.clock(),
-            "time_zone": "Europe/Berlin",
-            "agenda": [{"title": "Budget"}, {"title": "Any other business"}],
-            "quorum": {"num": 1, "den": 2},
-        },
-    )
-    hall.meeting = made["id"]
+    ours = {"title": "Annual general meeting", "starts_at": hall.clock(), **changes}
+    hall.meeting = await drafts.meeting(hall.secretary, ("Budget", "Any other business"), **ours)
     hall.item = (await hall.view(hall.secretary))["agenda"][0]["id"]
     await hall.secretary.post(hall.path("/commands"), {"command": "convene"})
 
 
 def question(hall: Hall, **changes: Any) -> dict[str, Any]:
     """The body of POST questions."""
-    body = {
-        "agenda_item": hall.item,
-        "title": "Budget",
-        "questions": [yes_no_abstain("Shall the budget be adopted?").to_json()],
-        "secrecy": "trustees",
-        "voting_again": "once",
-        "majority": {"kind": "simple", "of": "cast"},
-        "tie": "rejected",
-        "closes_after_s": 0,
-        "kiosk": False,
-    }
-    return {**body, **changes}
+    return drafts.question(hall.item, **changes)
 
 
 async def draft(hall: Hall, **changes: Any) -> str:
