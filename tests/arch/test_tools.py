@@ -59,7 +59,7 @@ def step_for(tmp_path: Path, body: str, *arguments: str) -> checks.Step:
     """Return a pytest step over one test file of its own, already run."""
     (tmp_path / "test_it.py").write_text(body)
     report = tmp_path / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
     step = checks.Step("pytest", command, tmp_path, ROOT / "no-node", report)
     checks.run_step(step, lenient=False)
     return step
@@ -74,6 +74,35 @@ def test_passed_and_failed_are_counted(tmp_path: Path) -> None:
 def test_a_skipped_test_counts_as_failed(tmp_path: Path) -> None:
     step = step_for(tmp_path, "import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass\n")
     assert (step.passed, step.failed) == (1, 1)
+
+
+UNSTEADY = """
+from pathlib import Path
+def test_a():
+    been = Path(__file__).with_name("been")
+    if not been.exists():
+        been.touch()
+        assert False
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "passed", "failed", "named"),
+    [
+        (UNSTEADY, 1, 0, True),
+        ("def test_a(): assert False\ndef test_b(): pass\n", 1, 1, False),
+        (UNSTEADY + "".join(f"def test_b{n}(): assert False\n" for n in range(3)), 0, 4, False),
+    ],
+    ids=["unsteady", "broken", "too-many"],
+)
+def test_few_failures_are_tried_again_and_named(
+    tmp_path: Path, body: str, passed: int, failed: int, named: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = step_for(tmp_path, body)
+    checks.try_again(step)
+    assert (step.passed, step.failed) == (passed, failed)
+    assert checks.summary([step], 1.0) == (1 if failed else 0)
+    assert ("UNSTEADY, passed only when tried again: test_it::test_a" in capsys.readouterr().out) is named
 
 
 def test_no_test_at_all_counts_as_failed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, CDPSession, ConsoleMessage, Page, Playwright
+from playwright.async_api import Browser, BrowserContext, CDPSession, ConsoleMessage, Page, Playwright, expect
 from tests.browser.serving import TEST_HOST, Origin
 from tests.chromium import ALLOW_DEVICES, FLAGS
 from tools.house import find_chromium
@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "test-results" / "shots"
 SHOT_SIZES = ((360, 640), (1280, 800))
 PHONE = (360, 640)
+PATIENCE_MS = 60_000
+"""How long a page may take to show what is waited for: five browsers on two cores are slow, not wrong."""
+expect.set_options(timeout=PATIENCE_MS)
 
 BROWSER_FLAGS = (*FLAGS, ALLOW_DEVICES, f"--host-resolver-rules=MAP {TEST_HOST} 127.0.0.1")
 
@@ -173,6 +176,7 @@ async def new_person(
         timezone_id="Europe/Berlin",
         accept_downloads=True,
     )
+    context.set_default_timeout(PATIENCE_MS)
     if media:
         await context.grant_permissions(["camera", "microphone"], origin=base_url)
     await context.add_init_script(_RECORD_PEERS)
@@ -190,7 +194,9 @@ async def new_person(
     return person
 
 
-async def until(happened: Callable[[], Any], what: str, *, deadline_s: float = 20.0, every_s: float = 0.1) -> Any:
+async def until(
+    happened: Callable[[], Any], what: str, *, deadline_s: float = PATIENCE_MS / 1000, every_s: float = 0.1
+) -> Any:
     """Return the first truthy value of ``happened`` (called anew each time; may be async), else fail."""
     loop = asyncio.get_running_loop()
     end = loop.time() + deadline_s

@@ -146,7 +146,7 @@ async def test_templates_series_and_carrying_over(hall: Hall) -> None:
     await expect(by(jonas.page, "agenda-item")).to_have_count(2, timeout=steps.SLOW_MS)
     await click(jonas, "go-agenda")
     await by(jonas.page, "carry").locator("summary").click()
-    choice = by(jonas.page, "carry-from").locator(f"option[value={hall.meeting}]")
+    choice = by(jonas.page, "carry-from").locator(f'option[value="{hall.meeting}"]')
     await expect(choice).to_be_attached(timeout=steps.SLOW_MS)
     await by(jonas.page, "carry-from").select_option(hall.meeting)
     await click(jonas, "carry-items")

@@ -38,6 +38,10 @@ PEOPLE = (
 )
 
 
+CONNECT_S = 60
+"""How long a socket may take to be let in: the library's own second is too short on a machine with other work."""
+
+
 @dataclass
 class House:
     """One installation with its people."""
@@ -211,6 +215,7 @@ async def connect(house: House, name: str, after: int = 0) -> Socket:
         headers={"Origin": house.origin},
         auth={"ticket": ticket, "after": after},
         transports=["websocket"],
+        wait_timeout=CONNECT_S,
     )
     house.sockets.append(heard)
     return heard

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import socketio
 from tests.server.common import refusal
-from tests.server.support import House, Socket, connect, serve, ticket_for
+from tests.server.support import CONNECT_S, House, Socket, connect, serve, ticket_for
 
 from folkmoot_server.domain.identity import TICKET_S
 from folkmoot_server.realtime import housekeeping, room, sockets
@@ -37,7 +37,11 @@ async def try_connect(house: House, auth: Any, origin: str | None = None) -> str
         client.on("connect_error", told.append)
         try:
             await client.connect(
-                house.origin, headers={"Origin": origin or house.origin}, auth=auth, transports=["websocket"]
+                house.origin,
+                headers={"Origin": origin or house.origin},
+                auth=auth,
+                transports=["websocket"],
+                wait_timeout=CONNECT_S,
             )
         except socketio.exceptions.ConnectionError as error:
             return str(told[-1]["data"]["code"]) if told and isinstance(told[-1], dict) else str(error)
