@@ -107,6 +107,7 @@ SIGNED: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
     ("/elections/x/abort", {"type": "abort-election", "election": "x", "reason": "r"}, {"reason": "r"}),
     ("/elections/x/open", {"type": "open-election", "election": "x", "repeats": []}, {}),
     ("/elections/x/close", {"type": "close-election", "election": "x"}, {}),
+    ("/keygen/restart", {"type": "restart-key", "attempt": 1}, {"reason": "r"}),
 )
 
 

@@ -83,11 +83,13 @@ def raise_hand(tx: Connection, meeting_id: str, member: str, now: int, wish: Wis
 
     Raises:
         NotFound, WrongState: no such meeting, not in session, or the member is not in the room.
+        Forbidden: the chair has removed the member.
         Conflict: a wish of another kind is open, or the queue is closed.
         BadInput: a category that does not fit.
     """
     meeting = meetings.get(tx, meeting_id)
     advance(meeting.state, Act.RAISE_HAND)
+    rights.require_not_removed(tx, meeting_id, member)
     return speaking.ask(tx, meeting_id, speaker(tx, meeting, member), wish, now)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import rights
 from folkmoot_server.commands.identity import evidence_of, signed_action, take_nonce
+from folkmoot_server.commands.presiding import require_chair
 from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden, Refused, WrongState
 from folkmoot_server.domain.identity import Purpose, SessionInfo, Signed
 from folkmoot_server.domain.keys import threshold
 from folkmoot_server.domain.ledger import Notary, protocol_checked
 from folkmoot_server.domain.meetings import Act, State, advance
-from folkmoot_server.domain.roles import Action
 from folkmoot_server.storage import elections, events, keys, ledger, meetings, rolls
 from folkmoot_server.webauthn_policy import RelyingParty
 from folkmoot_voting import challenges, copies, destruction
@@ -121,13 +120,13 @@ def restart(
     Messages and statements of the old attempt stay as evidence.
 
     Raises:
-        Forbidden: the caller is not the chair.
+        Forbidden: the caller is not the chair, or does not preside.
         WrongState: no attempt can run now, or a vote was opened with the key.
         Conflict: another attempt runs by now, or it is the twentieth.
         Refused: the signature does not fit.
     """
     facts = meetings.get(tx, meeting)
-    rights.require(tx, session.member_id, Action.RESTART_KEY, facts.unit, now)
+    require_chair(tx, facts, session.member_id, now)
     advance(facts.state, Act.MAKE_KEY)
     attempt = keys.attempt(tx, meeting)
     if keys.is_used(tx, meeting):

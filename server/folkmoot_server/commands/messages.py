@@ -17,7 +17,8 @@ def post(tx: Connection, meeting_id: str, caller: Caller, kind: Kind, text: str,
     """Write a message and return its number; the event says that it is there, never what it says.
 
     Raises:
-        NotFound, Forbidden, WrongState: no such meeting, not in the room, not in session, or closed by the chair.
+        NotFound, Forbidden, WrongState: no such meeting, not in the room or removed, not in session, or closed by
+            the chair.
         BadInput: an answer to nothing.
         TooMany: too fast, or 500 already.
     """
@@ -36,6 +37,7 @@ def _in_room(tx: Connection, meeting_id: str, caller: Caller, now: int) -> Prese
     here = presence(tx, meeting_id, caller, now)
     if here.meeting.state not in ROOM_STATES:
         raise WrongState("meeting.wrong-state", "The meeting is not in session.")
+    rights.require_not_removed(tx, meeting_id, here.person)
     if not (here.checked_in or here.office or here.admitted):
         raise Forbidden("message.not-in-room", "Only those who are in the meeting may write.")
     return here

@@ -64,7 +64,7 @@ def write(
 
     Raises:
         NotFound: no such meeting or agenda item.
-        Forbidden: neither entitled to vote here nor chair or secretary.
+        Forbidden: neither entitled to vote here nor chair or secretary, or removed.
         WrongState: the meeting is over.
         BadInput: the text does not fit.
         TooMany: ten drafts already.
@@ -91,7 +91,7 @@ def amend(
 
     Raises:
         NotFound: no such meeting or motion.
-        Forbidden: neither entitled to vote here nor chair or secretary.
+        Forbidden: neither entitled to vote here nor chair or secretary, or removed.
         WrongState: the meeting is over, or the motion is itself an amendment, not submitted, or decided.
         Conflict: the motion has another text.
         BadInput: the text or the paragraphs do not fit.
@@ -128,9 +128,15 @@ def _add(tx: Connection, meeting: Meeting, member: str, motion: Motion) -> str:
     return motion.id
 
 
-def _may_write(tx: Connection, meeting_id: str, member: str, now: int) -> Meeting:
+def _taking_part(tx: Connection, meeting_id: str, member: str) -> Meeting:
     meeting = meetings.get(tx, meeting_id)
     advance(meeting.state, Act.WRITE_QUESTION)
+    rights.require_not_removed(tx, meeting_id, member)
+    return meeting
+
+
+def _may_write(tx: Connection, meeting_id: str, member: str, now: int) -> Meeting:
+    meeting = _taking_part(tx, meeting_id, member)
     if not rights.is_entitled(tx, meeting, member, now):
         rights.require(tx, member, Action.WRITE_QUESTION, meeting.unit, now)
     return meeting
@@ -154,7 +160,7 @@ def may_see(motion: Motion, member: str) -> bool:
 
 
 def _own(tx: Connection, meeting_id: str, motion_id: str, member: str) -> Motion:
-    advance(meetings.get(tx, meeting_id).state, Act.WRITE_QUESTION)
+    _taking_part(tx, meeting_id, member)
     motion = visible(tx, meeting_id, motion_id, member)
     if not motion.moved_by(member):
         raise Forbidden("motion.not-mover", "Only the mover of a motion may do this.")
@@ -262,11 +268,10 @@ def second(tx: Connection, meeting_id: str, member: str, motion_id: str, now: in
 
     Raises:
         NotFound, WrongState: no such motion, the meeting is over, or it is not submitted or admitted already.
-        Forbidden: not entitled to vote here, or its mover.
+        Forbidden: not entitled to vote here, removed, or its mover.
         Conflict: joined already.
     """
-    meeting = meetings.get(tx, meeting_id)
-    advance(meeting.state, Act.WRITE_QUESTION)
+    meeting = _taking_part(tx, meeting_id, member)
     motion = visible(tx, meeting_id, motion_id, member)
     if not rights.is_entitled(tx, meeting, member, now):
         raise Forbidden("motion.not-entitled", "Only members who may vote here join a motion.")
@@ -314,9 +319,12 @@ def refer(tx: Connection, meeting_id: str, member: str, motion_id: str, now: int
     """Refer a motion to others without a decision, and what was to amend it (chair).
 
     Raises:
-        NotFound, Forbidden, WrongState: no such motion, not the chair, or it is being voted on or decided.
+        NotFound, Forbidden, WrongState: no such motion, not the chair, it is being voted on or decided, or the
+            meeting is interrupted or has lost its quorum.
     """
-    _end(tx, _led(tx, meeting_id, member, motion_id, now), Verb.REFER, now)
+    motion = _led(tx, meeting_id, member, motion_id, now)
+    advance(meetings.get(tx, meeting_id).state, Act.REFER_MOTION)
+    _end(tx, motion, Verb.REFER, now)
 
 
 def _led(tx: Connection, meeting_id: str, member: str, motion_id: str, now: int) -> Motion:
@@ -359,10 +367,9 @@ def declare_conflict(tx: Connection, meeting_id: str, member: str, motion_id: st
 
     Raises:
         NotFound, WrongState: no such motion, or it is a draft or decided.
-        Forbidden: not entitled to vote here.
+        Forbidden: not entitled to vote here, or removed.
     """
-    meeting = meetings.get(tx, meeting_id)
-    advance(meeting.state, Act.WRITE_QUESTION)
+    meeting = _taking_part(tx, meeting_id, member)
     motion = visible(tx, meeting_id, motion_id, member)
     if not rights.is_entitled(tx, meeting, member, now):
         raise Forbidden("motion.not-entitled", "Only members who may vote here have a vote to stay away from.")

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from folkmoot_server.domain.errors import Forbidden
 from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.roles import ALLOWED, Action, Grant, Role, can, held
-from folkmoot_server.storage import members, passkeys, rolls, units
+from folkmoot_server.storage import members, passkeys, rolls, seats, units
 
 
 def grants_of(tx: Connection, member: str) -> list[Grant]:
@@ -34,6 +34,17 @@ def require(tx: Connection, member: str, action: Action, unit: str, now: int) ->
     """
     if not allowed(tx, member, action, unit, now):
         raise Forbidden("role.missing", "You do not hold a role that allows this.")
+
+
+def require_not_removed(tx: Connection, meeting_id: str, person: str) -> None:
+    """Refuse whom the chair has sent out of the meeting, until readmitted (conduct.md section 5).
+
+    Raises:
+        Forbidden: it is so.
+    """
+    seat = seats.find(tx, meeting_id, person)
+    if seat is not None and seat.removed:
+        raise Forbidden("meeting.removed", "The chair has removed you from this meeting.")
 
 
 def roles_on(tx: Connection, member: str, unit: str, now: int) -> frozenset[Role]:

@@ -108,6 +108,7 @@ def ask(tx: Connection, meeting_id: str, caller: SessionInfo, now: int) -> str:
         Conflict: the member may vote here and checks in instead.
     """
     here = presence(tx, meeting_id, caller, now)
+    rights.require_not_removed(tx, meeting_id, here.person)
     if here.meeting.state not in ROOM_STATES:
         raise WrongState("meeting.wrong-state", "The meeting is not in session.")
     if here.entitled:

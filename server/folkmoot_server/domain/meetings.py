@@ -45,6 +45,7 @@ class Act(StrEnum):
     CLOSE = "close"
     EDIT_AGENDA = "edit-agenda"
     WRITE_QUESTION = "write-question"
+    REFER_MOTION = "refer-motion"
     CHECK_IN = "check-in"
     LEAVE = "leave"
     MAKE_KEY = "make-key"
@@ -76,6 +77,9 @@ _TALKING: Final = (State.CHECKING_IN, State.OPENED, State.QUORUM_LOST)
 _CALLED: Final = (State.CONVENED, *ROOM_STATES, State.ADJOURNED)
 _NOT_OVER: Final = (State.DRAFT, *_CALLED)
 
+# Where a motion is disposed of without a vote: a meeting that sits does so with its quorum only.
+_DECIDING: Final = (State.DRAFT, State.CONVENED, State.CHECKING_IN, State.OPENED)
+
 # Acts that leave a meeting where it is, with the states in which they may be done.
 _STAY: Final[Mapping[Act, tuple[State, ...]]] = MappingProxyType(
     {
@@ -86,6 +90,7 @@ _STAY: Final[Mapping[Act, tuple[State, ...]]] = MappingProxyType(
         Act.FREEZE_ROLL: (State.DRAFT, State.CONVENED),
         Act.EDIT_AGENDA: _NOT_OVER,
         Act.WRITE_QUESTION: _NOT_OVER,
+        Act.REFER_MOTION: _DECIDING,
         Act.CHECK_IN: ROOM_STATES,
         Act.LEAVE: ROOM_STATES,
         Act.MAKE_KEY: ROOM_STATES,

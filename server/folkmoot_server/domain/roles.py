@@ -43,7 +43,6 @@ class Action(StrEnum):
     FREEZE_ROLL = "freeze-roll"
     CHECK_IN = "check-in"
     HOLD_KEY = "hold-key"
-    RESTART_KEY = "restart-key"
     OPEN_ELECTION = "open-election"
     CLOSE_ELECTION = "close-election"
     DECLARE_RESULT = "declare-result"
@@ -75,7 +74,6 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.FREEZE_ROLL: frozenset({Role.REGISTRAR}),
     Action.CHECK_IN: frozenset({Role.MEMBER}),
     Action.HOLD_KEY: frozenset({Role.TELLER}),
-    Action.RESTART_KEY: _CHAIR,
     Action.OPEN_ELECTION: _CHAIR,
     Action.CLOSE_ELECTION: _CHAIR,
     Action.DECLARE_RESULT: _CHAIR,
