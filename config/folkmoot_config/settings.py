@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     lease_away_s: Annotated[int, Field(ge=5, le=600)] = 45
     lease_lost_s: Annotated[int, Field(ge=10, le=3600)] = 120
     chair_lost_s: Annotated[int, Field(ge=11, le=600)] = 20
+    site_lost_s: Annotated[int, Field(ge=11, le=600)] = 20
     publish_every_s: Annotated[int, Field(ge=1, le=600)] = 5
     publish_batch_min: Annotated[int, Field(ge=1, le=1000)] = 3
     closing_grace_s: Annotated[int, Field(ge=0, le=600)] = 2

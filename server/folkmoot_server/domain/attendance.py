@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-SITE: Final = "main"
+REMOTE: Final = "remote"
 
 
 class Departure(StrEnum):
@@ -21,6 +21,12 @@ class Departure(StrEnum):
     REMOVED = "removed"
     ADJOURNED = "adjourned"
     CLOSED = "closed"
+    MOVED = "moved"
+    CUT = "cut"
+
+
+# Whom a sign of life takes back without another check-in.
+RETURNING: Final = (Departure.LOST, Departure.CUT)
 
 
 class Presence(StrEnum):
@@ -44,7 +50,10 @@ def judge_lease(renewed_at: int, watching_since: int, now: int, away_s: int, los
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A member at a site of a meeting; `departed` is empty while an interval is open."""
+    """A member at a site of a meeting; `departed` is empty while an interval is open.
+
+    With `kiosk` the member checked in at the hall's own browser and is there as long as the hall is.
+    """
 
     meeting: str
     member: str
@@ -55,6 +64,7 @@ class Seat:
     lease_at: int = 0
     away: bool = False
     departed: str = ""
+    kiosk: bool = False
 
     @property
     def present(self) -> bool:
@@ -120,7 +130,7 @@ def fold(events: Iterable[LoggedEvent]) -> list[Line]:
 def _begin(event: LoggedEvent, member: str, before: Line | None) -> Line:
     # Who returns has been here before: name and site are those of the last interval.
     name = event.body.get("name", before.name if before else "")
-    site = event.body.get("site", before.site if before else SITE)
+    site = event.body.get("site", before.site if before else REMOTE)
     return Line(member, name, site, event.at)
 
 

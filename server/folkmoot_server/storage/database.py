@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
 from folkmoot_server.storage.tables import metadata
@@ -29,9 +29,9 @@ T = TypeVar("T")
 GROUP_MAX = 64
 QUEUE_MAX = 4096
 READERS = 4
-# Written without anybody's picture of a meeting changing: sessions, and leases (whatever else of a seat changes, an
-# event tells).
-QUIET = frozenset({"seat", "session", "nonce", "socket_ticket"})
+# Written without anybody's picture of a meeting changing: sessions, codes, and leases (whatever else of a seat
+# changes, an event tells).
+QUIET = frozenset({"seat", "session", "nonce", "socket_ticket", "site_lease", "site_secret", "kiosk_session"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ def _answer(group: list[_Job], error: Exception) -> None:
 class Database:
     """SQLite behind one writer thread (group commit) and a few readers."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the database at `path`; the folder must exist.
+    def __init__(self, path: Path, tables: MetaData = metadata) -> None:
+        """Open or create the database at `path` with these tables; the folder must exist.
 
         Raises:
             StoreBusyError: another process has it open.
@@ -114,7 +114,7 @@ class Database:
         _configure(self._write_engine, read_only=False)
         _configure(self._read_engine, read_only=True)
         with self._write_engine.begin() as connection:
-            metadata.create_all(connection)
+            tables.create_all(connection)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_MAX)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._closed = False

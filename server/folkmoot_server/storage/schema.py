@@ -187,6 +187,7 @@ seat = Table(
     Column("lease_epoch", Integer, nullable=False, default=0),
     Column("lease_at", Integer, nullable=False, default=0),
     Column("away", Integer, nullable=False, default=0),
+    Column("kiosk", Integer, nullable=False, default=0),  # checked in at the hall's own browser: no own lease
     Column("departed", String, nullable=False, default=""),  # why the last interval ended; "" while one is open
 )
 attendance_interval = Table(

@@ -22,6 +22,7 @@ def _seat(row: Row[Any]) -> Seat:
         row.lease_at,
         bool(row.away),
         row.departed,
+        bool(row.kiosk),
     )
 
 
@@ -66,10 +67,24 @@ def arrivals(tx: Connection, meeting: str) -> dict[str, int]:
 
 
 def silent(tx: Connection, meeting: str, before: int) -> list[Seat]:
-    """Return the seats with an open interval whose lease was last renewed before `before`, by member."""
+    """Return the seats with an open interval whose own lease was last renewed before `before`, by member."""
     table = schema.seat
-    query = select(table).where(table.c.meeting == meeting, table.c.departed == "", table.c.lease_at < before)
-    return [_seat(row) for row in tx.execute(query.order_by(table.c.member))]
+    where = (table.c.meeting == meeting, table.c.departed == "", table.c.kiosk == 0, table.c.lease_at < before)
+    return [_seat(row) for row in tx.execute(select(table).where(*where).order_by(table.c.member))]
+
+
+def at_kiosk(tx: Connection, meeting: str, site: str) -> list[Seat]:
+    """Return the seats of who checked in at a hall's own browser and has no lease, by member."""
+    table = schema.seat
+    where = (table.c.meeting == meeting, table.c.site == site, table.c.kiosk == 1)
+    return [_seat(row) for row in tx.execute(select(table).where(*where).order_by(table.c.member))]
+
+
+def by_site(tx: Connection, meeting: str) -> dict[str, int]:
+    """Return how many members are present at each site where some are."""
+    table = schema.seat.c
+    query = select(table.site, func.count().label("n")).where(table.meeting == meeting, table.departed == "")
+    return {row.site: row.n for row in tx.execute(query.group_by(table.site))}
 
 
 def save(tx: Connection, seat: Seat) -> None:
@@ -84,6 +99,7 @@ def save(tx: Connection, seat: Seat) -> None:
         "lease_at": seat.lease_at,
         "away": int(seat.away),
         "departed": seat.departed,
+        "kiosk": int(seat.kiosk),
     }
     statement = insert(schema.seat).values(values)
     tx.execute(statement.on_conflict_do_update(index_elements=["meeting", "member"], set_=values))

@@ -8,9 +8,19 @@ from folkmoot_server.storage import (
     schema_messages,
     schema_motions,
     schema_papers,
+    schema_sites,
     schema_speaking,
     schema_visitors,
 )
 
 metadata = schema.metadata
-MODULES = (schema, schema_conduct, schema_motions, schema_speaking, schema_messages, schema_papers, schema_visitors)
+MODULES = (
+    schema,
+    schema_conduct,
+    schema_motions,
+    schema_speaking,
+    schema_messages,
+    schema_papers,
+    schema_visitors,
+    schema_sites,
+)
