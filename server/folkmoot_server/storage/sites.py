@@ -58,8 +58,8 @@ def of_meeting(tx: Connection, meeting: str) -> list[Site]:
     table = schema.site
     query = select(table).where(table.c.meeting == meeting).order_by(table.c.position, table.c.id)
     stored = {row.id: _site(row) for row in tx.execute(query)}
-    main, remote = (stored.pop(name, None) or fixed(meeting, name) for name in FIXED)
-    return [main, *stored.values(), remote]
+    main, remote = (stored.get(name) or fixed(meeting, name) for name in FIXED)
+    return [main, *(site for site in stored.values() if site.id not in FIXED), remote]
 
 
 def find(tx: Connection, meeting: str, site: str) -> Site | None:
