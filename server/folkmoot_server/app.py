@@ -158,7 +158,7 @@ def build_app(context: Context, realtime: Realtime, watchdog: Watchdog, metrics:
     routes_votes.add_routes(app)
     realtime.attach(app)
     app.router.add_get("/healthz", _health)
-    add_static(app)
+    add_static(app, secure=context.settings.secure)
     return app
 
 

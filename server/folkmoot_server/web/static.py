@@ -8,8 +8,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from folkmoot_server.web.context import CONTEXT
-
 DIST = Path(str(files("folkmoot_server"))) / "web_dist"
 ENTRIES = {"/booth": "booth.html", "/auditor": "auditor.html"}
 
@@ -50,11 +48,11 @@ API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def set_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """`on_response_prepare` hook: headers for every answer, the content policy by kind of page."""
+def _set_security_headers(request: web.Request, response: web.StreamResponse, *, secure: bool) -> None:
+    """Headers for every answer, the content policy by kind of page."""
     for name, value in _COMMON.items():
         response.headers.setdefault(name, value)
-    if request.app[CONTEXT].settings.secure:
+    if secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     path = request.path
     if path.startswith(("/api/", "/socket.io")):
@@ -65,9 +63,19 @@ async def set_security_headers(request: web.Request, response: web.StreamRespons
         response.headers.setdefault("Content-Security-Policy", BOOTH_POLICY if entry else APP_POLICY)
 
 
-def add_static(app: web.Application, dist: Path = DIST) -> None:
-    """Serve `dist`: hashed assets for a year, pages never cached, every other path the application shell."""
-    app.on_response_prepare.append(set_security_headers)
+def add_static(app: web.Application, dist: Path = DIST, *, secure: bool) -> None:
+    """Serve `dist`: hashed assets for a year, pages never cached, every other path the application shell.
+
+    Args:
+        app: gets routes and the browser's security headers for all its answers.
+        dist: the built web client.
+        secure: whether browsers reach the server over TLS.
+    """
+
+    async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
+        _set_security_headers(request, response, secure=secure)
+
+    app.on_response_prepare.append(security_headers)
 
     def page(name: str) -> Handler:
         async def serve(_request: web.Request) -> web.StreamResponse:
