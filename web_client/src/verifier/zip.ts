@@ -50,6 +50,9 @@ function crcOver(start: number, bytes: Uint8Array): number {
   return crc;
 }
 
+/** Packed bytes that are read and decoded at once. */
+const SLICE = 64 * 1024;
+
 const viewOf = (bytes: Bytes): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const bytesOf = async (raw: Blob, start: number, end: number): Promise<Bytes> => new Uint8Array(await raw.slice(start, end).arrayBuffer());
@@ -114,6 +117,40 @@ async function contentStart(raw: Blob, { offset, name, flags, method, crc, packe
   return offset + LOCAL_BYTES + name.length + view.getUint16(28, true);
 }
 
+/** Whatever the platform says about hostile bytes, or about a file that is gone, it is not readable. */
+async function readable<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch {
+    throw new Unreadable("not a readable zip");
+  }
+}
+
+/** The bytes, read as they are asked for. @throws Unreadable */
+async function* slices(packed: Blob): AsyncGenerator<Bytes, void, undefined> {
+  for (let at = 0; at < packed.size; at += SLICE) yield await readable(bytesOf(packed, at, at + SLICE));
+}
+
+/**
+ * What raw deflate holds. Each write is awaited, where `pipeThrough` under Node 20 counts pieces instead of bytes and
+ * would hold the whole packed file. @throws Unreadable
+ */
+async function* inflated(packed: AsyncIterable<Bytes>): AsyncGenerator<Bytes, void, undefined> {
+  const decoder = new DecompressionStream("deflate-raw");
+  const [reader, writer] = [decoder.readable.getReader(), decoder.writable.getWriter()];
+  const feed = async (): Promise<void> => {
+    for await (const slice of packed) await writer.write(slice);
+    await writer.close();
+  };
+  // What ends the feeding ends the reading too.
+  feed().catch((error: unknown) => writer.abort(error).catch(() => undefined));
+  try {
+    for (let piece = await readable(reader.read()); !piece.done; piece = await readable(reader.read())) yield piece.value as Bytes;
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
 /** The files of a zip by name (bytes as Latin-1; the names of section 9 are ASCII). */
 export class Archive {
   private readonly raw: Blob;
@@ -157,25 +194,15 @@ export class Archive {
     const member = this.members.get(name);
     demand(member !== undefined, `${name} is missing`);
     const start = await contentStart(this.raw, member);
-    const packed = this.raw.slice(start, start + member.packed).stream();
+    const packed = slices(this.raw.slice(start, start + member.packed));
     // The platform's own decoder, stopped as soon as it gives more than the directory says.
-    const reader = (member.method === STORED ? packed : packed.pipeThrough(new DecompressionStream("deflate-raw"))).getReader();
+    const pieces = member.method === STORED ? packed : inflated(packed);
     let [size, crc] = [0, 0xffffffff];
-    for (;;) {
-      let piece: ReadableStreamReadResult<Uint8Array>;
-      try {
-        piece = await reader.read();
-      } catch {
-        throw new Unreadable("not a readable zip"); // whatever the decoder says about hostile bytes
-      }
-      if (piece.done) break;
-      size += piece.value.length;
-      if (size > member.size) {
-        await reader.cancel().catch(() => undefined);
-        throw new Unreadable("a member is longer than it says");
-      }
-      crc = crcOver(crc, piece.value);
-      yield piece.value as Bytes;
+    for await (const piece of pieces) {
+      size += piece.length;
+      demand(size <= member.size, "a member is longer than it says");
+      crc = crcOver(crc, piece);
+      yield piece;
     }
     demand(size === member.size, "a member is shorter than it says");
     demand((crc ^ 0xffffffff) >>> 0 === member.crc, "a member is damaged");
