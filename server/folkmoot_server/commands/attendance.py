@@ -101,7 +101,7 @@ def take_lease(tx: Connection, meeting_id: str, member: str, now: int) -> int:
     """
     seat = _leasable(tx, meeting_id, member)
     seat = replace(seat, lease_epoch=seat.lease_epoch + 1)
-    _renewed(tx, seat, now)
+    renewed(tx, seat, now)
     return seat.lease_epoch
 
 
@@ -116,7 +116,7 @@ def renew(tx: Connection, meeting_id: str, member: str, epoch: int, now: int) ->
     seat = _leasable(tx, meeting_id, member)
     if seat.lease_epoch != epoch:
         raise Conflict("attendance.lease-superseded", "You are in this meeting on a newer connection.")
-    _renewed(tx, seat, now)
+    renewed(tx, seat, now)
 
 
 def _leasable(tx: Connection, meeting_id: str, member: str) -> Seat:
@@ -130,7 +130,8 @@ def _leasable(tx: Connection, meeting_id: str, member: str) -> Seat:
     return seat
 
 
-def _renewed(tx: Connection, seat: Seat, now: int) -> None:
+def renewed(tx: Connection, seat: Seat, now: int) -> None:
+    """Note a sign of life of somebody who may be here; who was away or lost is back."""
     was_present, was_away = seat.present, seat.away
     seat = replace(seat, lease_at=now, away=False, departed="")
     seats.save(tx, seat)

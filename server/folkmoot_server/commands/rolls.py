@@ -14,7 +14,7 @@ from folkmoot_server.domain.ledger import Notary, protocol_checked
 from folkmoot_server.domain.meetings import Act, State, advance
 from folkmoot_server.domain.roles import Action, Role
 from folkmoot_server.domain.rolls import Candidate, Elector, Origin, build_entries, officer_text
-from folkmoot_server.storage import events, keys, ledger, meetings, members, passkeys, rolls, settings, units
+from folkmoot_server.storage import events, keys, ledger, meetings, members, passkeys, relays, rolls, settings, units
 from folkmoot_voting.assertion import RelyingParty
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.roll import RollCore, build_core, make_statement
@@ -49,7 +49,7 @@ def prepare_roll(
             meeting=meeting,
             organisation=settings.get(tx, settings.ORGANISATION_ID) or "",
             frozen_at=now,
-            rp=rp,
+            rp=RelyingParty(rp.id, (*rp.origins, *sorted(set(relays.origins(tx, meeting).values())))),
             registrar=(unb64u(passkey.id), passkey.public_key),
         )
     rolls.save_draft(tx, meeting, core.json, core.hash, entries)
@@ -113,6 +113,8 @@ def freeze_roll(
     draft = rolls.find(tx, meeting)
     if draft is None or draft.roll_hash != roll_hash:
         raise Conflict("roll.changed", "The roll was prepared again in the meantime; look at it once more.")
+    if not set(relays.origins(tx, meeting).values()) <= set(draft.core["rp"]["origins"]):
+        raise Conflict("roll.changed", "A relay's address was named in the meantime; prepare the roll again.")
     nonce = unb64u(signed["nonce"])
     take_nonce(tx, nonce, Purpose.ROLL, session.session_hash, now)
     if signed["passkey"] != draft.core["registrar"]["passkey"]:

@@ -47,6 +47,7 @@ class Action(StrEnum):
     CLOSE_ELECTION = "close-election"
     DECLARE_RESULT = "declare-result"
     MANAGE_PAPERS = "manage-papers"
+    MANAGE_RELAYS = "manage-relays"
     INVITE_GUESTS = "invite-guests"
     MODERATE_MESSAGES = "moderate-messages"
     EXPORT_BUNDLE = "export-bundle"
@@ -78,6 +79,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.CLOSE_ELECTION: _CHAIR,
     Action.DECLARE_RESULT: _CHAIR,
     Action.MANAGE_PAPERS: _OFFICE,
+    Action.MANAGE_RELAYS: _OFFICE,
     Action.INVITE_GUESTS: _OFFICE,
     Action.MODERATE_MESSAGES: _OFFICE,
     Action.EXPORT_BUNDLE: _EVERYONE,

@@ -31,7 +31,9 @@ QUEUE_MAX = 4096
 READERS = 4
 # Written without anybody's picture of a meeting changing: sessions, codes, and leases (whatever else of a seat
 # changes, an event tells).
-QUIET = frozenset({"seat", "session", "nonce", "socket_ticket", "site_lease", "site_secret", "kiosk_session"})
+QUIET = frozenset(
+    {"seat", "session", "nonce", "socket_ticket", "site_lease", "site_secret", "kiosk_session", "relay_lease"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Database:
         self._touched = False
         self.version = 0  # grows with every commit that wrote more than QUIET tables, before its callers are answered
         self.on_commit: Callable[[], None] = lambda: None
+        self._listeners: set[Callable[[], None]] = set()
         event.listen(self._write_engine, "after_execute", self._note)
         self._thread = threading.Thread(target=self._writer, name="writer", daemon=True)
         self._thread.start()
@@ -146,6 +149,11 @@ class Database:
 
         self._jobs.put_nowait(_Job(run, done))
         return await future
+
+    def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call `tell` in the writer's thread after every commit, until the returned function is called."""
+        self._listeners.add(tell)
+        return lambda: self._listeners.discard(tell)
 
     @property
     def waiting(self) -> int:
@@ -237,4 +245,6 @@ class Database:
         for job, result, problem in outcomes:
             job.done(result, problem)
         self.on_commit()
+        for tell in tuple(self._listeners):
+            tell()
         return committed

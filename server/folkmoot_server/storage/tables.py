@@ -8,6 +8,7 @@ from folkmoot_server.storage import (
     schema_messages,
     schema_motions,
     schema_papers,
+    schema_relays,
     schema_sites,
     schema_speaking,
     schema_visitors,
@@ -23,4 +24,5 @@ MODULES = (
     schema_papers,
     schema_visitors,
     schema_sites,
+    schema_relays,
 )

@@ -111,7 +111,7 @@ async def close_election(request: web.Request) -> web.Response:
 
 async def _step_up(request: web.Request) -> elections.StepUp:
     body = await read(request, StepUpBody)
-    return elections.StepUp(relying_party(request.app[CONTEXT].settings), body.action, body.signed.domain())
+    return elections.StepUp(relying_party(request), body.action, body.signed.domain())
 
 
 async def show_manifest(request: web.Request) -> web.Response:

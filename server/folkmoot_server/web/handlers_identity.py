@@ -177,7 +177,7 @@ async def enrol_finish(request: web.Request) -> web.Response:
     token, session = await context.database.write(
         lambda tx: identity.finish_enrolment(
             tx,
-            relying_party(context.settings),
+            relying_party(request),
             body.token,
             body.nonce,
             answer,
@@ -214,7 +214,7 @@ async def sign_in_finish(request: web.Request) -> web.Response:
     try:
         token, session = await context.database.write(
             lambda tx: identity.finish_sign_in(
-                tx, relying_party(context.settings), body.nonce, answer, old, now=context.now(), rng=context.rng
+                tx, relying_party(request), body.nonce, answer, old, now=context.now(), rng=context.rng
             )
         )
     except Refused:

@@ -53,7 +53,7 @@ async def restart(request: web.Request) -> web.Response:
     """POST keygen/restart: the chair ends the current attempt."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
     body = await read(request, RestartBody)
-    rp = relying_party(context.settings)
+    rp = relying_party(request)
     await context.database.write(
         lambda tx: keys.restart(
             tx, rp, meeting, session, body.reason, body.action, body.signed.domain(), context.now()

@@ -58,7 +58,7 @@ class ExcuseBody(Strict):
 
 def step_up(request: web.Request, body: StepUpBody) -> StepUp:
     """Return the signed action of a body for this installation's relying party."""
-    return StepUp(relying_party(request.app[CONTEXT].settings), body.action, body.signed.domain())
+    return StepUp(relying_party(request), body.action, body.signed.domain())
 
 
 async def waive(request: web.Request) -> web.Response:

@@ -153,7 +153,7 @@ async def set_weight(request: web.Request) -> web.Response:
     """POST /api/members/{member}/weight."""
     context, session, member = request.app[CONTEXT], current(request), request.match_info["member"]
     body = await read(request, NewWeight)
-    rp, action = relying_party(context.settings), body.action.model_dump()
+    rp, action = relying_party(request), body.action.model_dump()
     await context.database.write(
         lambda tx: organisation.set_weight(
             tx, rp, session, member, body.weight, action, body.signed.domain(), context.now()
@@ -173,7 +173,7 @@ async def set_auditor_key(request: web.Request) -> web.Response:
     """POST /api/auditor-key."""
     context, session = request.app[CONTEXT], current(request)
     body = await read(request, NewAuditorKey)
-    rp, action = relying_party(context.settings), body.action.model_dump()
+    rp, action = relying_party(request), body.action.model_dump()
     await context.database.write(
         lambda tx: organisation.set_auditor_key(
             tx, rp, session, body.recipient, action, body.signed.domain(), context.now()
@@ -191,7 +191,7 @@ async def grant_role(request: web.Request) -> web.Response:
     made = await context.database.write(
         lambda tx: organisation.grant_role(
             tx,
-            relying_party(context.settings),
+            relying_party(request),
             session,
             wanted,
             body.action.model_dump(),

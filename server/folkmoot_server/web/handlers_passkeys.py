@@ -76,7 +76,7 @@ async def begin(request: web.Request) -> web.Response:
     """POST /api/passkeys/begin."""
     context, session = request.app[CONTEXT], current(request)
     body = await read(request, AddBegin)
-    rp, action, signed = relying_party(context.settings), body.action.model_dump(), body.signed.domain()
+    rp, action, signed = relying_party(request), body.action.model_dump(), body.signed.domain()
     begun = await context.database.write(
         lambda tx: passkeys.begin_adding(tx, rp, session, action, signed, now=context.now(), rng=context.rng)
     )
@@ -87,7 +87,7 @@ async def finish(request: web.Request) -> web.Response:
     """POST /api/passkeys/finish."""
     context, session = request.app[CONTEXT], current(request)
     body = await read(request, AddFinish)
-    answer, rp = body.credential.domain(), relying_party(context.settings)
+    answer, rp = body.credential.domain(), relying_party(request)
     made = await context.database.write(
         lambda tx: passkeys.finish_adding(tx, rp, session, body.nonce, answer, context.now())
     )
@@ -98,7 +98,7 @@ async def remove(request: web.Request) -> web.Response:
     """POST /api/passkeys/{passkey}/remove."""
     context, session, passkey = request.app[CONTEXT], current(request), request.match_info["passkey"]
     body = await read(request, Remove)
-    rp, action = relying_party(context.settings), body.action.model_dump()
+    rp, action = relying_party(request), body.action.model_dump()
     await context.database.write(
         lambda tx: passkeys.remove(tx, rp, session, passkey, action, body.signed.domain(), context.now())
     )
@@ -118,7 +118,7 @@ async def confirm(request: web.Request) -> web.Response:
     """POST /api/passkeys/confirm."""
     context, session = request.app[CONTEXT], current(request)
     body = await read(request, Confirm)
-    rp, action = relying_party(context.settings), body.action.model_dump()
+    rp, action = relying_party(request), body.action.model_dump()
     await context.database.write(
         lambda tx: passkeys.confirm(tx, rp, session, body.passkeys, action, body.signed.domain(), context.now())
     )

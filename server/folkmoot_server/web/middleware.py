@@ -19,9 +19,11 @@ from folkmoot_server.domain.identity import SESSION_MAX_S, SESSION_TOUCH_S, Gues
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.storage import sessions, visitors
 from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
+from folkmoot_server.web import relay_access
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.errors import answer, describe
 from folkmoot_server.web.limits import LIMITS
+from folkmoot_server.web.relay_access import RELAY_API
 from folkmoot_voting.errors import VotingError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -148,6 +150,18 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 @web.middleware
+async def carried(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Find the relay that passes a page's request on.
+
+    Raises:
+        NotSignedIn, Forbidden, Conflict: a header says that one does, and it may not.
+    """
+    if request.path.startswith(API) and not request.path.startswith(RELAY_API):
+        await relay_access.find_carrier(request)
+    return await handler(request)
+
+
+@web.middleware
 async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let unsafe requests pass only from our own pages and only as JSON (a form cannot send that).
 
@@ -157,7 +171,11 @@ async def same_origin(request: web.Request, handler: Handler) -> web.StreamRespo
     """
     if request.method in SAFE or not request.path.startswith(API):
         return await handler(request)
-    origins = request.app[CONTEXT].settings.origins
+    if request.path.startswith(RELAY_API):  # signed by a key or a token that no browser has; no cookie counts there
+        if request.content_type != "application/json":
+            raise BadInput("input.not-json", "Requests that change something are sent as application/json.")
+        return await handler(request)
+    origins = relay_access.origins(request)
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if (site is None and origin is None) or site not in (None, "same-origin") or origin not in (None, *origins):
         raise Forbidden("origin.refused", "The request did not come from this site's own pages.")
@@ -179,7 +197,7 @@ async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
             that nothing made for members ever runs for a guest.
         TooMany: too many requests.
     """
-    if request.path.startswith(API):
+    if request.path.startswith(API) and not request.path.startswith(RELAY_API):
         found = await _find(request)
         if found is not None and request.method not in SAFE:
             request.app[LIMITS].count_member(found.person, request.app[CONTEXT].now())
@@ -212,4 +230,4 @@ async def _find(request: web.Request) -> SessionInfo | GuestSession | None:
     return found
 
 
-MIDDLEWARES: Final = (errors, same_origin, session)
+MIDDLEWARES: Final = (errors, carried, same_origin, session)

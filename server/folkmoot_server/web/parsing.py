@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo, available_timezones
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from folkmoot_config.settings import Settings
 from folkmoot_server.domain.errors import BadInput, FolkmootError
 from folkmoot_server.domain.identity import Assertion, Signed
 from folkmoot_server.domain.ids import from_b64u
 from folkmoot_server.domain.members import LONG_TEXT_MAX, clean_text
+from folkmoot_server.web import relay_access
+from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.webauthn_policy import RelyingParty
 
 BODY_MAX: Final = 256 * 1024
@@ -100,13 +101,14 @@ class Empty(Strict):
     """A body without fields."""
 
 
-def relying_party(settings: Settings) -> RelyingParty:
-    """Return the relying party of this installation."""
-    return RelyingParty(settings.rp_id, "Folkmoot", settings.origins)
+def relying_party(request: web.Request) -> RelyingParty:
+    """Return the relying party of this installation, with the pages from which this request may have come."""
+    settings = request.app[CONTEXT].settings
+    return RelyingParty(settings.rp_id, "Folkmoot", relay_access.origins(request))
 
 
-async def raw_body(request: web.Request, limit: int = BODY_MAX) -> bytes:
-    """Read the body within the size limit and ten seconds.
+async def raw_body(request: web.Request, limit: int = BODY_MAX, within_s: float = BODY_S) -> bytes:
+    """Read the body within the size limit and ten seconds, or as many as said.
 
     Raises:
         BadInput: larger, or not whole in time.
@@ -116,7 +118,7 @@ async def raw_body(request: web.Request, limit: int = BODY_MAX) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(within_s):
             async for part in request.content.iter_any():
                 size += len(part)
                 if size > limit:
@@ -127,13 +129,13 @@ async def raw_body(request: web.Request, limit: int = BODY_MAX) -> bytes:
     return b"".join(parts)
 
 
-async def read(request: web.Request, model: type[M], limit: int = BODY_MAX) -> M:
+async def read(request: web.Request, model: type[M], limit: int = BODY_MAX, within_s: float = BODY_S) -> M:
     """Read a JSON body into `model`.
 
     Raises:
         BadInput: not what the model says; the message names the place, never the value.
     """
-    return decode(await raw_body(request, limit), model)
+    return decode(await raw_body(request, limit, within_s), model)
 
 
 def decode(raw: bytes, model: type[M]) -> M:

@@ -16,6 +16,7 @@ from folkmoot_server.web import (
     handlers_papers,
     handlers_passkeys,
     handlers_presiding,
+    handlers_relays,
     handlers_speaking,
     handlers_support,
     handlers_visitors,
@@ -42,5 +43,6 @@ def add_routes(app: web.Application) -> None:
     app.add_routes(handlers_visitors.ROUTES)
     app.add_routes(handlers_messages.ROUTES)
     app.add_routes(handlers_support.ROUTES)
+    handlers_relays.add_routes(app)
     app[GUEST_ROUTES] = handlers_visitors.GUESTS
     app.cleanup_ctx.append(paper_service)
