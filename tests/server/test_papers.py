@@ -159,10 +159,12 @@ async def test_a_forbidden_paper_costs_the_same_statements_as_a_missing_one(hous
 
     event.listen(house.context.database._read_engine, "before_cursor_execute", note)
     for one in (paper, "A" * len(paper)):
-        statements.clear()
-        await fetch(house.binh, house.path(f"/papers/{one}/1/file"))
-        counts.append(len(statements))
-    statements.clear()
+        tries: list[int] = []
+        for _ in range(5):
+            statements.clear()
+            await fetch(house.binh, house.path(f"/papers/{one}/1/file"))
+            tries.append(len(statements))
+        counts.append(min(tries))  # the server's own clocks read now and then, between the statements of an answer
     assert counts[0] == counts[1] > 3
 
 
