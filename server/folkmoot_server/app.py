@@ -26,6 +26,7 @@ from folkmoot_config.settings import Settings
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.domain.meetings import ROOM_STATES
 from folkmoot_server.domain.turn import SECRET_MIN, TurnService, ice_servers
+from folkmoot_server.realtime.media_links import Audience
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.sockets import Realtime
 from folkmoot_server.realtime.steady_clock import SteadyClock
@@ -251,7 +252,7 @@ async def start(settings: Settings, database: Database) -> Installation:
     pool = _media_pool(settings)
     holder: list[Realtime] = []
 
-    def notify(room: str, owner: str | None, event: str, data: dict[str, object]) -> None:
+    def notify(room: str, owner: Audience, event: str, data: dict[str, object]) -> None:
         if holder:
             holder[0].notify_media(room, owner, event, data)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ RESTART_PAUSE = 0.2
 RESTART_PAUSE_LIMIT = 5.0
 STALE_ROUTER_LIFETIME = 30.0
 SHUTDOWN_TIMEOUT = 3.0
+# A meeting of 300 with few voices and one picture is what one worker is measured for.
+SEATS_PER_ROUTER = 300
 
 OnEvent = Callable[[str, str, dict[str, Any]], None]
 OnWorkerDeath = Callable[[list[str]], None]
@@ -40,7 +43,7 @@ class MediaPoolSettings:
     `run_dir` must be private to this user. `udp_port` is the first worker's port, the next worker has the next, and
     the one after the last is for a worker that takes over from one that drains; 0 lets every worker take a free one.
     `workers` None means one per core but one, at least one. `fan` names the workers' fan-out back end; `auto` takes
-    the best that works.
+    the best that works. A room with more than `seats_per_router` seats is spread over several workers.
     """
 
     run_dir: Path
@@ -49,6 +52,15 @@ class MediaPoolSettings:
     udp_port: int = 0
     workers: int | None = None
     fan: str = "auto"
+    seats_per_router: int = SEATS_PER_ROUTER
+
+    @property
+    def dial_ip(self) -> str:
+        """Return the address at which one worker reaches another on this machine."""
+        listening = ipaddress.ip_address(self.listen_ip)
+        if not listening.is_unspecified:
+            return self.listen_ip
+        return "127.0.0.1" if listening.version == 4 else "::1"
 
     @property
     def worker_count(self) -> int:
@@ -110,7 +122,7 @@ class MediaPool:
         self.on_event = on_event
         self.on_worker_death = on_worker_death
         self.on_worker_draining = on_worker_draining
-        self._settings = settings
+        self.settings = settings
         self._links: list[WorkerLink] = []
         self._placed: dict[str, WorkerLink] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,9 +140,9 @@ class MediaPool:
         Raises:
             MediaError: media.worker-not-started, media.port-in-use.
         """
-        directory = self._settings.run_dir
+        directory = self.settings.run_dir
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for index in range(self._settings.worker_count + 1):
+        for index in range(self.settings.worker_count + 1):
             link = WorkerLink(index, directory / f"worker-{index}.sock", directory / f"worker-{index}.epoch")
             if len(bytes(link.socket_path)) > LONGEST_SOCKET_PATH:
                 raise MediaError("media.worker-not-started", "The path of the media run folder is too long.")
@@ -174,14 +186,22 @@ class MediaPool:
                 process.kill()
             await process.wait()
 
-    async def request(self, router_id: str, method: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Ask the worker that holds (or will hold) `router_id`; `router.create` places the room.
+    def has_other(self, router_ids: Collection[str]) -> bool:
+        """Say whether a worker serves that holds none of these routers."""
+        return any(link.serving and link.rooms.isdisjoint(router_ids) for link in self._links)
+
+    async def request(
+        self, router_id: str, method: str, data: dict[str, Any], apart_from: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Ask the worker that holds (or will hold) `router_id`.
+
+        `router.create` places the router, on another worker than those `apart_from` where one serves.
 
         Raises:
             MediaError: the worker's own error, media.no-such-router, media.unavailable, media.timeout.
         """
         if method == "router.create":
-            return await self._create_router(router_id, data)
+            return await self._create_router(router_id, data, apart_from)
         link = self._placed.get(router_id)
         if link is None:
             raise MediaError("media.no-such-router", "This room has no router now.")
@@ -197,11 +217,13 @@ class MediaPool:
         )
         return [answer for answer in answers if isinstance(answer, dict)]
 
-    async def _create_router(self, router_id: str, data: dict[str, Any]) -> dict[str, Any]:
+    async def _create_router(
+        self, router_id: str, data: dict[str, Any], apart_from: Collection[str]
+    ) -> dict[str, Any]:
         if router_id in self._placed:
             raise MediaError("media.router-exists", "This room has a router already.")
         while True:
-            link = await self._wait_for_worker()
+            link = await self._wait_for_worker(apart_from)
             self._placed[router_id] = link
             link.rooms.add(router_id)
             try:
@@ -212,12 +234,13 @@ class MediaPool:
                     raise
                 self._note_draining(link)
 
-    async def _wait_for_worker(self) -> WorkerLink:
+    async def _wait_for_worker(self, apart_from: Collection[str] = ()) -> WorkerLink:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT
         while True:
             serving = [link for link in self._links if link.serving]
             if serving:
-                return min(serving, key=lambda link: (len(link.rooms), link.index))
+                others = [link for link in serving if link.rooms.isdisjoint(apart_from)]
+                return min(others or serving, key=lambda link: (len(link.rooms), link.index))
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self._closing:
                 raise MediaError("media.unavailable", "No media worker is running.")
@@ -235,7 +258,7 @@ class MediaPool:
     @property
     def _missing(self) -> int:
         """How many workers should serve and do not."""
-        return max(0, self._settings.worker_count - sum(link.serving for link in self._links))
+        return max(0, self.settings.worker_count - sum(link.serving for link in self._links))
 
     async def _adopt(self, link: WorkerLink) -> None:
         """Take over the worker that an earlier server has left in this place, if there is one."""
@@ -267,13 +290,13 @@ class MediaPool:
             link.starting = False
 
     async def _spawn(self, link: WorkerLink) -> None:
-        port = self._settings.udp_port + link.index if self._settings.udp_port else 0
+        port = self.settings.udp_port + link.index if self.settings.udp_port else 0
         link.socket_path.unlink(missing_ok=True)
         link.process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "folkmoot_media", "--socket", str(link.socket_path), "--udp-port", str(port)),
-            *("--listen-ip", self._settings.listen_ip, "--announce-ip", self._settings.announce_ip),
-            *("--fan", self._settings.fan),
+            *("--listen-ip", self.settings.listen_ip, "--announce-ip", self.settings.announce_ip),
+            *("--fan", self.settings.fan),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdin=asyncio.subprocess.DEVNULL,
         )

@@ -12,6 +12,7 @@ from tests.media.lossy_relay import LossyRelay
 from tools import house
 
 from folkmoot_media.errors import MediaError
+from folkmoot_server.realtime.media_links import Audience, reaches
 from folkmoot_server.realtime.media_signalling import IceServers, MediaSignalling
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 
@@ -142,10 +143,10 @@ class PageServer:
         with contextlib.suppress(ConnectionError):
             await socket.send_json(message)
 
-    def _notify(self, _room: str, owner: str | None, event: str, data: dict[str, Any]) -> None:
+    def _notify(self, _room: str, owner: Audience, event: str, data: dict[str, Any]) -> None:
         self.events.append((owner, event, data))
         for seat, socket in self._sockets.items():
-            if owner in (None, seat) and socket.prepared and not socket.closed:
+            if reaches(owner, seat) and socket.prepared and not socket.closed:
                 task = asyncio.create_task(self._tell(socket, {"event": event, "data": data}))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

@@ -20,6 +20,7 @@ from folkmoot_media.errors import MediaError
 from folkmoot_media.transport.active import ActiveTransport
 from folkmoot_media.transport.aiortc_adapter import Fingerprint
 from folkmoot_media.worker import Worker, WorkerSettings
+from folkmoot_server.realtime.media_links import Audience
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 
@@ -136,7 +137,7 @@ class Hall:
         self.anna, self.bela = Page(self, "anna", speaks=True), Page(self, "bela", speaks=False)
         self.resets = 0
 
-    def _notify(self, _room: str, _owner: str | None, event: str, _data: dict[str, Any]) -> None:
+    def _notify(self, _room: str, _owner: Audience, event: str, _data: dict[str, Any]) -> None:
         if event == "room_reset":
             self.resets += 1
             for page in (self.anna, self.bela):
@@ -145,7 +146,8 @@ class Hall:
 
     @property
     def router(self) -> str | None:
-        return self.signalling._rooms["hall"].router_id
+        parts = self.signalling._rooms["hall"].parts
+        return parts[0].router_id if parts else None
 
     @property
     def draining(self) -> bool:

@@ -12,16 +12,17 @@ import pytest_asyncio
 from tests.media.support import CAPABILITIES, IDENTITY, audio_parameters, video_parameters
 
 from folkmoot_media.errors import MediaError
+from folkmoot_server.realtime.media_links import Audience
 from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 
 PRINTS = [{"algorithm": item.algorithm, "value": item.value} for item in IDENTITY.fingerprints]
 
 
-class Told(list[tuple[str, str | None, str, dict[str, Any]]]):
+class Told(list[tuple[str, Audience, str, dict[str, Any]]]):
     """What `notify` was called with."""
 
-    def __call__(self, room: str, owner: str | None, event: str, data: dict[str, Any]) -> None:
+    def __call__(self, room: str, owner: Audience, event: str, data: dict[str, Any]) -> None:
         self.append((room, owner, event, data))
 
     async def wait_for(self, event: str, seconds: float = 10.0) -> dict[str, Any]:

@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from folkmoot_server.realtime.media_rooms import Room
 
-Notify = Callable[[str, str | None, str, dict[str, Any]], None]
+Audience = str | frozenset[str] | None
+"""Everybody in a room, one seat, or some."""
+Notify = Callable[[str, Audience, str, dict[str, Any]], None]
 LISTED_MAX: Final = 100
 TELL_PERIOD_S: Final = 2.0
 TEXT_ONLY: Final = 0
 EVERYTHING: Final = 4
+
+
+def reaches(whom: Audience, seat: str) -> bool:
+    """Say whether a seat is among those who are told."""
+    return whom is None or (whom == seat if isinstance(whom, str) else seat in whom)
 
 
 @dataclass(slots=True)

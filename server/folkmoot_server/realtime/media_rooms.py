@@ -18,7 +18,9 @@ from folkmoot_media.rtp_parameters import (
     Strict,
 )
 from folkmoot_media.transport.limits import TokenBucket
-from folkmoot_server.realtime.media_links import Links
+from folkmoot_server.realtime.media_links import Audience, Links
+from folkmoot_server.realtime.media_pipes import PipeTable
+from folkmoot_server.realtime.media_sites import Site
 
 FloorModeName = Literal["open", "chaired"]
 
@@ -100,6 +102,16 @@ class ProducerEntry:
     transport_id: str
     paused: bool
 
+    def described(self) -> dict[str, Any]:
+        """Return what pages are told of it."""
+        return {
+            "producer_id": self.producer_id,
+            "owner": self.owner,
+            "kind": self.kind,
+            "source": self.source,
+            "paused": self.paused,
+        }
+
 
 class ConsumerEntry(NamedTuple):
     """Whose consumer it is and what it hangs on."""
@@ -110,8 +122,22 @@ class ConsumerEntry(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
+class Part:
+    """One router of a room, the seats that it serves, and the producers that stand there, by id."""
+
+    router_id: str
+    slots: list[dict[str, Any]]
+    members: set[str] = field(default_factory=set)
+    producers: dict[str, ProducerEntry] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
 class Room:
-    """What signalling knows of one room; emptied and filled anew when its worker dies."""
+    """What signalling knows of one room.
+
+    A room has a part on one worker, or several joined by pipes; the first is the centre of the star. A part is
+    forgotten with everything of its seats when its worker dies.
+    """
 
     room_id: str
     mode: FloorModeName = "open"
@@ -119,9 +145,9 @@ class Room:
     granted: list[str] = field(default_factory=list)
     muted: set[str] = field(default_factory=set)
     members: set[str] = field(default_factory=set)
-    router_id: str | None = None
+    parts: list[Part] = field(default_factory=list)
+    pipes: PipeTable = field(default_factory=PipeTable)
     capabilities: dict[str, Any] = field(default_factory=dict)
-    slots: list[dict[str, Any]] = field(default_factory=list)
     transports: dict[str, tuple[str, str]] = field(default_factory=dict)
     producers: dict[str, ProducerEntry] = field(default_factory=dict)
     consumers: dict[str, ConsumerEntry] = field(default_factory=dict)
@@ -129,12 +155,46 @@ class Room:
     links: Links = field(default_factory=Links)
     telling: asyncio.TimerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    settling: asyncio.Task[None] | None = None
+    sites: dict[str, Site] = field(default_factory=dict)
+
+    @property
+    def in_use(self) -> bool:
+        """Say whether the room needs a router: for seats, or for sites that may dial."""
+        return bool(self.members or self.sites)
+
+    @property
+    def silenced(self) -> set[str]:
+        """Return whose microphones are to be silent.
+
+        Those whom the chair has muted, and in a hall everyone without the floor: its loudspeakers are on, and a
+        second open microphone there would send back what they play.
+        """
+        heard = {*self.granted, *self.chairs}
+        return self.muted | {owner for site in self.sites.values() for owner in site.owners if owner not in heard}
+
+    def part_of(self, owner: str) -> Part | None:
+        """Return the part that serves a seat, None while there is none."""
+        return next((part for part in self.parts if owner in part.members), None)
+
+    def part_at(self, node: str) -> Part | None:
+        """Return the part with this router."""
+        return next((part for part in self.parts if part.router_id == node), None)
+
+    def audience(self, part: Part) -> Audience:
+        """Return whom to tell what concerns one part: everybody, where there is no other."""
+        return None if len(self.parts) == 1 else frozenset(part.members)
+
+    def audience_of(self, owners: set[str]) -> Audience:
+        """Return whom to tell what concerns these seats."""
+        return None if owners >= self.members else frozenset(owners)
 
     def figures(self) -> dict[str, Any]:
         """Return how much is in the room, as numbers by name beside its id."""
         return {
             "room": self.room_id,
             "members": len(self.members),
+            "routers": len(self.parts),
             "transports": len(self.transports),
             "producers": len(self.producers),
             "consumers": len(self.consumers),

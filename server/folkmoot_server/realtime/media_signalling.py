@@ -15,6 +15,8 @@ from folkmoot_media.errors import MediaError
 from folkmoot_media.rtp_parameters import Strict, checked
 from folkmoot_media.transport.limits import TokenBucket
 from folkmoot_server.realtime.media_links import LinkDesk, Notify
+from folkmoot_server.realtime.media_notices import Notices
+from folkmoot_server.realtime.media_pipe_desk import PipeDesk
 from folkmoot_server.realtime.media_rooms import (
     ConnectTransport,
     Consume,
@@ -50,7 +52,7 @@ class MediaSignalling:
 
     Args:
         pool: the workers; this object takes over its callbacks.
-        notify: called as (room_id, owner or None for everyone, event, data).
+        notify: called as (room_id, whom, event, data); whom is a seat, some seats, or None for everyone.
         ice_servers: returns the relays that a seat may use now, with credentials of its own.
     """
 
@@ -59,7 +61,9 @@ class MediaSignalling:
         self._ice_servers = ice_servers
         self._rooms: dict[str, Room] = {}
         self._links = LinkDesk(notify)
-        self._routers = RouterDesk(pool, self._rooms, self._links, notify)
+        self._notices = Notices(notify)
+        self._pipes = PipeDesk(pool, self._notices)
+        self._routers = RouterDesk(pool, self._rooms, self._links, self._pipes, notify)
         self._methods: dict[str, tuple[type[Strict], Handler]] = {
             "capabilities": (Empty, self._capabilities),
             "create_transport": (CreateTransport, self._create_transport),
@@ -82,6 +86,7 @@ class MediaSignalling:
     async def close(self) -> None:
         """Stop rebuilding rooms; the pool is closed by its owner."""
         await self._routers.close()
+        await self._pipes.close()
 
     def figures(self) -> list[dict[str, Any]]:
         """Return how much is in each room (media_rooms.Room.figures)."""
@@ -96,8 +101,8 @@ class MediaSignalling:
         room = self._rooms.get(room_id)
         if room is None or owner not in room.members:
             raise MediaError("media.not-in-room", "This seat is not in the room.")
-        answer = await self._routers.ask(room, "router.report", owner=owner)
-        own = {"floor": room.mode, "muted": owner in room.muted, "ceiling": room.links.ceiling(owner)}
+        answer = await self._routers.ask(room, owner, "router.report", owner=owner)
+        own = {"floor": room.mode, "muted": owner in room.silenced, "ceiling": room.links.ceiling(owner)}
         return {**own, "transports": answer["transports"]}
 
     # -- what the meeting orders ------------------------------------------------------------------------------
@@ -109,17 +114,15 @@ class MediaSignalling:
         """
         room = self._rooms.setdefault(room_id, Room(room_id))
         async with room.lock:
-            known = owner in room.members
             room.members.add(owner)
-            if room.router_id is not None:
-                if known:
-                    await self._clear_owner(room, owner)
+            if room.part_of(owner) is not None:
+                await self._clear_owner(room, owner)
                 return
             try:
-                await self._routers.open(room)
+                await self._routers.place(room, owner)
             except MediaError as error:
                 logger.warning("room's media not opened yet: %s", error.code)
-                self._routers.rebuild_soon(room)
+                self._routers.rebuild_soon(room, {owner})
 
     async def leave(self, room_id: str, owner: str) -> None:
         """Close everything of a seat; the last seat closes the router."""
@@ -130,9 +133,13 @@ class MediaSignalling:
             room.members.discard(owner)
             room.budgets.pop(owner, None)
             self._links.drop(room, owner)
-            if room.router_id is not None:
+            part = room.part_of(owner)
+            if part is not None:
                 await self._clear_owner(room, owner)
-            if not room.members:
+                part.members.discard(owner)
+            if room.in_use:
+                await self._routers.shut_empty(room)
+            else:
                 await self._routers.shut(room)
 
     async def remove(self, room_id: str, owner: str) -> None:
@@ -146,24 +153,27 @@ class MediaSignalling:
         room = self._rooms.setdefault(room_id, Room(room_id))
         if set(chairs) - set(room.chairs):
             self._links.tell_soon(room)
+        before = room.silenced
         room.mode, room.chairs, room.granted = mode, list(chairs), list(granted)
-        router_id = room.router_id
-        if router_id is not None:
-            # Kept here too, and applied anew when a worker that fails at this is replaced.
-            await self._routers.quietly(
-                router_id, "router.set_floor", {"router_id": router_id, **self._routers.floor_of(room)}
-            )
+        # Kept here too, and applied anew when a worker that fails at this is replaced.
+        await self._routers.order(room, "router.set_floor", **self._routers.floor_of(room))
+        await self._follow_silence(room, before)
 
     async def mute(self, room_id: str, owner: str, muted: bool) -> None:
         """Silence a seat's microphone at the server, or lift that; the seat is told."""
         room = self._rooms.setdefault(room_id, Room(room_id))
         (room.muted.add if muted else room.muted.discard)(owner)
-        router_id = room.router_id
-        if router_id is not None:
-            await self._routers.quietly(
-                router_id, "router.mute_owner", {"router_id": router_id, "owner": owner, "muted": muted}
-            )
-        self._notify(room_id, owner, "muted", {"muted": muted})
+        silent = owner in room.silenced
+        await self._routers.order(room, "router.mute_owner", owner=owner, muted=silent)
+        self._notify(room_id, owner, "muted", {"muted": silent})
+
+    async def _follow_silence(self, room: Room, before: set[str]) -> None:
+        """See that in a hall those are silent who have no floor, and no others."""
+        for owner in sorted(before ^ room.silenced):
+            silent = owner in room.silenced
+            await self._routers.order(room, "router.mute_owner", owner=owner, muted=silent)
+            if owner in room.members:
+                self._notify(room.room_id, owner, "muted", {"muted": silent})
 
     async def mute_all(self, room_id: str, except_owners: Sequence[str]) -> None:
         """Silence every seat now in the room except some."""
@@ -183,38 +193,35 @@ class MediaSignalling:
     # -- what a seat leaves ----------------------------------------------------------------------------------
 
     async def _clear_owner(self, room: Room, owner: str) -> None:
-        router_id = room.router_id
+        part = room.part_of(owner)
         self._links.drop_link(room, owner)
-        for entry in [held for held in room.producers.values() if held.owner == owner]:
+        for entry in [held for held in room.producers.values() if held.owner == owner and held.transport_id]:
             self._drop_producer(room, entry)
         room.transports = {key: held for key, held in room.transports.items() if held[0] != owner}
         room.consumers = {key: held for key, held in room.consumers.items() if held.owner != owner}
-        if router_id is not None:
-            await self._routers.quietly(router_id, "router.remove_owner", {"router_id": router_id, "owner": owner})
+        if part is not None:
+            about = {"router_id": part.router_id, "owner": owner}
+            await self._routers.quietly(part.router_id, "router.remove_owner", about)
 
     def _drop_producer(self, room: Room, entry: ProducerEntry) -> None:
         if room.producers.pop(entry.producer_id, None) is not None:
-            gone = [key for key, held in room.consumers.items() if held.producer_id == entry.producer_id]
-            for consumer_id in gone:
-                del room.consumers[consumer_id]
-            told = {"producer_id": entry.producer_id, "owner": entry.owner, "source": entry.source}
-            self._notify(room.room_id, None, "producer_closed", told)
+            room.pipes.unpublish(entry.producer_id)
+            part = room.part_of(entry.owner)
+            if part is not None:
+                self._notices.vanish(room, part, entry.producer_id)
+            self._pipes.settle_soon(room)
 
     # -- what the workers tell --------------------------------------------------------------------------------
 
     def _on_event(self, router_id: str, event: str, data: dict[str, Any]) -> None:
         room = self._routers.room_of(router_id)
-        if room is None:
+        part = room.part_at(router_id) if room is not None else None
+        if room is None or part is None:
             return
         if event == "slot_speaker":
-            for slot in room.slots:
-                if slot["slot"] == data["slot"]:
-                    slot["owner"] = data["owner"]
-            self._notify(room.room_id, None, "slot_speaker", {"slot": data["slot"], "owner": data["owner"]})
+            self._notices.speaker(room, part, data)
         elif event == "producer_closed":
-            entry = room.producers.get(str(data["producer_id"]))
-            if entry is not None:
-                self._drop_producer(room, entry)
+            self._on_producer_closed(room, router_id, str(data["producer_id"]))
         elif event == "transport_closed":
             transport_id = str(data["transport_id"])
             held = room.transports.pop(transport_id, None)
@@ -230,6 +237,15 @@ class MediaSignalling:
             consumer = room.consumers.get(str(data["consumer_id"]))
             if consumer is not None:
                 self._notify(room.room_id, consumer.owner, "layers_changed", data)
+        elif event == "pipe_state":
+            self._pipes.on_pipe_state(room, data)
+
+    def _on_producer_closed(self, room: Room, router_id: str, producer_id: str) -> None:
+        entry, origin = room.producers.get(producer_id), room.pipes.origins.get(producer_id)
+        if entry is not None and origin is not None and origin.node == router_id:
+            self._drop_producer(room, entry)
+        else:
+            self._pipes.on_closed(room, router_id, producer_id)
 
     # -- what clients ask -------------------------------------------------------------------------------------
 
@@ -273,33 +289,34 @@ class MediaSignalling:
         return held.transport_id
 
     async def _capabilities(self, room: Room, owner: str, _data: Empty) -> dict[str, Any]:
-        if room.router_id is None:
+        if room.part_of(owner) is None:
             raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
         return {
             "rtpCapabilities": room.capabilities,
-            "muted": owner in room.muted,
+            "muted": owner in room.silenced,
             "owner": owner,
             "iceServers": list(self._ice_servers(owner)),
         }
 
     async def _create_transport(self, room: Room, owner: str, data: CreateTransport) -> dict[str, Any]:
-        router_id = room.router_id
+        part = room.part_of(owner)
         await self._replace_transports(room, owner, data.direction)
         answer = await self._routers.ask(
             room,
+            owner,
             "router.create_transport",
             owner=owner,
             direction=data.direction,
             ceiling=room.links.ceiling(owner),
         )
-        if room.router_id != router_id or owner not in room.members:
+        if part is None or room.part_of(owner) is not part or owner not in room.members:
             raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
         room.transports[answer["id"]] = (owner, data.direction)
         return answer
 
     async def _replace_transports(self, room: Room, owner: str, direction: str) -> None:
         """A seat has one transport each way: a page that builds anew must not wait until its old one expires."""
-        router_id = room.router_id
+        part = room.part_of(owner)
         if direction == "recv":
             self._links.drop_link(room, owner)
         old = [key for key, held in room.transports.items() if held == (owner, direction)]
@@ -308,19 +325,19 @@ class MediaSignalling:
             for entry in [held for held in room.producers.values() if held.transport_id == transport_id]:
                 self._drop_producer(room, entry)
             room.consumers = {key: held for key, held in room.consumers.items() if held.transport_id != transport_id}
-            if router_id is not None:
-                await self._routers.quietly(router_id, "transport.close", {"transport_id": transport_id})
+            if part is not None:
+                await self._routers.quietly(part.router_id, "transport.close", {"transport_id": transport_id})
 
     async def _connect_transport(self, room: Room, owner: str, data: ConnectTransport) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)
         parameters = data.dtlsParameters.model_dump()
         return await self._routers.ask_part(
-            room, "transport.connect", transport_id=data.transport_id, dtlsParameters=parameters
+            room, owner, "transport.connect", transport_id=data.transport_id, dtlsParameters=parameters
         )
 
     async def _restart_ice(self, room: Room, owner: str, data: TransportRef) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)
-        answer = await self._routers.ask_part(room, "transport.restart_ice", transport_id=data.transport_id)
+        answer = await self._routers.ask_part(room, owner, "transport.restart_ice", transport_id=data.transport_id)
         # A credential may have run out since the room was joined.
         return {**answer, "iceServers": list(self._ice_servers(owner))}
 
@@ -328,6 +345,7 @@ class MediaSignalling:
         self._own_transport(room, owner, data.transport_id)
         answer = await self._routers.ask_part(
             room,
+            owner,
             "transport.produce",
             transport_id=data.transport_id,
             kind=data.kind,
@@ -335,30 +353,25 @@ class MediaSignalling:
             source=data.source,
             paused=data.paused,
         )
-        if data.transport_id not in room.transports:
+        part = room.part_of(owner)
+        if data.transport_id not in room.transports or part is None:
             raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
         entry = ProducerEntry(answer["id"], owner, data.kind, data.source, data.transport_id, data.paused)
         room.producers[entry.producer_id] = entry
-        self._notify(room.room_id, None, "new_producer", self._describe(entry))
+        room.pipes.publish(entry.producer_id, part.router_id, entry.paused)
+        self._notices.appear(room, part, entry)
+        self._pipes.settle_soon(room)
         return answer
-
-    @staticmethod
-    def _describe(entry: ProducerEntry) -> dict[str, Any]:
-        return {
-            "producer_id": entry.producer_id,
-            "owner": entry.owner,
-            "kind": entry.kind,
-            "source": entry.source,
-            "paused": entry.paused,
-        }
 
     async def _set_paused(self, room: Room, owner: str, producer_id: str, paused: bool) -> dict[str, Any]:
         entry = self._own_producer(room, owner, producer_id)
         method = "producer.pause" if paused else "producer.resume"
-        answer = await self._routers.ask(room, method, producer_id=producer_id)
+        answer = await self._routers.ask(room, owner, method, producer_id=producer_id)
         if entry.paused is not paused and producer_id in room.producers:
             entry.paused = paused
-            self._notify(room.room_id, None, "producer_paused", self._describe(entry))
+            room.pipes.set_paused(producer_id, paused)
+            self._notices.paused(room, entry)
+            self._pipes.settle_soon(room)
         return answer
 
     async def _pause_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
@@ -369,25 +382,30 @@ class MediaSignalling:
 
     async def _close_producer(self, room: Room, owner: str, data: ProducerRef) -> dict[str, Any]:
         entry = self._own_producer(room, owner, data.producer_id)
-        answer = await self._routers.ask(room, "producer.close", producer_id=data.producer_id)
+        answer = await self._routers.ask(room, owner, "producer.close", producer_id=data.producer_id)
         self._drop_producer(room, entry)
         return answer
 
-    async def _list(self, room: Room, _owner: str, _data: Empty) -> dict[str, Any]:
+    async def _list(self, room: Room, owner: str, _data: Empty) -> dict[str, Any]:
+        part = room.part_of(owner)
+        if part is None:
+            return {"producers": [], "slots": []}
         return {
-            "producers": [self._describe(entry) for entry in room.producers.values()],
-            "slots": [dict(slot) for slot in room.slots],
+            "producers": [entry.described() for entry in part.producers.values()],
+            "slots": [dict(slot) for slot in part.slots],
         }
 
     async def _consume(self, room: Room, owner: str, data: Consume) -> dict[str, Any]:
         self._own_transport(room, owner, data.transport_id)
-        known = data.producer_id in room.producers or any(
-            slot["producer_id"] == data.producer_id for slot in room.slots
+        part = room.part_of(owner)
+        known = part is not None and (
+            data.producer_id in part.producers or any(slot["producer_id"] == data.producer_id for slot in part.slots)
         )
         if not known:
             raise MediaError("media.no-such-producer", "There is no such producer in this room.")
         answer = await self._routers.ask_part(
             room,
+            owner,
             "transport.consume",
             transport_id=data.transport_id,
             producer_id=data.producer_id,
@@ -404,7 +422,7 @@ class MediaSignalling:
         transport_id = self._own_consumer(room, owner, data.consumer_id)
         extra = {"layer": data.layer} if isinstance(data, PreferredLayers) else {}
         return await self._routers.ask_part(
-            room, method, transport_id=transport_id, consumer_id=data.consumer_id, **extra
+            room, owner, method, transport_id=transport_id, consumer_id=data.consumer_id, **extra
         )
 
     async def _resume_consumer(self, room: Room, owner: str, data: ConsumerRef) -> dict[str, Any]:
@@ -424,8 +442,8 @@ class MediaSignalling:
     async def _set_ladder(self, room: Room, owner: str, data: SetLadder) -> dict[str, Any]:
         """Kept here too: a transport that is made later, or on another worker, begins with it."""
         self._links.choose(room, owner, data.ceiling)
-        router_id = room.router_id
-        if router_id is not None:
-            wanted = {"router_id": router_id, "owner": owner, "ceiling": data.ceiling}
-            await self._routers.quietly(router_id, "router.set_ladder", wanted)
+        part = room.part_of(owner)
+        if part is not None:
+            wanted = {"router_id": part.router_id, "owner": owner, "ceiling": data.ceiling}
+            await self._routers.quietly(part.router_id, "router.set_ladder", wanted)
         return {}
