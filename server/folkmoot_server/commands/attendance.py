@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -37,8 +38,11 @@ def presence(tx: Connection, meeting_id: str) -> list[str]:
     return [seat.member for seat in seats.present(tx, meeting_id)]
 
 
-def arrive(tx: Connection, meeting_id: str, member: str, site: str, proof: bytes, now: int) -> int:
+def arrive(tx: Connection, meeting_id: str, member: str, site: str, proof: bytes, now: int, since: int = 0) -> int:
     """Record a check-in: open an interval unless one is open; return the event's seq.
+
+    `since`, if it is before `now`, is when the check-in was made while the hall was cut off. It is attendance from
+    then on and counts for the quorum from `now` on.
 
     The caller verified the check-in itself; `proof` is its salted hash, which the event cites. Checking in again
     from another device is told as an event too.
@@ -57,7 +61,9 @@ def arrive(tx: Connection, meeting_id: str, member: str, site: str, proof: bytes
     if not was_present:
         seats.open_interval(tx, seat, now)
     name = members.get(tx, member).name
-    body = {"member": member, "name": name, "site": site, "proof": b64u(proof)}
+    body: dict[str, Any] = {"member": member, "name": name, "site": site, "proof": b64u(proof)}
+    if 0 < since < now:
+        body["since"] = since
     seq = events.append(tx, meeting_id, "MemberCheckedIn", now, body)
     update_quorum(tx, meeting_id, now)
     return seq

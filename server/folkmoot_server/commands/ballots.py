@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from folkmoot_server.domain.elections import BALLOTS_MAX, Verb, follow, require_open_time, require_time
 from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, TooMany
-from folkmoot_server.domain.identity import SessionInfo
+from folkmoot_server.domain.identity import Actor, SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import Notary, protocol_checked
 from folkmoot_server.storage import board, elections, events, lineages, rolls
@@ -42,7 +42,7 @@ Verdict = CheckedBallot | BallotRejected
 
 
 def receive(
-    tx: Connection, meeting: str, election: str, session: SessionInfo, ballot: JsonObject, arrived_at: int
+    tx: Connection, meeting: str, election: str, actor: Actor, ballot: JsonObject, arrived_at: int
 ) -> Arrival:
     """Look at a ballot on a read-only connection: refuse cheaply what cannot be accepted, find a retry.
 
@@ -57,7 +57,7 @@ def receive(
     with protocol_checked():
         parsed = Ballot.from_json(ballot)
     stored = elections.get(tx, meeting, election)
-    seat = own_seat(tx, meeting, election, session, b64u(parsed.credential))
+    seat = own_seat(tx, meeting, election, actor, b64u(parsed.credential))
     given = board.promise(tx, election, parsed.leaf)
     if given is not None:
         return Arrival(stored.opened, parsed, json.loads(given))
@@ -91,7 +91,7 @@ def cast(
     tx: Connection,
     meeting: str,
     election: str,
-    session: SessionInfo,
+    actor: Actor,
     checked: CheckedBallot,
     *,
     notary: Notary,
@@ -116,7 +116,7 @@ def cast(
         return dict(json.loads(given))
     stored = elections.get(tx, meeting, election)
     require_time(stored.time_limit, now)
-    seat = own_seat(tx, meeting, election, session, b64u(ballot.credential))
+    seat = own_seat(tx, meeting, election, actor, b64u(ballot.credential))
     _require_place(tx, stored, seat, ballot, arrived_at)
     if not board.add_points(tx, election, checked.points):
         raise Refused("ballot.point-repeated", "A part of this ballot is copied from another ballot.")
@@ -136,8 +136,10 @@ def cast(
     return promise
 
 
-def own_seat(tx: Connection, meeting: str, election: str, session: SessionInfo, credential: str) -> Seat:
-    """Return the seat of which this is the current credential and which is the caller's.
+def own_seat(tx: Connection, meeting: str, election: str, actor: Actor, credential: str) -> Seat:
+    """Return the seat of which this is the current credential and which is the actor's.
+
+    Where no member is named, the credential speaks for itself: the caller has its signature over what it says.
 
     Raises:
         Forbidden: it is another member's, or of no check-in of the caller.
@@ -145,7 +147,9 @@ def own_seat(tx: Connection, meeting: str, election: str, session: SessionInfo, 
     """
     seat = lineages.find(tx, election, credential)
     first = credential if seat is None else seat.first
-    if rolls.credential_owner(tx, meeting, first) != session.member_id:
+    owner = rolls.credential_owner(tx, meeting, first)
+    speaks_for_itself = not isinstance(actor, SessionInfo) and not actor.member_id and owner is not None
+    if owner != actor.member_id and not speaks_for_itself:
         raise Forbidden("ballot.foreign-credential", "This credential is not one you checked in with.")
     if seat is None:
         raise Refused("ballot.not-elector", "This credential may not vote in this election.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from folkmoot_server.commands.attendance import arrive
-from folkmoot_server.commands.identity import new_nonce, take_nonce
+from folkmoot_server.commands.identity import new_nonce, use_nonce
 from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
-from folkmoot_server.domain.identity import Purpose, SessionInfo
+from folkmoot_server.domain.identity import Actor, Purpose, SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import CHECKPOINT_AGE_MAX_S, Notary, protocol_checked
 from folkmoot_server.domain.meetings import Act, advance
@@ -45,7 +45,7 @@ def begin_check_in(tx: Connection, meeting: str, session: SessionInfo, now: int,
 
 
 def finish_check_in(
-    tx: Connection, meeting: str, session: SessionInfo, request: JsonObject, notary: Notary, now: int, rng: Rng
+    tx: Connection, meeting: str, actor: Actor, request: JsonObject, notary: Notary, now: int, rng: Rng
 ) -> int:
     """Accept a check-in, open the attendance interval and return the number of its event.
 
@@ -58,35 +58,43 @@ def finish_check_in(
         Refused: nonce, site, checkpoint, passkey or assertion does not fit.
         Conflict: another member has checked in with the credential.
     """
-    entry = _own_entry(tx, meeting, session)
+    entry = _own_entry(tx, meeting, actor)
     if request["site"] != SITE:
         raise Refused("check-in.site", "This version knows one site, main.")
     nonce = unb64u(request["nonce"])
-    take_nonce(tx, nonce, Purpose.CHECK_IN, session.session_hash, now)
+    use_nonce(tx, actor, nonce, Purpose.CHECK_IN, now)
     roll = RollCore.from_json(rolls.frozen(tx, meeting).core)
-    _require_checkpoint(tx, meeting, request["checkpoint"], notary, now)
+    _require_checkpoint(tx, meeting, request["checkpoint"], notary, _since(actor, now) - CHECKPOINT_AGE_MAX_S)
     if request["passkey"] not in {passkey["id"] for passkey in entry["passkeys"]}:
         raise Refused("check-in.passkey-not-on-roll", NOT_ON_ROLL)
+    if passkeys.find(tx, request["passkey"]) is None:
+        raise Refused("passkey.unknown", "This passkey is not registered here any more.")
     with protocol_checked():
         key = passkey_of(entry, unb64u(request["passkey"]))
         challenge = challenges.checkin(
             meeting, roll.hash, SITE, unb64u(request["credential"]), request["checkpoint"], nonce
         )
         verify_assertion(roll.rp, challenge, key, request["assertion"])
+    at = now if isinstance(actor, SessionInfo) else actor.at
     owner = rolls.credential_owner(tx, meeting, request["credential"])
-    if owner == session.member_id:
+    if owner == actor.member_id:
         # Back on the same device after leaving: the annex keeps the first statement, one per credential.
         kept = rolls.renew_check_in(tx, meeting, request["credential"])
-        return arrive(tx, meeting, session.member_id, SITE, _proof(kept), now)
+        return arrive(tx, meeting, actor.member_id, SITE, _proof(kept), now, at)
     # A replaced credential stands on the board for all to read; it stays its member's own.
     taken = lineages.taken_over_by(tx, meeting, request["credential"])
-    if owner is not None or taken not in (None, session.member_id):
+    if owner is not None or taken not in (None, actor.member_id):
         raise Conflict("check-in.credential-known", "Another member has checked in with this credential.")
     fields = ("credential", "site", "checkpoint", "nonce", "passkey", "assertion")
-    signed = {"member": session.member_id, **{name: request[name] for name in fields}}
-    statement = {**signed, "at": now, "salt": b64u(rng(32))}
-    rolls.add_check_in(tx, meeting, session.member_id, request["credential"], statement)
-    return arrive(tx, meeting, session.member_id, SITE, _proof(statement), now)
+    signed = {"member": actor.member_id, **{name: request[name] for name in fields}}
+    statement = {**signed, "at": at, "salt": b64u(rng(32))}
+    rolls.add_check_in(tx, meeting, actor.member_id, request["credential"], statement)
+    return arrive(tx, meeting, actor.member_id, SITE, _proof(statement), now, at)
+
+
+def _since(actor: Actor, now: int) -> int:
+    """Return when the page that signed may have fetched its checkpoint last."""
+    return now if isinstance(actor, SessionInfo) else actor.since
 
 
 def _proof(statement: JsonObject) -> bytes:
@@ -95,17 +103,17 @@ def _proof(statement: JsonObject) -> bytes:
     return h("fm1/statement", unb64u(statement["salt"]), jcs(signed))
 
 
-def _own_entry(tx: Connection, meeting: str, session: SessionInfo) -> JsonObject:
+def _own_entry(tx: Connection, meeting: str, actor: Actor) -> JsonObject:
     advance(meetings.get(tx, meeting).state, Act.CHECK_IN)
     rolls.frozen(tx, meeting)
-    entry = rolls.entry(tx, meeting, session.member_id)
+    entry = rolls.entry(tx, meeting, actor.member_id)
     if entry is None:
         raise Forbidden("check-in.not-on-roll", "You are not on the roll of this meeting.")
     return entry
 
 
-def _require_checkpoint(tx: Connection, meeting: str, text: str, notary: Notary, now: int) -> None:
-    """Accept a checkpoint of ours that holds the roll and was the newest within the last ten minutes."""
+def _require_checkpoint(tx: Connection, meeting: str, text: str, notary: Notary, since: int) -> None:
+    """Accept a checkpoint of ours that holds the roll and was the newest at `since` or later."""
     with protocol_checked():
         note = verify_note(text, notary.ledger_origin, notary.key)
     size = note.checkpoint.size
@@ -115,5 +123,5 @@ def _require_checkpoint(tx: Connection, meeting: str, text: str, notary: Notary,
     if size <= roll_index:
         raise Refused("check-in.checkpoint-before-roll", "The checkpoint is older than the roll.")
     superseded_at = ledger.appended_at(tx, size)
-    if superseded_at is not None and superseded_at < now - CHECKPOINT_AGE_MAX_S:
+    if superseded_at is not None and superseded_at < since:
         raise Refused("check-in.old-checkpoint", "The checkpoint is too old; begin again.")

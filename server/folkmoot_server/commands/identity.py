@@ -14,6 +14,7 @@ from folkmoot_server.domain.identity import (
     NONCE_S,
     PASSKEYS_MAX,
     TICKET_S,
+    Actor,
     Assertion,
     GuestSession,
     PasskeyKind,
@@ -90,6 +91,18 @@ def take_nonce(tx: Connection, nonce: bytes, purpose: str, binding: bytes, now: 
     stored = sessions.take_nonce(tx, nonce)
     if stored is None or stored.purpose != purpose or stored.binding != binding or stored.expires_at <= now:
         raise Refused("nonce.invalid", "The challenge is unknown, used or too old; begin again.")
+
+
+def use_nonce(tx: Connection, actor: Actor, nonce: bytes, purpose: str, now: int) -> None:
+    """Use up a nonce of the actor's session, or of the relay that carries what the actor signed.
+
+    Raises:
+        Refused: unknown, used, late, or made for another purpose or session.
+    """
+    if isinstance(actor, SessionInfo):
+        take_nonce(tx, nonce, purpose, actor.session_hash, now)
+    else:
+        actor.take_nonce(nonce)
 
 
 def verify_signed(

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from folkmoot_server.commands.ballots import own_seat
-from folkmoot_server.commands.identity import take_nonce
+from folkmoot_server.commands.identity import use_nonce
 from folkmoot_server.domain.elections import (
     REPLACEMENTS_MAX,
     SEALS_MAX,
@@ -18,7 +18,7 @@ from folkmoot_server.domain.elections import (
     require_time,
 )
 from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, TooMany
-from folkmoot_server.domain.identity import Purpose, SessionInfo
+from folkmoot_server.domain.identity import Actor, Purpose
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import protocol_checked
 from folkmoot_server.storage import board, elections, lineages, passkeys, rolls
@@ -55,9 +55,7 @@ class Announcement:
     sig: bytes
 
 
-def announce(
-    tx: Connection, meeting: str, election: str, session: SessionInfo, announced: Announcement, now: int
-) -> int:
+def announce(tx: Connection, meeting: str, election: str, actor: Actor, announced: Announcement, now: int) -> int:
     """Note the hash of a sealed ballot before it is cast or audited; return how many the lineage has announced.
 
     The one announced last, said again, changes nothing. A session alone does not do: without the credential's
@@ -70,7 +68,7 @@ def announce(
         TooMany: twenty were announced.
     """
     stored = _open(tx, meeting, election, now)
-    seat = own_seat(tx, meeting, election, session, b64u(announced.credential))
+    seat = own_seat(tx, meeting, election, actor, b64u(announced.credential))
     sealed = announced.sealed
     if not signing.is_valid(announced.credential, announcement_hash(stored.opened.hash, sealed), announced.sig):
         raise Refused("ballot.announcement-unsigned", "The announcement is not signed by your voting key.")
@@ -85,7 +83,7 @@ def announce(
     return seat.seals + 1
 
 
-def make_void(tx: Connection, meeting: str, election: str, session: SessionInfo, entry: Any, now: int) -> None:
+def make_void(tx: Connection, meeting: str, election: str, actor: Actor, entry: Any, now: int) -> None:
     """Take the void of an audited ballot; the same entry again changes nothing.
 
     Raises:
@@ -100,7 +98,7 @@ def make_void(tx: Connection, meeting: str, election: str, session: SessionInfo,
         if entry["type"] != "void":
             raise Refused("voting.board-malformed", "This is no void entry.")
         sealed = check_void(stored.opened, entry)
-    seat = own_seat(tx, meeting, election, session, entry["credential"])
+    seat = own_seat(tx, meeting, election, actor, entry["credential"])
     leaf = entry_leaf(entry)
     if lineages.seal_use(tx, election, sealed) == (True, leaf):
         return
@@ -114,7 +112,7 @@ def make_void(tx: Connection, meeting: str, election: str, session: SessionInfo,
 
 
 def replace_credential(
-    tx: Connection, meeting: str, election: str, session: SessionInfo, wanted: Replacement, now: int, rng: Rng
+    tx: Connection, meeting: str, election: str, actor: Actor, wanted: Replacement, now: int, rng: Rng
 ) -> None:
     """Let a new credential take over a member's lineage; the same credential again changes nothing.
 
@@ -130,23 +128,23 @@ def replace_credential(
     old, new = b64u(wanted.old), b64u(wanted.new)
     known = lineages.find(tx, election, new)
     again = known is not None and known.lineage.current == wanted.new
-    if again and lineages.replacement_of(tx, election, new) == session.member_id:
+    if again and lineages.replacement_of(tx, election, new) == actor.member_id:
         return
-    seat = own_seat(tx, meeting, election, session, old)
+    seat = own_seat(tx, meeting, election, actor, old)
     try:
         seat.lineage.check_replacement(stored.opened, wanted.old, kiosk=wanted.kiosk)
     except ReplacementRefused as error:
         raise Conflict(error.code, error.detail[:1].upper() + error.detail[1:] + ".") from error
     if lineages.credentials(tx, election, seat) > REPLACEMENTS_MAX:
         raise TooMany("replacement.too-many", f"At most {REPLACEMENTS_MAX} times can another device take over.")
-    statement = _signed_statement(tx, stored, session, wanted, now)
+    statement = _signed_statement(tx, stored, actor, wanted, now)
     owners = (rolls.credential_owner(tx, meeting, new), lineages.taken_over_by(tx, meeting, new))
-    if any(owner not in (None, session.member_id) for owner in owners):
+    if any(owner not in (None, actor.member_id) for owner in owners):
         raise Conflict("voting.replacement-new", "This credential was in use before.")
     if not lineages.add_credential(tx, election, seat, new):
         raise Conflict("voting.replacement-new", "This credential was in use before.")
     salt = rng(32)
-    lineages.add_replacement(tx, election, new, session.member_id, {**statement, "salt": b64u(salt)})
+    lineages.add_replacement(tx, election, new, actor.member_id, {**statement, "salt": b64u(salt)})
     entry = replacement_entry(wanted.old, wanted.new, statement_hash(salt, statement), kiosk=wanted.kiosk)
     step = lineages.save(tx, election, replace(seat, lineage=seat.lineage.replaced_by(wanted.new), sealed=b""))
     board.add_pending(tx, election, Pending("replacement", entry_leaf(entry), jcs(entry), seat.first, step))
@@ -154,12 +152,12 @@ def replace_credential(
 
 
 def _signed_statement(
-    tx: Connection, stored: StoredElection, session: SessionInfo, wanted: Replacement, now: int
+    tx: Connection, stored: StoredElection, actor: Actor, wanted: Replacement, now: int
 ) -> JsonObject:
-    take_nonce(tx, wanted.nonce, Purpose.REPLACE, session.session_hash, now)
-    entry = rolls.entry(tx, stored.meeting, session.member_id)
+    use_nonce(tx, actor, wanted.nonce, Purpose.REPLACE, now)
+    entry = rolls.entry(tx, stored.meeting, actor.member_id)
     live = passkeys.find(tx, wanted.passkey)
-    if entry is None or live is None or live.member != session.member_id:
+    if entry is None or live is None or live.member != actor.member_id:
         raise Forbidden("replacement.passkey", "The passkey is not one of yours on the roll of this meeting.")
     roll = RollCore.from_json(rolls.frozen(tx, stored.meeting).core)
     with protocol_checked():
@@ -168,7 +166,7 @@ def _signed_statement(
         challenge = challenges.replacement(stored.opened.hash, *keys, wanted.kiosk, wanted.nonce)
         verify_assertion(roll.rp, challenge, key, wanted.assertion)
     return {
-        "member": session.member_id,
+        "member": actor.member_id,
         "old": b64u(wanted.old),
         "new": b64u(wanted.new),
         "kiosk": wanted.kiosk,

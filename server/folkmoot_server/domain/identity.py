@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -69,6 +70,26 @@ class SessionInfo:
     def live(self, at: int) -> bool:
         """Say whether it still stands at `at`."""
         return at < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Who speaks in an entry that a relay brought: nobody's session, only what is signed in it.
+
+    Attributes:
+        member_id: whose passkey must have signed; empty where a credential speaks for itself.
+        take_nonce: uses up a nonce of the relay's seed, or raises `Refused`.
+        since: start of the relay's epoch, since when its checkpoint may have been the newest.
+        at: when the hall says that it happened, seconds UTC.
+    """
+
+    member_id: str
+    take_nonce: Callable[[bytes], None]
+    since: int
+    at: int
+
+
+Actor = SessionInfo | Carried
 
 
 @dataclass(frozen=True, slots=True)
