@@ -42,6 +42,11 @@ def cosign(meeting: str, roll_hash: bytes, name: str, key: bytes, nonce: bytes) 
     return h("fm1/cosign", meeting, roll_hash, name, key, nonce)
 
 
+def presence(meeting: str, asking: str, credential: bytes, nonce: bytes) -> bytes:
+    """Challenge by which a member's passkey says that the member is still there; credential of the last check-in."""
+    return h("fm1/presence", meeting, asking, credential, nonce)
+
+
 def replacement(mh: bytes, old: bytes, new: bytes, kiosk: bool, nonce: bytes) -> bytes:
     """Challenge by which a member's passkey hands one vote from credential old to credential new."""
     return h("fm1/replace", mh, old, new, u32(int(kiosk)), nonce)

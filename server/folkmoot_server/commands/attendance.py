@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from folkmoot_server.commands import speaking
-from folkmoot_server.domain.attendance import Departure, Presence, Seat, judge_lease
+from folkmoot_server.commands import disputes, speaking
+from folkmoot_server.domain.attendance import RETURNING, Departure, Presence, Seat, judge_lease
 from folkmoot_server.domain.errors import Conflict, Forbidden, WrongState
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.domain.meetings import ROOM_STATES, Act, State, advance
@@ -38,14 +38,25 @@ def presence(tx: Connection, meeting_id: str) -> list[str]:
     return [seat.member for seat in seats.present(tx, meeting_id)]
 
 
-def arrive(tx: Connection, meeting_id: str, member: str, site: str, proof: bytes, now: int, since: int = 0) -> int:
-    """Record a check-in: open an interval unless one is open; return the event's seq.
+def arrive(
+    tx: Connection,
+    meeting_id: str,
+    member: str,
+    site: str,
+    proof: bytes,
+    now: int,
+    since: int = 0,
+    *,
+    kiosk: bool = False,
+) -> int:
+    """Record a check-in: open an interval unless one is open; return the last event's seq.
 
     `since`, if it is before `now`, is when the check-in was made while the hall was cut off. It is attendance from
     then on and counts for the quorum from `now` on.
 
     The caller verified the check-in itself; `proof` is its salted hash, which the event cites. Checking in again
-    from another device is told as an event too.
+    from another device is told as an event too; at another site, it ends the interval at the first one. With `kiosk`
+    the member has no lease, and is there as long as the hall is.
 
     Raises:
         WrongState: the meeting takes no check-ins.
@@ -55,16 +66,23 @@ def arrive(tx: Connection, meeting_id: str, member: str, site: str, proof: bytes
     seat = seats.find(tx, meeting_id, member)
     if seat is not None and seat.removed:
         raise Forbidden("meeting.removed", "The chair has removed you from this meeting.")
-    was_present = seat is not None and seat.present
-    seat = replace(seat or Seat(meeting_id, member, site), site=site, lease_at=now, away=False, departed="")
+    name = members.get(tx, member).name
+    before = seat.site if seat is not None and seat.present else ""
+    moved = before not in ("", site)
+    if moved:
+        _end_interval(tx, meeting_id, member, Departure.MOVED, now, now)
+    was_present = before == site
+    seat = seat or Seat(meeting_id, member, site)
+    seat = replace(seat, site=site, lease_at=now, away=False, departed="", kiosk=kiosk)
     seats.save(tx, seat)
     if not was_present:
         seats.open_interval(tx, seat, now)
-    name = members.get(tx, member).name
     body: dict[str, Any] = {"member": member, "name": name, "site": site, "proof": b64u(proof)}
     if 0 < since < now:
         body["since"] = since
     seq = events.append(tx, meeting_id, "MemberCheckedIn", now, body)
+    if moved:
+        seq = disputes.note_move(tx, seat, name, before, now)
     update_quorum(tx, meeting_id, now)
     return seq
 
@@ -79,11 +97,15 @@ def depart(tx: Connection, seat: Seat, reason: Departure, until: int, now: int) 
     """
     if not seat.present:
         raise WrongState("attendance.not-present", "The member is not in the room.")
-    seats.end_interval(tx, seat.meeting, seat.member, until)
     seats.save(tx, replace(seat, departed=reason.value, away=False))
     speaking.depart(tx, seat.meeting, seat.member, min(until, now), now)
-    body = {"member": seat.member, "reason": reason.value, "until": until}
-    return events.append(tx, seat.meeting, "MemberDeparted", now, body)
+    return _end_interval(tx, seat.meeting, seat.member, reason, until, now)
+
+
+def _end_interval(tx: Connection, meeting_id: str, member: str, reason: Departure, until: int, now: int) -> int:
+    seats.end_interval(tx, meeting_id, member, until)
+    body = {"member": member, "reason": reason.value, "until": until}
+    return events.append(tx, meeting_id, "MemberDeparted", now, body)
 
 
 def leave(tx: Connection, meeting_id: str, member: str, now: int) -> int:
@@ -131,13 +153,23 @@ def _leasable(tx: Connection, meeting_id: str, member: str) -> Seat:
     seat = _seat(tx, meeting_id, member)
     if seat.removed:
         raise Forbidden("meeting.removed", "The chair has removed you from this meeting.")
-    if seat.departed not in ("", Departure.LOST):
+    if seat.departed not in ("", *RETURNING):
         raise WrongState("attendance.not-present", "Please check in again.")
     return seat
 
 
 def renewed(tx: Connection, seat: Seat, now: int) -> None:
-    """Note a sign of life of somebody who may be here; who was away or lost is back."""
+    """Note a sign of life of somebody who may be here; who was away or lost is back.
+
+    Who is heard from an own device is there by that device, wherever they checked in.
+    """
+    bring_back(tx, replace(seat, kiosk=False), now)
+    if not seat.present:
+        update_quorum(tx, seat.meeting, now)
+
+
+def bring_back(tx: Connection, seat: Seat, now: int) -> None:
+    """Note that a member is there, or back; the caller updates the quorum when it has brought everyone back."""
     was_present, was_away = seat.present, seat.away
     seat = replace(seat, lease_at=now, away=False, departed="")
     seats.save(tx, seat)
@@ -145,8 +177,6 @@ def renewed(tx: Connection, seat: Seat, now: int) -> None:
         seats.open_interval(tx, seat, now)
     if was_away or not was_present:
         events.append(tx, seat.meeting, "MemberReturned", now, {"member": seat.member})
-    if not was_present:
-        update_quorum(tx, seat.meeting, now)
 
 
 def _seat(tx: Connection, meeting_id: str, member: str) -> Seat:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands import rights, sites
 from folkmoot_server.commands.attendance import arrive
-from folkmoot_server.commands.identity import new_nonce, use_nonce
-from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
+from folkmoot_server.commands.identity import new_nonce, take_nonce
+from folkmoot_server.domain.attendance import REMOTE
+from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, WrongState
 from folkmoot_server.domain.identity import Actor, Purpose, SessionInfo
 from folkmoot_server.domain.ids import Rng
 from folkmoot_server.domain.ledger import CHECKPOINT_AGE_MAX_S, Notary, protocol_checked
@@ -18,30 +20,70 @@ from folkmoot_voting.encoding import JsonObject, b64u, h, jcs, unb64u
 from folkmoot_voting.merkle_log import verify_note
 from folkmoot_voting.roll import RollCore, passkey_of
 
-SITE = "main"
 NONCES_MAX = 50
 NOT_ON_ROLL = "The roll was frozen without this passkey; it cannot vote in this meeting, but in later ones."
 
 
-def begin_check_in(tx: Connection, meeting: str, session: SessionInfo, now: int, rng: Rng) -> JsonObject:
+def begin_check_in(
+    tx: Connection, meeting: str, session: SessionInfo, now: int, rng: Rng, *, site: str = REMOTE, code: str = ""
+) -> JsonObject:
     """Return what the page signs: nonce, roll statement, newest checkpoint, site and the member's roll entry.
 
     Raises:
-        Forbidden: the member is not on the roll, or with none of the passkeys that are left.
+        NotFound: there is no such site.
+        Forbidden: the member is not on the roll, or with none of the passkeys that are left, or the code is not the
+            site's.
         WrongState: check-in has not begun or the meeting is over.
     """
-    entry = _own_entry(tx, meeting, session)
+    entry = _own_entry(tx, meeting, session.member_id)
+    if site != REMOTE and not sites.takes_code(tx, meeting, site, code, now):
+        raise Forbidden("site.bad-code", "This is not the code that the site shows now.")
     listed = {passkey["id"] for passkey in entry["passkeys"]}
     if listed.isdisjoint(passkey.id for passkey in passkeys.of_member(tx, session.member_id)):
         raise Forbidden("check-in.passkey-not-on-roll", NOT_ON_ROLL)
-    nonce = new_nonce(tx, Purpose.CHECK_IN, session.session_hash, now=now, rng=rng, limit=NONCES_MAX)
+    return {**_to_sign(tx, meeting, session, site, now, rng), "mine": entry}
+
+
+def begin_at_kiosk(tx: Connection, meeting: str, site: str, session: SessionInfo, now: int, rng: Rng) -> JsonObject:
+    """Return what a member signs at the browser of a hall, beside the session of its custodian.
+
+    Raises:
+        NotFound, Forbidden: no such site, or the session is not its custodian's.
+        WrongState: check-in has not begun, the meeting is over, or the hall is not connected.
+    """
+    advance(meetings.get(tx, meeting).state, Act.CHECK_IN)
+    require_kiosk(tx, meeting, site, session, now)
+    return _to_sign(tx, meeting, session, site, now, rng)
+
+
+def require_kiosk(tx: Connection, meeting: str, site: str, session: SessionInfo, now: int) -> None:
+    """Refuse unless the session is the custodian's of a hall that is connected now.
+
+    Raises:
+        NotFound, Forbidden: no such site, or the session is not its custodian's.
+        WrongState: the hall is not connected.
+    """
+    found = sites.require_custodian(tx, meeting, site, session.member_id)
+    rights.require_not_removed(tx, meeting, session.member_id)
+    if not rights.may_read(tx, session.member_id, meetings.get(tx, meeting).unit, now):
+        raise Forbidden("site.not-custodian", "Only the site's custodian may do this.")
+    if not found.live:
+        raise WrongState("site.not-connected", "The hall is not connected; open its page and test its line first.")
+
+
+def _to_sign(tx: Connection, meeting: str, session: SessionInfo, site: str, now: int, rng: Rng) -> JsonObject:
+    nonce = new_nonce(tx, Purpose.CHECK_IN, _bound(session, site), now=now, rng=rng, limit=NONCES_MAX)
     return {
         "nonce": b64u(nonce),
         "roll": rolls.frozen(tx, meeting).statement,
         "checkpoint": ledger.latest_checkpoint(tx),
-        "site": SITE,
-        "mine": entry,
+        "site": site,
     }
+
+
+def _bound(session: SessionInfo, site: str) -> bytes:
+    """Return what a nonce is bound to: who has shown the code of one hall has shown no other's."""
+    return session.session_hash if site == REMOTE else session.session_hash + site.encode()
 
 
 def finish_check_in(
@@ -58,13 +100,50 @@ def finish_check_in(
         Refused: nonce, site, checkpoint, passkey or assertion does not fit.
         Conflict: another member has checked in with the credential.
     """
-    entry = _own_entry(tx, meeting, actor)
-    if request["site"] != SITE:
-        raise Refused("check-in.site", "This version knows one site, main.")
     nonce = unb64u(request["nonce"])
-    use_nonce(tx, actor, nonce, Purpose.CHECK_IN, now)
-    roll = RollCore.from_json(rolls.frozen(tx, meeting).core)
+    if isinstance(actor, SessionInfo):
+        take_nonce(tx, nonce, Purpose.CHECK_IN, _bound(actor, request["site"]), now)
+    else:
+        actor.take_nonce(nonce)
     _require_checkpoint(tx, meeting, request["checkpoint"], notary, _since(actor, now) - CHECKPOINT_AGE_MAX_S)
+    at = now if isinstance(actor, SessionInfo) else actor.at
+    return _accept(tx, meeting, actor.member_id, request, now, rng, at=at)
+
+
+def finish_at_kiosk(
+    tx: Connection, meeting: str, session: SessionInfo, request: JsonObject, notary: Notary, now: int, rng: Rng
+) -> tuple[str, int]:
+    """Accept the check-in of whoever's passkey signed at the browser of a hall; return member and event's number.
+
+    `request` is as in `finish_check_in`. The custodian's session says where it was signed, and nothing else.
+
+    Raises:
+        NotFound, Forbidden, WrongState, Refused, Conflict: as `begin_at_kiosk` and `finish_check_in` say.
+    """
+    require_kiosk(tx, meeting, request["site"], session, now)
+    take_nonce(tx, unb64u(request["nonce"]), Purpose.CHECK_IN, _bound(session, request["site"]), now)
+    _require_checkpoint(tx, meeting, request["checkpoint"], notary, now - CHECKPOINT_AGE_MAX_S)
+    passkey = passkeys.find(tx, request["passkey"])
+    if passkey is None:
+        raise Refused("passkey.unknown", "This passkey is not registered here.")
+    return passkey.member, _accept(tx, meeting, passkey.member, request, now, rng, at=now, kiosk=True)
+
+
+def _accept(
+    tx: Connection,
+    meeting: str,
+    member: str,
+    request: JsonObject,
+    now: int,
+    rng: Rng,
+    *,
+    at: int,
+    kiosk: bool = False,
+) -> int:
+    """Take a check-in whose nonce and checkpoint are checked; return the number of its last event."""
+    entry = _own_entry(tx, meeting, member)
+    roll = RollCore.from_json(rolls.frozen(tx, meeting).core)
+    site = request["site"]
     if request["passkey"] not in {passkey["id"] for passkey in entry["passkeys"]}:
         raise Refused("check-in.passkey-not-on-roll", NOT_ON_ROLL)
     if passkeys.find(tx, request["passkey"]) is None:
@@ -72,24 +151,23 @@ def finish_check_in(
     with protocol_checked():
         key = passkey_of(entry, unb64u(request["passkey"]))
         challenge = challenges.checkin(
-            meeting, roll.hash, SITE, unb64u(request["credential"]), request["checkpoint"], nonce
+            meeting, roll.hash, site, unb64u(request["credential"]), request["checkpoint"], unb64u(request["nonce"])
         )
         verify_assertion(roll.rp, challenge, key, request["assertion"])
-    at = now if isinstance(actor, SessionInfo) else actor.at
     owner = rolls.credential_owner(tx, meeting, request["credential"])
-    if owner == actor.member_id:
+    if owner == member:
         # Back on the same device after leaving: the annex keeps the first statement, one per credential.
         kept = rolls.renew_check_in(tx, meeting, request["credential"])
-        return arrive(tx, meeting, actor.member_id, SITE, _proof(kept), now, at)
+        return arrive(tx, meeting, member, site, _proof(kept), now, at, kiosk=kiosk)
     # A replaced credential stands on the board for all to read; it stays its member's own.
     taken = lineages.taken_over_by(tx, meeting, request["credential"])
-    if owner is not None or taken not in (None, actor.member_id):
+    if owner is not None or taken not in (None, member):
         raise Conflict("check-in.credential-known", "Another member has checked in with this credential.")
     fields = ("credential", "site", "checkpoint", "nonce", "passkey", "assertion")
-    signed = {"member": actor.member_id, **{name: request[name] for name in fields}}
+    signed = {"member": member, **{name: request[name] for name in fields}}
     statement = {**signed, "at": at, "salt": b64u(rng(32))}
-    rolls.add_check_in(tx, meeting, actor.member_id, request["credential"], statement)
-    return arrive(tx, meeting, actor.member_id, SITE, _proof(statement), now, at)
+    rolls.add_check_in(tx, meeting, member, request["credential"], statement)
+    return arrive(tx, meeting, member, site, _proof(statement), now, at, kiosk=kiosk)
 
 
 def _since(actor: Actor, now: int) -> int:
@@ -103,10 +181,10 @@ def _proof(statement: JsonObject) -> bytes:
     return h("fm1/statement", unb64u(statement["salt"]), jcs(signed))
 
 
-def _own_entry(tx: Connection, meeting: str, actor: Actor) -> JsonObject:
+def _own_entry(tx: Connection, meeting: str, member: str) -> JsonObject:
     advance(meetings.get(tx, meeting).state, Act.CHECK_IN)
     rolls.frozen(tx, meeting)
-    entry = rolls.entry(tx, meeting, actor.member_id)
+    entry = rolls.entry(tx, meeting, member)
     if entry is None:
         raise Forbidden("check-in.not-on-roll", "You are not on the roll of this meeting.")
     return entry

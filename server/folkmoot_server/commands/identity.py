@@ -119,12 +119,25 @@ def verify_signed(
     Raises:
         Refused: the nonce, the passkey or its answer does not fit.
     """
+    return _verify(tx, rp, session, session.member_id, purpose, challenge_fn, signed, now)
+
+
+def _verify(
+    tx: Connection,
+    rp: RelyingParty,
+    session: SessionInfo,
+    member: str,
+    purpose: str,
+    challenge_fn: Callable[[bytes], bytes],
+    signed: Signed,
+    now: int,
+) -> Member:
     take_nonce(tx, signed.nonce, purpose, session.session_hash, now)
     passkey = passkeys.find(tx, signed.passkey)
-    if passkey is None or passkey.member != session.member_id:
+    if passkey is None or passkey.member != member:
         raise Refused("passkey.not-yours", "The passkey does not belong to the signed-in member.")
     _use(tx, rp, passkey, challenge_fn(signed.nonce), signed.assertion, now)
-    return members.get(tx, session.member_id)
+    return members.get(tx, member)
 
 
 def signed_action(
@@ -141,10 +154,28 @@ def signed_action(
     Raises:
         Refused: the action differs, or the signature does not fit.
     """
+    return action_of(tx, rp, session, session.member_id, expected, given, signed, now)
+
+
+def action_of(
+    tx: Connection,
+    rp: RelyingParty,
+    session: SessionInfo,
+    member: str,
+    expected: dict[str, Any],
+    given: dict[str, Any],
+    signed: Signed,
+    now: int,
+) -> Member:
+    """Check a step-up of a member at a browser where `session` is somebody else's.
+
+    Raises:
+        Refused: the action differs, or the signature does not fit.
+    """
     if given != expected or [type(value) for value in given.values()] != [type(expected[name]) for name in given]:
         raise Refused("action.differs", "The signed action is not the one that was asked for.")
-    return verify_signed(
-        tx, rp, session, Purpose.ACTION, lambda nonce: challenges.action(expected, nonce), signed, now
+    return _verify(
+        tx, rp, session, member, Purpose.ACTION, lambda nonce: challenges.action(expected, nonce), signed, now
     )
 
 
@@ -291,15 +322,27 @@ def finish_sign_in(
         Refused: the nonce, the passkey or its answer fails a check.
         Forbidden: the member has left.
     """
-    take_nonce(tx, nonce, Purpose.SIGN_IN, b"", now)
+    member, passkey = check_sign_in(tx, rp, nonce, b"", answer, now)
+    return _start_session(tx, member.id, passkey, old_session, now, rng)
+
+
+def check_sign_in(
+    tx: Connection, rp: RelyingParty, nonce: bytes, binding: bytes, answer: SignIn, now: int
+) -> tuple[Member, str]:
+    """Return whose passkey answered, and its id; use the nonce up, which was made for `binding`.
+
+    Raises:
+        Refused: the nonce, the passkey or its answer fails a check.
+        Forbidden: the member has left.
+    """
+    take_nonce(tx, nonce, Purpose.SIGN_IN, binding, now)
     passkey = passkeys.find(tx, answer.passkey)
     if passkey is None:
         raise Refused("passkey.unknown", "This passkey is not registered here.")
     member = members.get(tx, passkey.member)
     check_user_handle(answer.user_handle, member.user_handle)
     _use(tx, rp, passkey, challenges.sign_in(rp.id, nonce), answer.assertion, now)
-    _present(member, now)
-    return _start_session(tx, member.id, passkey.id, old_session, now, rng)
+    return _present(member, now), passkey.id
 
 
 def _start_session(

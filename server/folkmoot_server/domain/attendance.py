@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -134,11 +134,14 @@ def _begin(event: LoggedEvent, member: str, before: Line | None) -> Line:
     return Line(member, name, site, event.at)
 
 
-HEADER: Final = ("member_code", "name", "site", "from", "until", "reason", "events")
+HEADER: Final = ("member_code", "name", "site", "from", "until", "reason", "confirmed", "events")
 
 
-def write_csv(lines: Iterable[Line], codes: Mapping[str, str]) -> bytes:
-    """Return the list as UTF-8 CSV, times in UTC, one line per interval; `codes` maps members to their codes."""
+def write_csv(lines: Iterable[Line], codes: Mapping[str, str], confirmed: Callable[[Line], str]) -> bytes:
+    """Return the list as UTF-8 CSV, times in UTC, one line per interval.
+
+    `codes` maps members to their codes, `confirmed` says what the askings make of an interval.
+    """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(HEADER)
@@ -146,7 +149,9 @@ def write_csv(lines: Iterable[Line], codes: Mapping[str, str]) -> bytes:
         until = "" if line.until_at is None else _iso(line.until_at)
         events = " ".join(map(str, line.events))
         code = codes.get(line.member, "")
-        writer.writerow((code, _plain(line.name), _plain(line.site), _iso(line.from_at), until, line.reason, events))
+        place, began = _plain(line.site), _iso(line.from_at)
+        row = (code, _plain(line.name), place, began, until, line.reason, confirmed(line), events)
+        writer.writerow(row)
     return out.getvalue().encode("utf-8")
 
 

@@ -45,6 +45,7 @@ class Purpose(StrEnum):
     COSIGN = "cosign"
     ACTION = "action"
     REPLACE = "replace"
+    PRESENCE = "presence"
 
 
 @dataclass(frozen=True, slots=True)

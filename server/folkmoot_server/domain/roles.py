@@ -48,6 +48,7 @@ class Action(StrEnum):
     DECLARE_RESULT = "declare-result"
     MANAGE_PAPERS = "manage-papers"
     MANAGE_RELAYS = "manage-relays"
+    MANAGE_SITES = "manage-sites"
     INVITE_GUESTS = "invite-guests"
     MODERATE_MESSAGES = "moderate-messages"
     EXPORT_BUNDLE = "export-bundle"
@@ -80,6 +81,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.DECLARE_RESULT: _CHAIR,
     Action.MANAGE_PAPERS: _OFFICE,
     Action.MANAGE_RELAYS: _OFFICE,
+    Action.MANAGE_SITES: _OFFICE,
     Action.INVITE_GUESTS: _OFFICE,
     Action.MODERATE_MESSAGES: _OFFICE,
     Action.EXPORT_BUNDLE: _EVERYONE,

@@ -26,6 +26,8 @@ EXPECTED_MAX: Final = 100_000
 PROFILES: Final = (0, 64, 128, 256, 512)  # kbit/s, 0 for no limit known
 CODE_S: Final = 600
 CODE_LENGTH: Final = 10
+KIOSK_S: Final = 300  # how long a member is signed in at the browser of a hall
+SCREENS_MAX: Final = 64  # of a meeting
 MOVES_S: Final = 600  # a second move within so many seconds is disputed
 # A line on which people can talk to each other; anything worse needs somebody who accepts it.
 RTT_MAX_MS: Final = 3000

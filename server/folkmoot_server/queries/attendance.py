@@ -8,20 +8,19 @@ from sqlalchemy import Connection
 
 from folkmoot_server.commands import rights
 from folkmoot_server.domain.attendance import Line, fold, write_csv
+from folkmoot_server.domain.presence import confirmed
+from folkmoot_server.domain.quorum_curve import curve
 from folkmoot_server.domain.roles import Action
 from folkmoot_server.queries.access import readable
-from folkmoot_server.storage import events, meetings, members
+from folkmoot_server.storage import events, meetings, members, presence
 from folkmoot_server.storage.events import StoredEvent
 
-PAGE = 500
+NO_LIMIT = -1
 
 
 def whole_log(tx: Connection, meeting: str) -> list[StoredEvent]:
     """Return every event of a meeting, ascending."""
-    log: list[StoredEvent] = []
-    while page := events.of_meeting(tx, meeting, log[-1].seq if log else 0, PAGE):
-        log += page
-    return log
+    return events.of_meeting(tx, meeting, 0, NO_LIMIT)
 
 
 def _codes(tx: Connection, lines: list[Line]) -> dict[str, str]:
@@ -36,7 +35,7 @@ def attendance_view(tx: Connection, meeting_id: str, member: str, now: int) -> d
         NotFound: no such meeting for this member.
     """
     readable(tx, meeting_id, member, now)
-    lines = fold(whole_log(tx, meeting_id))
+    lines, asks = fold(whole_log(tx, meeting_id)), presence.of_meeting(tx, meeting_id)
     codes = _codes(tx, lines)
     rows = [
         {
@@ -46,6 +45,7 @@ def attendance_view(tx: Connection, meeting_id: str, member: str, now: int) -> d
             "site": line.site,
             "from": line.from_at,
             "until": line.until_at,
+            "confirmed": confirmed(line, asks),
             "events": line.events,
         }
         for line in lines
@@ -61,5 +61,15 @@ def attendance_file(tx: Connection, meeting_id: str, member: str, now: int) -> b
         Forbidden: the actor is neither chair, secretary nor auditor.
     """
     rights.require(tx, member, Action.READ_ATTENDANCE_FILE, meetings.get(tx, meeting_id).unit, now)
-    lines = fold(whole_log(tx, meeting_id))
-    return write_csv(lines, _codes(tx, lines))
+    lines, asks = fold(whole_log(tx, meeting_id)), presence.of_meeting(tx, meeting_id)
+    return write_csv(lines, _codes(tx, lines), lambda line: confirmed(line, asks))
+
+
+def curve_view(tx: Connection, meeting_id: str, member: str, now: int) -> dict[str, Any]:
+    """Return the quorum curve of sites.md section 3.
+
+    Raises:
+        NotFound: no such meeting for this member.
+    """
+    readable(tx, meeting_id, member, now)
+    return {"points": [point.to_json() for point in curve(whole_log(tx, meeting_id))]}

@@ -80,6 +80,14 @@ def at_kiosk(tx: Connection, meeting: str, site: str) -> list[Seat]:
     return [_seat(row) for row in tx.execute(select(table).where(*where).order_by(table.c.member))]
 
 
+def was_used(tx: Connection, meeting: str, site: str) -> bool:
+    """Say whether somebody has checked in at a site, now or before."""
+    table = schema.attendance_interval.c
+    return (
+        tx.execute(select(table.id).where(table.meeting == meeting, table.site == site).limit(1)).first() is not None
+    )
+
+
 def by_site(tx: Connection, meeting: str) -> dict[str, int]:
     """Return how many members are present at each site where some are."""
     table = schema.seat.c

@@ -62,6 +62,13 @@ def of_meeting(tx: Connection, meeting: str) -> list[Site]:
     return [main, *(site for site in stored.values() if site.id not in FIXED), remote]
 
 
+def in_states(tx: Connection, states: Collection[SiteState]) -> list[Site]:
+    """Return the sites of all meetings that are in one of these states."""
+    table = schema.site
+    query = select(table).where(table.c.state.in_([state.value for state in states]))
+    return [_site(row) for row in tx.execute(query.order_by(table.c.meeting, table.c.position))]
+
+
 def find(tx: Connection, meeting: str, site: str) -> Site | None:
     """Return a site of a meeting, or None."""
     table = schema.site

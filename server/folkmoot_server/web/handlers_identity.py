@@ -100,7 +100,7 @@ class SignInFinish(Strict):
 class NonceWanted(Strict):
     """POST /api/nonce."""
 
-    purpose: Literal["roll", "check-in", "trustee", "cosign", "action", "replace"]
+    purpose: Literal["roll", "check-in", "trustee", "cosign", "action", "replace", "presence"]
 
 
 class TicketWanted(Strict):
