@@ -174,11 +174,19 @@ def secrecy(manifest: JsonObject) -> str:
     return said
 
 
+def _hall(name: str, late: int) -> str:
+    if not late:
+        return f"The hall {name} was cut off when voting ended, the server says."
+    many = "1 ballot" if late == 1 else f"{number(late)} ballots"
+    return f"The hall {name} was cut off when voting ended; {many} came too late, the server says, and did not count."
+
+
 def remarks(manifest: JsonObject, core: JsonObject) -> list[str]:
     """Return what a reader should be warned of."""
     said = []
     tellers = [one["trustee"] for one in core["rejected"]]
     said += [f"A wrong share of teller {one} was refused and is kept as evidence." for one in tellers]
+    said += [_hall(one["name"] or one["site"], one["ballots"]) for one in core["halls"]]
     if manifest["repeats"]:
         names = ", ".join(manifest["repeats"])
         said.append(

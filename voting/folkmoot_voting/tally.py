@@ -40,8 +40,12 @@ CORE = fields.record(
         )
     ),
     exceptions=fields.integer(),
+    halls=fields.items(
+        fields.record(site=fields.ident, name=fields.text(low=0), state=fields.text(64), ballots=fields.integer())
+    ),
     counted_at=fields.moment,
 )
+HALL_STATES = ("unreachable", "late")
 TALLY = fields.record(
     core=CORE,
     signatures=fields.record(
@@ -264,6 +268,7 @@ def make_core(
     counted_at: int,
     rejected: Sequence[JsonObject] = (),
     castings: Mapping[int, Sequence[int]] | None = None,
+    halls: Sequence[JsonObject] = (),
 ) -> JsonObject:
     """Return the tally core.
 
@@ -276,6 +281,7 @@ def make_core(
         counted_at: Unix seconds.
         rejected: share entries kept as evidence, in order.
         castings: options of the chair's casting votes by question.
+        halls: those that were cut off at the end, as section 8 has them.
 
     Raises:
         TallyInvalid: a casting vote is missing, surplus or elects what it cannot.
@@ -295,8 +301,23 @@ def make_core(
         "quorum": rules.quorum_json(manifest, numbers.turnout),
         "outcome": [one.to_json() for one in outcomes],
         "exceptions": manifest.exceptions,
+        "halls": list(halls),
         "counted_at": counted_at,
     }
+
+
+def check_halls(halls: Sequence[JsonObject]) -> None:
+    """Check the words and the order of a well-formed core's `halls`; whether they are true the server alone says.
+
+    Raises:
+        TallyInvalid: not ascending by site, another state, or ballots where there can be none.
+    """
+    sites = [one["site"] for one in halls]
+    if sites != sorted(set(sites)):
+        raise TallyInvalid("halls are not ascending", code="voting.tally-halls")
+    for one in halls:
+        if one["state"] not in HALL_STATES or (one["ballots"] == 0) != (one["state"] == "unreachable"):
+            raise TallyInvalid("a hall is late with ballots or unreachable without", code="voting.tally-halls")
 
 
 def tally_hash(core: JsonObject) -> bytes:

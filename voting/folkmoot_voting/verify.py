@@ -78,6 +78,7 @@ _FROM_MANIFEST = (
 )  # fmt: skip
 _FROM_CORE = (
     "ballots", "cast", "cast_weight", "replacements", "kiosk", "voids", "counts", "rejected", "quorum", "outcome",
+    "halls",
 )  # fmt: skip
 
 

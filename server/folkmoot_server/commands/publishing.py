@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import motion_votes
+from folkmoot_server.commands import late_halls, motion_votes
 from folkmoot_server.commands.elections import begin_closing
 from folkmoot_server.domain.elections import EXPIRING, Phase, Verb, follow, mixed
 from folkmoot_server.domain.ids import Rng
@@ -98,6 +98,7 @@ def seal_closing(tx: Connection, stored: StoredElection, now: int, *, notary: No
     state = follow(stored.state, Verb.SEAL)
     if board.pending_count(tx, stored.id):
         _publish(tx, stored, now, rng)
+    late_halls.find_unreachable(tx, stored)
     numbers = stored.numbers
     closing = closing_entry(ballots=numbers.ballots, cast=numbers.cast, ended=stored.ended_at, at=now)
     board.append(tx, stored.id, [("closing", jcs(closing), entry_leaf(closing))])

@@ -11,7 +11,7 @@ from folkmoot_server.domain.elections import Phase, Verb, follow, require_time
 from folkmoot_server.domain.errors import Conflict, Forbidden, Refused
 from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ledger import Notary, protocol_checked
-from folkmoot_server.storage import board, elections, events, keys
+from folkmoot_server.storage import board, elections, events, halls, keys
 from folkmoot_server.storage.elections import StoredElection
 from folkmoot_voting import rules, tally
 from folkmoot_voting.board import check_casting, check_entry, entry_leaf
@@ -127,6 +127,7 @@ def _save_core(
             counted_at=now,
             rejected=[strict_json(raw) for raw in elections.rejected_shares(tx, stored.id)],
             castings=castings,
+            halls=halls.of_election(tx, stored.id),
         )
         server = b64u(notary.sign(tally.tally_hash(core)))
     checkpoint = signed_checkpoint(tx, stored, notary)

@@ -27,6 +27,7 @@ NONCES: Final = 10_000  # of a start
 DEGRADED_S: Final = 8
 ENTRIES_MAX: Final = 100
 JOIN_S: Final = 90
+SITE_SEAT: Final = "site:"  # no member's id has a colon
 
 _CODE: Final = re.compile(f"[{CROCKFORD}]{{16}}")
 _ORIGIN: Final = re.compile(r"(https?)://([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)(?::([1-9][0-9]{0,4}))?")
@@ -204,6 +205,25 @@ def start_hash(relay: str, at: int, nonce: bytes, epoch: int, upto: int) -> byte
     return h("fm1/relay-start", relay, u64(at), nonce, u64(epoch), u64(upto))
 
 
+def pipe_hash(relay: str, epoch: int, fingerprints: Sequence[JsonObject]) -> bytes:
+    """Return what a relay signs of the certificate with which it dials; `fingerprints` as pipe.create gives them.
+
+    Raises:
+        EncodingError: they cannot be written in JCS.
+    """
+    return h("fm1/relay-pipe", relay, u64(epoch), jcs(list(fingerprints)))
+
+
+def site_seat(site: str) -> str:
+    """Return the seat of a hall itself: who sends its camera and its microphone."""
+    return f"{SITE_SEAT}{site}"
+
+
+def site_of_seat(seat: str) -> str | None:
+    """Return the hall whose own seat this is, or None."""
+    return seat.removeprefix(SITE_SEAT) if seat.startswith(SITE_SEAT) else None
+
+
 def entry_hash(head: bytes) -> bytes:
     """Return what a relay signs of an entry."""
     return h("fm1/relay-entry", head)
@@ -281,7 +301,7 @@ def fresh(
         if entry.relay != relay:
             raise Refused("relay.chain", "The entry is another relay's.")
         if entry.seq != last + 1:
-            raise Refused("relay.gap", "The entries do not follow each other.")
+            raise Refused("relay.gap", "The entries do not follow each other.", {"upto": cursor.upto})
         last = entry.seq
         if not signing.is_valid(key, entry_hash(entry.head), entry.sig):
             raise Refused("relay.signature", "An entry is not signed by the relay's key.")
@@ -290,7 +310,7 @@ def fresh(
                 raise Conflict("relay.forked", "Another entry was taken under this number.")
             continue
         if entry.seq != upto + 1:
-            raise Refused("relay.gap", f"The next entry is number {upto + 1}.")
+            raise Refused("relay.gap", f"The next entry is number {upto + 1}.", {"upto": cursor.upto})
         if entry.json["prev"] != b64u(head):
             raise Refused("relay.chain", "The entry does not follow the one before it.")
         new.append(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import Annotated, Any, Final
 
@@ -10,7 +11,7 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import relays
+from folkmoot_server.commands import outbox, relays
 from folkmoot_server.domain.errors import BadInput, FolkmootError, NotFound
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.domain.relays import Session
@@ -23,11 +24,16 @@ from folkmoot_server.web.limits import LIMITS, client_address
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.paper_service import PAPERS
 from folkmoot_server.web.parsing import Bytes, Bytes32, Empty, Id, Strict, Time, query_number, read
+from folkmoot_server.web.proof_pool import POOL
 from folkmoot_server.web.relay_access import relay_session
+from folkmoot_server.web.relay_bodies import OutboxBody, queued
 from folkmoot_server.web.relay_feeds import FEEDS, RelayFeeds, follow_commits
+from folkmoot_server.web.votes_bodies import notary
 from folkmoot_voting import signing
 
 WAIT_MAX: Final = 25
+OUTBOX_MAX: Final = 1024 * 1024
+OUTBOX_S: Final = 60.0  # on a line of 64 kbit/s that carries voices too
 HAVE_MAX: Final = 16
 _HAVE: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -179,6 +185,40 @@ def _have(request: web.Request) -> frozenset[str]:
     return frozenset(names)
 
 
+async def take(request: web.Request) -> web.Response:
+    """POST /api/relay/outbox: entries in order; their effects, the cursor and its head are stored together.
+
+    Proofs of ballots are checked in a thread, and a box waits for ballots on the way as it does for direct ones.
+    """
+    context, session = request.app[CONTEXT], await relay_session(request)
+    body = await read(request, OutboxBody, OUTBOX_MAX, OUTBOX_S)
+    arrived_at = context.now()
+    entries = [queued(raw) for raw in body.entries]
+    elections = {one.what.election for one in entries if isinstance(one.what, outbox.About)}
+    with contextlib.ExitStack() as on_the_way:
+        for election in elections:
+            on_the_way.enter_context(context.arrivals.one(election, arrived_at))
+        arrivals = await context.database.read(lambda tx: outbox.look(tx, session, entries))
+        checked = await request.app[POOL].check_all(f"relay {session.relay}", list(arrivals.values()))
+        answer = await context.database.write(
+            lambda tx: outbox.take(
+                tx,
+                session,
+                entries,
+                dict(zip(arrivals, checked, strict=True)),
+                body.left,
+                secret=context.server_key,
+                notary=notary(request),
+                arrived_at=arrived_at,
+                now=context.now(),
+                rng=context.rng,
+            )
+        )
+    if isinstance(answer, FolkmootError):
+        raise answer
+    return web.json_response(answer)
+
+
 async def paper(request: web.Request) -> web.StreamResponse:
     """GET /api/relay/papers/{hash}: bytes that every member of the meeting may read; ranges are allowed."""
     session, sha256 = await relay_session(request), request.match_info["hash"]
@@ -212,5 +252,6 @@ ROUTES: Final = (
     web.post("/api/relay/start", start),
     web.get("/api/relay/feed", feed),
     web.post("/api/relay/lease", lease),
+    web.post("/api/relay/outbox", take),
     web.get("/api/relay/papers/{hash}", paper),
 )

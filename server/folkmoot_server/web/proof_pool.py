@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -59,6 +59,16 @@ class ProofPool:
             elif self._timer is None:
                 self._timer = loop.call_later(BATCH_S, self._start)
             return await future
+
+    async def check_all(self, who: str, arrivals: Sequence[Arrival]) -> list[Verdict]:
+        """Check ballots that came together, in one turn of whoever brought them.
+
+        Raises:
+            TooMany: more checks wait than one bringer, or all together, may have.
+        """
+        if not arrivals:
+            return []
+        return await self.run(who, lambda: check_batch(arrivals, self._rng))
 
     async def close(self) -> None:
         """Finish the work under way and stop the threads."""

@@ -161,6 +161,7 @@ def check_tally(_context: Context, election: Election) -> None:
     }
     for name, value in expected.items():
         require(core[name] == value, f"{name} differs")
+    tally.check_halls(core["halls"])
     closing = election.closing
     times = [manifest.opened_at, closing["ended"], closing["at"], core["counted_at"], manifest.time_limit]
     require(times == sorted(times), "times are not in order")
