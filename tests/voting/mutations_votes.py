@@ -19,6 +19,7 @@ from folkmoot_voting.questions import Question
 Mutation = tuple[str, Callable[[], Record], str]
 
 TIE = Rules(1, 2, "simple", "cast", tie="casting-vote")
+LATE = {"site": "hall-1", "name": "Hall", "state": "late", "ballots": 1}
 NOTHING = {"kind": "rejected", "options": [], "tied": [], "votes": []}
 WHOLE = Rules(1, 1, "simple", "cast", "cast")
 NO_POINT = b"\x01" + bytes(31)
@@ -203,6 +204,16 @@ TALLY: list[Mutation] = [
             ("kiosk", 1), ("voids", 1), ("exceptions", 0),
         )
     ),
+    ("halls out of order", hold(spoil=f.core(halls=[LATE, {**LATE, "site": "a"}])), "V22"),
+    ("a hall twice", hold(spoil=f.core(halls=[LATE, LATE])), "V22"),
+    ("a late hall without ballots", hold(spoil=f.core(halls=[{**LATE, "ballots": 0}])), "V22"),
+    ("an unreachable hall with ballots", hold(spoil=f.core(halls=[{**LATE, "state": "unreachable"}])), "V22"),
+    ("a hall in another state", hold(spoil=f.core(halls=[{**LATE, "state": "lost"}])), "V22"),
+    ("a hall without a name", hold(spoil=f.core(halls=[{**LATE, "site": ""}])), "V01"),
+    ("a hall with another field", hold(spoil=f.core(halls=[{**LATE, "at": AT}])), "V01"),
+    ("halls that are no list", hold(spoil=f.core(halls={})), "V01"),
+    ("a hall renamed after signing",
+     edit(put("elections/all-types/tally.json|core|halls|0|name", lambda _: "Other"), full), "V22"),
     ("counted before closing", hold(spoil=f.core(counted_at=AT + 59)), "V22"),
     ("counted after the limit", hold(spoil=f.core(counted_at=AT + 86_401)), "V22"),
     ("ended before it was opened", hold(spoil=f.numbers(ended=AT - 1)), "V22"),

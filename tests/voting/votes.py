@@ -109,13 +109,15 @@ class Vote:
         *,
         castings: Mapping[int, Sequence[int]] | None = None,
         rejected: Sequence[int] = (),
+        halls: Sequence[JsonObject] = (),
     ) -> Election:
         """Close, cosign, count and sign.
 
         `spoil` changes what a dishonest server or trustee would: "board" (entries before closing), "numbers" (the
         closing entry), "closing" (note with cosignatures), "box" (intents, shares and castings), "core", "tally",
         "hash" (what the board records of the tally).
-        `castings` are options by question; `rejected` are trustees whose first share is proved wrongly.
+        `castings` are options by question; `rejected` are trustees whose first share is proved wrongly; `halls` the
+        server's word.
         """
         touch, opened, at = spoil or {}, self.manifest, self.at
         entries = [board.opening_entry(opened.json)]
@@ -148,6 +150,7 @@ class Vote:
             counted_at=self.closed_at + 30,
             rejected=evidence,
             castings=castings,
+            halls=halls,
         )
         core = touch.get("core", _same)(core)
         digest = tally.tally_hash(core)
@@ -319,6 +322,13 @@ def small_meeting() -> Meeting:
     return meeting
 
 
+# As a server tells of halls that a vote did not reach.
+HALLS = [
+    {"site": "hall-1", "name": "Thôn Đông", "state": "late", "ballots": 2},
+    {"site": "hall-2", "name": "", "state": "unreachable", "ballots": 0},
+]
+
+
 def full_meeting() -> Meeting:
     """Nine members with weights and every feature of the protocol, in five elections; the shares are destroyed."""
     meeting = Meeting("full", members=9, weights=(1, 1, 1, 1, 3, 3, 3, 1, 1))
@@ -335,7 +345,7 @@ def full_meeting() -> Meeting:
     first.cast(people[2], EVERY_CHOICE[0])
     first.replace(people[6], kiosk=True)
     first.cast(people[6], EVERY_CHOICE[1])
-    first.finish(rejected=[3])
+    first.finish(rejected=[3], halls=HALLS)
     yes, no, abstain = [1, 0, 0], [0, 1, 0], [0, 0, 1]
     tie = Rules(1, 3, "simple", "decided", "cast", "votes", "casting-vote")
     second = open_vote(

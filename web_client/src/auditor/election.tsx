@@ -65,6 +65,7 @@ function notesOf(e: ElectionDetails): string[] {
     ...some(e.kiosk, "report.kiosk"),
     ...some(e.voids, "report.voids"),
     ...e.rejected.map(({ trustee }) => t("report.rejected", { trustee })),
+    ...e.halls.map(({ site, name, ballots }) => (ballots > 0 ? tn("report.hall-late", ballots, { hall: name || site }) : t("report.hall-unreachable", { hall: name || site }))),
     ...(e.repeats.length > 0 ? [t("report.repeats", { names: e.repeats.join(", ") })] : []),
     ...(e.ballots > e.cast ? [tn("report.again", e.ballots - e.cast)] : []),
     ...(e.secrecy === "trustees" && e.electorate_size < 10 ? [t("report.small")] : []),

@@ -6,6 +6,7 @@ import { G, Point, decodeAnyPoint, invert, mul, mulPublic, sumOfMultiples } from
 import type { OpenManifest } from "./manifest.ts";
 import type { Cipher } from "./ranges.ts";
 import { evaluate, quorumOf } from "./rules.ts";
+import { Fields } from "./strict.ts";
 
 /** Up to this count the search just counts. */
 const SHORT_SEARCH = 64;
@@ -144,7 +145,30 @@ export interface TallyInput {
   rejected: { trustee: number; hash: string }[];
   /** Options by question, as the chair decided ties. */
   castings: ReadonlyMap<number, readonly number[]>;
+  /** What the server says of halls that were cut off. */
+  halls: readonly TallyHall[];
   countedAt: number;
+}
+
+/** A hall that was cut off at the end of a vote, and how many ballots it brought too late. */
+export interface TallyHall {
+  site: string;
+  name: string;
+  state: "unreachable" | "late";
+  ballots: number;
+}
+
+/** Reads the halls of a core; nobody but the server knows whether they are true. @throws VotingError `voting.tally` */
+export function tallyHalls(value: Json | undefined): TallyHall[] {
+  ensure(Array.isArray(value), "voting.tally", "The result does not say which halls were cut off.");
+  const halls = value.map((one) => {
+    const f = new Fields(one, "A hall", ["site", "name", "state", "ballots"]);
+    const name = f.raw("name") === "" ? "" : f.text("name");
+    return { site: f.id("site"), name, state: f.one("state", ["unreachable", "late"]), ballots: f.int("ballots", 0, Number.MAX_SAFE_INTEGER) };
+  });
+  const fits = halls.every(({ site, state, ballots }, i) => (i === 0 || site > (halls[i - 1]?.site ?? "")) && ballots > 0 === (state === "late"));
+  ensure(fits, "voting.tally", "The halls that were cut off are listed in a wrong way.");
+  return halls;
 }
 
 /** The tally core of section 8, every field recomputed. */
@@ -166,6 +190,7 @@ export function tallyCore(manifest: OpenManifest, input: TallyInput): JsonObject
     quorum: { ...quorumOf(manifest, input) },
     outcome: evaluate(manifest, input, input.counts, input.castings).map((outcome) => ({ ...outcome })),
     exceptions: manifest.exceptions,
+    halls: input.halls.map((hall) => ({ ...hall })),
     counted_at: input.countedAt,
   };
 }

@@ -9,7 +9,7 @@ import { type Note, countCosignatures, openCheckpoint } from "../ballot/note.ts"
 import { type Tie, isTooFew, tiesToDecide } from "../ballot/rules.ts";
 import { requireSignature } from "../ballot/signing.ts";
 import { Fields } from "../ballot/strict.ts";
-import { type Aggregate, aggregate, combine, requireValidParts, tallyCore, tallyHash } from "../ballot/tally.ts";
+import { type Aggregate, aggregate, combine, requireValidParts, tallyCore, tallyHalls, tallyHash } from "../ballot/tally.ts";
 import { type BallotVerifier, type Item, Sums } from "../ballot/verify.ts";
 
 /** Throws unless the note is the signed closing checkpoint of exactly this board. @throws VotingError `voting.note`, `voting.board-differs` */
@@ -123,6 +123,7 @@ export class BoardAudit {
     const own = tallyCore(manifest, {
       closing, aggregate: agg?.hash ?? null, ballots, cast, castWeight, replacements, kiosk, voids, counts,
       rejected: agg === null ? [] : rejected.map((entry) => this.rejected(agg, entry)), castings, countedAt,
+      halls: tallyHalls(core["halls"]),
     });
     ensure(same(jcs(own), jcs(core)), "voting.tally", "The result that the server announces is not what this page has counted.");
     const hash = tallyHash(core);

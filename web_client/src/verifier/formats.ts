@@ -180,6 +180,7 @@ export const tally = record({
     quorum: record({ met: boolean, count, base: count }),
     outcome: items(record({ kind: word, options: items(count), tied: items(count), votes: items(count) })),
     exceptions: count,
+    halls: items(record({ site: ident, name: emptyOr(word), state: word, ballots: count })),
     counted_at: count,
   }),
   signatures: record({ server: signature, chair: signature, trustees: items(record({ trustee, sig: signature })) }),

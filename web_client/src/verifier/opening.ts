@@ -99,6 +99,18 @@ function requireTallySignatures(election: Election, hash: Bytes): void {
   for (const [who, key, sig] of signed) hold(verifySignature(key, hash, fromB64u(sig)), `the tally is not signed by the ${who}`);
 }
 
+interface Hall {
+  site: string;
+  state: string;
+  ballots: number;
+}
+
+/** Order and words of the halls that a vote did not reach; whether they are true the server alone says. */
+function requireHalls(halls: readonly Hall[]): void {
+  hold(halls.every(({ site }, i) => i === 0 || site > (halls[i - 1]?.site ?? "")), "halls are not ascending");
+  for (const { state, ballots } of halls) hold(ballots > 0 ? state === "late" : state === "unreachable", "a hall's state does not fit its ballots");
+}
+
 const tally = eachElection((election) => {
   const { manifest, files, read } = election;
   const { core } = files.tally;
@@ -109,6 +121,7 @@ const tally = eachElection((election) => {
     ballots, cast, cast_weight: castWeight, replacements, kiosk, voids, exceptions: manifest.exceptions,
   };
   for (const [name, value] of Object.entries(expected)) hold(core[name as keyof typeof expected] === value, `${name} differs`);
+  requireHalls(core.halls);
   const { ended, at } = given(files.board.entries("closing")[0], "the closing entry");
   const times = [manifest.openedAt, ended, at, core.counted_at, manifest.timeLimit];
   hold(times.every((time, i) => i === 0 || time >= (times[i - 1] ?? 0)), "times are not in order");

@@ -11,7 +11,7 @@ type Core = Tally["core"];
 /** One election of the JSON report (section 10). */
 export interface ElectionFigures
   extends Pick<ManifestForm, "election" | "title" | "secrecy" | "rehearsal" | "questions" | "roll_size" | "present" | "electorate_size" | "exceptions" | "excluded" | "repeats">,
-    Pick<Core, "ballots" | "cast" | "cast_weight" | "replacements" | "kiosk" | "voids" | "counts" | "rejected" | "quorum" | "outcome"> {}
+    Pick<Core, "ballots" | "cast" | "cast_weight" | "replacements" | "kiosk" | "voids" | "counts" | "rejected" | "quorum" | "outcome" | "halls"> {}
 
 export function figuresOf({ manifest: open, files }: Election): ElectionFigures {
   const manifest = files.board.opening?.manifest;
@@ -20,7 +20,7 @@ export function figuresOf({ manifest: open, files }: Election): ElectionFigures 
     election: open.election, title: open.title, secrecy: open.secrecy, rehearsal: open.rehearsal, questions: manifest?.questions ?? [],
     roll_size: open.rollSize, present: open.present, electorate_size: open.electorateSize, exceptions: open.exceptions, excluded: open.excluded,
     repeats: open.repeats, ballots: core.ballots, cast: core.cast, cast_weight: core.cast_weight, replacements: core.replacements,
-    kiosk: core.kiosk, voids: core.voids, counts: core.counts, rejected: core.rejected, quorum: core.quorum, outcome: core.outcome,
+    kiosk: core.kiosk, voids: core.voids, counts: core.counts, rejected: core.rejected, quorum: core.quorum, outcome: core.outcome, halls: core.halls,
   };
 }
 

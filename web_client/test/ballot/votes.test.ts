@@ -242,7 +242,7 @@ test("whole boards of a meeting with every feature, and their tallies", async ()
     assert.ok(signed(manifest.board.key, signatures.server));
     assert.ok(signed(manifest.cosigners.find(({ name }) => name === "chair")?.key, signatures.chair));
     for (const { trustee, sig } of signatures.trustees) assert.ok(signed(manifest.trustees.signKeys[trustee - 1], sig));
-    for (const change of [{ cast: 99 }, { exceptions: 9 }, { counted_at: 1 }, { outcome: [] }, { kiosk: 7 }, { counts: [] , voids: 9 }, { trustees: [1, 2] }]) {
+    for (const change of [{ cast: 99 }, { exceptions: 9 }, { halls: [{ site: "s", name: "S", state: "late", ballots: 0 }] }, { halls: [{ site: "s", name: "S", state: "lost", ballots: 1 }] }, { counted_at: 1 }, { outcome: [] }, { kiosk: 7 }, { counts: [] , voids: 9 }, { trustees: [1, 2] }]) {
       assert.throws(() => audit.tally({ core: { ...core, ...change }, rejected: one.rejected }, one.closing), VotingError, JSON.stringify(change));
     }
     if (one.rejected.length > 0) assert.throws(() => audit.tally({ core, rejected: [] }, one.closing), VotingError);

@@ -89,7 +89,7 @@ test("two tellers open the box; all three and the chair sign the same tally", as
   const audit = new BoardAudit(world.manifest, new InlineVerifier(testRng("a")), world.electors);
   await audit.add(server.entries);
   const closing = checkpointHash(openCheckpoint(server.closingNote ?? "", world.manifest.board.origin, serverKey.publicKey).body);
-  const plain = { ballots: 5, cast: 5, castWeight: 5, replacements: 0, kiosk: 0, voids: 0, rejected: [], castings: new Map() };
+  const plain = { ballots: 5, cast: 5, castWeight: 5, replacements: 0, kiosk: 0, voids: 0, rejected: [], castings: new Map(), halls: [] };
   const input = { ...plain, closing, aggregate: audit.aggregate().hash, counts: [[3, 1, 1]], countedAt: NOW + 300 };
   const core = tallyCore(world.manifest, input);
   const signed = await count.signTally(core);
