@@ -1,0 +1,399 @@
+"""What a relay answers itself while the link is cut (relay.md section 4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+from aiohttp import web
+from pydantic import Field, RootModel
+from sqlalchemy import Connection
+
+from folkmoot_server.commands.ballots import accepted
+from folkmoot_server.domain.audience import Audience, project
+from folkmoot_server.domain.errors import NotSignedIn, Refused
+from folkmoot_server.domain.identity import NONCE_S, SESSION_MAX_S, Purpose
+from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
+from folkmoot_server.domain.ledger import protocol_checked
+from folkmoot_server.domain.relays import Kind
+from folkmoot_server.relay import kept, ledger_proofs, outbox, people, rules, store, views
+from folkmoot_server.relay.hall import Hall
+from folkmoot_server.relay.node import Node, Unavailable
+from folkmoot_server.relay.outbox_chain import Wish
+from folkmoot_server.relay.passing import cookie_of
+from folkmoot_server.relay.people import STRANGER, HallSession
+from folkmoot_server.web.handlers_identity import NonceWanted, SignInFinish
+from folkmoot_server.web.handlers_meetings import RaiseHand
+from folkmoot_server.web.parsing import Empty, Id, Strict, decode, query_number
+from folkmoot_server.web.proof_pool import ProofPool
+from folkmoot_server.web.votes_bodies import (
+    BallotBody,
+    CheckInBody,
+    EntryBody,
+    ReplacementBody,
+    SealBody,
+    assertion_json,
+)
+from folkmoot_voting import challenges
+from folkmoot_voting.assertion import verify_assertion
+from folkmoot_voting.encoding import JsonObject
+from folkmoot_voting.roll import passkey_of
+
+CUT: Final = "Folkmoot-Cut"
+
+
+class BeginBody(Strict):
+    """POST check-in/begin; which site it is the relay knows."""
+
+    site: Id | None = None
+    code: Annotated[str | None, Field(max_length=32)] = None
+
+
+class LowerHand(Strict):
+    """The command that takes a hand down."""
+
+    command: Literal["lower-hand"]
+
+
+class HallCommand(RootModel[Annotated[RaiseHand | LowerHand, Field(discriminator="command")]]):
+    """The commands that wait in an outbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of a page, its body read; `session` is None for strangers."""
+
+    request: web.Request
+    body: bytes
+    session: HallSession | None
+    now: int
+
+    @property
+    def caller(self) -> rules.Caller:
+        """Who asks.
+
+        Raises:
+            NotSignedIn: nobody that the relay knows.
+        """
+        if self.session is None:
+            raise NotSignedIn("session.none", "Please sign in.")
+        return rules.Caller(self.session, self.now)
+
+    @property
+    def election(self) -> str:
+        """The election in the path."""
+        return self.request.match_info["election"]
+
+
+Answer = Callable[["Alone", Asked], Awaitable[web.StreamResponse]]
+
+
+class Alone:
+    """The answers of one relay that is cut off."""
+
+    def __init__(self, node: Node, pool: ProofPool) -> None:
+        self._node, self._pool = node, pool
+
+    async def answer(self, asked: Asked) -> web.StreamResponse:
+        """Answer a page's request.
+
+        Raises:
+            Unavailable: it is nothing that a relay can do alone.
+            FolkmootError: it is refused.
+        """
+        method = "GET" if asked.request.method == "HEAD" else asked.request.method
+        resource = asked.request.match_info.route.resource
+        path = "" if resource is None else resource.canonical
+        run = ANSWERS.get((method, path))
+        if run is not None and asked.request.match_info.get("meeting") in (None, self._node.identity.meeting):
+            response = await run(self, asked)
+        elif method == "GET":
+            response = await self._kept(asked)
+        else:
+            raise self.unavailable()
+        response.headers[CUT] = str(self._node.link.since)
+        return response
+
+    def unavailable(self) -> Unavailable:
+        """Return the refusal of what needs the hub."""
+        since = {"since": self._node.link.since}
+        return Unavailable("relay.cut", "The hall is cut off from the main room; this has to wait.", since)
+
+    async def _kept(self, asked: Asked) -> web.StreamResponse:
+        member = "" if asked.session is None else asked.session.member
+        owner = kept.owner(asked.request.path, self._node.identity.meeting, member)
+        path = asked.request.path_qs
+        found = None
+        if owner is not None:
+            found = await self._node.database.read(lambda tx: kept.find(tx, owner, path))
+        if found is None:
+            raise self.unavailable()
+        return web.Response(body=found.data, headers={"Content-Type": found.type, "Cache-Control": "no-store"})
+
+    # -- who it is ----------------------------------------------------------------------------------------------
+
+    async def session(self, asked: Asked) -> web.StreamResponse:
+        """GET session."""
+        return web.json_response(asked.caller.session.view)
+
+    async def sign_in_begin(self, asked: Asked) -> web.StreamResponse:
+        """POST sign-in/begin: a nonce that only this relay knows."""
+        decode(asked.body, Empty)
+        nonce, now = self._node.rng(32), asked.now
+        await self._node.database.write(lambda tx: people.give_nonce(tx, nonce, Purpose.SIGN_IN, STRANGER, now))
+        return web.json_response({"nonce": b64u(nonce), "rp_id": self._node.identity.rp_id})
+
+    async def sign_in_finish(self, asked: Asked) -> web.StreamResponse:
+        """POST sign-in/finish: a session of the relay's own, for a passkey on the list of the hall."""
+        body = decode(asked.body, SignInFinish)
+        response = body.credential.response
+        assertion = {
+            "authenticator_data": b64u(response.authenticatorData),
+            "client_data_json": b64u(response.clientDataJSON),
+            "signature": b64u(response.signature),
+        }
+        token, hall, now = self._node.rng(32), self._node.hall, asked.now
+
+        def run(tx: Connection) -> JsonObject:
+            people.take_nonce(tx, body.nonce, Purpose.SIGN_IN, STRANGER, now)
+            member = _owner_of(hall, body.credential.id, self._node.identity.rp_id, body.nonce, assertion)
+            info = kept.find(tx, kept.EVERYBODY, "/api/info")
+            organisation = json.loads(info.data)["organisation"] if info else {"id": "", "name": ""}
+            view: JsonObject = {
+                "member": {"id": member["member"], "name": member["name"], "code": "", "unit": ""},
+                "organisation": organisation,
+                "roles": [],
+                "expires_at": now + SESSION_MAX_S,
+            }
+            people.begin_local(tx, token_hash(token), view, now)
+            return view
+
+        answer = web.json_response(await self._node.database.write(run))
+        secure = self._node.identity.secure
+        answer.set_cookie(
+            cookie_of(secure),
+            b64u(token),
+            max_age=SESSION_MAX_S,
+            path="/",
+            secure=secure,
+            httponly=True,
+            samesite="Lax",
+        )
+        return answer
+
+    async def sign_out(self, asked: Asked) -> web.StreamResponse:
+        """POST sign-out: the relay forgets the session, the browser its cookie."""
+        decode(asked.body, Empty)
+        session, secure = asked.session, self._node.identity.secure
+        if session is not None:
+            await self._node.database.write(lambda tx: people.end(tx, session.token_hash))
+        answer = web.json_response({})
+        answer.del_cookie(cookie_of(secure), path="/", secure=secure, httponly=True, samesite="Lax")
+        return answer
+
+    async def nonce(self, asked: Asked) -> web.StreamResponse:
+        """POST nonce: of those that a page asks for itself, a hall alone needs the one for another device."""
+        body = decode(asked.body, NonceWanted)
+        if body.purpose != Purpose.REPLACE.value:
+            raise self.unavailable()
+        nonce = await self._node.nonce(Purpose.REPLACE, asked.caller.session.token_hash)
+        return web.json_response({"nonce": b64u(nonce), "expires_at": asked.now + NONCE_S})
+
+    # -- what the hall shows ------------------------------------------------------------------------------------
+
+    async def meeting(self, asked: Asked) -> web.StreamResponse:
+        """GET the meeting: the newest common snapshot, for whoever may see all that members see."""
+        member, hall, path = asked.caller.member, self._node.hall, asked.request.path
+
+        def run(tx: Connection) -> JsonObject | None:
+            before = kept.find(tx, member, path)
+            snapshot = None if before is None else json.loads(before.data)
+            state = store.state(tx)
+            listed = member in hall.members
+            if state is None or (snapshot is None and not listed):
+                return snapshot
+            me = views.own_part(member, entitled=True) if snapshot is None else snapshot.get("me")
+            if me is None or not (listed or me["entitled"] or me["roles"]):
+                return snapshot
+            queued = outbox.count(tx, member, (Kind.CHECK_IN,)) > 0 and member not in hall.present
+            return views.snapshot(state, snapshot, me, hall.present, queued=queued)
+
+        found = await self._node.database.read(run)
+        if found is None:
+            raise self.unavailable()
+        return web.json_response(found)
+
+    async def events(self, asked: Asked) -> web.StreamResponse:
+        """GET events: those that are kept."""
+        after = query_number(asked.request, "after")
+        whole = asked.caller.member in self._node.hall.members
+        found = await self._node.database.read(lambda tx: store.events_after(tx, after))
+        if not whole:
+            found = [_projected(event) for event in found]
+        return web.json_response({"events": found})
+
+    async def manifest(self, asked: Asked) -> web.StreamResponse:
+        """GET manifest: what the member was given, or what the relay held before the cut."""
+        member, path = asked.caller.member, asked.request.path
+        before = await self._node.database.read(lambda tx: kept.find(tx, member, path))
+        if before is not None:
+            return web.Response(body=before.data, headers={"Content-Type": before.type})
+        part = await self._node.database.read(lambda tx: store.find(tx, "part.manifest"))
+        if member not in self._node.hall.members or part is None or part["manifest"]["election"] != asked.election:
+            raise self.unavailable()
+        return web.json_response(views.manifest(part))
+
+    async def ledger(self, asked: Asked) -> web.StreamResponse:
+        """GET ledger: the proof that the newest checkpoint continues the one that a phone holds."""
+        old, new = query_number(asked.request, "from"), query_number(asked.request, "to")
+        found = await self._node.database.read(lambda tx: ledger_proofs.answer(tx, self._node, old, new))
+        if found is None:
+            raise self.unavailable()
+        return web.json_response(found)
+
+    # -- what waits in the outbox -------------------------------------------------------------------------------
+
+    async def begin_check_in(self, asked: Asked) -> web.StreamResponse:
+        """POST check-in/begin: what the member's passkey will sign."""
+        decode(asked.body, BeginBody)
+        caller, hall = asked.caller, self._node.hall
+        _, member = rules.require_member(hall, caller.member)
+        nonce = await self._node.nonce(Purpose.CHECK_IN, caller.session.token_hash)
+        return web.json_response(
+            {
+                "nonce": b64u(nonce),
+                "roll": hall.statement,
+                "checkpoint": hall.checkpoint,
+                "site": self._node.identity.site,
+                "mine": member,
+            }
+        )
+
+    async def finish_check_in(self, asked: Asked) -> web.StreamResponse:
+        """POST check-in/finish."""
+        body = decode(asked.body, CheckInBody)
+        caller, site = asked.caller, self._node.identity.site
+        fields = {
+            "credential": b64u(body.credential),
+            "site": body.site,
+            "checkpoint": body.checkpoint,
+            "nonce": b64u(body.nonce),
+            "passkey": body.passkey,
+            "assertion": assertion_json(body.assertion),
+        }
+        raw = Wish(Kind.CHECK_IN, caller.member, fields)
+        return await self._queue(raw, lambda tx, hall: rules.check_in(tx, hall, caller, site, fields))
+
+    async def command(self, asked: Asked) -> web.StreamResponse:
+        """POST commands: hands and wishes to speak; everything else has to wait."""
+        caller, text = asked.caller, asked.body
+        try:
+            named = json.loads(text).get("command")
+        except (ValueError, AttributeError):
+            named = None
+        if named not in ("raise-hand", "lower-hand"):
+            raise self.unavailable()
+        wanted = decode(text, HallCommand).root
+        body: JsonObject = {"command": wanted.command}
+        if isinstance(wanted, RaiseHand) and "kind" in wanted.model_fields_set:
+            body = {"command": wanted.command, "kind": wanted.kind, "category": wanted.category}
+        raw = Wish(Kind.SPEAK if "kind" in body else Kind.HAND, caller.member, body)
+        return await self._queue(raw, lambda tx, hall: rules.hand(tx, hall, caller, body))
+
+    async def seal(self, asked: Asked) -> web.StreamResponse:
+        """POST seals."""
+        body = decode(asked.body, SealBody)
+        caller, election = asked.caller, asked.election
+        fields = {"credential": b64u(body.credential), "sealed": b64u(body.sealed), "sig": b64u(body.sig)}
+        raw = Wish(Kind.SEAL, "", {"election": election, **fields})
+        return await self._queue(raw, lambda tx, hall: rules.seal(tx, hall, caller, election, fields))
+
+    async def cast(self, asked: Asked) -> web.StreamResponse:
+        """POST ballots: the proofs are checked as at the hub, in a thread and many at once."""
+        body = decode(asked.body, BallotBody)
+        caller, election, hall = asked.caller, asked.election, self._node.hall
+        raw = Wish(Kind.BALLOT, "", {"election": election, "ballot": body.ballot})
+        with protocol_checked():
+            before = await self._node.database.read(lambda tx: outbox.again(tx, raw))
+        if before is not None:
+            return _queued(before)
+        arrival = await self._node.database.read(lambda tx: rules.receive(tx, hall, caller, election, body.ballot))
+        checked = accepted(await self._pool.check(caller.member, arrival))
+        return await self._queue(raw, lambda tx, hall: rules.cast(tx, hall, caller, election, checked))
+
+    async def void(self, asked: Asked) -> web.StreamResponse:
+        """POST voids."""
+        body = decode(asked.body, EntryBody)
+        caller, election = asked.caller, asked.election
+        raw = Wish(Kind.VOID, "", {"election": election, "entry": body.entry})
+        return await self._queue(raw, lambda tx, hall: rules.void(tx, hall, caller, election, body.entry))
+
+    async def replace(self, asked: Asked) -> web.StreamResponse:
+        """POST replacements."""
+        body = decode(asked.body, ReplacementBody)
+        caller, election = asked.caller, asked.election
+        fields = {
+            "old": b64u(body.old),
+            "new": b64u(body.new),
+            "kiosk": body.kiosk,
+            "nonce": b64u(body.nonce),
+            "passkey": body.passkey,
+            "assertion": assertion_json(body.assertion),
+        }
+        raw = Wish(Kind.REPLACEMENT, caller.member, {"election": election, **fields})
+        return await self._queue(raw, lambda tx, hall: rules.replacement(tx, hall, caller, election, fields))
+
+    async def _queue(self, raw: Wish, judge: Callable[[Connection, Hall], Any]) -> web.StreamResponse:
+        with protocol_checked():
+            return _queued(await self._node.queue(raw, judge))
+
+
+def _queued(receipt: JsonObject) -> web.Response:
+    return web.json_response({"queued": receipt}, status=202)
+
+
+def _projected(event: JsonObject) -> JsonObject:
+    kind, body = project(event["type"], event["body"], Audience.OBSERVERS)
+    return {**event, "type": kind, "body": dict(body)}
+
+
+def _owner_of(hall: Hall, passkey: str, rp_id: str, nonce: bytes, assertion: JsonObject) -> JsonObject:
+    """Return the member who has signed in.
+
+    Raises:
+        Refused: not a passkey of the hall, or it has not signed this.
+    """
+    member = hall.member_of(passkey)
+    if member is None or hall.roll is None:
+        raise Refused("passkey.unknown", "This passkey is not registered here.")
+    key = passkey_of(member, from_b64u(passkey))
+    with protocol_checked():
+        verify_assertion(hall.roll.rp, challenges.sign_in(rp_id, nonce), key, assertion)
+    return member
+
+
+_M: Final = "/api/meetings/{meeting}"
+_E: Final = _M + "/elections/{election}"
+ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
+    {
+        ("GET", "/api/session"): Alone.session,
+        ("POST", "/api/sign-in/begin"): Alone.sign_in_begin,
+        ("POST", "/api/sign-in/finish"): Alone.sign_in_finish,
+        ("POST", "/api/sign-out"): Alone.sign_out,
+        ("POST", "/api/nonce"): Alone.nonce,
+        ("GET", "/api/ledger"): Alone.ledger,
+        ("GET", _M): Alone.meeting,
+        ("GET", _M + "/events"): Alone.events,
+        ("GET", _E + "/manifest"): Alone.manifest,
+        ("POST", _M + "/check-in/begin"): Alone.begin_check_in,
+        ("POST", _M + "/check-in/finish"): Alone.finish_check_in,
+        ("POST", _M + "/commands"): Alone.command,
+        ("POST", _E + "/seals"): Alone.seal,
+        ("POST", _E + "/ballots"): Alone.cast,
+        ("POST", _E + "/voids"): Alone.void,
+        ("POST", _E + "/replacements"): Alone.replace,
+    }
+)

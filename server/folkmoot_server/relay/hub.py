@@ -1,0 +1,158 @@
+"""The hub, as the relay asks it: one client for the relay's own requests, one for those of pages."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+from folkmoot_server.domain.errors import FolkmootError
+from folkmoot_voting.encoding import JsonObject
+
+log = logging.getLogger("folkmoot.relay.hub")
+ANSWER_MAX: Final = 32 * 1024 * 1024
+COMPRESS_FROM: Final = 1024  # bytes of a body; smaller ones do not shrink
+OWN_CONNECTIONS: Final = 8  # feed, lease, outbox, and what media wait for
+PAGE_CONNECTIONS: Final = 64
+CONNECT_S: Final = 20.0
+PLAIN_S: Final = 20.0
+NOT_AN_ANSWER: Final = frozenset({502, 503, 504})  # said by what stands before a hub, or by one that is stopping
+
+
+class HubSilentError(Exception):
+    """The hub has not answered; nobody knows whether it took the request."""
+
+
+class HubRefusedError(FolkmootError):
+    """The hub has answered with an error.
+
+    Attributes:
+        status: of the answer.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.status = status
+
+
+class Hub:
+    """Requests to one hub; `answered` is called whenever it has answered anything while it is `trusted`.
+
+    Attributes:
+        token: of the last start, "" before the first.
+        trusted: whether it has shown the key of the hub that enrolled this relay.
+    """
+
+    def __init__(self, url: str, answered: Callable[[], None]) -> None:
+        """Use the system's certificates; call inside a running loop and `close` at the end."""
+        self._url = URL(url)
+        self._answered = answered
+        trust = ssl.create_default_context() if self._url.scheme == "https" else True
+        self._own = self._session(OWN_CONNECTIONS, trust)
+        self._pages = self._session(PAGE_CONNECTIONS, trust)
+        self.token = ""
+        self.trusted = False
+
+    def _note(self) -> None:
+        if self.trusted:
+            self._answered()
+
+    @staticmethod
+    def _session(connections: int, trust: ssl.SSLContext | bool) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=connections, ssl=trust, keepalive_timeout=30)
+        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout)
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._own.close()
+        await self._pages.close()
+
+    async def get(self, path: str, *, wait_s: float = PLAIN_S) -> JsonObject:
+        """Ask in the relay's own name.
+
+        Raises:
+            HubSilentError: no answer within `wait_s`.
+            HubRefusedError: an error.
+        """
+        return await self._ask("GET", path, None, wait_s)
+
+    async def post(self, path: str, body: JsonObject, *, wait_s: float = PLAIN_S) -> JsonObject:
+        """Send in the relay's own name; larger bodies are compressed.
+
+        Raises:
+            HubSilentError: no answer within `wait_s`.
+            HubRefusedError: an error.
+        """
+        return await self._ask("POST", path, json.dumps(body, separators=(",", ":")).encode(), wait_s)
+
+    async def _ask(self, method: str, path: str, data: bytes | None, wait_s: float) -> JsonObject:
+        headers = {"Authorization": f"Relay {self.token}"} if self.token and self.trusted else {}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+            headers["Sec-Fetch-Site"] = "same-origin"  # what the hub asks of whoever changes something
+            if len(data) >= COMPRESS_FROM:
+                data = gzip.compress(data, mtime=0)
+                headers["Content-Encoding"] = "gzip"
+        timeout = aiohttp.ClientTimeout(total=wait_s, connect=min(wait_s, CONNECT_S))
+        try:
+            url = self._url.join(URL(path))
+            async with self._own.request(method, url, data=data, headers=headers, timeout=timeout) as response:
+                if response.status in NOT_AN_ANSWER:
+                    raise HubSilentError(f"answered {response.status}")
+                raw = await response.content.read(ANSWER_MAX)
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise HubSilentError(_reason(error)) from error
+        try:
+            answer = json.loads(raw)
+        except ValueError as error:
+            raise HubSilentError("the answer is no JSON") from error
+        self._note()
+        if status != 200:
+            raise _refusal(status, answer)
+        return dict(answer)
+
+    async def page(self, method: str, path_qs: str, headers: Mapping[str, str], data: Any) -> aiohttp.ClientResponse:
+        """Pass a page's request on as it is and return the answer as soon as it begins; the caller releases it.
+
+        Raises:
+            HubSilentError: it did not answer.
+        """
+        sent = {**headers, "Folkmoot-Relay": self.token}
+        url = self._url.join(URL(path_qs, encoded=True))
+        try:
+            response = await self._pages.request(
+                method, url, headers=sent, data=data, allow_redirects=False, skip_auto_headers=("User-Agent",)
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise HubSilentError(_reason(error)) from error
+        if response.status in NOT_AN_ANSWER:
+            response.release()
+            raise HubSilentError(f"answered {response.status}")
+        self._note()
+        return response
+
+
+def _reason(error: Exception) -> str:
+    """Return what an operator is told; never a URL, whose query may name people."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return "its certificate is not trusted"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "no connection"
+    return type(error).__name__
+
+
+def _refusal(status: int, answer: Any) -> HubRefusedError:
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(error, dict):
+        return HubRefusedError(status, "relay.hub-answer", f"The hub answered {status}.")
+    return HubRefusedError(status, str(error.get("code", "")), str(error.get("message", "")))

@@ -1,0 +1,270 @@
+"""What a hall's phones reach over the local network: the pages, the hub's interface through the relay, events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from folkmoot_server.domain.audience import Audience
+from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden, NotFound
+from folkmoot_server.domain.identity import SESSION_TOUCH_S
+from folkmoot_server.domain.ids import from_b64u, token_hash
+from folkmoot_server.relay import kept, ledger_proofs, passing, people
+from folkmoot_server.relay.alone import ANSWERS, Alone, Asked
+from folkmoot_server.relay.hub import HubSilentError
+from folkmoot_server.relay.node import Node, Unavailable
+from folkmoot_server.relay.people import HallSession
+from folkmoot_server.relay.sockets import Admitted, Sockets
+from folkmoot_server.web.errors import problem
+from folkmoot_server.web.handlers_identity import TicketWanted
+from folkmoot_server.web.limits import SignInLimits
+from folkmoot_server.web.middleware import API, OCTETS, SAFE, Handler, errors
+from folkmoot_server.web.parsing import decode, raw_body
+from folkmoot_server.web.proof_pool import ProofPool
+from folkmoot_server.web.static import DIST, add_static
+from folkmoot_server.web.watchdog import Watchdog
+
+BODY_MAX: Final = 256 * 1024
+SESSION: Final = "/api/session"
+SIGNS_IN: Final = frozenset({"/api/sign-in/finish", "/api/enrol/finish"})
+TICKET: Final = "/api/socket-ticket"
+OK: Final = 200
+UNAUTHORISED: Final = 401
+UNAVAILABLE: Final = 503
+NUMBER_LENGTH: Final = 15
+
+
+class Lan:
+    """The pages' side of one relay."""
+
+    def __init__(self, node: Node, sockets: Sockets) -> None:
+        self._node, self._sockets = node, sockets
+        sockets.still = self._still
+        self._limits = SignInLimits()
+        self._pool: ProofPool | None = None
+        self._alone: Alone | None = None
+
+    def application(self, watchdog: Watchdog, dist: Path = DIST) -> web.Application:
+        """Return the aiohttp application with every route and header."""
+        app = web.Application(
+            client_max_size=BODY_MAX, middlewares=[watchdog.middleware, errors, _unavailable, self._same_origin]
+        )
+        app.cleanup_ctx.append(self._life)
+        app.router.add_post(TICKET, self._ticket)
+        for method, path in ANSWERS:
+            app.router.add_route(method, path, self._api)
+        app.router.add_route("*", "/api/relay{tail:(/.*)?}", _hidden)
+        app.router.add_route("*", "/api/{tail:.*}", self._api)
+        app.router.add_get("/healthz", _health)
+        self._sockets.attach(app)
+        add_static(app, dist, secure=self._node.identity.secure)
+        return app
+
+    async def _life(self, _app: web.Application) -> AsyncIterator[None]:
+        self._pool = ProofPool(self._node.rng)
+        self._alone = Alone(self._node, self._pool)
+        yield
+        await self._pool.close()
+
+    @web.middleware
+    async def _same_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let unsafe requests pass only from the relay's own pages, as the hub does."""
+        if request.method in SAFE or not request.path.startswith(API):
+            return await handler(request)
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        own = self._node.identity.origin
+        if (site is None and origin is None) or site not in (None, "same-origin") or origin not in (None, own):
+            raise Forbidden("origin.refused", "The request did not come from this site's own pages.")
+        if request.content_type not in ("application/json", OCTETS):
+            raise BadInput("input.not-json", "Requests that change something are sent as application/json.")
+        return await handler(request)
+
+    # -- every request ------------------------------------------------------------------------------------------
+
+    def _digest(self, request: web.Request) -> bytes | None:
+        text = request.cookies.get(passing.cookie_of(self._node.identity.secure))
+        if text is None:
+            return None
+        try:
+            return token_hash(from_b64u(text))
+        except BadInput:
+            return None
+
+    async def _session(self, request: web.Request) -> HallSession | None:
+        digest, now = self._digest(request), self._node.clock()
+        if digest is None:
+            return None
+        return await self._node.database.read(lambda tx: people.session(tx, digest, now))
+
+    async def _api(self, request: web.Request) -> web.StreamResponse:
+        body = b"" if passing.is_upload(request) or not request.can_read_body else await raw_body(request)
+        if not self._node.link.cut:
+            try:
+                return await self._pass_on(request, body)
+            except HubSilentError as error:
+                if not self._node.link.cut:
+                    raise _unreachable() from error
+        return await self._answer(request, body)
+
+    async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        if self._alone is None:
+            raise _unreachable()
+        session, now = await self._session(request), self._node.clock()
+        if session is not None and request.method not in SAFE:
+            self._limits.count_member(session.member, now)
+        elif request.method not in SAFE:
+            self._limits.count_address(request.remote or "unknown", now)
+        return await self._alone.answer(Asked(request, body, session, now))
+
+    async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        node, session = self._node, await self._session(request)
+        member = "" if session is None or session.local else session.member
+        owner = kept.owner(request.path, node.identity.meeting, member) if request.method == "GET" else None
+        signs = request.path in SIGNS_IN or (request.path == SESSION and request.method == "GET")
+        passed = await passing.pass_on(node, request, body, keep=signs or owner is not None)
+        if passed.kept is not None and owner is not None:
+            answer = passed.kept
+            await node.database.write(lambda tx: kept.keep(tx, owner, request.path_qs, answer))
+        if passed.kept is not None and signs:
+            await self._confirm(request, passed)
+        if request.path == "/api/ledger":
+            await self._note_ledger(request)
+        if session is not None and passed.status == OK:
+            await self._touch(session)
+        if request.path == "/api/sign-out" or (passed.status == UNAUTHORISED and session is not None):
+            await self._forget(request)
+        return passed.response
+
+    async def _note_ledger(self, request: web.Request) -> None:
+        """Remember which sizes of the ledger phones of this hall hold."""
+        texts = [request.query.get(name, "") for name in ("from", "to")]
+        sizes = [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < NUMBER_LENGTH]
+
+        def run(tx: Connection) -> None:
+            for size in sizes:
+                ledger_proofs.note_size(tx, size)
+
+        await self._node.database.write(run)
+
+    # -- who it is ----------------------------------------------------------------------------------------------
+
+    async def _confirm(self, request: web.Request, passed: passing.Passed) -> None:
+        """Note that the hub knows the session: the one of the request, or the one that begins with the answer."""
+        digest = self._digest(request)
+        for value in passed.response.headers.getall("Set-Cookie", []):
+            name, _, rest = value.partition("=")
+            if name == passing.cookie_of(self._node.identity.secure):
+                digest = token_hash(from_b64u(rest.partition(";")[0].strip('"')))
+        if digest is None or passed.kept is None:
+            return
+        view, now = json.loads(passed.kept.data), self._node.clock()
+        if isinstance(view, dict) and isinstance(view.get("member"), dict) and "guest" not in view:
+            found = digest
+            await self._node.database.write(lambda tx: people.confirm(tx, found, view, now))
+
+    async def _touch(self, session: HallSession) -> None:
+        now = self._node.clock()
+        if now - session.used_at >= SESSION_TOUCH_S:
+            await self._node.database.write(lambda tx: people.use(tx, session.token_hash, now))
+
+    async def _still(self, cookie: str) -> None:
+        """Ask the hub whether a session that follows by a socket still stands; being asked for keeps it alive."""
+        digest = token_hash(from_b64u(cookie))
+        name = passing.cookie_of(self._node.identity.secure)
+        status = await passing.ask_with(self._node, {"Cookie": f"{name}={cookie}"}, SESSION)
+        now = self._node.clock()
+        if status == UNAUTHORISED:
+            await self._node.database.write(lambda tx: people.end(tx, digest))
+            await self._sockets.end(digest)
+        elif status == OK:
+            await self._node.database.write(lambda tx: people.use(tx, digest, now))
+
+    async def _forget(self, request: web.Request) -> None:
+        digest = self._digest(request)
+        if digest is not None:
+            await self._node.database.write(lambda tx: people.end(tx, digest))
+            await self._sockets.end(digest)
+
+    async def _ticket(self, request: web.Request) -> web.StreamResponse:
+        """POST socket-ticket: the hub's ticket proves the right to follow, the relay gives its own."""
+        body = await raw_body(request)
+        if decode(body, TicketWanted).meeting != self._node.identity.meeting:
+            raise Conflict("relay.other-meeting", "This is the relay of another meeting.")
+        if not self._node.link.cut:
+            try:
+                refused = await self._ask_ticket(request, body)
+            except HubSilentError as error:
+                if not self._node.link.cut:
+                    raise _unreachable() from error
+            else:
+                if refused is not None:
+                    return refused
+        return await self._give_ticket(request)
+
+    async def _ask_ticket(self, request: web.Request, body: bytes) -> web.Response | None:
+        """Ask the hub for a ticket in the page's name; return its refusal, None when it gave one."""
+        digest = self._digest(request)
+        status, raw = await passing.ask(self._node, "POST", TICKET, request, body)
+        if status != OK or digest is None:
+            if status == UNAUTHORISED:
+                await self._forget(request)
+            return web.Response(body=raw, status=status, content_type="application/json")
+        if await self._session(request) is None:
+            status, raw = await passing.ask(self._node, "GET", SESSION, request, None)
+            if status != OK:
+                return web.Response(body=raw, status=status, content_type="application/json")
+            view, now = json.loads(raw), self._node.clock()
+            if "guest" in view or not isinstance(view.get("member"), dict):
+                raise Forbidden("guest.not-allowed", "Guests may not do this.")
+            await self._node.database.write(lambda tx: people.confirm(tx, digest, view, now))
+        await self._node.database.write(lambda tx: people.follow(tx, digest, follows=True))
+        return None
+
+    async def _give_ticket(self, request: web.Request) -> web.Response:
+        session = await self._session(request)
+        if session is None or not session.follows:
+            since = {"since": self._node.link.since}
+            raise Unavailable("relay.cut", "The hall is cut off from the main room; this has to wait.", since)
+        audience = await self._audience(session)
+        cookie = request.cookies.get(passing.cookie_of(self._node.identity.secure), "")
+        ticket = self._sockets.tickets.give(self._node.rng(32), Admitted(session, audience, cookie))
+        return web.json_response({"ticket": ticket})
+
+    async def _audience(self, session: HallSession) -> Audience:
+        """Return as whom a session hears events: as a member when the hall's list or the hub's snapshot says so."""
+        node = self._node
+        if session.member in node.hall.members:
+            return Audience.MEMBERS
+        path = f"/api/meetings/{node.identity.meeting}"
+        found = await node.database.read(lambda tx: kept.find(tx, session.member, path))
+        me = {} if found is None else json.loads(found.data).get("me", {})
+        return Audience.MEMBERS if me.get("entitled") or me.get("roles") else Audience.OBSERVERS
+
+
+def _unreachable() -> Unavailable:
+    return Unavailable("relay.unreachable", "The main room does not answer; try again soon.")
+
+
+@web.middleware
+async def _unavailable(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer 503 to what has to wait."""
+    try:
+        return await handler(request)
+    except Unavailable as error:
+        body = problem(error.code, error.message)
+        if error.details is not None:
+            body["error"]["details"] = dict(error.details)
+        return web.json_response(body, status=UNAVAILABLE)
+
+
+async def _hidden(_request: web.Request) -> web.StreamResponse:
+    raise NotFound("http.not-found", "Not Found.")
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})

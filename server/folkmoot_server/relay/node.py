@@ -1,0 +1,211 @@
+"""One relay at work: what it knows, its time, its link, and its outbox's only door."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from folkmoot_server.domain.errors import FolkmootError
+from folkmoot_server.domain.ids import Rng
+from folkmoot_server.realtime.packets import Shared
+from folkmoot_server.relay import hall, outbox, people, store
+from folkmoot_server.relay.hall import Hall
+from folkmoot_server.relay.hub import Hub
+from folkmoot_server.relay.link_state import LinkState
+from folkmoot_server.relay.nonces import next_nonce
+from folkmoot_server.relay.outbox import Moment, Place
+from folkmoot_server.relay.outbox_chain import Head, Signer, Wish
+from folkmoot_server.relay.store import Identity, Start
+from folkmoot_server.storage.database import Database
+from folkmoot_voting.encoding import JsonObject
+
+TAIL_MAX: Final = 1000
+PAGE: Final = 500
+
+Judge = Callable[[Connection, Hall], tuple[Wish, Place]]
+
+
+class Unavailable(FolkmootError):
+    """The relay cannot do this now; nothing was done."""
+
+
+class StopError(FolkmootError):
+    """The hub wants nothing more of this relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event as members get it."""
+
+    seq: int
+    type: str
+    at: int
+    body: JsonObject
+    packet: Shared
+
+    def wire(self, kind: str, body: Mapping[str, Any]) -> JsonObject:
+        """Return the event with another type and body."""
+        return {"seq": self.seq, "type": kind, "at": self.at, "body": dict(body)}
+
+
+def told(event: JsonObject) -> Told:
+    """Encode an event."""
+    return Told(event["seq"], event["type"], event["at"], event["body"], Shared("event", event))
+
+
+class RelayClock:
+    """Seconds UTC by the hub's clock, as far as the last start told it."""
+
+    def __init__(self, off_s: int, wall: Callable[[], float] = time.time) -> None:
+        """Go on from this machine's clock and the difference that was kept."""
+        self._base = wall() + off_s - time.monotonic()
+
+    def __call__(self) -> int:
+        """Return the time."""
+        return int(self._base + time.monotonic())
+
+    def adopt(self, now: int) -> None:
+        """Take over the hub's time."""
+        self._base = now - time.monotonic()
+
+
+class Node:
+    """The state that feed, outbox, pages and phones of one relay share.
+
+    Attributes:
+        cut: set while the link is cut.
+        changed: set when the link changed; whoever waits clears it.
+        queued: set when something new waits in the outbox.
+        fatal: why the relay must stop, once it must.
+    """
+
+    def __init__(self, identity: Identity, database: Database, hub: Hub, seed: bytes, rng: Rng) -> None:
+        """Serve an enrolled relay; call `load` before anything else."""
+        self.identity, self.database, self.hub, self.seed, self.rng = identity, database, hub, seed, rng
+        self.clock = RelayClock(0)
+        self.link = LinkState(self.clock())
+        self.hall = Hall()
+        self.parts: dict[str, str] = {}
+        self.start: Start | None = None
+        self.acknowledged = Head()
+        self.cursor = 0
+        self.tail: deque[Told] = deque(maxlen=TAIL_MAX)
+        self.cut, self.queued = asyncio.Event(), asyncio.Event()
+        self.cut.set()
+        self.fatal: asyncio.Future[StopError] = asyncio.get_running_loop().create_future()
+        self.on_link: Callable[[], None] = lambda: None
+        self.on_events: Callable[[Sequence[Told]], None] = lambda _told: None
+        self.on_reset: Callable[[], None] = lambda: None
+
+    async def load(self) -> None:
+        """Go on where the last process stopped."""
+
+        def read(tx: Connection) -> tuple[Start | None, Head, int, int]:
+            self.hall = hall.build(held := store.parts(tx))
+            self.parts = {name: store.digest_of(part) for name, part in held.items()}
+            return store.start(tx), store.acknowledged(tx), store.cursor(tx), int(store.find(tx, "heard") or 0)
+
+        self.start, self.acknowledged, self.cursor, heard = await self.database.read(read)
+        self.clock = RelayClock(0 if self.start is None else self.start.off_s)
+        self.hub.token = "" if self.start is None else self.start.token
+        self.link = LinkState(heard or self.clock())
+        self.queued.set()
+
+    # -- the link -----------------------------------------------------------------------------------------------
+
+    def answered(self) -> None:
+        """Note that the hub has answered."""
+        if self.link.answered(time.monotonic(), self.clock()):
+            self.cut.clear()
+            self.queued.set()
+            self.on_link()
+
+    async def tick(self) -> None:
+        """Let time pass for the link; remember on disk when the hub was heard last."""
+        if self.link.tick(time.monotonic()):
+            self.cut.set()
+            since = self.link.since
+            await self.database.write(lambda tx: store.put(tx, "heard", since))
+            self.on_link()
+
+    def stop(self, code: str, message: str) -> None:
+        """End the process: the hub wants nothing more of this relay."""
+        if not self.fatal.done():
+            self.fatal.set_result(StopError(code, message))
+
+    # -- the outbox ---------------------------------------------------------------------------------------------
+
+    async def queue(self, raw: Wish, judge: Judge) -> JsonObject:
+        """Judge a wish and put it into the outbox; return its receipt, which is on disk then.
+
+        The same bytes again get the same receipt, unjudged: their nonce is spent and their place is taken.
+
+        Raises:
+            Unavailable: the relay was never started by a hub, or its outbox is full.
+            FolkmootError: as `judge` says.
+        """
+        start = self.start
+        if start is None:
+            raise Unavailable("relay.cut", "The relay has not reached the hub yet.")
+        signer = Signer(self.identity.relay, start.epoch, self.seed)
+        moment = Moment(self.clock(), self.link.cut, self.rng(32))
+
+        def run(tx: Connection) -> JsonObject:
+            before = outbox.again(tx, raw)
+            if before is not None:
+                return before
+            wish, place = judge(tx, self.hall)
+            return outbox.append(tx, signer, wish, place, moment)
+
+        try:
+            receipt = await self.database.write(run)
+        except outbox.OutboxFullError as error:
+            raise Unavailable(error.code, error.message) from error
+        self.queued.set()
+        return receipt
+
+    async def nonce(self, purpose: str, binding: bytes) -> bytes:
+        """Give a session the next nonce of the seed; it is spent on disk before anybody sees it.
+
+        Raises:
+            Unavailable: the relay was never started by a hub.
+            TooMany: the seed is used up or too old, or the session has too many.
+        """
+        now = self.clock()
+
+        def run(tx: Connection) -> bytes:
+            start = store.start(tx)
+            if start is None:
+                raise Unavailable("relay.cut", "The relay has not reached the hub yet.")
+            nonce, seed = next_nonce(start.seed, now)
+            store.set_start(tx, Start(start.token, start.epoch, seed, start.off_s))
+            people.give_nonce(tx, nonce, purpose, binding, now)
+            return nonce
+
+        return await self.database.write(run)
+
+    # -- events -------------------------------------------------------------------------------------------------
+
+    def hear(self, new: Sequence[JsonObject]) -> None:
+        """Hand on events that are stored and follow each other."""
+        fresh = [told(event) for event in new]
+        if not fresh:
+            return
+        if self.tail and self.tail[-1].seq + 1 != fresh[0].seq:
+            self.tail.clear()
+        self.tail.extend(fresh)
+        self.cursor = fresh[-1].seq
+        self.on_events(fresh)
+
+    async def after(self, seq: int) -> list[Told]:
+        """Return the next events after number `seq`; empty when there is none yet, or none that joins on."""
+        if self.tail and self.tail[0].seq <= seq + 1:
+            first = seq + 1 - self.tail[0].seq
+            return [self.tail[index] for index in range(first, min(len(self.tail), first + PAGE))]
+        return [told(event) for event in await self.database.read(lambda tx: store.events_after(tx, seq))]

@@ -1,0 +1,167 @@
+"""The outbox on disk: entries in their chain, each wish once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from folkmoot_server.domain.errors import TooMany
+from folkmoot_server.domain.relays import Kind
+from folkmoot_server.relay import schema
+from folkmoot_server.relay.outbox_chain import (
+    ENTRIES_MAX,
+    Head,
+    Signer,
+    Wish,
+    head_of,
+    make_entry,
+    receipt,
+    wish_digest,
+)
+from folkmoot_voting.encoding import JsonObject, jcs
+
+HANDS: Final = (Kind.HAND, Kind.SPEAK)  # the same bytes may come again and mean something new
+
+
+class OutboxFullError(TooMany):
+    """The outbox holds all that it can; nothing was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When and in which state of the link an entry is made; `salt` is 32 random bytes."""
+
+    at: int
+    cut: bool
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Under what an entry is found again: its vote and the voting credential that acts, empty where there is none."""
+
+    election: str = ""
+    credential: str = ""
+
+
+def head(tx: Connection) -> Head:
+    """Return the end of the chain."""
+    table = schema.entry.c
+    row = tx.execute(select(table.seq, table.head).order_by(table.seq.desc()).limit(1)).first()
+    return Head() if row is None else Head(row.seq, row.head)
+
+
+def head_at(tx: Connection, seq: int) -> Head:
+    """Return the chain's head at an entry, `Head()` for 0 or an entry that is not there."""
+    found = tx.execute(select(schema.entry.c.head).where(schema.entry.c.seq == seq)).scalar()
+    return Head() if found is None else Head(seq, found)
+
+
+def again(tx: Connection, wish: Wish) -> JsonObject | None:
+    """Return the receipt of an entry that holds the same wish, None when this one is new.
+
+    Raises:
+        EncodingError: the wish cannot be written in JCS.
+    """
+    table = schema.entry.c
+    query = select(table.text, table.digest).order_by(table.seq.desc()).limit(1)
+    if wish.kind in HANDS:
+        query = query.where(table.member == wish.member, table.kind.in_(HANDS))
+    else:
+        query = query.where(table.digest == wish_digest(wish))
+    row = tx.execute(query).first()
+    if row is None or wish.kind is Kind.HERE or row.digest != wish_digest(wish):
+        return None
+    return receipt(json.loads(row.text))
+
+
+def append(tx: Connection, signer: Signer, wish: Wish, place: Place, moment: Moment) -> JsonObject:
+    """Put a checked wish at the end of the chain and return its receipt.
+
+    If we crash before the commit nothing is there and nobody was answered; the next entry takes the same number.
+
+    Raises:
+        OutboxFullError: it holds 10,000 entries.
+        EncodingError: the wish cannot be written in JCS.
+    """
+    last = head(tx)
+    if last.seq >= ENTRIES_MAX:
+        raise OutboxFullError("relay.outbox-full", "The relay's outbox is full.")
+    entry = make_entry(signer, last, wish, at=moment.at, cut=moment.cut, salt=moment.salt)
+    tx.execute(
+        schema.entry.insert().values(
+            seq=entry["seq"],
+            kind=wish.kind,
+            member=wish.member,
+            election=place.election,
+            credential=place.credential,
+            digest=wish_digest(wish),
+            head=head_of(entry),
+            text=jcs(entry).decode(),
+        )
+    )
+    return receipt(entry)
+
+
+def count(tx: Connection, member: str, kinds: Sequence[str]) -> int:
+    """Return how many entries of these kinds a member has."""
+    table = schema.entry.c
+    return len(tx.scalars(select(table.seq).where(table.member == member, table.kind.in_(kinds))).all())
+
+
+def page(tx: Connection, after: int, bytes_max: int, entries_max: int) -> list[JsonObject]:
+    """Return entries after a number, ascending, at least one when there is one, together about `bytes_max`."""
+    table = schema.entry.c
+    found: list[JsonObject] = []
+    size = 0
+    for text in tx.scalars(select(table.text).where(table.seq > after).order_by(table.seq).limit(entries_max)):
+        size += len(text)
+        if found and size > bytes_max:
+            break
+        found.append(json.loads(text))
+    return found
+
+
+def refuse(tx: Connection, refused: Iterable[tuple[int, str]]) -> None:
+    """Note which entries the hub refused, with its codes."""
+    for seq, code in refused:
+        tx.execute(update(schema.entry).where(schema.entry.c.seq == seq).values(refused=code))
+
+
+def of_lineage(tx: Connection, election: str, credential: str) -> list[JsonObject]:
+    """Return the entries of a vote by whoever acts for the same voter as this credential, in order."""
+    table = schema.entry.c
+    replaced = (
+        select(table.text).where(table.election == election, table.kind == Kind.REPLACEMENT).order_by(table.seq)
+    )
+    known = {credential}
+    for body in reversed([json.loads(text)["body"] for text in tx.scalars(replaced)]):
+        if body["new"] in known:
+            known.add(body["old"])
+    for text in tx.scalars(replaced):
+        body = json.loads(text)["body"]
+        if body["old"] in known:
+            known.add(body["new"])
+    query = select(table.text).where(table.election == election, table.credential.in_(known)).order_by(table.seq)
+    return [json.loads(text) for text in tx.scalars(query)]
+
+
+def credential_owner(tx: Connection, credential: str) -> str:
+    """Return the member whose queued check-in or replacement brought a credential, "" when none did."""
+    table = schema.entry.c
+    query = select(table.member).where(table.credential == credential, table.member != "").limit(1)
+    return tx.scalars(query).first() or ""
+
+
+def add_points(tx: Connection, election: str, points: Iterable[bytes]) -> bool:
+    """Note the points of a ballot; False when one of them is another ballot's."""
+    for point in points:
+        statement = insert(schema.point).values(election=election, point=point).on_conflict_do_nothing()
+        if tx.execute(statement).rowcount == 0:
+            return False
+    return True

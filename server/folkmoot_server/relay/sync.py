@@ -1,0 +1,305 @@
+"""What a relay and its hub tell each other: starts, feed, leases, the outbox; each in its own loop, each for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from folkmoot_server.domain.errors import FolkmootError, WrongState
+from folkmoot_server.domain.ids import from_b64u
+from folkmoot_server.domain.relays import ENTRIES_MAX, Kind, start_hash
+from folkmoot_server.relay import hall, ledger_proofs, outbox, people, store
+from folkmoot_server.relay.hub import HubRefusedError, HubSilentError
+from folkmoot_server.relay.node import Node
+from folkmoot_server.relay.nonces import Seed
+from folkmoot_server.relay.outbox import Place
+from folkmoot_server.relay.outbox_chain import Head, Wish
+from folkmoot_server.relay.store import Start
+from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
+from folkmoot_voting import signing
+from folkmoot_voting.encoding import JsonObject, b64u
+
+log = logging.getLogger("folkmoot.relay")
+FEED_WAIT_S: Final = 4  # shorter than the time after which the link counts as cut
+FEED_ANSWER_S: Final = 60.0  # a first snapshot over a thin link takes long
+LEASE_EVERY_S: Final = 4.0
+LEASE_ANSWER_S: Final = 7.0
+UPLOAD_ANSWER_S: Final = 60.0
+HERE_EVERY_S: Final = 60.0
+TICK_S: Final = 0.25
+SWEEP_EVERY_S: Final = 60.0
+BACKOFF_FIRST_S: Final = 0.5
+BACKOFF_LONGEST_S: Final = 5.0
+RENEW_BEFORE_S: Final = 1800
+STATE_EVERY_S: Final = 60.0
+PIECE_FIRST: Final = 16 * 1024
+PIECE_LEAST: Final = 4 * 1024
+PIECE_MOST: Final = 192 * 1024
+PIECE_QUICK_S: Final = 2.0
+PIECE_SLOW_S: Final = 8.0
+STARTS_ANEW: Final = frozenset({"relay.no-session", "relay.superseded"})
+ENDS: Final = {
+    "relay.revoked": "The hub has ended this relay's right. Enrol it anew in an empty folder, with a new code.",
+    "relay.twice": "The hub has seen two computers with this relay's key. Enrol it anew in an empty folder.",
+    "relay.unknown": "The hub does not know this relay. Enrol it anew in an empty folder.",
+}
+ENDED_VOTE: Final = frozenset({"ElectionClosed", "ElectionAborted", "ElectionVoided"})
+
+
+class Sync:
+    """The loops between one relay and its hub; `here` names the members whose phones are connected."""
+
+    def __init__(self, node: Node, here: Callable[[], Collection[str]]) -> None:
+        self._node, self._here = node, here
+        self._tasks: list[asyncio.Task[None]] = []
+        self._started = asyncio.Event()
+        self._piece = PIECE_FIRST
+        self._newer: JsonObject | None = None  # a snapshot that waits for the events before it
+        self._state_at = time.monotonic()
+        self._state_seq = 0
+
+    async def begin(self) -> None:
+        """Start the loops."""
+        loops = (self._feed, self._lease, self._upload, self._watch, self._record_here)
+        self._tasks = [asyncio.create_task(self._for_ever(one), name=one.__name__) for one in loops]
+
+    async def close(self) -> None:
+        """Stop the loops; what waits in the outbox goes out after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _for_ever(self, round_: Callable[[], Awaitable[None]]) -> None:
+        """Run a round again and again; after a failure ever more slowly, up to five seconds."""
+        wait = BACKOFF_FIRST_S
+        said = ""
+        while True:
+            try:
+                await round_()
+                wait, said = BACKOFF_FIRST_S, ""
+                continue
+            except StoreClosedError:
+                return
+            except HubSilentError as error:
+                reason = f"hub silent: {error}"
+            except HubRefusedError as error:
+                self._refused(error)
+                reason = f"hub refused: {error.code}"
+            except (FolkmootError, StoreFailedError, DBAPIError) as error:
+                reason = getattr(error, "code", type(error).__name__)
+            except Exception as error:  # the edge of a loop that must go on
+                reason = f"accident: {type(error).__name__}"
+            if reason != said:
+                log.warning("relay.%s %s", round_.__name__.strip("_"), reason)
+                said = reason
+            share = int.from_bytes(self._node.rng(2), "big") / 65536
+            await asyncio.sleep(wait * (0.75 + share / 2))
+            wait = min(wait * 2, BACKOFF_LONGEST_S)
+
+    def _refused(self, error: HubRefusedError) -> None:
+        if error.code in STARTS_ANEW:
+            self._started.clear()
+        elif error.code in ENDS:
+            self._node.stop(error.code, ENDS[error.code])
+
+    # -- starts -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Ask the hub for a new start.
+
+        Raises:
+            HubSilentError, HubRefusedError: it gave none.
+            WrongState: it is another hub.
+        """
+        node, identity = self._node, self._node.identity
+        await require_hub(node)
+        before = node.start
+        epoch = 0 if before is None else before.epoch
+        at, nonce, upto = int(time.time()), node.rng(32), node.acknowledged.seq
+        signature = signing.sign(node.seed, start_hash(identity.relay, at, nonce, epoch, upto))
+        body = {"relay": identity.relay, "at": at, "nonce": b64u(nonce), "epoch": epoch, "upto": upto}
+        answer = await node.hub.post("/api/relay/start", {**body, "sig": b64u(signature)})
+        seed = Seed(from_b64u(answer["seed"]), int(answer["seed_until"]))
+        start = Start(str(answer["token"]), int(answer["epoch"]), seed, int(answer["now"]) - int(time.time()))
+        roll = {} if answer.get("roll") is None else {"roll": answer["roll"]}
+        self._check(roll)
+
+        def run(tx: Connection) -> None:
+            store.set_start(tx, start)
+            store.set_parts(tx, roll)
+
+        await node.database.write(run)
+        node.start, node.hub.token = start, start.token
+        node.clock.adopt(int(answer["now"]))
+        await self._take_cursor(answer)
+        self._started.set()
+        log.info("relay.started epoch=%d", start.epoch)
+
+    def _check(self, parts: JsonObject) -> None:
+        wrong = hall.problem(self._node.identity, parts)
+        if wrong is not None:
+            raise WrongState("relay.hub-key", f"What the hub sent does not hold: {wrong.message}")
+
+    async def _take_cursor(self, answer: JsonObject) -> None:
+        """Follow how far the hub says that it has the outbox; a smaller number is a hub from an older backup."""
+        node = self._node
+        upto = int(answer["upto"])
+        head = Head(upto, from_b64u(answer["head"]) if answer["head"] else b"")
+        ours = await node.database.read(lambda tx: outbox.head_at(tx, upto))
+        if ours != head:
+            raise WrongState("relay.forked", "The hub holds another outbox under this relay's name.")
+        if head != node.acknowledged:
+            await node.database.write(lambda tx: store.set_acknowledged(tx, head))
+            if upto < node.acknowledged.seq:
+                log.warning("relay.rewound upto=%d", upto)
+            node.acknowledged = head
+            node.queued.set()
+
+    # -- feed ---------------------------------------------------------------------------------------------------
+
+    async def _feed(self) -> None:
+        node = self._node
+        expires = 0 if node.start is None else node.start.seed.until - RENEW_BEFORE_S
+        if not self._started.is_set() or node.clock() >= expires:
+            await self.start()
+        stale = node.cursor > self._state_seq and time.monotonic() - self._state_at >= STATE_EVERY_S
+        after = 0 if node.cursor == 0 or stale else node.cursor
+        have = ",".join(sorted(node.parts.values()))
+        path = f"/api/relay/feed?after={after}&wait={FEED_WAIT_S if after else 0}&have={have}"
+        answer = await node.hub.get(path, wait_s=FEED_ANSWER_S)
+        parts = {name: answer[name] for name in store.PARTS if answer.get(name) is not None}
+        self._check(parts)
+        state = answer.get("state")
+        refresh = state is not None and stale and state["seq"] >= node.cursor
+        if refresh:
+            self._newer = state
+        await self._apply(answer.get("events") or [], None if refresh else state, parts)
+        if "checkpoint" in parts:
+            await ledger_proofs.fetch(node, parts["checkpoint"])
+
+    async def _apply(self, events: list[JsonObject], state: JsonObject | None, parts: JsonObject) -> None:
+        node = self._node
+
+        def run(tx: Connection) -> tuple[list[JsonObject], int, dict[str, Any]]:
+            if state is not None:
+                store.set_state(tx, state)
+            new = store.add_events(tx, events)
+            cursor = store.cursor(tx)
+            if self._newer is not None and self._newer["seq"] <= cursor:
+                store.put(tx, "state", self._newer)
+            store.set_parts(tx, parts)
+            held = store.parts(tx)
+            vote = held.get("manifest")
+            ended = {event["body"]["election"] for event in new if event["type"] in ENDED_VOTE}
+            if vote is not None and vote["manifest"]["election"] in ended:
+                store.drop_part(tx, "manifest")
+                del held["manifest"]
+            return new, cursor, held
+
+        new, cursor, held = await node.database.write(run)
+        node.parts = {name: store.digest_of(part) for name, part in held.items()}
+        node.hall = hall.build(held)
+        if self._newer is not None and self._newer["seq"] <= cursor:
+            self._state_at, self._state_seq, self._newer = time.monotonic(), self._newer["seq"], None
+        if state is not None:
+            self._state_at, self._state_seq = time.monotonic(), state["seq"]
+            node.tail.clear()
+            node.cursor = state["seq"]
+            node.on_reset()
+        node.hear(new)
+
+    # -- leases and the link ------------------------------------------------------------------------------------
+
+    async def _lease(self) -> None:
+        node = self._node
+        await self._started.wait()
+        body = {"here": sorted(self._here()), "upto": node.acknowledged.seq}
+        answer = await node.hub.post("/api/relay/lease", body, wait_s=LEASE_ANSWER_S)
+        await self._take_cursor(answer)
+        await asyncio.sleep(LEASE_EVERY_S)
+
+    async def _watch(self) -> None:
+        next_sweep = time.monotonic() + SWEEP_EVERY_S
+        while True:
+            await self._node.tick()
+            if time.monotonic() >= next_sweep:
+                now = self._node.clock()
+                await self._node.database.write(lambda tx: people.sweep(tx, now))  # noqa: B023  awaited at once
+                next_sweep = time.monotonic() + SWEEP_EVERY_S
+            await asyncio.sleep(TICK_S)
+
+    async def _record_here(self) -> None:
+        """Once a minute of a cut, say who is still in the hall."""
+        node = self._node
+        await node.cut.wait()
+        members = sorted(set(self._here()))
+        if members and node.start is not None:
+            wish = Wish(Kind.HERE, "", {"members": members})
+            await node.queue(wish, lambda _tx, _hall: (wish, Place()))
+        await asyncio.sleep(HERE_EVERY_S)
+
+    # -- outbox -------------------------------------------------------------------------------------------------
+
+    async def _upload(self) -> None:
+        node = self._node
+        await node.queued.wait()
+        await self._started.wait()
+        node.queued.clear()
+        try:
+            while await self._send_piece():
+                pass
+        except BaseException:
+            node.queued.set()
+            raise
+
+    async def _send_piece(self) -> bool:
+        """Send what the hub does not have yet, as much as the link bears; False when nothing is left."""
+        node, after, size = self._node, self._node.acknowledged, self._piece
+
+        def read(tx: Connection) -> tuple[list[JsonObject], int]:
+            return outbox.page(tx, after.seq, size, ENTRIES_MAX), outbox.head(tx).seq
+
+        entries, last = await node.database.read(read)
+        if not entries:
+            return False
+        begun = time.monotonic()
+        try:
+            body = {"entries": entries, "left": last - entries[-1]["seq"]}
+            answer = await node.hub.post("/api/relay/outbox", body, wait_s=UPLOAD_ANSWER_S)
+        except HubSilentError:
+            self._piece = max(PIECE_LEAST, self._piece // 2)
+            raise
+        taken = time.monotonic() - begun
+        if taken < PIECE_QUICK_S:
+            self._piece = min(PIECE_MOST, self._piece * 2)
+        elif taken > PIECE_SLOW_S:
+            self._piece = max(PIECE_LEAST, self._piece // 2)
+        refused = [(int(one["seq"]), str(one["code"])) for one in answer["refused"]]
+        if refused:
+            await node.database.write(lambda tx: outbox.refuse(tx, refused))
+            log.warning("relay.entries-refused codes=%s", json.dumps(sorted({code for _, code in refused})))
+        await self._take_cursor(answer)
+        if node.acknowledged == after:
+            raise WrongState("relay.forked", "The hub did not take the outbox.")
+        return True
+
+
+async def require_hub(node: Node) -> None:
+    """Check that the hub is the one that enrolled this relay.
+
+    Raises:
+        WrongState: its ledger has another key.
+        HubSilentError, HubRefusedError: it does not say.
+    """
+    node.hub.trusted = False
+    answer = await node.hub.get("/api/ledger?from=0&to=0")
+    if answer.get("key") != b64u(node.identity.hub_key):
+        raise WrongState("relay.hub-key", "This is not the hub that enrolled this relay: its key is another.")
+    node.hub.trusted = True
