@@ -195,8 +195,12 @@ async def _open_metrics(settings: Settings, metrics: Metrics) -> web.AppRunner:
     return runner
 
 
-def _run_dir(data: Path) -> Path:
-    """Where the workers' control sockets live: beside the data, or in /tmp when that path is too long for one."""
+def run_dir(data: Path) -> Path:
+    """Return where workers' control sockets live: beside the data, or in /tmp when that path is too long for one.
+
+    Raises:
+        StartError: the folder there is somebody else's.
+    """
     folder = (data / "run").resolve()
     if len(os.fsencode(folder)) > SOCKET_PATH_MAX:
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
@@ -210,7 +214,7 @@ def _run_dir(data: Path) -> Path:
 def _media_pool(settings: Settings) -> MediaPool:
     return MediaPool(
         MediaPoolSettings(
-            run_dir=_run_dir(settings.data),
+            run_dir=run_dir(settings.data),
             listen_ip=settings.media_listen_ip,
             announce_ip=settings.announce_ip,
             udp_port=settings.media_port,

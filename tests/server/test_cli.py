@@ -123,11 +123,11 @@ def test_a_run_folder_laid_by_somebody_else_is_refused(tmp_path: Path, monkeypat
     monkeypatch.setattr(tempfile, "tempdir", None)
     data = tmp_path / ("x" * 100)
     data.mkdir()
-    made = app._run_dir(data)
+    made = app.run_dir(data)
     assert (made.parent, made.stat().st_mode & 0o777) == (tmp_path, 0o700)
     made.rmdir()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     made.symlink_to(elsewhere)
     with pytest.raises(app.StartError, match="somebody else"):
-        app._run_dir(data)
+        app.run_dir(data)
