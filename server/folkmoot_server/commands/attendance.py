@@ -70,7 +70,7 @@ def arrive(
     before = seat.site if seat is not None and seat.present else ""
     moved = before not in ("", site)
     if moved:
-        _end_interval(tx, meeting_id, member, Departure.MOVED, now, now)
+        _end_interval(tx, meeting_id, member, Departure.MOVED, since if 0 < since < now else now, now)
     was_present = before == site
     seat = seat or Seat(meeting_id, member, site)
     seat = replace(seat, site=site, lease_at=now, away=False, departed="", kiosk=kiosk)

@@ -30,11 +30,12 @@ def renew(tx: Connection, meeting: str, site: str, members: Iterable[str], now: 
 def cut_off(tx: Connection, meeting: str, site: str, heard_at: int, now: int) -> bool:
     """End the intervals of those at a site of whom nothing was heard after its relay; return whether any ended.
 
-    Each ends at its own last lease: presence is not stretched beyond that.
+    Each ends at its own last lease, of who has no phone here at the hall's: presence is not stretched beyond that.
     """
     gone = [seat for seat in seats.present(tx, meeting) if seat.site == site and seat.lease_at <= heard_at]
     for seat in gone:
-        attendance.depart(tx, seat, Departure.CUT, seat.lease_at, now)
+        until = max(seat.lease_at, heard_at) if seat.kiosk else seat.lease_at
+        attendance.depart(tx, seat, Departure.CUT, until, now)
     if gone:
         attendance.update_quorum(tx, meeting, now)
     return bool(gone)

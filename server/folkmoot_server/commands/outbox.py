@@ -23,7 +23,7 @@ from folkmoot_server.domain.ids import Rng, b64u
 from folkmoot_server.domain.ledger import Notary, protocol_checked
 from folkmoot_server.domain.relays import NAMED, Cursor, Entry, Kind, Session
 from folkmoot_server.domain.speaking import Wish
-from folkmoot_server.storage import board, elections, events
+from folkmoot_server.storage import board, elections, events, rolls
 from folkmoot_server.storage import relays as store
 from folkmoot_server.storage.relays import Relay, Start
 from folkmoot_voting.ballot import Ballot, CheckedBallot
@@ -257,6 +257,8 @@ def _act(tx: Connection, taking: Taking, one: Queued, actor: Carried) -> None:
     elif isinstance(what, CheckIn):
         if what.request["site"] != site:
             raise Forbidden("relay.not-here", "A relay brings check-ins of its own hall alone.")
+        if rolls.checked_in_at(tx, meeting, actor.member_id) > actor.at:
+            raise Conflict("relay.overtaken", "The member has checked in again since, by another way.")
         check_in.finish_check_in(tx, meeting, actor, what.request, taking.notary, now, taking.rng)
     elif isinstance(what, Hand):
         seat = hall_presence.in_hall(tx, meeting, site, actor.member_id)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from folkmoot_server.commands import hall_presence, rights
+from folkmoot_server.commands import sites as site_commands
 from folkmoot_server.domain import relays as domain
 from folkmoot_server.domain.attendance import REMOTE
 from folkmoot_server.domain.errors import BadInput, Conflict, FolkmootError, Forbidden, NotFound, NotSignedIn
@@ -15,6 +16,7 @@ from folkmoot_server.domain.ids import Rng, b64u, new_id, token_hash
 from folkmoot_server.domain.meetings import FINAL, ROOM_STATES, Meeting
 from folkmoot_server.domain.relays import Alert, Cursor, Session, State, Verb, follow
 from folkmoot_server.domain.roles import Action
+from folkmoot_server.domain.sites import HEARD_STATES
 from folkmoot_server.storage import events, meetings, relays, rolls, sites
 from folkmoot_server.storage.relays import Place, Relay, Start
 from folkmoot_voting import signing
@@ -261,9 +263,14 @@ def lease(tx: Connection, session: Session, here: list[str], upto: int, now: int
     """
     relay = current(tx, session)
     find_rewound(tx, relay, upto, session.epoch, now)
+    heard_at = relays.lease_at(tx, relay.id)
     relays.set_lease(tx, relay.id, now)
-    sites.set_lease(tx, relay.meeting, relay.site, now)
-    if meetings.get(tx, relay.meeting).state in ROOM_STATES:
+    state = meetings.get(tx, relay.meeting).state
+    if state in HEARD_STATES:
+        site_commands.heard(tx, relay.meeting, relay.site, now)
+        if now - heard_at >= domain.DEGRADED_S:
+            site_commands.note_link(tx, relay.meeting, relay.site, thin=False, now=now)
+    if state in ROOM_STATES:
         hall_presence.renew(tx, relay.meeting, relay.site, here, now)
     return {"upto": relay.cursor.upto, "head": b64u(relay.cursor.head), "now": now}
 
@@ -309,12 +316,31 @@ def silent(tx: Connection, now: int, lost_s: int, watching_since: int) -> list[t
     return found
 
 
-def lose(tx: Connection, now: int, lost_s: int, watching_since: int) -> bool:
-    """End the intervals of those in silent halls of whom nothing was heard since either; return whether any ended.
+def lose(tx: Connection, now: int, lost_s: int, watching_since: int) -> None:
+    """Let halls whose relay is silent be degraded and, after `lost_s`, end the intervals of those lost with them.
 
     Sent by the scheduler. `watching_since` is when this server began to listen.
     """
-    ended = False
+    for relay, _ in silent(tx, now, domain.DEGRADED_S, watching_since):
+        site_commands.note_link(tx, relay.meeting, relay.site, thin=True, now=now)
     for relay, heard_at in silent(tx, now, lost_s, watching_since):
-        ended |= hall_presence.cut_off(tx, relay.meeting, relay.site, heard_at, now)
-    return ended
+        hall_presence.cut_off(tx, relay.meeting, relay.site, heard_at, now)
+
+
+def require_from_hall(
+    tx: Connection, meeting: str, site: str, carried_by: Session | None, now: int, lost_s: int
+) -> None:
+    """Refuse the code of a hall that comes from elsewhere, or tell the chair while its relay cannot say.
+
+    Raises:
+        Forbidden: the hall's relay is there, and has not passed this on.
+    """
+    if carried_by is not None and (carried_by.meeting, carried_by.site) == (meeting, site):
+        return
+    for relay in relays.of_site(tx, meeting, site, State.ENROLLED):
+        heard_at = relays.lease_at(tx, relay.id)
+        if not relay.origin or not heard_at:
+            continue
+        if now - heard_at < lost_s:
+            raise Forbidden("relay.elsewhere", "This hall's code is taken from the hall's own network alone.")
+        sites.raise_alert(tx, meeting, site, Alert.ELSEWHERE.value, now)

@@ -103,38 +103,66 @@ class Line:
     until_at: int | None = None
     reason: str = ""
     events: list[int] = field(default_factory=list)
+    cut: bool = False
 
 
 def fold(events: Iterable[LoggedEvent]) -> list[Line]:
-    """Return the attendance intervals in the order in which they began; the same log gives the same lines."""
-    lines: list[Line] = []
-    open_lines: dict[str, Line] = {}
-    last: dict[str, Line] = {}
+    """Return the attendance intervals in the order in which they began; the same log gives the same lines.
+
+    What a hall proves of the time of a cut moves, joins and adds intervals, which are marked (relay.md section 4).
+    """
+    mine: dict[str, list[Line]] = {}
     for event in events:
         member = event.body.get("member", "")
-        line = open_lines.get(member)
+        own = mine.setdefault(member, [])
+        line = own[-1] if own and own[-1].until_at is None else None
         if event.type in ("MemberCheckedIn", "MemberReturned"):
             if line is None:
-                line = _begin(event, member, last.get(member))
-                lines.append(line)
-                open_lines[member] = last[member] = line
+                line = _begin(event, member, own[-1] if own else None)
+                own.append(line)
             line.events.append(event.seq)
         elif event.type == "MemberDeparted" and line is not None:
             line.until_at = event.body["until"]
             line.reason = event.body["reason"]
             line.events.append(event.seq)
-            del open_lines[member]
-    return lines
+        elif event.type == "HallConfirmed":
+            for one in event.body["members"]:
+                _prove(mine.setdefault(one, []), event.body["site"], event.body["at"], event.seq)
+    return sorted((line for own in mine.values() for line in own), key=lambda line: line.events[0])
 
 
 def _begin(event: LoggedEvent, member: str, before: Line | None) -> Line:
     # Who returns has been here before: name and site are those of the last interval.
     name = event.body.get("name", before.name if before else "")
     site = event.body.get("site", before.site if before else REMOTE)
-    return Line(member, name, site, event.at)
+    since = event.body.get("since", event.at)
+    return Line(member, name, site, since, cut=since != event.at)
 
 
-HEADER: Final = ("member_code", "name", "site", "from", "until", "reason", "confirmed", "events")
+def _prove(own: list[Line], site: str, at: int, seq: int) -> None:
+    """Take up that a hall proves a member's presence at `at`, some time after a cut ended an interval there."""
+    ended = [place for place, line in enumerate(own) if line.site == site and line.reason == Departure.CUT]
+    earlier = [place for place in ended if own[place].from_at <= at]
+    if not earlier:
+        return
+    place = earlier[-1]
+    line, following = own[place], own[place + 1 : place + 2]
+    if at <= (line.until_at or at) or (following and at >= following[0].from_at):
+        return
+    if line.until_at is not None and at - line.until_at > JOIN_S:  # nothing proves the time between
+        line = Line(line.member, line.name, site, at, at, Departure.CUT)
+        place += 1
+        own.insert(place, line)
+    line.until_at, line.cut = at, True
+    line.events.append(seq)
+    if following and following[0].site == site and following[0].from_at - at <= JOIN_S:
+        line.until_at, line.reason = following[0].until_at, following[0].reason
+        line.events += following[0].events
+        del own[place + 1]
+
+
+JOIN_S: Final = 90  # two signs of life of a hall that are one stay; it writes down who is there once a minute
+HEADER: Final = ("member_code", "name", "site", "from", "until", "reason", "confirmed", "cut", "events")
 
 
 def write_csv(lines: Iterable[Line], codes: Mapping[str, str], confirmed: Callable[[Line], str]) -> bytes:
@@ -150,7 +178,8 @@ def write_csv(lines: Iterable[Line], codes: Mapping[str, str], confirmed: Callab
         events = " ".join(map(str, line.events))
         code = codes.get(line.member, "")
         place, began = _plain(line.site), _iso(line.from_at)
-        row = (code, _plain(line.name), place, began, until, line.reason, confirmed(line), events)
+        cut = "yes" if line.cut else ""
+        row = (code, _plain(line.name), place, began, until, line.reason, confirmed(line), cut, events)
         writer.writerow(row)
     return out.getvalue().encode("utf-8")
 

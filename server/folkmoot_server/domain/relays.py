@@ -26,7 +26,6 @@ TWICE_MAX: Final = 3
 NONCES: Final = 10_000  # of a start
 DEGRADED_S: Final = 8
 ENTRIES_MAX: Final = 100
-JOIN_S: Final = 90
 SITE_SEAT: Final = "site:"  # no member's id has a colon
 
 _CODE: Final = re.compile(f"[{CROCKFORD}]{{16}}")

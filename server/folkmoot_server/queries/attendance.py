@@ -46,6 +46,7 @@ def attendance_view(tx: Connection, meeting_id: str, member: str, now: int) -> d
             "from": line.from_at,
             "until": line.until_at,
             "confirmed": confirmed(line, asks),
+            "cut": line.cut,
             "events": line.events,
         }
         for line in lines

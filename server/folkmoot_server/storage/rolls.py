@@ -147,6 +147,14 @@ def newest_credential(tx: Connection, meeting: str, member: str) -> str | None:
     return None if found is None else str(found)
 
 
+def checked_in_at(tx: Connection, meeting: str, member: str) -> int:
+    """When the member's newest check-in was made, or 0."""
+    table = schema.annex_check_in
+    query = select(table.c.statement).where(table.c.meeting == meeting, table.c.member == member)
+    found = tx.execute(query.order_by(table.c.id.desc()).limit(1)).scalar()
+    return 0 if found is None else int(json.loads(found)["at"])
+
+
 def add_statement(tx: Connection, meeting: str, kind: str, name: str, member: str, statement: dict[str, Any]) -> None:
     """Store the passkey statement of a trustee or cosigner, in place of one of the same name."""
     table = schema.annex_statement
