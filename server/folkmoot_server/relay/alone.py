@@ -13,7 +13,6 @@ from pydantic import Field, RootModel
 from sqlalchemy import Connection
 
 from folkmoot_server.commands.ballots import accepted
-from folkmoot_server.domain.audience import Audience, project
 from folkmoot_server.domain.errors import NotSignedIn, Refused
 from folkmoot_server.domain.identity import NONCE_S, SESSION_MAX_S, Purpose
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
@@ -205,19 +204,16 @@ class Alone:
     # -- what the hall shows ------------------------------------------------------------------------------------
 
     async def meeting(self, asked: Asked) -> web.StreamResponse:
-        """GET the meeting: the newest common snapshot, for whoever may see all that members see."""
+        """GET the meeting: the newest common snapshot, for whoever is on the hall's list or was given one before."""
         member, hall, path = asked.caller.member, self._node.hall, asked.request.path
 
         def run(tx: Connection) -> JsonObject | None:
             before = kept.find(tx, member, path)
             snapshot = None if before is None else json.loads(before.data)
             state = store.state(tx)
-            listed = member in hall.members
-            if state is None or (snapshot is None and not listed):
+            if state is None or (snapshot is None and member not in hall.members):
                 return snapshot
-            me = views.own_part(member, entitled=True) if snapshot is None else snapshot.get("me")
-            if me is None or not (listed or me["entitled"] or me["roles"]):
-                return snapshot
+            me = views.own_part(member, entitled=True) if snapshot is None else snapshot["me"]
             queued = outbox.count(tx, member, (Kind.CHECK_IN,)) > 0 and member not in hall.present
             return views.snapshot(state, snapshot, me, hall.present, queued=queued)
 
@@ -229,10 +225,9 @@ class Alone:
     async def events(self, asked: Asked) -> web.StreamResponse:
         """GET events: those that are kept."""
         after = query_number(asked.request, "after")
-        whole = asked.caller.member in self._node.hall.members
+        if not asked.caller.session.follows:
+            raise self.unavailable()
         found = await self._node.database.read(lambda tx: store.events_after(tx, after))
-        if not whole:
-            found = [_projected(event) for event in found]
         return web.json_response({"events": found})
 
     async def manifest(self, asked: Asked) -> web.StreamResponse:
@@ -353,11 +348,6 @@ class Alone:
 
 def _queued(receipt: JsonObject) -> web.Response:
     return web.json_response({"queued": receipt}, status=202)
-
-
-def _projected(event: JsonObject) -> JsonObject:
-    kind, body = project(event["type"], event["body"], Audience.OBSERVERS)
-    return {**event, "type": kind, "body": dict(body)}
 
 
 def _owner_of(hall: Hall, passkey: str, rp_id: str, nonce: bytes, assertion: JsonObject) -> JsonObject:

@@ -10,7 +10,6 @@ from typing import Final
 from aiohttp import web
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
 from folkmoot_server.domain.ids import from_b64u, token_hash
@@ -20,6 +19,7 @@ from folkmoot_server.relay.hub import HubSilentError
 from folkmoot_server.relay.node import Node, Unavailable
 from folkmoot_server.relay.people import HallSession
 from folkmoot_server.relay.sockets import Admitted, Sockets
+from folkmoot_server.relay.sync import STARTS_ANEW
 from folkmoot_server.web.errors import problem
 from folkmoot_server.web.handlers_identity import TicketWanted
 from folkmoot_server.web.limits import SignInLimits
@@ -33,6 +33,7 @@ BODY_MAX: Final = 256 * 1024
 SESSION: Final = "/api/session"
 SIGNS_IN: Final = frozenset({"/api/sign-in/finish", "/api/enrol/finish"})
 TICKET: Final = "/api/socket-ticket"
+LEDGER: Final = "/api/ledger"
 OK: Final = 200
 UNAUTHORISED: Final = 401
 UNAVAILABLE: Final = 503
@@ -127,18 +128,27 @@ class Lan:
         owner = kept.owner(request.path, node.identity.meeting, member) if request.method == "GET" else None
         signs = request.path in SIGNS_IN or (request.path == SESSION and request.method == "GET")
         passed = await passing.pass_on(node, request, body, keep=signs or owner is not None)
-        if passed.kept is not None and owner is not None:
-            answer = passed.kept
-            await node.database.write(lambda tx: kept.keep(tx, owner, request.path_qs, answer))
-        if passed.kept is not None and signs:
-            await self._confirm(request, passed)
-        if request.path == "/api/ledger":
-            await self._note_ledger(request)
-        if session is not None and passed.status == OK:
-            await self._touch(session)
-        if request.path == "/api/sign-out" or (passed.status == UNAUTHORISED and session is not None):
+        if passed.code in STARTS_ANEW:  # about the relay, not about the page
+            raise _unreachable()
+        if passed.status == OK:
+            await self._learn(request, passed, session, owner)
+        if request.path == "/api/sign-out" or passed.code.startswith("session."):
             await self._forget(request)
         return passed.response
+
+    async def _learn(
+        self, request: web.Request, passed: passing.Passed, session: HallSession | None, owner: str | None
+    ) -> None:
+        """Keep from an answer what the hall needs when it is cut off."""
+        if passed.kept is not None and owner is not None:
+            answer = passed.kept
+            await self._node.database.write(lambda tx: kept.keep(tx, owner, request.path_qs, answer))
+        if passed.kept is not None and (request.path in SIGNS_IN or request.path == SESSION):
+            await self._confirm(request, passed)
+        if request.path == LEDGER:
+            await self._note_ledger(request)
+        if session is not None:
+            await self._touch(session)
 
     async def _note_ledger(self, request: web.Request) -> None:
         """Remember which sizes of the ledger phones of this hall hold."""
@@ -230,20 +240,9 @@ class Lan:
         if session is None or not session.follows:
             since = {"since": self._node.link.since}
             raise Unavailable("relay.cut", "The hall is cut off from the main room; this has to wait.", since)
-        audience = await self._audience(session)
         cookie = request.cookies.get(passing.cookie_of(self._node.identity.secure), "")
-        ticket = self._sockets.tickets.give(self._node.rng(32), Admitted(session, audience, cookie))
+        ticket = self._sockets.tickets.give(self._node.rng(32), Admitted(session, cookie))
         return web.json_response({"ticket": ticket})
-
-    async def _audience(self, session: HallSession) -> Audience:
-        """Return as whom a session hears events: as a member when the hall's list or the hub's snapshot says so."""
-        node = self._node
-        if session.member in node.hall.members:
-            return Audience.MEMBERS
-        path = f"/api/meetings/{node.identity.meeting}"
-        found = await node.database.read(lambda tx: kept.find(tx, session.member, path))
-        me = {} if found is None else json.loads(found.data).get("me", {})
-        return Audience.MEMBERS if me.get("entitled") or me.get("roles") else Audience.OBSERVERS
 
 
 def _unreachable() -> Unavailable:

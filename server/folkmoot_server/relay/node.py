@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -41,22 +41,17 @@ class StopError(FolkmootError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event as members get it."""
+    """One event as the hub gives it to a hall, where everybody gets the same."""
 
     seq: int
     type: str
-    at: int
     body: JsonObject
     packet: Shared
-
-    def wire(self, kind: str, body: Mapping[str, Any]) -> JsonObject:
-        """Return the event with another type and body."""
-        return {"seq": self.seq, "type": kind, "at": self.at, "body": dict(body)}
 
 
 def told(event: JsonObject) -> Told:
     """Encode an event."""
-    return Told(event["seq"], event["type"], event["at"], event["body"], Shared("event", event))
+    return Told(event["seq"], event["type"], event["body"], Shared("event", event))
 
 
 class RelayClock:

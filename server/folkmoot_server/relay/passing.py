@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from folkmoot_server.relay.node import Node
 
 UPLOAD_MAX: Final = 64 * 1024 * 1024
 PIECE: Final = 64 * 1024
+REFUSED: Final = 400
 SILENT_S: Final = 60.0  # between two pieces of an answer that has begun
 ASKED: Final = (
     "Accept",
@@ -53,6 +55,16 @@ class Passed:
     response: web.StreamResponse
     status: int
     kept: Kept | None
+
+    @property
+    def code(self) -> str:
+        """The code of a refusal, "" of anything else."""
+        if self.kept is None or self.status < REFUSED:
+            return ""
+        try:
+            return str(json.loads(self.kept.data)["error"]["code"])
+        except (ValueError, KeyError, TypeError):
+            return ""
 
 
 def cookie_of(secure: bool) -> str:
@@ -99,7 +111,8 @@ async def pass_on(node: Node, request: web.Request, data: bytes, *, keep: bool) 
         body = request.content
     answer = await _open(node, request, headers, body)
     try:
-        if keep and answer.status == web.HTTPOk.status_code and (answer.content_length or 0) <= ANSWER_MAX:
+        wanted = answer.status >= REFUSED or (keep and answer.status == web.HTTPOk.status_code)
+        if wanted and (answer.content_length or 0) <= ANSWER_MAX:
             return await _whole(answer)
         return Passed(await _stream(request, answer), answer.status, None)
     finally:

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from folkmoot_media.errors import MediaError
-from folkmoot_server.domain.audience import Audience, project
 from folkmoot_server.domain.errors import Conflict, FolkmootError, NotSignedIn, TooMany, WrongState
 from folkmoot_server.domain.ids import b64u, token_hash
 from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket
@@ -74,7 +73,6 @@ class Admitted:
     """Who may follow; the session's cookie stays in memory, to ask the hub whether the session still stands."""
 
     session: HallSession
-    audience: Audience
     cookie: str = field(repr=False)
 
 
@@ -302,7 +300,7 @@ class Sockets:
                     if not await self._room_to_send(phone):
                         await self.dismiss(phone, *TOO_SLOW)
                         return
-                    phone.tell(self._packet(told, phone.admitted.audience))
+                    phone.tell(told.packet)
                     phone.cursor = told.seq
                 if page:
                     continue
@@ -314,11 +312,6 @@ class Sockets:
                 await phone.wake.wait()
         except StoreClosedError:
             return
-
-    @staticmethod
-    def _packet(told: Told, audience: Audience) -> Shared:
-        kind, body = project(told.type, told.body, audience)
-        return told.packet if kind == told.type and body is told.body else Shared("event", told.wire(kind, body))
 
     @staticmethod
     async def _room_to_send(phone: Phone) -> bool:
