@@ -213,7 +213,7 @@ TALLY: list[Mutation] = [
     ("a hall with another field", hold(spoil=f.core(halls=[{**LATE, "at": AT}])), "V01"),
     ("halls that are no list", hold(spoil=f.core(halls={})), "V01"),
     ("a hall renamed after signing",
-     edit(put("elections/all-types/tally.json|core|halls|0|name", lambda _: "Other"), full), "V22"),
+     edit(put("elections/all-types/tally.json|core|halls|0|name", lambda _: "Other"), full), "V04"),
     ("counted before closing", hold(spoil=f.core(counted_at=AT + 59)), "V22"),
     ("counted after the limit", hold(spoil=f.core(counted_at=AT + 86_401)), "V22"),
     ("ended before it was opened", hold(spoil=f.numbers(ended=AT - 1)), "V22"),
