@@ -81,6 +81,16 @@ def _to_sign(tx: Connection, meeting: str, session: SessionInfo, site: str, now:
     }
 
 
+def require_same_site(signed: str, asked: str) -> None:
+    """Refuse a check-in that was signed for another site than it is sent to.
+
+    Raises:
+        Refused: it is so.
+    """
+    if signed != asked:
+        raise Refused("check-in.site", "The check-in was signed for another site.")
+
+
 def _bound(session: SessionInfo, site: str) -> bytes:
     """Return what a nonce is bound to: who has shown the code of one hall has shown no other's."""
     return session.session_hash if site == REMOTE else session.session_hash + site.encode()

@@ -316,6 +316,11 @@ def silent(tx: Connection, now: int, lost_s: int, watching_since: int) -> list[t
     return found
 
 
+def quiet(tx: Connection, now: int, watching_since: int) -> set[tuple[str, str]]:
+    """Return meeting and site of each relay that was not heard for so long that its hall is degraded."""
+    return {(relay.meeting, relay.site) for relay, _ in silent(tx, now, domain.DEGRADED_S, watching_since)}
+
+
 def lose(tx: Connection, now: int, lost_s: int, watching_since: int) -> None:
     """Let halls whose relay is silent be degraded and, after `lost_s`, end the intervals of those lost with them.
 

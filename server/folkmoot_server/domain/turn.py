@@ -40,5 +40,6 @@ def ice_servers(service: TurnService | None, seat: str, now: int) -> Sequence[di
     """Return what a page hands to RTCPeerConnection as `iceServers`; empty without a TURN service."""
     if service is None:
         return []
-    username, credential = turn_credential(service.secret, seat, now + LIFETIME_S)
+    # A hall's own seat has a colon, which would end the time.
+    username, credential = turn_credential(service.secret, seat.replace(":", "."), now + LIFETIME_S)
     return [{"urls": list(service.urls), "username": username, "credential": credential}]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from folkmoot_server.commands import ballots, lineages
-from folkmoot_server.domain.errors import BadInput
+from folkmoot_server.domain.errors import BadInput, Refused
 from folkmoot_server.domain.ids import from_b64u
 from folkmoot_server.queries import elections as election_queries
 from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.kiosk_access import KIOSK
 from folkmoot_server.web.limits import LIMITS, client_address
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import read
@@ -79,6 +80,8 @@ async def replace_credential(request: web.Request) -> web.Response:
     """POST replacements: another device votes for the member."""
     context, session, (meeting, election) = request.app[CONTEXT], current(request), place(request)
     body = await read(request, ReplacementBody)
+    if request.get(KIOSK) is not None and not body.kiosk:
+        raise Refused("kiosk.unnamed", "What is signed at a kiosk says that it was.")
     wanted = lineages.Replacement(
         body.old, body.new, body.kiosk, body.nonce, body.passkey, assertion_json(body.assertion)
     )

@@ -60,7 +60,7 @@ class RegistrationJSON(_Browser):
         Raises:
             Refused: it names two different passkeys.
         """
-        _same_id(self.id, self.rawId)
+        require_same_id(self.id, self.rawId)
         return Registration(from_b64u(self.id), self.response.clientDataJSON, self.response.attestationObject)
 
 
@@ -203,7 +203,7 @@ async def sign_in_finish(request: web.Request) -> web.Response:
     context, limits = request.app[CONTEXT], request.app[LIMITS]
     limits.count_address(_address(request), context.now())
     body = await read(request, SignInFinish)
-    _same_id(body.credential.id, body.credential.rawId)
+    require_same_id(body.credential.id, body.credential.rawId)
     response = body.credential.response
     assertion = Assertion(response.authenticatorData, response.clientDataJSON, response.signature)
     answer = identity.SignIn(body.credential.id, assertion, response.userHandle)
@@ -223,7 +223,12 @@ async def sign_in_finish(request: web.Request) -> web.Response:
     return await _signed_in(context, token, session)
 
 
-def _same_id(first: str, second: str) -> None:
+def require_same_id(first: str, second: str) -> None:
+    """Refuse a passkey's answer that names two different passkeys.
+
+    Raises:
+        Refused: it is so.
+    """
     if first != second:
         raise Refused("passkey.other-id", "The passkey's answer names two different passkeys.")
 

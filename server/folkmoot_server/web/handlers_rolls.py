@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from folkmoot_server.commands import check_in, rolls
+from folkmoot_server.commands import check_in, rolls, sites
+from folkmoot_server.domain.errors import Forbidden
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.queries import ledger
 from folkmoot_server.queries import rolls as roll_queries
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import Empty, query_number, read
-from folkmoot_server.web.votes_bodies import CheckInBody, FreezeBody, notary, require_reader, signed_json
+from folkmoot_server.web.site_limits import SITE_LIMITS
+from folkmoot_server.web.votes_bodies import (
+    CheckInBegin,
+    CheckInBody,
+    FreezeBody,
+    notary,
+    require_reader,
+    signed_json,
+)
 from folkmoot_voting.assertion import RelyingParty
 
 
@@ -58,10 +67,18 @@ async def show_ledger(request: web.Request) -> web.Response:
 async def begin(request: web.Request) -> web.Response:
     """POST check-in/begin: what the member's passkey will sign."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
-    await read(request, Empty)
-    answer = await context.database.write(
-        lambda tx: check_in.begin_check_in(tx, meeting, session, context.now(), context.rng)
-    )
+    body, limits, now = await read(request, CheckInBegin), request.app[SITE_LIMITS], context.now()
+    member, site, code = session.member_id, body.site, body.code
+    limits.check_codes(member, now)
+    try:
+        answer = await context.database.write(
+            lambda tx: check_in.begin_check_in(tx, meeting, session, now, context.rng, site=site, code=code)
+        )
+    except Forbidden as error:
+        if error.code == "site.bad-code":
+            limits.codes.add(member, now)
+            await context.database.write(lambda tx: sites.note_stray_code(tx, meeting, site, code, now))
+        raise
     return web.json_response(answer)
 
 

@@ -245,6 +245,7 @@ GUESTS: Final = GuestRoutes(
             ("GET", "/api/info"),
             ("POST", "/api/guests/enter"),
             ("GET", "/api/ledger"),
+            ("GET", "/api/screen"),
             ("GET", "/api/manifests/{manifest}"),
             ("GET", "/api/manifests/{manifest}/voids/{sealed}"),
             *(("POST", f"/api/{name}/{step}") for name in ("enrol", "sign-in") for step in ("begin", "finish")),

@@ -19,7 +19,7 @@ from folkmoot_server.domain.identity import SESSION_MAX_S, SESSION_TOUCH_S, Gues
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.storage import sessions, visitors
 from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
-from folkmoot_server.web import relay_access
+from folkmoot_server.web import kiosk_access, relay_access
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.errors import answer, describe
 from folkmoot_server.web.limits import LIMITS
@@ -35,7 +35,13 @@ SESSION: Final = web.RequestKey("session", SessionInfo)
 GUEST: Final = web.RequestKey("guest", GuestSession)
 OCTETS: Final = "application/octet-stream"
 # What brings bytes instead of JSON; no form can send that either.
-UPLOADS: Final = frozenset({"/api/meetings/{m}/papers", "/api/meetings/{m}/papers/{p}"})
+UPLOADS: Final = frozenset(
+    {
+        ("PUT", "/api/meetings/{m}/papers"),
+        ("PUT", "/api/meetings/{m}/papers/{p}"),
+        ("POST", "/api/meetings/{m}/sites/{s}/probe"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -179,10 +185,9 @@ async def same_origin(request: web.Request, handler: Handler) -> web.StreamRespo
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if (site is None and origin is None) or site not in (None, "same-origin") or origin not in (None, *origins):
         raise Forbidden("origin.refused", "The request did not come from this site's own pages.")
-    method, path = _place(request)
-    if method == "PUT" and path in UPLOADS:
+    if _place(request) in UPLOADS:
         if request.content_type != OCTETS:
-            raise BadInput("input.not-octets", f"Papers are sent as {OCTETS}.")
+            raise BadInput("input.not-octets", f"This is sent as {OCTETS}.")
     elif request.content_type != "application/json":
         raise BadInput("input.not-json", "Requests that change something are sent as application/json.")
     return await handler(request)
@@ -202,7 +207,7 @@ async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
         if found is not None and request.method not in SAFE:
             request.app[LIMITS].count_member(found.person, request.app[CONTEXT].now())
         if isinstance(found, SessionInfo):
-            request[SESSION] = found
+            request[SESSION] = await kiosk_access.member_at(request, found, _place(request))
         elif found is not None:
             routes, place = request.app[GUEST_ROUTES], _place(request)
             if place not in routes.public:

@@ -7,6 +7,7 @@ from aiohttp import web
 from folkmoot_server.web import (
     handlers_agenda,
     handlers_identity,
+    handlers_kiosk,
     handlers_meetings,
     handlers_messages,
     handlers_minutes,
@@ -15,8 +16,11 @@ from folkmoot_server.web import (
     handlers_organisation,
     handlers_papers,
     handlers_passkeys,
+    handlers_presence,
     handlers_presiding,
     handlers_relays,
+    handlers_screens,
+    handlers_sites,
     handlers_speaking,
     handlers_support,
     handlers_visitors,
@@ -24,11 +28,13 @@ from folkmoot_server.web import (
 from folkmoot_server.web.limits import LIMITS, SignInLimits
 from folkmoot_server.web.middleware import GUEST_ROUTES
 from folkmoot_server.web.paper_service import paper_service
+from folkmoot_server.web.site_limits import SITE_LIMITS, SiteLimits
 
 
 def add_routes(app: web.Application) -> None:
     """Add the routes and the sign-in limits to an application that has its context and middlewares."""
     app[LIMITS] = SignInLimits()
+    app[SITE_LIMITS] = SiteLimits()
     app.add_routes(handlers_identity.ROUTES)
     app.add_routes(handlers_passkeys.ROUTES)
     app.add_routes(handlers_organisation.ROUTES)
@@ -43,6 +49,10 @@ def add_routes(app: web.Application) -> None:
     app.add_routes(handlers_visitors.ROUTES)
     app.add_routes(handlers_messages.ROUTES)
     app.add_routes(handlers_support.ROUTES)
+    app.add_routes(handlers_sites.ROUTES)
+    app.add_routes(handlers_kiosk.ROUTES)
+    app.add_routes(handlers_presence.ROUTES)
+    app.add_routes(handlers_screens.ROUTES)
     handlers_relays.add_routes(app)
     app[GUEST_ROUTES] = handlers_visitors.GUESTS
     app.cleanup_ctx.append(paper_service)

@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy import Connection
 
+from folkmoot_server.domain.attendance import REMOTE
 from folkmoot_server.domain.elections import OPEN_MAX_S
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.domain.ledger import Notary
@@ -39,6 +40,13 @@ class FreezeBody(Strict):
 
     roll_hash: Bytes32
     signed: SignedBody
+
+
+class CheckInBegin(Strict):
+    """POST check-in/begin; a site other than the members' own places wants its code."""
+
+    site: Id = REMOTE
+    code: Annotated[str, Field(max_length=64)] = ""
 
 
 class CheckInBody(Strict):
