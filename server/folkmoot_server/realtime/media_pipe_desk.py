@@ -11,7 +11,7 @@ from typing import Any
 from folkmoot_media.errors import MediaError
 from folkmoot_server.realtime.media_notices import Notices
 from folkmoot_server.realtime.media_pipes import Close, Edge, Join, Mirror, Pause, Step
-from folkmoot_server.realtime.media_rooms import Room
+from folkmoot_server.realtime.media_rooms import ProducerEntry, Room
 from folkmoot_server.sfu_client import MediaPool
 
 logger = logging.getLogger(__name__)
@@ -113,8 +113,12 @@ class PipeDesk:
         if data["state"] in ("lost", "closed"):
             edge = room.pipes.edge_of(str(data["pipe_id"]))
             if edge is not None:
-                logger.warning("a pipe of a room is %s: %s", data["state"], data["reason"])
+                logger.info("a pipe of a room is %s: %s", data["state"], data["reason"])
                 self.drop_edge(room, edge)
+
+    def tell_paused(self, room: Room, entry: ProducerEntry) -> None:
+        """A producer of a site is paused, or goes on."""
+        self._notices.paused(room, entry)
 
     def on_closed(self, room: Room, node: str, producer_id: str) -> None:
         """A worker has closed a mirrored producer."""

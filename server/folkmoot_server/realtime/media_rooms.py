@@ -136,7 +136,8 @@ class Room:
     """What signalling knows of one room.
 
     A room has a part on one worker, or several joined by pipes; the first is the centre of the star. A part is
-    forgotten with everything of its seats when its worker dies.
+    forgotten with everything of its seats when its worker dies. `ordered` are those whom the workers were last told
+    to silence.
     """
 
     room_id: str
@@ -157,6 +158,8 @@ class Room:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     settling: asyncio.Task[None] | None = None
     sites: dict[str, Site] = field(default_factory=dict)
+    hall: bool = False
+    ordered: set[str] = field(default_factory=set)
 
     @property
     def in_use(self) -> bool:
@@ -168,10 +171,18 @@ class Room:
         """Return whose microphones are to be silent.
 
         Those whom the chair has muted, and in a hall everyone without the floor: its loudspeakers are on, and a
-        second open microphone there would send back what they play.
+        second open microphone there would send back what they play. The chairs have the floor, unless somebody there
+        was given it.
         """
-        heard = {*self.granted, *self.chairs}
-        return self.muted | {owner for site in self.sites.values() for owner in site.owners if owner not in heard}
+        if self.hall:
+            return self.muted | (self.members - self._heard(self.members))
+        here = [site.owners for site in self.sites.values()]
+        return self.muted.union(*(owners - self._heard(owners) for owners in here))
+
+    def _heard(self, owners: set[str]) -> set[str]:
+        """Return who of the seats in one hall may be heard: one microphone at a time."""
+        granted = next((owner for owner in self.granted if owner in owners), None)
+        return {granted} if granted is not None else owners.intersection(self.chairs)
 
     def part_of(self, owner: str) -> Part | None:
         """Return the part that serves a seat, None while there is none."""

@@ -34,6 +34,7 @@ from folkmoot_server.realtime.media_rooms import (
     TransportRef,
 )
 from folkmoot_server.realtime.media_routers import RouterDesk
+from folkmoot_server.realtime.media_site_desk import SiteDesk
 from folkmoot_server.sfu_client import MediaPool
 
 logger = logging.getLogger(__name__)
@@ -54,16 +55,28 @@ class MediaSignalling:
         pool: the workers; this object takes over its callbacks.
         notify: called as (room_id, whom, event, data); whom is a seat, some seats, or None for everyone.
         ice_servers: returns the relays that a seat may use now, with credentials of its own.
+        hall: all seats are in one hall, where nobody is heard without the floor.
+
+    Attributes:
+        sites: the pipes that join a room with the same room on other machines.
     """
 
-    def __init__(self, pool: MediaPool, notify: Notify, ice_servers: IceServers = lambda _seat: ()) -> None:
+    def __init__(
+        self,
+        pool: MediaPool,
+        notify: Notify,
+        ice_servers: IceServers = lambda _seat: (),
+        hall: bool = False,
+    ) -> None:
         self._notify = notify
+        self._hall = hall
         self._ice_servers = ice_servers
         self._rooms: dict[str, Room] = {}
         self._links = LinkDesk(notify)
         self._notices = Notices(notify)
         self._pipes = PipeDesk(pool, self._notices)
         self._routers = RouterDesk(pool, self._rooms, self._links, self._pipes, notify)
+        self.sites = SiteDesk(pool, self._rooms, self._room, self._pipes, self._routers, self._follow_silence)
         self._methods: dict[str, tuple[type[Strict], Handler]] = {
             "capabilities": (Empty, self._capabilities),
             "create_transport": (CreateTransport, self._create_transport),
@@ -88,9 +101,17 @@ class MediaSignalling:
         await self._routers.close()
         await self._pipes.close()
 
+    def is_thin(self, room_id: str, owner: str) -> bool:
+        """Say whether a seat gets voices or less where it wants more."""
+        room = self._rooms.get(room_id)
+        return room is not None and room.links.is_thin(owner)
+
     def figures(self) -> list[dict[str, Any]]:
         """Return how much is in each room (media_rooms.Room.figures)."""
         return [room.figures() for room in self._rooms.values()]
+
+    def _room(self, room_id: str) -> Room:
+        return self._rooms.setdefault(room_id, Room(room_id, hall=self._hall))
 
     async def report(self, room_id: str, owner: str) -> dict[str, Any]:
         """Return what is known of a seat's media, by the room and by its worker (router.report).
@@ -112,9 +133,10 @@ class MediaSignalling:
 
         When no worker can take the room now, it is opened as soon as one can and `room_reset` is notified then.
         """
-        room = self._rooms.setdefault(room_id, Room(room_id))
+        room = self._room(room_id)
         async with room.lock:
             room.members.add(owner)
+            await self._follow_silence(room)
             if room.part_of(owner) is not None:
                 await self._clear_owner(room, owner)
                 return
@@ -133,10 +155,12 @@ class MediaSignalling:
             room.members.discard(owner)
             room.budgets.pop(owner, None)
             self._links.drop(room, owner)
+            self.sites.drop_owner(room, owner)
             part = room.part_of(owner)
             if part is not None:
                 await self._clear_owner(room, owner)
                 part.members.discard(owner)
+            await self._follow_silence(room)
             if room.in_use:
                 await self._routers.shut_empty(room)
             else:
@@ -150,30 +174,39 @@ class MediaSignalling:
         self, room_id: str, mode: FloorModeName, chairs: Sequence[str], granted: Sequence[str]
     ) -> None:
         """Set the floor mode, the chairs' seats and the granted seats in order (the first has the floor)."""
-        room = self._rooms.setdefault(room_id, Room(room_id))
+        room = self._room(room_id)
         if set(chairs) - set(room.chairs):
             self._links.tell_soon(room)
-        before = room.silenced
         room.mode, room.chairs, room.granted = mode, list(chairs), list(granted)
         # Kept here too, and applied anew when a worker that fails at this is replaced.
         await self._routers.order(room, "router.set_floor", **self._routers.floor_of(room))
-        await self._follow_silence(room, before)
+        await self._follow_silence(room)
+        self.sites.tell_floor(room)
 
     async def mute(self, room_id: str, owner: str, muted: bool) -> None:
         """Silence a seat's microphone at the server, or lift that; the seat is told."""
-        room = self._rooms.setdefault(room_id, Room(room_id))
+        room = self._room(room_id)
         (room.muted.add if muted else room.muted.discard)(owner)
         silent = owner in room.silenced
+        (room.ordered.add if silent else room.ordered.discard)(owner)
         await self._routers.order(room, "router.mute_owner", owner=owner, muted=silent)
         self._notify(room_id, owner, "muted", {"muted": silent})
+        self.sites.tell_floor(room)
 
-    async def _follow_silence(self, room: Room, before: set[str]) -> None:
-        """See that in a hall those are silent who have no floor, and no others."""
-        for owner in sorted(before ^ room.silenced):
-            silent = owner in room.silenced
+    async def _follow_silence(self, room: Room) -> None:
+        """See that those are silent who are to be, in a hall everyone without the floor, and no others."""
+        before, room.ordered = room.ordered, room.silenced
+        for owner in sorted(before ^ room.ordered):
+            silent = owner in room.ordered
             await self._routers.order(room, "router.mute_owner", owner=owner, muted=silent)
             if owner in room.members:
                 self._notify(room.room_id, owner, "muted", {"muted": silent})
+
+    async def follow(self, room_id: str, floor: dict[str, Any]) -> None:
+        """Take over who may be heard from the hub: {mode, chairs, granted, muted}."""
+        room = self._room(room_id)
+        room.muted = set(floor["muted"])
+        await self.set_floor(room_id, floor["mode"], floor["chairs"], floor["granted"])
 
     async def mute_all(self, room_id: str, except_owners: Sequence[str]) -> None:
         """Silence every seat now in the room except some."""
@@ -186,6 +219,8 @@ class MediaSignalling:
         """Close the room and everything in it."""
         room = self._rooms.pop(room_id, None)
         if room is not None:
+            for site in room.sites.values():
+                site.begin(None)
             async with room.lock:
                 await self._routers.shut(room)
             self._links.close(room)

@@ -97,17 +97,20 @@ class Telling:
 
 @dataclass(slots=True, eq=False)
 class Site:
-    """The other end of a pipe, by the name that it has among the nodes of a room.
+    """The other end of a pipe, by the name that it has among the nodes of a room, which is also its own seat.
 
-    `owners` are the seats there that are silent without the floor; `pipe_id` is the own end, None while there is no
-    pipe.
+    `pipe_id` is the own end, None while there is no pipe; `offered` is what comes by it.
     """
 
     name: str
-    owners: set[str] = field(default_factory=set)
     pipe_id: str | None = None
     offered: dict[str, dict[str, Any]] = field(default_factory=dict)
     telling: Telling = field(default_factory=Telling)
+
+    @property
+    def owners(self) -> set[str]:
+        """Return the site's own seat and the seats there that send."""
+        return {self.name, *(offer["owner"] for offer in self.offered.values())}
 
     def begin(self, pipe_id: str | None) -> None:
         """Another pipe, or none: nothing that was said about the one before holds."""

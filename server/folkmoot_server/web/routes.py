@@ -18,6 +18,7 @@ from folkmoot_server.web import (
     handlers_passkeys,
     handlers_presence,
     handlers_presiding,
+    handlers_relay_media,
     handlers_relays,
     handlers_screens,
     handlers_sites,
@@ -54,5 +55,6 @@ def add_routes(app: web.Application) -> None:
     app.add_routes(handlers_presence.ROUTES)
     app.add_routes(handlers_screens.ROUTES)
     handlers_relays.add_routes(app)
+    app.add_routes(handlers_relay_media.ROUTES)
     app[GUEST_ROUTES] = handlers_visitors.GUESTS
     app.cleanup_ctx.append(paper_service)
