@@ -8,12 +8,14 @@ from sqlalchemy import Connection
 
 from folkmoot_server.commands import attendance, presiding, rights, speaking
 from folkmoot_server.domain.attendance import Departure, Seat
-from folkmoot_server.domain.errors import Forbidden, WrongState
+from folkmoot_server.domain.errors import Forbidden, NotFound, WrongState
 from folkmoot_server.domain.meetings import Act, FloorMode, Meeting, advance
+from folkmoot_server.domain.relays import State as RelayState
+from folkmoot_server.domain.relays import site_of_seat
 from folkmoot_server.domain.roles import Role
 from folkmoot_server.domain.speaking import Rules, Speaker, TurnState, Wish
 from folkmoot_server.domain.visitors import State
-from folkmoot_server.storage import events, meetings, members, seats, units, visitors
+from folkmoot_server.storage import events, meetings, members, relays, seats, sites, units, visitors
 from folkmoot_server.storage import speaking as speaking_store
 
 
@@ -67,9 +69,18 @@ def _present(tx: Connection, meeting_id: str, member: str) -> Seat:
 def speaker(tx: Connection, meeting: Meeting, person: str) -> Speaker:
     """Return who is in the room as a speaker: name, and the unit below the meeting's whose time it is.
 
+    A hall with a relay speaks by its own seat, the hall's microphone.
+
     Raises:
         WrongState: never checked in, or not in the room now.
+        NotFound: no such hall, or it has no relay.
     """
+    site = site_of_seat(person)
+    if site is not None:
+        found = sites.get(tx, meeting.id, site)
+        if not relays.of_site(tx, meeting.id, site, RelayState.ENROLLED):
+            raise NotFound("relay.none", "This site has no relay.")
+        return Speaker(person, found.name)
     visitor = visitors.find(tx, meeting.id, person)
     if visitor is not None and visitor.state is State.ADMITTED:
         return Speaker(person, visitor.name)

@@ -77,8 +77,15 @@ class Plain(Strict):
 class About(Strict):
     """A command about a member."""
 
-    command: Literal["grant-floor", "withdraw-floor", "mute", "unmute", "remove", "readmit"]
+    command: Literal["mute", "unmute", "remove", "readmit"]
     member: Id
+
+
+class GiveFloor(Strict):
+    """A command about who speaks: a member, a visitor or a hall (`site:` and its id)."""
+
+    command: Literal["grant-floor", "withdraw-floor"]
+    member: Annotated[str, Field(pattern=r"^(site:)?[A-Za-z0-9_-]{1,64}$")]
 
 
 class StartItem(Strict):
@@ -139,7 +146,19 @@ class ExtendTurn(Strict):
     seconds: Annotated[int, Field(ge=EXTEND_MIN_S, le=EXTEND_MAX_S)]
 
 
-_Commands = Plain | About | StartItem | SetFloorMode | Cancel | Reschedule | Recess | Adjourn | RaiseHand | ExtendTurn
+_Commands = (
+    Plain
+    | About
+    | GiveFloor
+    | StartItem
+    | SetFloorMode
+    | Cancel
+    | Reschedule
+    | Recess
+    | Adjourn
+    | RaiseHand
+    | ExtendTurn
+)
 
 
 class Command(RootModel[Annotated[_Commands, Field(discriminator="command")]]):
@@ -184,7 +203,7 @@ def run(tx: Connection, meeting: str, member: str, command: Command, now: int) -
     wanted = command.root
     if isinstance(wanted, Plain):
         return _PLAIN[wanted.command](tx, meeting, member, now)
-    if isinstance(wanted, About):
+    if isinstance(wanted, About | GiveFloor):
         return _ABOUT[wanted.command](tx, meeting, member, wanted.member, now)
     if isinstance(wanted, StartItem):
         take = meetings.start_item if wanted.command == "start-item" else meetings.defer_item
