@@ -25,10 +25,13 @@ from folkmoot_server.demo.script import SCRIPTS, VOTE, run_demo
 from folkmoot_server.demo.seed import seed_demo
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.queries.export import write_bundle, write_meeting, write_sealed_annex
+from folkmoot_server.relay import app as relay_app
+from folkmoot_server.relay.node import StopError
 from folkmoot_server.storage.database import read_snapshot
 from folkmoot_server.storage.paper_files import PaperFiles
 
 EXIT_USAGE = 2
+EXIT_REFUSED = 3  # of a relay that the hub wants nothing more of: starting it again would not help
 WALKTHROUGH = """
 What to do next (the home page of each says what is asked of them):
   1. Everyone opens their link and makes a passkey: chair, secretary, all tellers, some members, the auditor.
@@ -78,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_init(commands)
     _add_demo(commands)
     _add_export(commands)
+    _add_relay(commands)
     return parser
 
 
@@ -143,6 +147,21 @@ def _add_export(commands: Any) -> None:
     export.add_argument("--meeting", required=True, help="id of the meeting")
     export.add_argument("--out", type=Path, required=True, help="folder to write to")
     export.add_argument("--annex-in-clear", action="store_true", help="write annex.zip, not encrypted for auditors")
+
+
+def _add_relay(commands: Any) -> None:
+    relay = commands.add_parser("relay", help="run the relay of a hall, which goes on when the link is cut")
+    relay.set_defaults(run=_relay)
+    relay.add_argument("--hub", required=True, help="address of the Folkmoot server, e.g. https://meet.example.org")
+    relay.add_argument("--data", type=Path, required=True, help="folder with the relay's key and outbox")
+    relay.add_argument("--code", default="", help="the chair's one-use code; needed once, to enrol")
+    relay.add_argument(
+        "--listen", default="127.0.0.1:8090", metavar="HOST:PORT", help="where the hall's phones reach it"
+    )
+    relay.add_argument("--cert", type=Path, help="TLS certificate chain (PEM) of the relay's own name")
+    relay.add_argument("--key", type=Path, help="TLS private key (PEM)")
+    relay.add_argument("--announce-ip", default="", help="address at which phones reach the media port")
+    relay.add_argument("--media-port", type=int, default=0, help="UDP and TCP port for media (default: a free one)")
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -279,6 +298,35 @@ def _export(options: argparse.Namespace) -> int:
     print(f"Wrote {options.out}/bundle.zip and {options.out}/{name}.")
     if options.annex_in_clear:
         print("The annex names members and is not encrypted: keep it safe.")
+    return 0
+
+
+def _relay(options: argparse.Namespace) -> int:
+    if (options.cert is None) != (options.key is None):
+        raise app.StartError("start.certificate", "--cert and --key belong together.")
+    host, port = relay_app.read_listen(options.listen)
+    settings = relay_app.RelaySettings(
+        hub=options.hub,
+        data=options.data,
+        code=options.code,
+        host=host,
+        port=port,
+        cert=options.cert,
+        key=options.key,
+        announce_ip=options.announce_ip,
+        media_port=options.media_port,
+    )
+
+    def ready(relay: relay_app.RunningRelay) -> None:
+        origin = relay.node.identity.origin
+        where = f"serves {origin} on port {relay.port}" if origin else "serves no pages"
+        print(f"The relay of site {relay.node.identity.site} {where}. Stop with Ctrl+C.", flush=True)
+
+    try:
+        asyncio.run(relay_app.serve(settings, ready))
+    except StopError as error:
+        print(f"folkmoot: {error.message}", file=sys.stderr)
+        return EXIT_REFUSED
     return 0
 
 
