@@ -70,5 +70,5 @@ def take_copies(outbox: Outbox, ends: dict[str, PipeEnd]) -> list[Batch]:
                     continue
             left.append(copy)
         if left:
-            kept.append(batch if len(left) == len(batch.copies) else batch._replace(copies=left))
+            kept.append(batch if len(left) == len(batch.copies) else batch._replace(copies=left, place=None))
     return kept

@@ -8,7 +8,7 @@ from typing import Literal
 
 from folkmoot_media.errors import MediaError
 from folkmoot_media.fan.interface import Fan, Intake
-from folkmoot_media.forwarding import feedback
+from folkmoot_media.forwarding import afterwards, feedback
 from folkmoot_media.forwarding.floor import FloorMode
 from folkmoot_media.forwarding.model import Leg
 from folkmoot_media.forwarding.pipe import open_pipe
@@ -76,7 +76,8 @@ class Rooms:
             raise MediaError("media.router-exists", "A router with this id exists.")
         if len(self.routers) >= MAXIMUM_ROUTERS:
             raise MediaError("media.too-many-routers", "This worker has too many routers.")
-        router = self.routers[router_id] = Router(router_id, mode, self.rng, stamping=self._fan.stamps)
+        fan = self._fan
+        router = self.routers[router_id] = Router(router_id, mode, self.rng, stamping=fan.stamps, rules=fan.rules)
         return router
 
     def router(self, router_id: str) -> Router:
@@ -311,6 +312,14 @@ class Rooms:
         if attached is not None:
             attached.router.receive_rtp(attached.leg, data, now)
             self.flush(attached.router, now)
+
+    def note_forwarded(self, endpoint: Endpoint, data: bytes, now: float) -> None:
+        """A decrypted RTP packet has arrived and was forwarded by a rule."""
+        endpoint.packets_in += 1
+        endpoint.octets_in += len(data)
+        attached = self.transports.get(endpoint.id)
+        if attached is not None:
+            afterwards.note_forwarded(attached.router, attached.leg, data, now)
 
     def on_rtcp(self, endpoint: Endpoint, data: bytes, now: float) -> None:
         """A decrypted RTCP packet has arrived."""

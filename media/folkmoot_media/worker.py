@@ -24,6 +24,7 @@ from folkmoot_media import control
 from folkmoot_media.dialled_socket import DialledSocket
 from folkmoot_media.errors import MediaError
 from folkmoot_media.fan import choice
+from folkmoot_media.fan.interface import MEDIA_WAITS, OTHER_WAITS, Waiter
 from folkmoot_media.fan.streams import StreamingFan
 from folkmoot_media.methods import Methods
 from folkmoot_media.rooms import Rooms
@@ -78,11 +79,12 @@ class MediaSelector(selectors.EpollSelector):
         self._outer.register(self.fileno(), select.EPOLLIN)
         self._media = -1
         self._handler: Callable[[], None] | None = None
+        self._waiter: Waiter | None = None
 
-    def serve(self, descriptor: int, handler: Callable[[], None]) -> None:
-        """Call `handler`, which must not raise, whenever `descriptor` is readable."""
+    def serve(self, descriptor: int, handler: Callable[[], None], waiter: Waiter | None = None) -> None:
+        """Call `handler`, which must not raise, whenever `descriptor` is readable, or the `waiter` says so."""
         self._outer.register(descriptor, select.EPOLLIN)
-        self._media, self._handler = descriptor, handler
+        self._media, self._handler, self._waiter = descriptor, handler, waiter
 
     def stop_serving(self) -> None:
         """Leave the descriptor alone again."""
@@ -96,16 +98,23 @@ class MediaSelector(selectors.EpollSelector):
             return super().select(timeout)
         end = None if timeout is None else time.monotonic() + timeout
         while True:
-            ready = self._outer.poll(timeout, 2)
-            for descriptor, _ in ready:
-                if descriptor == self._media:
-                    handler()
-            if len(ready) != 1 or ready[0][0] != self._media:
+            found = self._wait(timeout)
+            if found & MEDIA_WAITS:
+                handler()
+            if found != MEDIA_WAITS:
                 return super().select(0)
             if end is not None:
                 timeout = end - time.monotonic()
                 if timeout <= 0:
                     return super().select(0)
+
+    def _wait(self, timeout: float | None) -> int:
+        if self._waiter is not None:
+            return self._waiter(self.fileno(), timeout)
+        found = 0
+        for descriptor, _ in self._outer.poll(timeout, 2):
+            found |= MEDIA_WAITS if descriptor == self._media else OTHER_WAITS
+        return found
 
     def close(self) -> None:
         """Close both levels."""
@@ -228,6 +237,13 @@ class Worker:
             self._rooms.mux.plain(endpoint, data, control, now)
         except Exception as error:
             self._contain("packet", error, now)
+
+    def take_forwarded(self, endpoint: Endpoint, data: bytes, now: float) -> None:
+        """Let the rooms take note of a packet that has left already; whatever goes wrong stays here."""
+        try:
+            self._rooms.note_forwarded(endpoint, data, now)
+        except Exception as error:
+            self._contain("forwarded packet", error, now)
 
     def take_datagram(self, data: bytes, source: Address, now: float) -> None:
         """Hand one datagram to the mux; whatever goes wrong stays here."""
@@ -383,7 +399,7 @@ class Worker:
         own_socket = path.stat().st_ino
         loop = asyncio.get_running_loop()
         if self._selector is not None:
-            self._selector.serve(self._udp.fileno(), self._on_readable)
+            self._selector.serve(self._udp.fileno(), self._on_readable, self._fan.waiter)
         else:
             loop.add_reader(self._udp.fileno(), self._on_readable)
         if self._listening is not None:

@@ -263,6 +263,9 @@ class RoomRig:
     def take_packet(self, endpoint: Endpoint, data: bytes, control: bool, now: float) -> None:
         self.rooms.mux.plain(endpoint, data, control, now)
 
+    def take_forwarded(self, endpoint: Endpoint, data: bytes, now: float) -> None:
+        self.rooms.note_forwarded(endpoint, data, now)
+
     # -- the play ---------------------------------------------------------------------------------------------
 
     def join(self, owner: str, direction: str) -> Guest:

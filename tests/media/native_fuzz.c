@@ -24,6 +24,7 @@ struct input {
 static int clients[2][CLIENTS], servers[2];
 static uint16_t client_ports[2][CLIENTS], server_ports[2];
 static int sessions[NUMBERS];
+static uint64_t copies_by_rules;
 
 static void require(int good, const char *what) {
     if (!good) {
@@ -63,7 +64,8 @@ static int hide(void *session, uint8_t *packet, int *length, int most, int trail
     require(session != NULL, "no session, no encryption");
     require(*length >= 0 && *length <= most, "plain packets fit");
     require(((uintptr_t)packet & 3) == 0, "packets are aligned");
-    for (int i = 0; i < *length; i++)
+    /* Like SRTP, leave the first header alone. */
+    for (int i = FAN_HEADER; i < *length; i++)
         packet[i] ^= 0x5A;
     uint8_t last = *length ? packet[*length - 1] : 0;
     memset(packet + *length, 0x77, (size_t)trailer);
@@ -75,7 +77,7 @@ static int show(void *session, uint8_t *packet, int *length) {
     require(*length > 0 && *length <= FAN_LARGEST_RECEIVED, "encrypted packets fit");
     require(((uintptr_t)packet & 3) == 0, "packets are aligned");
     uint8_t last = packet[*length - 1];
-    for (int i = 0; i < *length; i++)
+    for (int i = FAN_HEADER; i < *length; i++)
         packet[i] ^= 0x5A;
     return *length < 16 ? 1 : lie(last, *length - 16, length);
 }
@@ -100,6 +102,15 @@ static const char *any_host(struct input *input, int family) {
 
 static uint16_t any_port(struct input *input, int family) { return client_ports[family][number(input, 1) % CLIENTS]; }
 
+static void send_to_server(int family, uint32_t from, const uint8_t *datagram, uint32_t size) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(server_ports[0])};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(server_ports[1])};
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    v6.sin6_addr = in6addr_loopback;
+    struct sockaddr *to = family ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
+    (void)sendto(clients[family][from], datagram, size, MSG_DONTWAIT, to, family ? sizeof v6 : sizeof v4);
+}
+
 static void deliver(struct input *input, int family) {
     static uint8_t datagram[3000];
     uint32_t from = number(input, 1) % CLIENTS, size = number(input, 2) % sizeof datagram;
@@ -111,23 +122,98 @@ static void deliver(struct input *input, int family) {
     uint32_t last = number(input, 1);
     if (size > 0)
         datagram[size - 1] = (uint8_t)(last % 4 ? last : 0xEC + last / 4 % 3);
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(server_ports[0])};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(server_ports[1])};
-    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    v6.sin6_addr = in6addr_loopback;
-    struct sockaddr *to = family ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
-    (void)sendto(clients[family][from], datagram, size, MSG_DONTWAIT, to, family ? sizeof v6 : sizeof v4);
+    send_to_server(family, from, datagram, size);
+}
+
+/* A packet that a rule may fit: of stream 7, in order, with an extension and a VP8 descriptor that may be cut. */
+static uint16_t following;
+
+static void deliver_media(struct input *input, int family) {
+    static uint8_t datagram[FAN_SLOT];
+    uint32_t at = FAN_HEADER, extended = number(input, 1), size = number(input, 1);
+    memset(datagram, 0, sizeof datagram);
+    datagram[0] = (uint8_t)(0x80 | (extended % 8 ? 0 : 0x10) | (extended > 250 ? 0x20 : 0));
+    datagram[1] = (uint8_t)(96 | (extended & 0x80));
+    uint16_t sequence = number(input, 1) % 32 != 1 ? following++ : (uint16_t)number(input, 2);
+    datagram[2] = (uint8_t)(sequence >> 8);
+    datagram[3] = (uint8_t)sequence;
+    datagram[11] = 7;
+    if (datagram[0] & 0x10) {
+        uint32_t words = number(input, 1);
+        words = words > 250 ? words << 8 : words % 4;
+        const uint8_t head[] = {0xBE, 0xDE, (uint8_t)(words >> 8), (uint8_t)words};
+        memcpy(datagram + at, head, sizeof head);
+        at += 4;
+        for (uint32_t i = 0; i < 4 * (words % 64); i++)
+            datagram[at++] = i % 4 ? (uint8_t)number(input, 1) : (uint8_t)(0x10 | number(input, 1) % 20);
+    }
+    datagram[at++] = size % 4 ? 0x10 : (uint8_t)number(input, 1);
+    datagram[at++] = (uint8_t)number(input, 1);
+    /* Mostly a few bytes, so that descriptors are cut, now and then a whole packet. */
+    at += size > 200 ? 1000 + size : size % 12;
+    for (uint32_t i = FAN_HEADER; i < at; i++)
+        datagram[i] ^= 0x5A;
+    send_to_server(family, number(input, 1) % 32 == 0, datagram, at + 16);
+}
+
+static uint32_t epoch;
+
+/* Rules of receivers 0 and 1 for stream 7, placed at what comes next. */
+static void set_rules(struct fan *fan, struct input *input, int family) {
+    uint32_t count = number(input, 1), rule = number(input, 1) % 3, shift = number(input, 1);
+    count = count < 200 ? 1 + count % 40 : 4 * count;
+    /* Exactly as large as promised. */
+    struct fan_row *rows = malloc(count * sizeof *rows);
+    require(rows != NULL, "memory for the rows");
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = (struct fan_row){.lane = shift % 8 ? i : any_index(input),
+                                   .ssrc = i,
+                                   .payload_type = 96,
+                                   .picture = shift % 3 ? i : 0,
+                                   .tl0 = shift % 5 ? 0 : i % 5,
+                                   .stamp = i % 2};
+    const char *host = family ? "::1" : "127.0.0.1";
+    for (uint32_t i = 0; i < 6; i++)
+        (void)fan_set_lane(fan, i, &sessions[i], host, client_ports[family][i % CLIENTS], 0, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        (void)fan_set_receiver(fan, i, &sessions[i], 50000, 20);
+        (void)fan_set_source(fan, host, client_ports[family][i], 0, i);
+    }
+    uint8_t *mid = malloc(FAN_MID + 1);
+    require(mid != NULL, "memory for the mid");
+    memset(mid, 0, FAN_MID + 1);
+    uint32_t kind = 96 | (shift % 4 ? 0x100u : 0) | (1 + shift % 2) << 16;
+    int made = fan_set_rule(fan, rule, shift % 16 == 0, 7, kind, mid, shift % FAN_MID, rows, count);
+    require(made == 0, "a rule");
+    require(fan_set_rule(fan, rule, 0, 7, kind, mid, FAN_MID + 1, rows, count) == -1, "mids are bounded");
+    require(fan_set_rule(fan, rule, 0, 7, kind, mid, 0, rows, FAN_MOST_ROWS + 1) == -1, "rows are bounded");
+    require(fan_set_rule(fan, FAN_MOST_RULES, 0, 7, kind, mid, 0, rows, count) == -1, "rules are bounded");
+    require(fan_set_rule(fan, rule, FAN_MOST_LANES, 7, kind, mid, 0, rows, count) == -1, "receivers are known");
+    require(fan_place_rule(fan, rule, epoch, following, number(input, 2)) == 0, "a place");
+    require(fan_place_rule(fan, rule, epoch + 1, following, 0) == -1, "rules have an epoch");
+    fan_set_stamp(fan, any_index(input), 65535);
+    free(rows);
+    free(mid);
+}
+
+/* Nothing else is ever readable here, and no time passes. */
+static void wait_for_media(struct fan *fan) {
+    int found = fan_wait(fan, clients[0][CLIENTS - 1], 0);
+    require((found & ~(FAN_MEDIA_WAITS | FAN_OTHER_WAITS)) == 0, "known answers");
+    require(fan->came <= FAN_BATCH && fan->results <= fan->came, "no more than there is room for");
 }
 
 static void receive(struct fan *fan, double now) {
     int found = fan_receive(fan, now), results = found & 0xFFFF;
     require(found >= 0 && results <= FAN_BATCH && results <= found >> 16, "no more results than datagrams");
+    const double *when = fan_times(fan);
     const struct fan_result *result = fan_results(fan);
     const uint8_t *buffer = fan_buffer(fan);
     const char *hosts = fan_hosts(fan);
     volatile uint8_t seen = 0;
     for (int i = 0; i < results; i++) {
-        require(result[i].kind <= FAN_REFUSED, "known kinds");
+        require(result[i].kind <= FAN_FORWARDED, "known kinds");
+        require(when[i] > 0, "every result has a time");
         require(result[i].offset <= FAN_BATCH * FAN_SLOT && result[i].length <= FAN_SLOT, "results lie in the buffer");
         require(result[i].offset + result[i].length <= FAN_BATCH * FAN_SLOT, "results end in the buffer");
         if (result[i].kind == FAN_OTHER) {
@@ -178,7 +264,7 @@ static void empty(int socket) {
 }
 
 static void step(struct fan *fan, struct input *input, int family, double now) {
-    uint32_t what = number(input, 1) % 16, index = any_index(input);
+    uint32_t what = number(input, 1) % 24, index = any_index(input);
     void *session = &sessions[index % NUMBERS];
     const char *host;
     switch (what) {
@@ -225,6 +311,28 @@ static void step(struct fan *fan, struct input *input, int family, double now) {
         for (uint16_t port = 1; port < 200; port = (uint16_t)(port + 1 + index % 3))
             fan_clear_source(fan, family ? "::1" : "127.0.0.1", port, 0);
         break;
+    case 13:
+    case 14:
+        set_rules(fan, input, family);
+        break;
+    case 15:
+    case 16:
+    case 17:
+    case 18:
+        for (uint32_t rule = 0; rule < 3; rule++)
+            (void)fan_place_rule(fan, rule, epoch, following, 0);
+        for (uint32_t more = number(input, 1) % 64; more < 64; more++)
+            deliver_media(input, family);
+        if (what % 2)
+            wait_for_media(fan);
+        receive(fan, now);
+        break;
+    case 19:
+        if (index % 3)
+            fan_clear_rule(fan, index % 4);
+        else
+            epoch = fan_new_epoch(fan);
+        break;
     default:
         send_table(fan, input);
     }
@@ -238,9 +346,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int family = (int)number(&input, 1) & 1;
     struct fan *fan = fan_new(servers[family], family, (int)number(&input, 1) & 1, number(&input, 4));
     require(fan != NULL, "a fan");
+    epoch = 0;
     for (double now = 1000; input.size > 0; now += 0.01)
         step(fan, &input, family, now);
     receive(fan, 2000);
+    copies_by_rules += ((const uint64_t *)fan_counters(fan))[FAN_EXPRESS];
     fan_free(fan);
     empty(servers[family]);
     for (int i = 0; i < CLIENTS; i++)
@@ -313,6 +423,7 @@ int main(int argc, char **argv) {
             data[at] = draw();
         LLVMFuzzerTestOneInput(data, size);
     }
+    require(count < 1000 || copies_by_rules > count, "rules make copies");
     printf("%lu inputs\n", count);
     return 0;
 }

@@ -15,8 +15,23 @@ from folkmoot_media.fan.interface import Fan
 from folkmoot_media.fan.python_backend import PythonFan
 from folkmoot_media.forwarding import rtcp
 from folkmoot_media.forwarding.model import Batch, VideoConsumer
+from folkmoot_media.rtp_parameters import WIDE_ID, WIDE_URI
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
+CAPABILITIES: dict[str, Any] = {
+    "codecs": [
+        {"kind": "audio", "mimeType": "audio/opus", "clockRate": 48000, "channels": 2},
+        {"kind": "video", "mimeType": "video/VP8", "clockRate": 90000},
+        {"kind": "video", "mimeType": "video/rtx", "clockRate": 90000, "parameters": {"apt": 101}},
+    ]
+}
+NUMBERED = {
+    "codecs": [{**codec, "rtcpFeedback": [{"type": "transport-cc"}]} for codec in CAPABILITIES["codecs"]],
+    "headerExtensions": [
+        {"kind": kind, "uri": WIDE_URI, "preferredId": WIDE_ID, "direction": "sendrecv"}
+        for kind in ("audio", "video")
+    ],
+}
 SEEDS = range(12)
 STEPS = 120
 
@@ -113,14 +128,7 @@ def test_a_planted_loss_of_one_rtcp_compound_is_seen(name: str, monkeypatch: pyt
 
 
 def consume(rig: RoomRig, guest: Guest, producer: str) -> None:
-    capabilities = {
-        "codecs": [
-            {"kind": "audio", "mimeType": "audio/opus", "clockRate": 48000, "channels": 2},
-            {"kind": "video", "mimeType": "video/VP8", "clockRate": 90000},
-            {"kind": "video", "mimeType": "video/rtx", "clockRate": 90000, "parameters": {"apt": 101}},
-        ]
-    }
-    data = {"transport_id": guest.id, "producer_id": producer, "rtpCapabilities": capabilities, "paused": False}
+    data = {"transport_id": guest.id, "producer_id": producer, "rtpCapabilities": CAPABILITIES, "paused": False}
     rig.methods.call("transport.consume", data, rig.now)
 
 

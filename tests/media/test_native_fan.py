@@ -64,6 +64,13 @@ GUARDS = {
     "packet-length": ("send.c", "start + patched + rest > FAN_LARGEST_RTP", "0"),
     "slots": ("send.c", "fan->out.slots == FAN_BATCH", "fan->out.slots == FAN_BATCH + 1"),
     "decrypted-length": ("receive.c", "failed || size < 0 || (uint32_t)size > *length", "failed"),
+    "lane-of-a-row": (
+        "express.c",
+        "row->lane < fan->lane_count ? &fan->lanes[row->lane] : NULL",
+        "&fan->lanes[row->lane]",
+    ),
+    "copies-of-rules": ("express.c", "express->count + rule->count > FAN_EXPRESS_COPIES || ", ""),
+    "heads-of-rules": ("express.c", " || express->pieces + rule->count + 2 > FAN_EXPRESS_PIECES", ""),
     "receiver-number": ("table.c", "receiver >= fan->receiver_count || ", ""),
 }
 

@@ -133,7 +133,7 @@ class CffiFan(ReadingFan):
         self._filled = slot + 1
 
     def _add_copies(self, batch: Batch, now: float) -> None:
-        payload, audio, copies = batch
+        payload, audio, copies, _ = batch
         pack_into, buffer, size = RTP_HEADER.pack_into, self._buffer, len(payload)
         lengths, slots, pointers, protect = self._lengths, self._slots, self._length_pointers, self._protect
         for leg, second, sequence, timestamp, ssrc, head, stamp in copies:

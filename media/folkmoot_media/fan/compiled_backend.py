@@ -12,12 +12,13 @@ import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from struct import pack
-from typing import Any
+from typing import Any, cast
 
 from pylibsrtp import Session
 
 from folkmoot_media.fan import libsrtp
 from folkmoot_media.fan.interface import Intake, QueueingFan, Unavailable, Wire
+from folkmoot_media.fan.rules import RuleTable
 from folkmoot_media.forwarding.model import Batch
 from folkmoot_media.transport.endpoint import (
     CONTROL_PER_SECOND,
@@ -27,15 +28,15 @@ from folkmoot_media.transport.endpoint import (
 )
 
 LIBRARY = Path(__file__).parent / "native" / "libfolkmoot_fan.so"
-ABI = 1
+ABI = 2
 BATCH, SLOT, HOST = 64, 2048, 48
 CONTROL = 1 << 24
 MOST_COPIES = 1 << 16
 RESULT_FIELDS = 7
 COPY_FIELDS = 7
-OTHER, RTP, RTCP, OVER_BUDGET, REFUSED = range(5)
-UNCHECKED, SEND_CALLS, SEGMENTED, SEND_FAILED = range(4)
-COUNTERS = 4
+OTHER, RTP, RTCP, OVER_BUDGET, REFUSED, FORWARDED = range(6)
+UNCHECKED, SEND_CALLS, SEGMENTED, SEND_FAILED, EXPRESS, EXPRESS_SENT = range(6)
+COUNTERS = 6
 _NUMBER = ctypes.c_uint32
 _POINTER = ctypes.c_void_p
 
@@ -76,6 +77,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "fan_hosts": (_POINTER, (_POINTER,)),
         "fan_results": (_POINTER, (_POINTER,)),
         "fan_counters": (_POINTER, (_POINTER,)),
+        "fan_times": (_POINTER, (_POINTER,)),
         "fan_set_lane": (ctypes.c_int, (_POINTER, _NUMBER, _POINTER, text, port, _NUMBER, _NUMBER)),
         "fan_clear_lane": (None, (_POINTER, _NUMBER)),
         "fan_set_receiver": (ctypes.c_int, (_POINTER, _NUMBER, _POINTER, real, real)),
@@ -83,6 +85,15 @@ def _declare(library: ctypes.CDLL) -> None:
         "fan_set_source": (ctypes.c_int, (_POINTER, text, port, _NUMBER, _NUMBER)),
         "fan_clear_source": (None, (_POINTER, text, port, _NUMBER)),
         "fan_receive": (ctypes.c_int, (_POINTER, real)),
+        "fan_wait": (ctypes.c_int, (_POINTER, ctypes.c_int, real)),
+        "fan_set_rule": (
+            ctypes.c_int,
+            (_POINTER, _NUMBER, _NUMBER, _NUMBER, _NUMBER, text, _NUMBER, text, _NUMBER),
+        ),
+        "fan_place_rule": (ctypes.c_int, (_POINTER, _NUMBER, _NUMBER, _NUMBER, _NUMBER)),
+        "fan_clear_rule": (None, (_POINTER, _NUMBER)),
+        "fan_new_epoch": (_NUMBER, (_POINTER,)),
+        "fan_set_stamp": (None, (_POINTER, _NUMBER, _NUMBER)),
         "fan_send": (ctypes.c_int64, (_POINTER, text, _NUMBER, text, _NUMBER, text, _NUMBER)),
     }
     for name, (result, arguments) in signatures.items():
@@ -135,6 +146,7 @@ class CompiledFan(QueueingFan):
     """Keeps the library's tables up to date and hands it whole batches."""
 
     name = "compiled"
+    rules = True
 
     def __init__(self, wire: Wire, ipv6: bool, rng: Callable[[int], bytes], segments: bool = True) -> None:
         """Load the library and make its tables.
@@ -159,12 +171,15 @@ class CompiledFan(QueueingFan):
         self._hosts = self._view(self._library.fan_hosts(self._fan), BATCH * HOST)
         self._results = self._view(self._library.fan_results(self._fan), BATCH * RESULT_FIELDS * 4).cast("I")
         self._counters = self._view(self._library.fan_counters(self._fan), COUNTERS * 8).cast("Q")
+        self._times = self._view(self._library.fan_times(self._fan), BATCH * 8).cast("d")
+        self._rules = RuleTable(self._library, self._fan)
+        self.waiter = self._wait
         self._ipv6 = ipv6
         self._lanes, self._receivers = Numbers(), Numbers()
         # The library borrows these sessions.
         self._lane_sessions: dict[int, Session] = {}
         self._receiver_sessions: dict[int, Session] = {}
-        self._unchecked = 0
+        self._unchecked = self._express = self._express_sent = 0
 
     @staticmethod
     def _view(address: int, size: int) -> memoryview:
@@ -208,6 +223,7 @@ class CompiledFan(QueueingFan):
 
     def closed(self, endpoint: Endpoint) -> None:
         """Forget the endpoint and let go of its keys."""
+        self.unrouted()
         lane = self._lanes.take_back(endpoint)
         if lane is not None:
             self._library.fan_clear_lane(self._fan, lane)
@@ -216,6 +232,10 @@ class CompiledFan(QueueingFan):
         if receiver is not None:
             self._library.fan_clear_receiver(self._fan, receiver)
             self._receiver_sessions.pop(receiver, None)
+
+    def unrouted(self) -> None:
+        """Let no rule fit anything that was made before."""
+        self._rules.new_epoch()
 
     def _make_route(self, endpoint: Endpoint) -> Any:
         """Return the number of a lane that leads to the endpoint's address."""
@@ -231,29 +251,44 @@ class CompiledFan(QueueingFan):
     # -- receiving --------------------------------------------------------------------------------------------
 
     def receive(self, intake: Intake, now: float) -> int:
-        """Take at most one batch of datagrams from the socket; return how many there were."""
+        """Take what waiting has gathered, or else one batch from the socket; return how many datagrams there were."""
         self._receivers.recycle()
         self._lanes.recycle()
         found = self._library.fan_receive(self._fan, now)
         if not found:
             return 0
-        fields = self._results[: (found & 0xFFFF) * RESULT_FIELDS].tolist()
+        count = found & 0xFFFF
+        fields, times = self._results[: count * RESULT_FIELDS].tolist(), self._times[:count].tolist()
         holders, buffer = self._receivers.holders, self._buffer
-        for at in range(0, len(fields), RESULT_FIELDS):
+        for number, arrived in enumerate(times):
+            at = number * RESULT_FIELDS
             kind, receiver, offset, length = fields[at : at + 4]
             if kind == OTHER:
-                self._take_other(intake, fields[at : at + RESULT_FIELDS], now)
+                self._take_other(intake, fields[at : at + RESULT_FIELDS], arrived)
                 continue
             endpoint = holders[receiver]
             if endpoint is None:
                 continue
-            if kind == OVER_BUDGET:
+            if kind == FORWARDED:
+                intake.take_forwarded(endpoint, bytes(buffer[offset : offset + length]), arrived)
+            elif kind == OVER_BUDGET:
                 endpoint.counters["over_budget"] += 1
             elif kind == REFUSED:
                 endpoint.counters["unprotect_failed"] += 1
             else:
-                intake.take_packet(endpoint, bytes(buffer[offset : offset + length]), kind == RTCP, now)
+                intake.take_packet(endpoint, bytes(buffer[offset : offset + length]), kind == RTCP, arrived)
+        self._count_express()
         return int(found >> 16)
+
+    def _wait(self, other: int, seconds: float | None) -> int:
+        """See `interface.Waiter`."""
+        return int(self._library.fan_wait(self._fan, other, -1.0 if seconds is None else seconds))
+
+    def _count_express(self) -> None:
+        made, sent = self._counters[EXPRESS], self._counters[EXPRESS_SENT]
+        self.sent += sent - self._express_sent
+        self.dropped += (made - self._express) - (sent - self._express_sent)
+        self._express, self._express_sent = made, sent
 
     def take_unchecked(self) -> int:
         """Return how much media was dropped since the last call because its address had not been entered."""
@@ -283,9 +318,18 @@ class CompiledFan(QueueingFan):
                 table = Table()
             self._add_copies(table, batch, now)
         self._hand_over(table)
+        for batch in batches:
+            if batch.place is not None:
+                receiver = self._receivers.get(cast("Endpoint", batch.place.rule.leg.sink))
+                self._rules.place(batch.place, receiver, self._open_lane)
+
+    def _open_lane(self, endpoint: Endpoint) -> int | None:
+        """Return the lane of an endpoint that may be sent anything."""
+        lane = self._lanes.get(endpoint)
+        return lane if lane is not None and endpoint.route == lane and not endpoint.restricted else None
 
     def _add_copies(self, table: Table, batch: Batch, now: float) -> None:
-        payload, audio, copies = batch
+        payload, audio, copies, _ = batch
         piece, size, pieces, fields = table.add(payload), len(payload), {b"": 0}, table.fields
         for leg, second, sequence, timestamp, ssrc, head, stamp in copies:
             sink: Any = leg.sink
@@ -319,6 +363,7 @@ class CompiledFan(QueueingFan):
             **super().figures(),
             "fan_send_calls": counters[SEND_CALLS],
             "fan_segmented": counters[SEGMENTED],
+            "fan_express": counters[EXPRESS],
         }
 
 

@@ -8,6 +8,7 @@ back ends; `PythonFan` says in the fewest words what each of them must put on th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from folkmoot_media.forwarding.model import Batch
@@ -21,6 +22,15 @@ LARGEST_DATAGRAM = 2048
 MOST_RECEIVED = 64
 """Datagrams taken from the socket in one `receive`."""
 IP_UDP_HEADER = 28
+
+
+MEDIA_WAITS, OTHER_WAITS = 1, 2
+Waiter = Callable[[int, float | None], int]
+"""Waits for datagrams, for another descriptor, at most so many seconds (None: without end), and forwards meanwhile.
+
+Returns `MEDIA_WAITS` when there is something to `receive`, `OTHER_WAITS` when the descriptor is readable, both or
+neither.
+"""
 
 
 class Unavailable(Exception):
@@ -46,16 +56,23 @@ class Intake(Protocol):
         """Take an RTP or (`control`) RTCP packet that was decrypted with the keys of `endpoint`."""
         ...
 
+    def take_forwarded(self, endpoint: Endpoint, data: bytes, now: float) -> None:
+        """Take note of a decrypted RTP packet that a rule has forwarded (`forwarding.express`)."""
+        ...
+
 
 class Fan(Protocol):
     """A fan-out back end. All back ends send the same bytes to the same addresses for the same calls.
 
     `sent` and `dropped` count datagrams, RTP and RTCP. Copies for one transport leave in the order in which they were
-    queued; nothing is promised about the order between transports. Only a back end with `stamps` writes stamps.
+    queued; nothing is promised about the order between transports. Only a back end with `stamps` writes stamps, and
+    only one with `rules` takes the rules that batches bring. Packets given to the intake have their time of arrival.
     """
 
     name: str
     stamps: bool
+    rules: bool
+    waiter: Waiter | None
 
     @property
     def sent(self) -> int: ...  # noqa: D102
@@ -98,6 +115,10 @@ class Fan(Protocol):
         """The transport is gone, with its keys."""
         ...
 
+    def unrouted(self) -> None:
+        """A transport's packets take another way, or none."""
+        ...
+
     def figures(self) -> dict[str, object]:
         """Return counters for the worker's statistics."""
         ...
@@ -108,8 +129,10 @@ class QueueingFan(ABC):
 
     name = ""
     stamps = True
+    rules = False
 
     def __init__(self) -> None:
+        self.waiter: Waiter | None = None
         self.sent = 0
         self.dropped = 0
         self._batches: list[Batch] = []
@@ -185,6 +208,9 @@ class ReadingFan(QueueingFan):
 
     def closed(self, endpoint: Endpoint) -> None:
         """The transport is gone: nothing to note."""
+
+    def unrouted(self) -> None:
+        """A transport's packets take another way: nothing to note."""
 
     def receive(self, intake: Intake, now: float) -> int:
         """Take at most `MOST_RECEIVED` datagrams from the socket; return how many there were."""

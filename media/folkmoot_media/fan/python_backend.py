@@ -42,7 +42,7 @@ class PythonFan(ReadingFan):
             self.sent += 1
 
     def _send_copies(self, batch: Batch, now: float) -> None:
-        payload, audio, copies = batch
+        payload, audio, copies, _ = batch
         sendto, pack, size = self._wire.sendto, RTP_HEADER.pack, len(payload)
         sent = 0
         for leg, second, sequence, timestamp, ssrc, head, stamp in copies:

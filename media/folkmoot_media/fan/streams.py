@@ -16,7 +16,7 @@ class StreamingFan:
     def __init__(self, inner: Fan, wire: Wire) -> None:
         """Put `inner` in front of clients on datagrams and `wire` in front of those on streams."""
         self.name = inner.name
-        self.stamps = inner.stamps
+        self.stamps, self.rules, self.waiter = inner.stamps, inner.rules, inner.waiter
         self._inner = inner
         self._outer = PythonFan(wire)
         self._streams: set[Address] = set()
@@ -65,9 +65,13 @@ class StreamingFan:
         for copy in batch.copies:
             sink: Any = copy[0].sink
             (inner if self._way(sink) is self._inner else outer).append(copy)
+        if not outer:
+            self._inner.send(batch)
+            return
+        # A rule would forget those on streams.
         for way, copies in ((self._inner, inner), (self._outer, outer)):
             if copies:
-                way.send(batch._replace(copies=copies))
+                way.send(batch._replace(copies=copies, place=None))
 
     def receive(self, intake: Intake, now: float) -> int:
         """Take datagrams from the socket; streams are read elsewhere."""
@@ -98,6 +102,10 @@ class StreamingFan:
     def closed(self, endpoint: Endpoint) -> None:
         """The transport is gone, with its keys."""
         self._inner.closed(endpoint)
+
+    def unrouted(self) -> None:
+        """A transport's packets take another way, or none."""
+        self._inner.unrouted()
 
     def figures(self) -> dict[str, object]:
         """Return counters for the worker's statistics."""

@@ -41,6 +41,13 @@ def report_to_publisher(leg: Leg, bitrate: int, now: float, outbox: Outbox) -> N
     outbox.reports.append((leg, compound))
 
 
+def note_arrival(leg: Leg, values: dict[int, bytes], arrived: float) -> None:
+    """Remember the transport-wide number of a packet from a publisher, by its header extensions."""
+    number = values.get(leg.wide_id)
+    if number is not None and len(number) == 2 and leg.arrivals is not None:
+        leg.arrivals.note(number[0] << 8 | number[1], arrived)
+
+
 def tell_arrivals(leg: Leg, now: float, outbox: Outbox) -> None:
     """Queue transport-wide feedback on what has arrived from a publisher that numbers its packets."""
     if leg.arrivals is None or now < leg.next_arrivals:

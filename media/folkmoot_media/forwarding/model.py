@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from folkmoot_media.forwarding.codecs import Reader, parse_vp8
 from folkmoot_media.forwarding.dependency_descriptor import Dependencies
+from folkmoot_media.forwarding.express import Place, Rule
 from folkmoot_media.forwarding.reception import History, Reception, Retransmissions
 from folkmoot_media.forwarding.red import Maker
 from folkmoot_media.forwarding.temporal import EVERYTHING, TemporalView
@@ -39,11 +40,12 @@ a fan-out back end whose `stamps` is true is given stamps other than 0.
 
 
 class Batch(NamedTuple):
-    """One payload and every copy of it that must be sent."""
+    """One payload and every copy of it that must be sent; `place` says how the next one may be copied likewise."""
 
     payload: bytes
     audio: bool
     copies: list[Copy]
+    place: Place | None = None
 
 
 class Event(NamedTuple):
@@ -55,12 +57,16 @@ class Event(NamedTuple):
 
 @dataclass(slots=True)
 class Outbox:
-    """What the core wants done since the outbox was last emptied, and how many frames were left out meanwhile."""
+    """What the core wants done since the outbox was last emptied, and how many frames were left out meanwhile.
+
+    `express`: batches may say how the next packets are to be copied (`express.Rule`).
+    """
 
     batches: list[Batch] = field(default_factory=list)
     reports: list[tuple[Leg, bytes]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     held_back: int = 0
+    express: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,7 @@ class Layer:
     exists: bool = True
     fits: bool = True
     told_rate: float = 0.0
+    rule: Rule | None = None
 
 
 @dataclass(slots=True, eq=False)

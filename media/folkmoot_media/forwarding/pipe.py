@@ -405,4 +405,5 @@ def open_pipe(
     leg = router.add_leg(pipe_id, "", "pipe", sink, now)
     router.number_packets(leg, extension_id)
     pipe = router.pipes[pipe_id] = Pipe(router, pipe_id, leg, redundancy, now)
+    router.choose_rules()
     return pipe

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from folkmoot_media.errors import MediaError
-from folkmoot_media.forwarding import answers, codecs, demux, feedback, pipe_voices, rtcp, video, voices
+from folkmoot_media.forwarding import answers, codecs, demux, express, feedback, pipe_voices, rtcp, video, voices
 from folkmoot_media.forwarding.demux import LARGEST_PAYLOAD, Count
 from folkmoot_media.forwarding.downlink import Downlink, release
 from folkmoot_media.forwarding.floor import SLOT_COUNT, Floor, FloorMode, SlotChange
@@ -54,8 +54,9 @@ class Router:
         rng: Rng,
         upstream_bitrate: int = 4_000_000,
         stamping: bool = False,
+        rules: bool = False,
     ) -> None:
-        """Open a room; `stamping` says that the fan-out writes stamps (`model.Copy`)."""
+        """Open a room; the fan-out writes stamps (`model.Copy`) if `stamping`, takes rules (`express`) if `rules`."""
         self.id = router_id
         self.floor = Floor(mode)
         self.outbox = Outbox()
@@ -63,12 +64,13 @@ class Router:
         self.producers: dict[str, Producer] = {}
         self.pipes: dict[str, Pipe] = {}
         self.stamping = stamping
+        self.takes_rules = rules
         self.counters: dict[str, int] = {str(count): 0 for count in Count}
         self._paced: list[Leg] = []
         self._rng = rng
         self._upstream_bitrate = upstream_bitrate
         self._microphones: dict[str, Producer] = {}
-        self._speaking: dict[str, Slot] = {}
+        self.speaking: dict[str, Slot] = {}
         self._next_floor = 0.0
         self.slots = [self._new_slot(index) for index in range(SLOT_COUNT)]
 
@@ -181,6 +183,7 @@ class Router:
             self._apply_silence(producer, now)
 
     def _apply_silence(self, producer: Producer, now: float) -> None:
+        express.drop_all(producer.layers)
         if producer.spec.source == "microphone":
             self._refresh_voice(producer)
             self._assign(now)
@@ -193,6 +196,7 @@ class Router:
 
     def close_producer(self, producer: Producer) -> None:
         """Take a producer away; its consumers close with it."""
+        express.drop_all(producer.layers)
         for pipe in self.pipes.values():
             pipe.forget(producer)
         for consumer in list(producer.consumers.values()):
@@ -327,14 +331,14 @@ class Router:
     def _apply_changes(self, changes: list[SlotChange]) -> None:
         for change in changes:
             slot = self.slots[change.slot]
-            if slot.owner is not None and self._speaking.get(slot.owner) is slot:
-                del self._speaking[slot.owner]
+            if slot.owner is not None and self.speaking.get(slot.owner) is slot:
+                del self.speaking[slot.owner]
         for change in changes:
             slot = self.slots[change.slot]
             microphone = self._microphones.get(change.owner) if change.owner is not None else None
             voices.set_speaker(slot, change.owner, microphone.layers[0] if microphone else None)
             if change.owner is not None:
-                self._speaking[change.owner] = slot
+                self.speaking[change.owner] = slot
             self.outbox.events.append(Event("slot_speaker", {"slot": change.slot, "owner": change.owner}))
 
     # -- packets ----------------------------------------------------------------------------------------------
@@ -351,9 +355,7 @@ class Router:
             return
         values = read_extensions(packet.extension_profile, packet.extensions) if packet.extensions else NO_EXTENSIONS
         if leg.arrivals is not None:
-            number = values.get(leg.wide_id)
-            if number is not None and len(number) == 2:
-                leg.arrivals.note(number[0] << 8 | number[1], now if arrived is None else arrived)
+            feedback.note_arrival(leg, values, now if arrived is None else arrived)
         if leg.pipe is not None and leg.pipe.is_probe(packet):
             return
         layer = leg.streams.get(packet.ssrc) or leg.repairs.get(packet.ssrc)
@@ -414,12 +416,13 @@ class Router:
             self._assign(now)
         for pipe in self.pipes.values():
             pipe.hear(layer, packet, value, position, now)
-        slot = self._speaking.get(owner)
+        slot = self.speaking.get(owner)
         if slot is not None:
             voices.forward(slot, packet, position, now, self.outbox)
 
     def _restart(self, layer: Layer, now: float) -> None:
         """The publisher has begun the layer anew: its numbers have nothing to do with those of before."""
+        express.drop(layer)
         for consumer in [*layer.active, *(consumer for view in layer.views for consumer in view.consumers)]:
             video.release(consumer)
         layer.reception = Reception(layer.producer.spec.codec.clock_rate)
@@ -474,6 +477,14 @@ class Router:
                 leg.next_feedback = now + feedback.REPORT_PERIOD
                 feedback.report_to_consumer(leg, now, wall_ntp, self.outbox)
         self._paced = [leg for leg in self.legs.values() if leg.pacer is not None]
+        self.choose_rules()
+
+    def choose_rules(self) -> None:
+        """Allow rules while a packet matters to its own receivers only: no pacer and no pipe waits for it."""
+        allowed = self.takes_rules and not self._paced and not self.pipes
+        if not allowed and self.outbox.express:
+            express.drop_all([layer for producer in self.producers.values() for layer in producer.layers])
+        self.outbox.express = allowed
 
     def _release(self, now: float) -> None:
         for leg in self._paced:

@@ -193,10 +193,11 @@ class Outcomes(NamedTuple):
 class SendLog:
     """The transport-wide numbers given to one subscriber's packets; `next` is the number the next one gets."""
 
-    __slots__ = ("_arrival_base", "_mark", "_ring", "_told", "next")
+    __slots__ = ("_arrival_base", "_mark", "_ring", "_told", "extension_id", "next")
 
     def __init__(self, extension_id: int) -> None:
         self.next = 0
+        self.extension_id = extension_id
         self._mark = extension_id << 16
         self._ring: list[Sent | None] = [None] * LOG_SIZE
         self._arrival_base: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from folkmoot_media.forwarding import codecs, rtcp
+from folkmoot_media.forwarding import codecs, express, rtcp
 from folkmoot_media.forwarding.codecs import Descriptor
 from folkmoot_media.forwarding.model import Batch, Copy, Event, Layer, Outbox, Producer, VideoConsumer
 from folkmoot_media.forwarding.pacing import Queued
@@ -49,12 +49,7 @@ def forward(
         layer.last_picture, layer.last_tl0 = descriptor.picture, descriptor.tl0
         layer.frame_timestamp = packet.timestamp
     size = len(payload)
-    temporal = descriptor.temporal
-    if temporal > 0:
-        layer.octets[temporal] += size + OVERHEAD
-        layer.top_temporal = max(layer.top_temporal, temporal)
-    else:
-        layer.octets[0] += size + OVERHEAD
+    _weigh(layer, descriptor, size)
     if not layer.active and not layer.views:
         return
     layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor))
@@ -69,9 +64,47 @@ def forward(
             view.forwarded_octets += size
             overdue += _copy(copies, view.consumers, packet, (position, *placed), descriptor, now, starts)
     if copies:
-        outbox.batches.append(Batch(payload, False, copies))
+        place = None
+        if outbox.express and newest and len(copies) == len(layer.active):
+            place = express.place(layer, packet.sequence, position, express.video_rows)
+        outbox.batches.append(Batch(payload, False, copies, place))
     for consumer in overdue:
         _hold_back(consumer, now, outbox)
+
+
+def note_forwarded(layer: Layer, packet: RtpPacket, position: int, now: float, marks: bytes | None) -> None:
+    """Take note of the newest packet of `layer`, which was forwarded by its rule, as `forward` would have."""
+    payload = packet.payload
+    descriptor = layer.read(payload)
+    if descriptor is None:
+        return
+    if marks is not None:
+        descriptor = layer.dependencies.describe(marks, descriptor)
+    if descriptor.key_frame_start:
+        layer.key_heard = now
+    layer.last_picture, layer.last_tl0 = descriptor.picture, descriptor.tl0
+    layer.frame_timestamp = packet.timestamp
+    size = len(payload)
+    _weigh(layer, descriptor, size)
+    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor))
+    layer.forwarded_packets += 1
+    layer.forwarded_octets += size
+    rule = layer.rule
+    if rule is None or rule.stamped:
+        sent = Sent(now, size + OVERHEAD)
+        for consumer in layer.active:
+            if consumer.leg.wide is not None:
+                consumer.leg.wide.stamp(sent)
+
+
+def _weigh(layer: Layer, descriptor: Descriptor, size: int) -> None:
+    """Count what the packet's temporal layer takes on the wire."""
+    temporal = descriptor.temporal
+    if temporal > 0:
+        layer.octets[temporal] += size + OVERHEAD
+        layer.top_temporal = max(layer.top_temporal, temporal)
+    else:
+        layer.octets[0] += size + OVERHEAD
 
 
 def _copy(
@@ -154,6 +187,7 @@ def _hold_back(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
     outbox.held_back += 1
     if consumer.target is None and layer is not None:
         consumer.target = layer
+        express.drop(layer)
         layer.waiting.append(consumer)
     if consumer.target is not None:
         request_key_frame(consumer.target, now, outbox)
@@ -175,11 +209,13 @@ def _view_of(layer: Layer, temporal: int) -> TemporalView | None:
 
 
 def _enter(consumer: VideoConsumer, layer: Layer, view: TemporalView | None) -> None:
+    express.drop(layer)
     consumer.view = view
     (layer.active if view is None else view.consumers).append(consumer)
 
 
 def _leave(consumer: VideoConsumer, layer: Layer) -> None:
+    express.drop(layer)
     view = consumer.view
     if view is None:
         layer.active.remove(consumer)
@@ -195,6 +231,7 @@ def set_temporal(consumer: VideoConsumer, most: int) -> None:
     consumer.temporal = most
     layer = consumer.layer
     if layer is not None and consumer not in layer.changing:
+        express.drop(layer)
         layer.changing.append(consumer)
 
 
@@ -302,6 +339,7 @@ def retarget(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
         consumer.target = None
     if wanted is not consumer.layer:
         consumer.target = wanted
+        express.drop(wanted)
         wanted.waiting.append(consumer)
         request_key_frame(wanted, now, outbox)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from folkmoot_media.forwarding import express
 from folkmoot_media.forwarding.model import Batch, Copy, Layer, Outbox, Slot, SlotConsumer
 from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, RtpPacket
 from folkmoot_media.forwarding.transport_wide import Sent
@@ -22,12 +23,7 @@ def forward(slot: Slot, packet: RtpPacket, position: int, now: float, outbox: Ou
         marker = MARKER
     if position < slot.base:
         return
-    place = position + slot.shift
-    timestamp = (packet.timestamp + slot.timestamp_shift) & TIMESTAMP_MASK
-    if place > slot.last_position:
-        slot.last_position, slot.last_timestamp, slot.last_heard = place, timestamp, now
-    slot.packets += 1
-    slot.octets += len(packet.payload)
+    place, timestamp = _count(slot, packet, position, now)
     sent = Sent(now, len(packet.payload) + OVERHEAD)
     copies: list[Copy] = []
     for consumer in slot.active:
@@ -48,7 +44,32 @@ def forward(slot: Slot, packet: RtpPacket, position: int, now: float, outbox: Ou
             )
         )
     if copies:
-        outbox.batches.append(Batch(packet.payload, True, copies))
+        following = None
+        if outbox.express and len(copies) == len(slot.active) and position == layer.reception.last_position:
+            following = express.place(layer, packet.sequence, position, lambda _: express.voice_rows(slot))
+        outbox.batches.append(Batch(packet.payload, True, copies, following))
+
+
+def note_forwarded(slot: Slot, packet: RtpPacket, position: int, now: float) -> None:
+    """Take note of a packet of the slot's speaker that was forwarded by a rule, as `forward` would have."""
+    _count(slot, packet, position, now)
+    rule = slot.source.rule if slot.source is not None else None
+    if rule is None or rule.stamped:
+        sent = Sent(now, len(packet.payload) + OVERHEAD)
+        for consumer in slot.active:
+            if consumer.leg.wide is not None:
+                consumer.leg.wide.stamp(sent)
+
+
+def _count(slot: Slot, packet: RtpPacket, position: int, now: float) -> tuple[int, int]:
+    """Count a packet; return its place in the slot and its timestamp there."""
+    place = position + slot.shift
+    timestamp = (packet.timestamp + slot.timestamp_shift) & TIMESTAMP_MASK
+    if place > slot.last_position:
+        slot.last_position, slot.last_timestamp, slot.last_heard = place, timestamp, now
+    slot.packets += 1
+    slot.octets += len(packet.payload)
+    return place, timestamp
 
 
 def sample(slot: Slot, now: float) -> None:
@@ -73,6 +94,8 @@ def _join(slot: Slot, packet: RtpPacket, position: int, now: float, clock_rate: 
 
 def set_speaker(slot: Slot, owner: str | None, source: Layer | None) -> None:
     """Give the slot to another speaker, or to nobody."""
+    if slot.source is not None:
+        express.drop(slot.source)
     slot.owner, slot.source, slot.fresh = owner, source, True
     for consumer in slot.consumers.values():
         refresh(consumer)
@@ -88,6 +111,8 @@ def refresh(consumer: SlotConsumer) -> None:
         and consumer.leg.owner != slot.owner
         and consumer.id in slot.consumers
     )
+    if wanted is not consumer.listening and slot.source is not None:
+        express.drop(slot.source)
     if wanted and not consumer.listening:
         consumer.gap += slot.last_position - consumer.held_at
         consumer.base = slot.last_position + 1

@@ -71,7 +71,7 @@ class Endpoint:
     """A transport's network side. Also the `Sink` of its leg: `route` is read by the fan-out back end for every
     copy, and what it stands for whenever it is None.
 
-    `route` belongs to the back end; every change of what may be sent where clears it.
+    `route` belongs to the back end; every change of what may be sent where clears it, and `on_unrouted` is called.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class Endpoint:
         self.keys: SrtpPair | None = None
         self.protect: Callable[[bytes], bytes] | None = None
         self.route: Any = None
+        self.on_unrouted: Callable[[], None] | None = None
         self.restricted = False
         self.created = now
         self.patience = CONSENT_TIMEOUT
@@ -154,7 +155,8 @@ class Endpoint:
         """Send to `path` from now on; return True when a finished transport has moved to an unproven path."""
         if path is self.selected:
             return False
-        self.selected, self.address, self.route = path, path.address, None
+        self.selected, self.address = path, path.address
+        self._unroute()
         path.moved_at = now
         self.restricted = self.dtls.state is DtlsState.CONNECTED and not path.proven
         return self.restricted
@@ -163,7 +165,8 @@ class Endpoint:
         """Another transport has taken over `address`: send nothing there any more."""
         path = self.paths.pop(address, None)
         if path is not None and path is self.selected:
-            self.selected, self.address, self.route, self.restricted = None, None, None, True
+            self.selected, self.address, self.restricted = None, None, True
+            self._unroute()
 
     def prove(self, last_sender_reports: list[int]) -> bool:
         """Take echoed sender reports; return True when they prove the selected path."""
@@ -172,9 +175,16 @@ class Endpoint:
             return False
         path.proven = True
         path.challenges.clear()
-        self.route = None
+        self._unroute()
         self.restricted = False
         return True
+
+    def _unroute(self) -> None:
+        """Forget what the fan-out back end knew of the way, and tell it when it knew anything."""
+        if self.route is not None:
+            self.route = None
+            if self.on_unrouted is not None:
+                self.on_unrouted()
 
     # -- DTLS -------------------------------------------------------------------------------------------------
 
@@ -199,7 +209,8 @@ class Endpoint:
         pair = self.dtls.srtp
         if pair is None:
             return False
-        self.keys, self.protect, self.route = pair, pair.send.protect, None
+        self.keys, self.protect = pair, pair.send.protect
+        self._unroute()
         # Our flight went to this address and its answer came back from it: that proves the path.
         path.proven = not self._handshake_moved
         if self.selected is not path and not path.proven:
@@ -298,4 +309,5 @@ class Endpoint:
         for datagram in self.dtls.close():
             if path is not None:
                 self._send(datagram, path.address)
-        self.keys = self.protect = self.route = None
+        self.keys = self.protect = None
+        self._unroute()

@@ -43,6 +43,7 @@ class Watcher(Protocol):
     def left(self, address: Address) -> None: ...  # noqa: D102
     def opened(self, endpoint: Endpoint) -> None: ...  # noqa: D102
     def closed(self, endpoint: Endpoint) -> None: ...  # noqa: D102
+    def unrouted(self) -> None: ...  # noqa: D102
 
 
 def plain_address(address: Address) -> stun_lite.IpPort:
@@ -85,6 +86,7 @@ class Mux:
         """Open a transport with fresh ICE credentials."""
         credentials = self._new_credentials()
         endpoint = Endpoint(transport_id, credentials, self.identity, self._send, self._rng, now)
+        endpoint.on_unrouted = self._watcher.unrouted
         self.endpoints[transport_id] = endpoint
         self._by_fragment[credentials.fragment] = endpoint
         return endpoint

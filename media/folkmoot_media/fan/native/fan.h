@@ -18,7 +18,7 @@
 #define FAN_API __attribute__((visibility("default")))
 
 /* Raised with every change of what Python sees; the loader refuses another number. */
-#define FAN_ABI 1
+#define FAN_ABI 2
 
 enum {
     FAN_BATCH = 64,            /* datagrams per system call */
@@ -32,7 +32,15 @@ enum {
     FAN_MOST_LANES = 1 << 20,
     FAN_MOST_SEGMENTS = 64,    /* of one UDP_SEGMENT send; the kernel's smallest limit */
     FAN_MOST_SEGMENTED = 60000,
-    FAN_HOST = 48              /* bytes of a printed address */
+    FAN_HOST = 48,             /* bytes of a printed address */
+    FAN_ROOM = 16,             /* datagrams to have room for in the next system call */
+    FAN_MOST_RULES = 1 << 16,
+    FAN_MOST_ROWS = 4096,      /* of a rule */
+    FAN_MID = 16,              /* bytes of a media section's name in a header extension of one byte */
+    FAN_HEAD = 8,              /* bytes of a VP8 payload descriptor, rounded up */
+    FAN_LARGEST_EXPRESS = 1330, /* bytes of payload, as LARGEST_PAYLOAD in demux.py */
+    FAN_EXPRESS_COPIES = 8192, /* gathered before they are sent */
+    FAN_EXPRESS_PIECES = 4096 + 256
 };
 
 /* The word of a copy: marker and payload type in bits 16 to 23, sequence number in bits 0 to 15. */
@@ -43,14 +51,20 @@ enum fan_kind {
     FAN_RTP,         /* decrypted */
     FAN_RTCP,        /* decrypted */
     FAN_OVER_BUDGET, /* dropped: too many from this receiver */
-    FAN_REFUSED      /* dropped: forged, replayed or malformed */
+    FAN_REFUSED,     /* dropped: forged, replayed or malformed */
+    FAN_FORWARDED    /* RTP, decrypted and already forwarded by a rule */
 };
+
+/* What fan_wait has found. */
+enum { FAN_MEDIA_WAITS = 1, FAN_OTHER_WAITS = 2 };
 
 enum fan_counter {
     FAN_UNCHECKED,  /* media from an address nobody has entered */
     FAN_SEND_CALLS, /* system calls to send */
     FAN_SEGMENTED,  /* messages that the kernel cut into datagrams */
     FAN_SEND_FAILED,
+    FAN_EXPRESS,      /* copies made by rules */
+    FAN_EXPRESS_SENT, /* of these, those that the kernel took */
     FAN_COUNTERS
 };
 
@@ -74,6 +88,7 @@ struct fan_lane {
     void *session; /* NULL: nowhere */
     union fan_address to;
     uint32_t first, last; /* copies of the call in hand; FAN_NONE between calls */
+    uint16_t stamp;       /* the number after that of the last stamped copy */
 };
 #define FAN_NONE UINT32_MAX
 
@@ -84,6 +99,20 @@ struct fan_bucket {
 struct fan_receiver {
     void *session; /* NULL: no key yet */
     struct fan_bucket media, control;
+    uint32_t rule; /* the first of its rules, or FAN_NONE */
+};
+
+/* One receiver of a stream with a rule. `sequence` and `timestamp` are added to a packet's position and timestamp,
+ * `picture` and `tl0` to the numbers in its VP8 descriptor; `stamp` is the id of the extension, or 0. */
+struct fan_row {
+    uint32_t lane, ssrc, payload_type, sequence, timestamp, picture, tl0, stamp;
+};
+struct fan_rule {
+    struct fan_row *rows; /* NULL: no such rule */
+    uint32_t count, receiver, ssrc, epoch;
+    uint32_t following; /* rule of the same receiver */
+    uint16_t expected, delta;
+    uint8_t payload_type, vp8, mid_id, mid_length, mid[FAN_MID];
 };
 
 /* Address to receiver: open addressing, linear probing. */
@@ -124,6 +153,13 @@ struct fan_outgoing {
     uint32_t lane; /* of the last message */
 };
 
+/* Copies made by rules and not sent yet. */
+struct fan_express {
+    struct fan_copy copy[FAN_EXPRESS_COPIES];
+    struct fan_piece piece[FAN_EXPRESS_PIECES];
+    uint32_t count, pieces, heads;
+};
+
 struct fan {
     int fd;
     int ipv6;
@@ -137,7 +173,15 @@ struct fan {
     uint32_t scratch;
     uint64_t counters[FAN_COUNTERS];
     struct fan_outgoing out;
+    struct fan_rule *rules;
+    uint32_t rule_count, epoch;
+    struct fan_express express;
+    unsigned came, results; /* since Python last took results */
+    int halted;             /* a result waits for Python: rules rest, because it may change them */
+    int changing;           /* a result may change who may send */
     uint8_t in[FAN_BATCH][FAN_SLOT] __attribute__((aligned(16)));
+    uint8_t heads[FAN_EXPRESS_PIECES][FAN_HEAD]; /* right behind `in`: both are one blob */
+    double when[FAN_BATCH];
     char host[FAN_BATCH][FAN_HOST];
     struct fan_result result[FAN_BATCH];
     struct mmsghdr in_message[FAN_BATCH];
@@ -155,7 +199,11 @@ struct fan_source *fan_find_source(struct fan_sources *sources, const struct fan
 int fan_put_source(struct fan_sources *sources, const struct fan_source *key, uint32_t receiver);
 void fan_drop_source(struct fan_sources *sources, const struct fan_source *key);
 
-/* What Python calls: table.c, receive.c, send.c. */
+/* express.c */
+int fan_forward(struct fan *fan, uint32_t receiver, const uint8_t *packet, uint32_t length);
+void fan_send_express(struct fan *fan);
+
+/* What Python calls: table.c, receive.c, express.c, send.c. */
 FAN_API int fan_abi(void);
 FAN_API const char *fan_load(const char *library, const char *const *versions, uint32_t count);
 FAN_API struct fan *fan_new(int fd, int ipv6, int segments, uint64_t seed);
@@ -172,7 +220,15 @@ FAN_API int fan_set_receiver(struct fan *fan, uint32_t receiver, void *session, 
 FAN_API void fan_clear_receiver(struct fan *fan, uint32_t receiver);
 FAN_API int fan_set_source(struct fan *fan, const char *host, uint16_t port, uint32_t scope, uint32_t receiver);
 FAN_API void fan_clear_source(struct fan *fan, const char *host, uint16_t port, uint32_t scope);
+FAN_API void *fan_times(struct fan *fan);
 FAN_API int fan_receive(struct fan *fan, double now);
+FAN_API int fan_wait(struct fan *fan, int other, double seconds);
+FAN_API int fan_set_rule(struct fan *fan, uint32_t number, uint32_t receiver, uint32_t ssrc, uint32_t kind,
+                         const uint8_t *mid, uint32_t mid_length, const struct fan_row *rows, uint32_t count);
+FAN_API int fan_place_rule(struct fan *fan, uint32_t number, uint32_t epoch, uint32_t expected, uint32_t delta);
+FAN_API void fan_clear_rule(struct fan *fan, uint32_t number);
+FAN_API uint32_t fan_new_epoch(struct fan *fan);
+FAN_API void fan_set_stamp(struct fan *fan, uint32_t lane, uint32_t number);
 FAN_API int64_t fan_send(struct fan *fan, const struct fan_copy *copies, uint32_t count,
                          const struct fan_piece *pieces, uint32_t piece_count, const uint8_t *blob,
                          uint32_t blob_size);

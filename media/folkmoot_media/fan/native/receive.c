@@ -2,7 +2,8 @@
 #include "fan.h"
 
 #include <errno.h>
-#include <string.h>
+#include <poll.h>
+#include <time.h>
 
 /* The same arithmetic as TokenBucket in Python. */
 static int take(struct fan_bucket *bucket, double now) {
@@ -37,9 +38,35 @@ static enum fan_kind decrypt(struct fan_receiver *receiver, uint8_t *data, uint3
     return control ? FAN_RTCP : FAN_RTP;
 }
 
-/* Fill one result; say whether Python must see it. `changing`: something earlier in this batch may change who may
- * send, so what is not known yet goes to Python, which takes the datagrams in order. */
-static int judge(struct fan *fan, unsigned at, struct fan_result *result, int *changing, double now) {
+/* Say whether what an RTCP compound tells is as good a moment later: reports and estimates (RFC 3550 section 6.4,
+ * draft-alvestrand-rmcat-remb, transport-wide feedback), and nothing that asks for something. */
+static int may_wait(const uint8_t *data, uint32_t length) {
+    uint32_t at = 0;
+    while (at + 4 <= length) {
+        uint32_t format = data[at] & 31u, type = data[at + 1];
+        if (type < 200 || type == 203 || type == 204 || type > 206 || (type > 204 && format != 15))
+            return 0;
+        at += 4 + 4 * ((uint32_t)data[at + 2] << 8 | data[at + 3]);
+    }
+    return 1;
+}
+
+/* Deal with decrypted media; say whether Python must see it before anything else is forwarded. */
+static int take_media(struct fan *fan, struct fan_result *result, const uint8_t *data) {
+    if (result->kind == FAN_RTCP)
+        return !may_wait(data, result->length);
+    if (result->kind != FAN_RTP)
+        return 0;
+    if (fan->halted || !fan_forward(fan, result->receiver, data, result->length))
+        return 1;
+    result->kind = FAN_FORWARDED;
+    return 0;
+}
+
+/* Fill one result; say whether there is one. Python takes results in order: what comes behind something that may
+ * change who may send, and is not known yet, goes to Python; what comes behind something that may change a rule is
+ * not forwarded here. */
+static int judge(struct fan *fan, unsigned at, struct fan_result *result, double now) {
     uint8_t *data = fan->in[at];
     uint32_t length = fan->in_message[at].msg_len;
     if (length > FAN_SLOT)
@@ -56,34 +83,74 @@ static int judge(struct fan *fan, unsigned at, struct fan_result *result, int *c
             result->receiver = source->receiver;
             result->kind = decrypt(receiver, data, &length, now);
             result->length = length;
+            fan->halted |= take_media(fan, result, data);
             return 1;
         }
-        if (!*changing) {
+        if (!fan->changing) {
             fan->counters[FAN_UNCHECKED] += source == NULL;
             return 0;
         }
     } else {
-        *changing = 1;
+        fan->changing = 1;
     }
+    fan->halted = 1;
     result->kind = FAN_OTHER;
     result->length = length;
     fan_print_address(&fan->in_from[at], fan->host[at], result);
     return 1;
 }
 
-/* Receive at most one batch. Returns how many results there are, plus 65536 times how many datagrams came. */
-int fan_receive(struct fan *fan, double now) {
-    for (unsigned i = 0; i < FAN_BATCH; i++)
+/* Receive behind what waits for Python. Returns how many datagrams came. */
+static int take_more(struct fan *fan, double now) {
+    unsigned first = fan->came, room = FAN_BATCH - first;
+    for (unsigned i = first; i < FAN_BATCH; i++)
         fan->in_message[i].msg_hdr.msg_namelen = sizeof(union fan_address);
     int came;
     do
-        came = recvmmsg(fan->fd, fan->in_message, FAN_BATCH, MSG_DONTWAIT, NULL);
+        came = recvmmsg(fan->fd, fan->in_message + first, room, MSG_DONTWAIT, NULL);
     while (came < 0 && errno == EINTR);
     if (came <= 0)
         return 0;
-    int results = 0, changing = 0;
-    for (int i = 0; i < came; i++)
-        if (judge(fan, (unsigned)i, &fan->result[results], &changing, now))
-            results++;
-    return came << 16 | results;
+    for (unsigned i = first; i < first + (unsigned)came; i++) {
+        fan->when[fan->results] = now;
+        fan->results += (unsigned)judge(fan, i, &fan->result[fan->results], now);
+    }
+    fan->came += (unsigned)came;
+    fan_send_express(fan);
+    return came;
+}
+
+/* Hand what has gathered to Python, after receiving a batch if nothing has. Returns how many results there are,
+ * plus 65536 times how many datagrams came. */
+int fan_receive(struct fan *fan, double now) {
+    if (fan->came == 0)
+        (void)take_more(fan, now);
+    int found = (int)(fan->came << 16 | fan->results);
+    fan->came = fan->results = 0;
+    fan->halted = fan->changing = 0;
+    return found;
+}
+
+static double clock_now(void) {
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Forward what has a rule until Python must see something, `other` is readable, a signal comes or `seconds` (for
+ * ever when negative) have passed. Returns FAN_MEDIA_WAITS, FAN_OTHER_WAITS, both, or neither. */
+int fan_wait(struct fan *fan, int other, double seconds) {
+    struct pollfd polled[2] = {{.fd = fan->fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
+    double end = seconds < 0 ? 0 : clock_now() + seconds;
+    for (double left = seconds;;) {
+        struct timespec timeout = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
+        int ready = ppoll(polled, 2, seconds < 0 ? NULL : &timeout, NULL);
+        double now = clock_now();
+        if (ready > 0 && polled[0].revents)
+            (void)take_more(fan, now);
+        int others = ready > 0 && polled[1].revents ? FAN_OTHER_WAITS : 0;
+        left = seconds < 0 ? seconds : end - now;
+        if (ready <= 0 || others || fan->halted || fan->came > FAN_BATCH - FAN_ROOM || (seconds >= 0 && left <= 0))
+            return others | (fan->came ? FAN_MEDIA_WAITS : 0);
+    }
 }

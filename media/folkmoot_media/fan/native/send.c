@@ -221,6 +221,8 @@ int64_t fan_send(struct fan *fan, const struct fan_copy *copies, uint32_t count,
             continue;
         struct fan_lane *lane = &fan->lanes[number];
         fan->next[i] = FAN_NONE;
+        if (copies[i].stamp)
+            lane->stamp = (uint16_t)(copies[i].stamp + 1);
         if (lane->first == FAN_NONE) {
             lane->first = i;
             fan->order[lanes++] = number;

@@ -77,6 +77,9 @@ void fan_free(struct fan *fan) {
     free(fan->sources.table);
     free(fan->next);
     free(fan->order);
+    for (uint32_t i = 0; i < fan->rule_count; i++)
+        free(fan->rules[i].rows);
+    free(fan->rules);
     free(fan);
 }
 
@@ -84,6 +87,7 @@ int fan_has_segments(const struct fan *fan) { return fan->segments; }
 void *fan_buffer(struct fan *fan) { return fan->in; }
 void *fan_hosts(struct fan *fan) { return fan->host; }
 void *fan_results(struct fan *fan) { return fan->result; }
+void *fan_times(struct fan *fan) { return fan->when; }
 void *fan_counters(struct fan *fan) { return fan->counters; }
 
 static uint32_t room_for(uint32_t index, uint32_t have) {
@@ -128,7 +132,8 @@ int fan_set_receiver(struct fan *fan, uint32_t receiver, void *session, double m
         if (larger == NULL)
             return -1;
         fan->receivers = larger;
-        memset(fan->receivers + fan->receiver_count, 0, (wanted - fan->receiver_count) * sizeof *larger);
+        for (uint32_t i = fan->receiver_count; i < wanted; i++)
+            fan->receivers[i] = (struct fan_receiver){.session = NULL, .rule = FAN_NONE};
         fan->receiver_count = wanted;
     }
     fan->receivers[receiver].session = session;
@@ -138,8 +143,11 @@ int fan_set_receiver(struct fan *fan, uint32_t receiver, void *session, double m
 }
 
 void fan_clear_receiver(struct fan *fan, uint32_t receiver) {
-    if (receiver < fan->receiver_count)
-        fan->receivers[receiver].session = NULL;
+    if (receiver >= fan->receiver_count)
+        return;
+    fan->receivers[receiver].session = NULL;
+    while (fan->receivers[receiver].rule != FAN_NONE)
+        fan_clear_rule(fan, fan->receivers[receiver].rule);
 }
 
 int fan_set_source(struct fan *fan, const char *host, uint16_t port, uint32_t scope, uint32_t receiver) {

@@ -1,0 +1,248 @@
+/* Forwarding without Python: the next packet of a stream that has a rule leaves in the call that received it.
+ *
+ * A rule fits one packet: the next one in order of one stream. Everything else (loss, another order, padding, other
+ * extensions, a payload that cannot be read) is left to Python, which puts the rule in its place again. */
+#include "fan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t get16(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
+static uint32_t get32(const uint8_t *at) { return get16(at) << 16 | get16(at + 2); }
+
+/* Say whether nothing in one-byte header extensions (RFC 8285 section 4.2) speaks against the rule's media section. */
+static int of_section(const struct fan_rule *rule, const uint8_t *data, uint32_t length) {
+    uint32_t at = 0;
+    while (at < length) {
+        uint32_t id = data[at] >> 4, size = (data[at] & 15u) + 1;
+        if (data[at] == 0) {
+            at++;
+            continue;
+        }
+        if (id == 15 || size > length - at - 1)
+            return 0;
+        if (rule->mid_id != 0 && id == rule->mid_id &&
+            (size != rule->mid_length || memcmp(data + at + 1, rule->mid, size) != 0))
+            return 0;
+        at += 1 + size;
+    }
+    return 1;
+}
+
+/* Find where the payload begins; 0 when the packet is not of the plainest kind. */
+static uint32_t payload_start(const struct fan_rule *rule, const uint8_t *data, uint32_t length) {
+    if ((data[0] & 0xEF) != 0x80)
+        return 0;
+    if ((data[0] & 0x10) == 0)
+        return FAN_HEADER;
+    if (length < FAN_HEADER + 4 || get16(data + FAN_HEADER) != 0xBEDE)
+        return 0;
+    uint32_t size = 4 * get16(data + FAN_HEADER + 2), start = FAN_HEADER + 4 + size;
+    if (start > length || !of_section(rule, data + FAN_HEADER + 4, size))
+        return 0;
+    return start;
+}
+
+/* Where the numbers of a VP8 payload descriptor stand; -1 where one is absent. */
+struct numbers {
+    uint32_t length;
+    int picture_at, wide, tl0_at;
+};
+
+/* RFC 7741 section 4.2, as parse_vp8 in codecs.py; 0 when it is not cut. */
+static int read_vp8(const uint8_t *data, uint32_t size, struct numbers *found) {
+    uint32_t at = 1;
+    *found = (struct numbers){.picture_at = -1, .tl0_at = -1};
+    if (size < 2)
+        return -1;
+    if (data[0] & 0x80) {
+        uint8_t flags = data[1];
+        at = 2;
+        if (flags & 0x80) {
+            if (at >= size)
+                return -1;
+            found->picture_at = (int)at;
+            found->wide = data[at] >> 7;
+            at += 1u + (uint32_t)found->wide;
+        }
+        if (flags & 0x40) {
+            if (at >= size)
+                return -1;
+            found->tl0_at = (int)at++;
+        }
+        if (flags & 0x30)
+            at++;
+    }
+    found->length = at;
+    return at < size ? 0 : -1;
+}
+
+static void patch_vp8(uint8_t *head, const struct numbers *numbers, uint32_t picture_shift, uint32_t tl0_shift) {
+    if (numbers->picture_at >= 0 && numbers->wide) {
+        uint32_t picture = ((get16(head + numbers->picture_at) & 0x7FFF) + picture_shift) & 0x7FFF;
+        head[numbers->picture_at] = (uint8_t)(0x80 | picture >> 8);
+        head[numbers->picture_at + 1] = (uint8_t)picture;
+    } else if (numbers->picture_at >= 0) {
+        head[numbers->picture_at] = (uint8_t)((head[numbers->picture_at] + picture_shift) & 0x7F);
+    }
+    if (numbers->tl0_at >= 0)
+        head[numbers->tl0_at] = (uint8_t)(head[numbers->tl0_at] + tl0_shift);
+}
+
+/* Send what has gathered. */
+void fan_send_express(struct fan *fan) {
+    struct fan_express *express = &fan->express;
+    if (express->count == 0)
+        return;
+    const uint8_t *blob = (const uint8_t *)fan + offsetof(struct fan, in);
+    int64_t sent = fan_send(fan, express->copy, express->count, express->piece, express->pieces, blob,
+                            sizeof fan->in + sizeof fan->heads);
+    fan->counters[FAN_EXPRESS] += express->count;
+    fan->counters[FAN_EXPRESS_SENT] += sent > 0 ? (uint64_t)sent : 0;
+    express->count = express->pieces = 0;
+}
+
+static uint32_t add_piece(struct fan *fan, uint32_t offset, uint32_t length) {
+    fan->express.piece[fan->express.pieces] = (struct fan_piece){offset, length};
+    return fan->express.pieces++;
+}
+
+/* Gather the copies of one packet: its payload, and before it the descriptor's bytes as each receiver needs them. */
+static void copy_rows(struct fan *fan, const struct fan_rule *rule, const uint8_t *packet, uint32_t start,
+                      uint32_t length, const struct numbers *numbers) {
+    struct fan_express *express = &fan->express;
+    /* A row needs at most one head, a packet two pieces more. */
+    if (express->count + rule->count > FAN_EXPRESS_COPIES || express->pieces + rule->count + 2 > FAN_EXPRESS_PIECES)
+        fan_send_express(fan);
+    if (express->count == 0)
+        express->heads = 0;
+    uint32_t payload = add_piece(fan, (uint32_t)(packet - fan->in[0]) + start, length);
+    uint32_t nothing = add_piece(fan, 0, 0), head = nothing, picture = 0, tl0 = 0;
+    uint32_t word = ((uint32_t)packet[1] & 0x80) << 16, position = get16(packet + 2) + rule->delta;
+    uint32_t timestamp = get32(packet + 4);
+    for (uint32_t i = 0; i < rule->count; i++) {
+        const struct fan_row *row = &rule->rows[i];
+        if (numbers->length && (row->picture != picture || row->tl0 != tl0)) {
+            picture = row->picture, tl0 = row->tl0;
+            head = nothing;
+            if (picture || tl0) {
+                uint8_t *made = fan->heads[express->heads];
+                memcpy(made, packet + start, numbers->length);
+                patch_vp8(made, numbers, picture, tl0);
+                head = add_piece(fan, (uint32_t)(sizeof fan->in + express->heads++ * FAN_HEAD), numbers->length);
+            }
+        }
+        struct fan_lane *lane = row->lane < fan->lane_count ? &fan->lanes[row->lane] : NULL;
+        uint32_t stamp = row->stamp && lane ? row->stamp << 16 | lane->stamp++ : 0;
+        express->copy[express->count++] =
+            (struct fan_copy){.lane = row->lane,
+                              .payload = payload,
+                              .head = head,
+                              .word = word | row->payload_type << 16 | ((position + row->sequence) & 0xFFFF),
+                              .timestamp = timestamp + row->timestamp,
+                              .ssrc = row->ssrc,
+                              .stamp = stamp};
+    }
+}
+
+static struct fan_rule *find_rule(struct fan *fan, uint32_t receiver, uint32_t ssrc) {
+    for (uint32_t at = fan->receivers[receiver].rule; at != FAN_NONE; at = fan->rules[at].following)
+        if (fan->rules[at].ssrc == ssrc)
+            return &fan->rules[at];
+    return NULL;
+}
+
+/* Forward a decrypted packet if its stream has a rule that fits; say whether it did. */
+int fan_forward(struct fan *fan, uint32_t receiver, const uint8_t *packet, uint32_t length) {
+    if (length <= FAN_HEADER)
+        return 0;
+    struct fan_rule *rule = find_rule(fan, receiver, get32(packet + 8));
+    if (rule == NULL || rule->epoch != fan->epoch || get16(packet + 2) != rule->expected ||
+        (packet[1] & 0x7F) != rule->payload_type)
+        return 0;
+    uint32_t start = payload_start(rule, packet, length);
+    if (start == 0 || start >= length || length - start > FAN_LARGEST_EXPRESS)
+        return 0;
+    struct numbers numbers = {.length = 0};
+    if (rule->vp8 && read_vp8(packet + start, length - start, &numbers) != 0)
+        return 0;
+    copy_rows(fan, rule, packet, start, length - start, &numbers);
+    rule->expected++;
+    return 1;
+}
+
+/* -- what Python does with rules ---------------------------------------------------------------------------- */
+
+static int make_room(struct fan *fan, uint32_t number) {
+    if (number < fan->rule_count)
+        return 0;
+    uint32_t wanted = fan->rule_count ? fan->rule_count : 64;
+    while (wanted <= number)
+        wanted *= 2;
+    struct fan_rule *larger = realloc(fan->rules, wanted * sizeof *larger);
+    if (larger == NULL)
+        return -1;
+    memset(larger + fan->rule_count, 0, (wanted - fan->rule_count) * sizeof *larger);
+    fan->rules = larger;
+    fan->rule_count = wanted;
+    return 0;
+}
+
+/* Put a rule in the place of one with the same number. `rows` may be in `FAN_MOST_ROWS` at most. */
+int fan_set_rule(struct fan *fan, uint32_t number, uint32_t receiver, uint32_t ssrc, uint32_t kind,
+                 const uint8_t *mid, uint32_t mid_length, const struct fan_row *rows, uint32_t count) {
+    if (number >= FAN_MOST_RULES || receiver >= fan->receiver_count || count == 0 || count > FAN_MOST_ROWS ||
+        mid_length > FAN_MID || make_room(fan, number) != 0)
+        return -1;
+    fan_clear_rule(fan, number);
+    struct fan_rule *rule = &fan->rules[number];
+    rule->rows = malloc(count * sizeof *rows);
+    if (rule->rows == NULL)
+        return -1;
+    memcpy(rule->rows, rows, count * sizeof *rows);
+    rule->count = count;
+    rule->receiver = receiver;
+    rule->ssrc = ssrc;
+    rule->payload_type = (uint8_t)(kind & 0x7F);
+    rule->vp8 = kind >> 8 & 1;
+    rule->mid_id = (uint8_t)(kind >> 16 & 15);
+    rule->mid_length = (uint8_t)mid_length;
+    memcpy(rule->mid, mid, mid_length);
+    /* Fits nothing until it is placed. */
+    rule->epoch = fan->epoch - 1;
+    rule->following = fan->receivers[receiver].rule;
+    fan->receivers[receiver].rule = number;
+    return 0;
+}
+
+/* Let a rule fit the packet with this sequence number, whose position is that plus `delta` (both modulo 65536);
+ * 0, or -1 when the rule was made before a path changed, and must be made anew. */
+int fan_place_rule(struct fan *fan, uint32_t number, uint32_t epoch, uint32_t expected, uint32_t delta) {
+    if (number >= fan->rule_count || fan->rules[number].rows == NULL || epoch != fan->epoch)
+        return -1;
+    struct fan_rule *rule = &fan->rules[number];
+    rule->epoch = epoch;
+    rule->expected = (uint16_t)expected;
+    rule->delta = (uint16_t)delta;
+    return 0;
+}
+
+void fan_clear_rule(struct fan *fan, uint32_t number) {
+    if (number >= fan->rule_count || fan->rules[number].rows == NULL)
+        return;
+    struct fan_rule *rule = &fan->rules[number];
+    uint32_t *at = &fan->receivers[rule->receiver].rule;
+    while (*at != number)
+        at = &fan->rules[*at].following;
+    *at = rule->following;
+    free(rule->rows);
+    rule->rows = NULL;
+}
+
+/* Nothing fits any rule until it is placed with the new epoch, which is returned: a path has changed. */
+uint32_t fan_new_epoch(struct fan *fan) { return ++fan->epoch; }
+
+void fan_set_stamp(struct fan *fan, uint32_t lane, uint32_t number) {
+    if (lane < fan->lane_count)
+        fan->lanes[lane].stamp = (uint16_t)number;
+}
