@@ -22,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtests.fuzz_pipes import Pipes
+from loadtests.fuzz_streams import Framing
 from tests.media.support import (
     CAPABILITIES,
     Client,
@@ -390,13 +391,14 @@ def prints() -> list[dict[str, str]]:
     return [{"algorithm": "sha-256", "value": ":".join(["AB"] * 32)}]
 
 
-PARSERS: dict[str, Callable[[Dice], Target | Pipes]] = {
+PARSERS: dict[str, Callable[[Dice], Target | Pipes | Framing]] = {
     "stun": Stun,
     "rtp": Rtp,
     "rtcp": Rtcp,
     "dependency-descriptor": Descriptor,
     "parameters": Parameters,
     "pipe": Pipes,
+    "framing": Framing,
 }
 
 
@@ -407,7 +409,7 @@ def run(name: str, count: int, seed: str) -> dict[str, Any]:
     findings: list[dict[str, str]] = []
     began = time.process_time()
     for number in range(count):
-        made = target.make()
+        made: Any = target.make()
         try:
             outcomes[target.take(made)] += 1
         except Exception as error:  # whatever it is, it is a finding

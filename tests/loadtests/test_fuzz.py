@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from loadtests import fuzz
 from loadtests.fuzz_pipes import Pipes
+from loadtests.fuzz_streams import Framing
 from tests.media.support import Client, Dice
 
 from folkmoot_media import methods
 from folkmoot_media.forwarding import codecs, dependency_descriptor, red, rtcp
-from folkmoot_media.transport import stun_lite
+from folkmoot_media.transport import framing, stun_lite
 
 COUNT = 10_000
 
@@ -59,6 +60,16 @@ def fail_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(red, "unpack", cut)
 
 
+def fail_framing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A piece that begins with two zeros is taken for an empty frame.
+    feed = framing.Frames.feed
+
+    def careless(self: framing.Frames, data: bytes) -> list[bytes]:
+        return feed(self, data) if data[:2] != b"\0\0" else []
+
+    monkeypatch.setattr(framing.Frames, "feed", careless)
+
+
 FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "stun": fail_stun,
     "rtp": fail_rtp,
@@ -66,6 +77,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "dependency-descriptor": fail_descriptor,
     "parameters": fail_parameters,
     "pipe": fail_pipe,
+    "framing": fail_framing,
 }
 
 
@@ -73,7 +85,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     parser = fuzz.PARSERS[name]
 
-    def broken(dice: Dice) -> fuzz.Target | Pipes:
+    def broken(dice: Dice) -> fuzz.Target | Pipes | Framing:
         target = parser(dice)
         FAULTS[name](monkeypatch)
         return target
@@ -95,6 +107,11 @@ def test_a_room_whose_picture_stands_still_is_found(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fuzz.Room, "feed", swallow)
     with pytest.raises(AssertionError, match="stands still"):
         room.check()
+
+
+def test_a_stream_of_frames_without_a_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "LARGEST_FRAME", 1 << 16)
+    assert fuzz.run("framing", 1000, "planted")["raised"] > 0
 
 
 def test_the_descriptor_to_mutate_is_a_key_frame_with_its_structure() -> None:
