@@ -135,15 +135,51 @@ async def test_pages_are_upright_narrow_and_carry_nothing_of_the_file(tmp_path: 
     tall.save(out, "JPEG", exif=exif)
     (tmp_path / "paper").write_bytes(out.getvalue())
     (page,) = await render(tmp_path / "paper", Type.JPEG)
-    shown = Image.open(io.BytesIO(page))
+    shown = Image.open(io.BytesIO(page.data))
     assert shown.size[0] <= 1200
     assert shown.size[1] > shown.size[0]
     top = shown.convert("RGB").getpixel((shown.size[0] // 2, 3))
     assert isinstance(top, tuple)
     assert top[0] > 200
     assert top[1] < 60
-    assert b"secret place" not in page
+    assert b"secret place" not in page.data + page.text
     assert b"secret place" in out.getvalue()  # control
+
+
+def saying(words: bytes) -> bytes:
+    """The rich PDF, saying something else."""
+    content = CONTENT.replace(b"Budget of the year", words)
+    return RICH.replace(b"/Length %d" % len(CONTENT), b"/Length %d" % len(content)).replace(CONTENT, content)
+
+
+async def said(folder: Path, content: bytes, found: Type = Type.PDF) -> list[str]:
+    (folder / "paper").write_bytes(content)
+    return [page.text.decode() for page in await render(folder / "paper", found)]
+
+
+async def test_a_page_of_a_pdf_says_what_is_on_it(tmp_path: Path) -> None:
+    assert await said(tmp_path, RICH) == ["Budget of the year"]
+    assert await said(tmp_path, a_pdf(2)) == ["", ""]  # two empty pages
+    assert await said(tmp_path, a_png(), Type.PNG) == [""]
+    assert await said(tmp_path, b"A text is its own text.", Type.TEXT) == [""]
+
+
+async def test_what_a_page_says_is_cut_and_has_letters_only(tmp_path: Path) -> None:
+    (long,) = await said(tmp_path, saying(b"abcdefghi " * 30_000))
+    assert 15_000 < len(long) <= renderer.LAYER_MAX < 300_000
+    (odd,) = await said(tmp_path, saying(b"a\\001b\\177c\\033[2Jd"))
+    assert all(char.isprintable() or char in "\n\t" for char in odd)
+    assert {"a", "b", "c", "d"} <= set(odd)
+    assert renderer.readable("agree\x02\r\nment\r\n\x00\u202eabc\ud800\ufffe x\ue000\t1\n") == "agreement\nabcx\t1"
+
+
+def test_a_page_whose_words_cannot_be_found_is_still_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def get_textpage(self) -> None:
+            raise pypdfium2.PdfiumError("no text")
+
+    assert renderer._layer(Broken()) == ""  # type: ignore[arg-type]
+    assert len(list(renderer.pdf_pages(RICH))) == 2  # control: a picture, and its words
 
 
 def confined(code: str) -> subprocess.CompletedProcess[str]:
@@ -199,6 +235,10 @@ def test_the_process_has_no_network_where_the_system_allows_to_give_it_up() -> N
     assert ("unreachable" if may_give_up else "reached") in done.stdout
 
 
+PICTURE: Final = "struct.pack('>IHH', 12, 9, 9) + b'RIFF1234WEBP'"
+END: Final = "struct.pack('>IHH', 0, 0, 0)"
+
+
 def impostor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> None:
     """Put another program in the renderer's place."""
     script = tmp_path / "impostor.py"
@@ -223,10 +263,12 @@ def impostor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> None
         ("while True: out.write(bytes(65536))", "paper.too-slow"),
         ("while True: out.write(b'\\xff' * 65536)", "paper.too-slow"),
         ("import subprocess; subprocess.Popen(['sleep', '30']); raise SystemExit(1)", "paper.too-slow"),
-        (
-            "out.write((struct.pack('>IHH', 12, 9, 9) + b'RIFF1234WEBP')); out.write(struct.pack('>IHH', 0, 0, 0))",
-            "1 pages",
-        ),
+        (f"out.write({PICTURE} + {END})", "paper.damaged"),
+        (f"out.write({PICTURE} + {PICTURE} + {END})", "paper.damaged"),
+        (f"out.write({PICTURE} + struct.pack('>IHH', 2, 0, 0) + b'\\xff\\xff' + {END})", "paper.damaged"),
+        (f"out.write({PICTURE} + struct.pack('>IHH', 90_000, 0, 0) + b'x' * 90_000 + {END})", "paper.damaged"),
+        (f"out.write({PICTURE} + struct.pack('>IHH', 80_001, 0, 0) + b'x' * 80_001 + {END})", "1 pages"),
+        (f"out.write({PICTURE} + struct.pack('>IHH', 2, 0, 0) + b'x\\n' + {END})", "1 pages"),
     ],
 )
 async def test_a_renderer_that_was_taken_over_is_not_believed(

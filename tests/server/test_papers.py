@@ -255,7 +255,7 @@ async def test_the_chair_and_who_has_the_floor_present_and_nobody_else(house: Ho
     assert await tries("lan", {**body, "page": 3}) == "paper.no-such-page"
     assert await tries("lan", {**body, "paper": secret}) == "paper.restricted"
     assert await tries("lan", {**body, "version": 2}) == "paper.unknown"
-    assert (await house.binh.get(house.path("/papers")))["presenting"] == body
+    assert (await house.binh.get(house.path("/papers")))["presenting"] == {**body, "open": True}
     await house.command("lan", "grant-floor", member=house.binh.member)
     assert await tries("binh", {**body, "page": 1}) == ""
     assert await tries("binh", {"paper": secret, "version": 1, "page": 1}) == "paper.unknown"

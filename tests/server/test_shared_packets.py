@@ -20,6 +20,7 @@ from tests.server.certificates import write_certificate
 from tests.server.support import House, serve, ticket_for
 
 from folkmoot_server.demo import client
+from folkmoot_server.domain.audience import Audience
 from folkmoot_server.realtime import connections, publisher, sockets
 from folkmoot_server.realtime.packets import Line, Server, Shared, frame
 from folkmoot_server.storage import events
@@ -122,15 +123,16 @@ async def test_fifty_sockets_hear_everything_once_and_in_order(house: House, mon
 
 async def test_control_a_frame_that_is_left_out_is_noticed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same fifty, with a fault planted in the shared encoding: one event is missing from what is written."""
-    whole = connections.News.__init__
+    whole = connections.News.of
 
-    def skipping(news: connections.News, told: list[publisher.Told]) -> None:
-        whole(news, told)
+    def skipping(news: connections.News, audience: Audience) -> tuple[list[Shared], bytes]:
+        packets, frames = whole(news, audience)
         if news.first <= 100 <= news.last:
-            news.packets = [one.packet for one in told if one.seq != 100]
-            news.frames = b"".join(packet.frame for packet in news.packets)
+            packets = [packet for seq, packet in enumerate(packets, news.first) if seq != 100]
+            frames = b"".join(packet.frame for packet in packets)
+        return packets, frames
 
-    monkeypatch.setattr(connections.News, "__init__", skipping)
+    monkeypatch.setattr(connections.News, "of", skipping)
     async with AsyncExitStack() as stack:
         ears = await hall_of_fifty(house, stack, monkeypatch)
         heard = await what_fifty_hear(house, ears)

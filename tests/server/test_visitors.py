@@ -33,6 +33,7 @@ ALLOWED: Final = {
     ("GET", "/api/meetings/{m}/papers"),
     ("GET", "/api/meetings/{m}/papers/{p}/{v}/file"),
     ("GET", "/api/meetings/{m}/papers/{p}/{v}/pages/{n}"),
+    ("GET", "/api/meetings/{m}/papers/{p}/{v}/pages/{n}/text"),
     ("POST", "/api/meetings/{m}/present"),
     ("GET", "/api/meetings/{m}/messages"),
     ("POST", "/api/meetings/{m}/messages"),

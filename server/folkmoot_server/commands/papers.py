@@ -13,10 +13,12 @@ from sqlalchemy import Connection
 
 from folkmoot_server.commands import presiding, rights
 from folkmoot_server.commands.visitors import OVER, Caller, Presence, has_floor, presence
+from folkmoot_server.domain.audience import SHOWN
 from folkmoot_server.domain.errors import BadInput, Forbidden, NotFound, WrongState
 from folkmoot_server.domain.ids import Rng, new_id
 from folkmoot_server.domain.meetings import ROOM_STATES, Meeting
 from folkmoot_server.domain.papers import (
+    PageFiles,
     Paper,
     PaperClass,
     State,
@@ -97,7 +99,7 @@ def bring(
     return version
 
 
-def rendered(tx: Connection, meeting_id: str, done: Version, pages: Sequence[str], now: int) -> bool:
+def rendered(tx: Connection, meeting_id: str, done: Version, pages: Sequence[PageFiles], now: int) -> bool:
     """Store what became of a version; everybody hears of an open paper once it can be read. False when it is gone."""
     paper = papers.find(tx, meeting_id, done.paper)
     if paper is None or paper.removed_at is not None or not papers.finish_version(tx, done, pages):
@@ -130,8 +132,8 @@ def change(tx: Connection, meeting_id: str, caller: Caller, wanted: Paper, now: 
     if new == old:
         return
     papers.save(tx, new)
-    ready = [one for one in papers.versions(tx, [new.id]).get(new.id, []) if one.state is State.READY]
     was_open, is_open = (one.paper_class is PaperClass.OPEN for one in (old, new))
+    ready = [one for one in papers.versions(tx, [new.id]).get(new.id, []) if one.state is State.READY]
     if was_open and is_open and ready:
         body = {"paper": new.id, "item": new.item, "name": new.name}
         events.append(tx, meeting.id, "PaperChanged", now, body)
@@ -139,8 +141,11 @@ def change(tx: Connection, meeting_id: str, caller: Caller, wanted: Paper, now: 
         _tell_added(tx, new, ready[-1], now)
     elif was_open and ready:
         events.append(tx, meeting.id, "PaperRemoved", now, {"paper": new.id})
+    shown = papers.shown(tx, meeting.id)
     if new.paper_class is PaperClass.RESTRICTED:
         _stop_showing(tx, meeting.id, new.id, now)
+    elif was_open is not is_open and shown is not None and shown[0] == new.id:
+        _tell_shown(tx, meeting.id, shown, now, is_open=is_open)
 
 
 def remove(tx: Connection, meeting_id: str, caller: Caller, paper_id: str, now: int) -> frozenset[str]:
@@ -188,10 +193,9 @@ def seen(tx: Connection, here: Presence, paper_id: str, number: int) -> tuple[Pa
     return paper, version
 
 
-def note_read(tx: Connection, paper: Paper, number: int, here: Presence, now: int) -> None:
-    """Keep that somebody reads a restricted paper."""
-    if paper.paper_class is PaperClass.RESTRICTED:
-        papers.note_read(tx, paper.id, number, here.person, now)
+def note_read(tx: Connection, here: Presence, version: Version, now: int) -> None:
+    """Keep that somebody reads a version of a restricted paper."""
+    papers.note_read(tx, version.paper, version.number, here.person, now)
 
 
 def present(tx: Connection, meeting_id: str, caller: Caller, target: tuple[str, int, int], now: int) -> None:
@@ -209,7 +213,7 @@ def present(tx: Connection, meeting_id: str, caller: Caller, target: tuple[str, 
     paper_id, number, page = target
     if not paper_id:
         if papers.shown(tx, meeting_id) is not None:
-            _tell_shown(tx, meeting_id, ("", 0, 0), now)
+            _end_showing(tx, meeting_id, now)
         return
     paper, version = seen(tx, here, paper_id, number)
     if paper.paper_class is PaperClass.RESTRICTED:
@@ -217,7 +221,8 @@ def present(tx: Connection, meeting_id: str, caller: Caller, target: tuple[str, 
     if paper.removed_at is not None or not 1 <= page <= version.pages:
         raise BadInput("paper.no-such-page", "This paper has no such page.")
     if papers.shown(tx, meeting_id) != target:
-        _tell_shown(tx, meeting_id, target, now)
+        papers.show(tx, meeting_id, *target)
+        _tell_shown(tx, meeting_id, target, now, is_open=paper.paper_class is PaperClass.OPEN)
 
 
 def _may_present(tx: Connection, here: Presence, now: int) -> None:
@@ -228,13 +233,14 @@ def _may_present(tx: Connection, here: Presence, now: int) -> None:
 def _stop_showing(tx: Connection, meeting_id: str, paper_id: str, now: int) -> None:
     shown = papers.shown(tx, meeting_id)
     if shown is not None and shown[0] == paper_id:
-        _tell_shown(tx, meeting_id, ("", 0, 0), now)
+        _end_showing(tx, meeting_id, now)
 
 
-def _tell_shown(tx: Connection, meeting_id: str, target: tuple[str, int, int], now: int) -> None:
-    paper_id, number, page = target
-    if paper_id:
-        papers.show(tx, meeting_id, *target)
-    else:
-        papers.end_showing(tx, meeting_id)
-    events.append(tx, meeting_id, "PagePresented", now, {"paper": paper_id, "version": number, "page": page})
+def _end_showing(tx: Connection, meeting_id: str, now: int) -> None:
+    papers.end_showing(tx, meeting_id)
+    _tell_shown(tx, meeting_id, ("", 0, 0), now, is_open=True)
+
+
+def _tell_shown(tx: Connection, meeting_id: str, target: tuple[str, int, int], now: int, *, is_open: bool) -> None:
+    body = {**dict(zip(("paper", "version", "page"), target, strict=True)), "open": is_open}
+    events.append(tx, meeting_id, SHOWN, now, body)

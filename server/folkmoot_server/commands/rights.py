@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.errors import Forbidden
 from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.roles import ALLOWED, Action, Grant, Role, can, held
@@ -81,3 +82,9 @@ def is_entitled(tx: Connection, meeting: Meeting, member: str, now: int) -> bool
     if found is None or found.statement is None:
         return members.is_elector(tx, member, meeting.unit, now)
     return rolls.entry(tx, meeting.id, member) is not None
+
+
+def audience(tx: Connection, meeting: Meeting, member: str, now: int) -> Audience:
+    """Return as whom a member who may read the meeting hears of it."""
+    inside = bool(roles_on(tx, member, meeting.unit, now) - {Role.MEMBER}) or is_entitled(tx, meeting, member, now)
+    return Audience.MEMBERS if inside else Audience.OBSERVERS

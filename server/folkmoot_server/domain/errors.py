@@ -58,7 +58,13 @@ class Conflict(FolkmootError):
 
 
 class TooMany(FolkmootError):
-    """A limit was reached; trying again later may help."""
+    """A limit was reached; trying again later may help, after `retry_after_s` seconds when that is known (else 0)."""
+
+    def __init__(
+        self, code: str, message: str, details: Mapping[str, Any] | None = None, *, retry_after_s: int = 0
+    ) -> None:
+        super().__init__(code, message, details)
+        self.retry_after_s = retry_after_s
 
 
 class Refused(FolkmootError):

@@ -81,6 +81,14 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class PageFiles:
+    """The hashes of a page and of what it says in plain text, empty when that is nothing."""
+
+    page: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Paper:
     """A paper with the number of its newest version; `item` is empty when it belongs to no agenda item."""
 

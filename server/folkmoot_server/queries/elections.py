@@ -25,11 +25,15 @@ from folkmoot_voting.tally import tally_hash
 
 @dataclass(frozen=True, slots=True)
 class SharedSummary:
-    """What ElectionSummary of wire.md says to everybody, as JSON text without the closing brace."""
+    """What ElectionSummary of wire.md says to everybody, as JSON text without the closing brace.
+
+    `excluded` are members whose names are not for all.
+    """
 
     election: str
     opened: bool
     text: str
+    excluded: tuple[str, ...]
 
 
 def shared_summaries(tx: Connection, meeting: str) -> tuple[SharedSummary, ...]:
@@ -41,20 +45,28 @@ def shared_summaries(tx: Connection, meeting: str) -> tuple[SharedSummary, ...]:
             stored.id,
             bool(stored.manifest_text),
             json.dumps(_summary(tx, stored, roll), separators=(",", ":")).removesuffix("}"),
+            tuple(sorted(elections.exclusions(tx, stored.id))),
         )
         for stored in elections.of_meeting(tx, meeting)
     )
 
 
 def summaries(
-    tx: Connection, meeting: str, shared: Sequence[SharedSummary], owned: list[str], weight: int
+    tx: Connection, meeting: str, shared: Sequence[SharedSummary], owned: list[str], weight: int, *, inside: bool
 ) -> list[str]:
-    """ElectionSummary of wire.md as JSON texts for a member with these credentials and this weight on the roll."""
+    """ElectionSummary of wire.md as JSON texts for a member with these credentials and this weight on the roll.
+
+    Only who votes or holds an office here, `inside`, learns who is left out.
+    """
     seats = lineages.of_owner(tx, meeting, owned)
     texts = []
     for one in shared:
         seat = seats.get(one.election)
-        own = {"voted": seat is not None and seat.lineage.voted, "me": _place(seat, 0 if one.opened else weight)}
+        own = {
+            "voted": seat is not None and seat.lineage.voted,
+            "excluded": one.excluded if inside else (),
+            "me": _place(seat, 0 if one.opened else weight),
+        }
         texts.append(f"{one.text},{json.dumps(own, separators=(',', ':')).removeprefix('{')}")
     return texts
 
@@ -202,7 +214,6 @@ def _summary(tx: Connection, stored: StoredElection, roll: dict[str, Any]) -> di
         "present_weight": opened.present_weight if opened else 0,
         "roll_weight": opened.roll_weight if opened else roll["weight"],
         "cast": stored.numbers.cast,
-        "excluded": sorted(elections.exclusions(tx, stored.id)),
         "warnings": _warnings(stored),
         "result": None if counted is None else counted["core"],
     }

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, select
 from folkmoot_server.commands import attendance, rights
 from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.notices import Notice
-from folkmoot_server.domain.roles import held
+from folkmoot_server.domain.roles import Role, held
 from folkmoot_server.domain.speaking import ON_FLOOR, OPEN, TurnState
 from folkmoot_server.queries import elections, keys, messages, rolls, speaking, visitors
 from folkmoot_server.queries.access import readable
 from folkmoot_server.queries.agenda import agenda_view, sees_internal
 from folkmoot_server.queries.members import organisation
-from folkmoot_server.queries.motions import drafts_view, motions_view
+from folkmoot_server.queries.motions import drafts_view, motion_rules, motions_view, without_conflicts
 from folkmoot_server.queries.notices import own_notice, rules_view
 from folkmoot_server.queries.presiding import chair_view
 from folkmoot_server.storage import events, meetings, members, schema, seats, units
@@ -62,6 +62,8 @@ class Picture:
     text: str
     agenda: str
     internal_agenda: str
+    motions: str
+    motions_outside: str
     elections: tuple[elections.SharedSummary, ...]
     lineage: frozenset[str]
     frozen: bool
@@ -71,10 +73,13 @@ class Picture:
 def picture(tx: Connection, meeting: Meeting, now: int) -> Picture:
     """Draw the part of Meeting of wire.md that is the same for all members."""
     view = _shared(tx, meeting, now)
+    listed = motions_view(tx, meeting.id)
     return Picture(
         _dump(view).removesuffix("}"),
         json.dumps(agenda_view(tx, meeting.id, office=False), separators=(",", ":")),
         json.dumps(agenda_view(tx, meeting.id, office=True), separators=(",", ":")),
+        _dump(listed),
+        _dump([without_conflicts(one) for one in listed]),
         elections.shared_summaries(tx, meeting.id),
         units.lineage(tx, meeting.unit),
         bool(view["roll"]["frozen"]),
@@ -87,10 +92,12 @@ def snapshot(tx: Connection, shared: Picture, meeting: Meeting, member: str, now
     owned = rolls_storage.credentials(tx, meeting.id, member)
     entry = rolls_storage.entry(tx, meeting.id, member)
     weight = 0 if entry is None else int(entry["weight"])
-    listed = elections.summaries(tx, meeting.id, shared.elections, owned, weight)
     entitled = entry is not None if shared.frozen else members.is_elector(tx, member, meeting.unit, now)
     roles = held(rights.grants_of(tx, member), shared.lineage, now)
+    inside = entitled or bool(roles - {Role.MEMBER})
+    listed = elections.summaries(tx, meeting.id, shared.elections, owned, weight, inside=inside)
     items = shared.internal_agenda if sees_internal(roles) else shared.agenda
+    motions = shared.motions if inside else shared.motions_outside
     me = {
         **_me(tx, meeting, member),
         "roles": sorted(roles),
@@ -99,10 +106,11 @@ def snapshot(tx: Connection, shared: Picture, meeting: Meeting, member: str, now
         "entitled": entitled,
         "credential": owned[-1] if owned else None,
     }
-    return f'{shared.text},"agenda":{items},"elections":[{",".join(listed)}],"me":{_dump(me)}}}'
+    parts = f'"agenda":{items},"motions":{motions},"elections":[{",".join(listed)}],"me":{_dump(me)}'
+    return f"{shared.text},{parts}}}"
 
 
-def _dump(view: dict[str, Any]) -> str:
+def _dump(view: dict[str, Any] | list[dict[str, Any]]) -> str:
     return json.dumps(view, separators=(",", ":"))
 
 
@@ -124,7 +132,7 @@ def _shared(tx: Connection, meeting: Meeting, now: int) -> dict[str, Any]:
         "present": _present(tx, meeting, now),
         "floor": {"mode": meeting.floor_mode.value},
         "speaking": speaking.speaking_view(tx, meeting_id),
-        **motions_view(tx, meeting_id),
+        "motion_rules": motion_rules(tx, meeting_id),
         "messages": messages.message_state(tx, meeting_id),
         "visitors": visitors.visitors_in(tx, meeting_id),
         "roll": rolls.roll_state(tx, meeting_id),
@@ -199,5 +207,5 @@ def events_view(tx: Connection, meeting_id: str, member: str, after: int, now: i
     Raises:
         NotFound: no such meeting for this member.
     """
-    readable(tx, meeting_id, member, now)
-    return {"events": [event.wire() for event in events.of_meeting(tx, meeting_id, after, EVENTS_MAX)]}
+    audience = rights.audience(tx, readable(tx, meeting_id, member, now), member, now)
+    return {"events": [event.wire(audience) for event in events.of_meeting(tx, meeting_id, after, EVENTS_MAX)]}

@@ -11,20 +11,28 @@ from sqlalchemy import Connection
 from folkmoot_server.commands import rights
 from folkmoot_server.commands.motions import visible
 from folkmoot_server.domain import diffs
+from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.errors import NotFound, WrongState
+from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.motions import Motion, collisions, paragraphs
 from folkmoot_server.storage import motions
 from folkmoot_server.storage.motions import Resolution
 
 
-def motions_view(tx: Connection, meeting: str) -> dict[str, Any]:
-    """Return what a snapshot says to everybody: public motions without their texts, and the rule for seconders."""
+def motions_view(tx: Connection, meeting: str) -> list[dict[str, Any]]:
+    """Return the public motions of a meeting without their texts."""
     everything = motions.of_meeting(tx, meeting)
-    public = [one for one in everything if one.number]
-    return {
-        "motions": _listed(tx, meeting, public, everything),
-        "motion_rules": {"seconders": motions.seconders_needed(tx, meeting)},
-    }
+    return _listed(tx, meeting, [one for one in everything if one.number], everything)
+
+
+def motion_rules(tx: Connection, meeting: str) -> dict[str, int]:
+    """Return the rule for seconders."""
+    return {"seconders": motions.seconders_needed(tx, meeting)}
+
+
+def without_conflicts(motion: dict[str, Any]) -> dict[str, Any]:
+    """Return a motion as those see it who neither vote here nor hold an office."""
+    return {**motion, "conflicts": []}
 
 
 def drafts_view(tx: Connection, meeting: str, member: str) -> list[dict[str, Any]]:
@@ -70,15 +78,17 @@ def motion_json(
     }
 
 
-def motion_view(tx: Connection, meeting: str, motion_id: str, member: str) -> dict[str, Any]:
+def motion_view(tx: Connection, meeting: Meeting, motion_id: str, member: str, now: int) -> dict[str, Any]:
     """Return one motion with its text.
 
     Raises:
         NotFound: no such motion for this member.
     """
-    motion = visible(tx, meeting, motion_id, member)
-    listed = _listed(tx, meeting, [motion], motions.of_meeting(tx, meeting))
-    return {**listed[0], "text": motion.text}
+    motion = visible(tx, meeting.id, motion_id, member)
+    (listed,) = _listed(tx, meeting.id, [motion], motions.of_meeting(tx, meeting.id))
+    if rights.audience(tx, meeting, member, now) is not Audience.MEMBERS:
+        listed = without_conflicts(listed)
+    return {**listed, "text": motion.text}
 
 
 def diff_view(tx: Connection, meeting: str, motion_id: str, member: str) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from folkmoot_server.commands.papers import seen, unknown
 from folkmoot_server.commands.visitors import Caller, Presence, presence
+from folkmoot_server.domain.audience import UNSEEN
 from folkmoot_server.domain.errors import Forbidden
-from folkmoot_server.domain.papers import Paper, State, Version
+from folkmoot_server.domain.papers import Paper, PaperClass, State, Type, Version
 from folkmoot_server.storage import members, papers
 
 
@@ -26,9 +28,18 @@ def papers_view(tx: Connection, meeting_id: str, caller: Caller, now: int) -> di
     people = members.by_ids(tx, {one.by for found in versions.values() for one in found})
     names = {member: person.name for member, person in people.items()}
     rows = [_paper(paper, versions.get(paper.id, []), names, here) for paper in visible]
-    shown = papers.shown(tx, meeting_id)
-    presenting = None if shown is None else dict(zip(("paper", "version", "page"), shown, strict=True))
-    return {"papers": [row for row in rows if row is not None], "presenting": presenting}
+    return {"papers": [row for row in rows if row is not None], "presenting": _presenting(tx, here)}
+
+
+def _presenting(tx: Connection, here: Presence) -> dict[str, Any] | None:
+    shown = papers.shown(tx, here.meeting.id)
+    paper = None if shown is None else papers.find(tx, here.meeting.id, shown[0])
+    if shown is None or paper is None:
+        return None
+    if not here.standing.sees(paper.paper_class):
+        return dict(UNSEEN)
+    named = dict(zip(("paper", "version", "page"), shown, strict=True))
+    return {**named, "open": paper.paper_class is PaperClass.OPEN}
 
 
 def _paper(paper: Paper, versions: Sequence[Version], names: dict[str, str], here: Presence) -> dict[str, Any] | None:
@@ -62,26 +73,49 @@ def _version(one: Version, names: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def file_of(here: Presence, tx: Connection, paper_id: str, number: int) -> tuple[Paper, Version]:
-    """Return a version whose bytes the caller may have.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the caller may read, and the hash of the file that holds it; empty when it says nothing."""
 
-    Raises:
-        NotFound: there is none for the caller.
-    """
-    return seen(tx, here, paper_id, number)
+    paper: Paper
+    version: Version
+    sha256: str
 
 
-def page_of(here: Presence, tx: Connection, paper_id: str, number: int, page: int) -> tuple[Paper, Version, str]:
-    """Return a version and the hash of one of its pages.
+def file_of(tx: Connection, here: Presence, paper_id: str, number: int) -> Found:
+    """Return the bytes of a version as they came.
 
     Raises:
         NotFound: there is none for the caller.
     """
     paper, version = seen(tx, here, paper_id, number)
-    sha256 = papers.page(tx, paper_id, number, page)
-    if sha256 is None:
+    return Found(paper, version, version.sha256)
+
+
+def page_of(tx: Connection, here: Presence, paper_id: str, number: int, page: int) -> Found:
+    """Return a page of a version.
+
+    Raises:
+        NotFound: there is none for the caller.
+    """
+    paper, version = seen(tx, here, paper_id, number)
+    files = papers.page(tx, paper_id, number, page)
+    if files is None:
         raise unknown()
-    return paper, version, sha256
+    return Found(paper, version, files.page)
+
+
+def text_of(tx: Connection, here: Presence, paper_id: str, number: int, page: int) -> Found:
+    """Return what a page says in plain text; of a paper that is text, the page itself.
+
+    Raises:
+        NotFound: there is no such page for the caller.
+    """
+    paper, version = seen(tx, here, paper_id, number)
+    files = papers.page(tx, paper_id, number, page)
+    if files is None:
+        raise unknown()
+    return Found(paper, version, files.page if version.type is Type.TEXT else files.text)
 
 
 def reads_view(tx: Connection, meeting_id: str, caller: Caller, paper_id: str, now: int) -> dict[str, Any]:

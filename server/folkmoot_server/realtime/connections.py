@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
 from folkmoot_server.realtime.packets import Line, Shared
 from folkmoot_server.realtime.publisher import Told
@@ -41,8 +42,16 @@ class News:
     def __init__(self, told: Sequence[Told]) -> None:
         """Hold at least one event."""
         self.first, self.last = told[0].seq, told[-1].seq
-        self.packets = [one.packet for one in told]
-        self.frames = b"".join(packet.frame for packet in self.packets)
+        self._told = told
+        self._ready: dict[Audience, tuple[list[Shared], bytes]] = {}
+
+    def of(self, audience: Audience) -> tuple[list[Shared], bytes]:
+        """Return the packets for an audience, and all their frames as one."""
+        ready = self._ready.get(audience)
+        if ready is None:
+            packets = [one.packets[audience] for one in self._told]
+            ready = self._ready[audience] = (packets, b"".join(packet.frame for packet in packets))
+        return ready
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +70,7 @@ class Connection:
     cursor: int
     bucket: Bucket
     touched_at: int
+    audience: Audience
     following: bool = False
     epoch: int | None = None
     in_room: bool = False
@@ -91,7 +101,7 @@ class Connection:
     def follow(self, news: News, unread_max: int) -> None:
         """Send new events at once when all before them were sent; else let the pump read on from the cursor."""
         if self.following and self.cursor == news.first - 1 and self.unread < unread_max:
-            self.line.tell(news.packets, news.frames)
+            self.line.tell(*news.of(self.audience))
             self.cursor = news.last
         else:
             self.wake.set()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection as Tx
 
 from folkmoot_server.commands import attendance, presiding, visitors
+from folkmoot_server.domain.audience import Audience
 from folkmoot_server.realtime import visiting
 from folkmoot_server.realtime.connections import Connection
 from folkmoot_server.realtime.ticking import Ticking
@@ -47,7 +48,7 @@ class Housekeeping(Ticking):
         if self._ticks % SESSIONS_EVERY == 0:
             await self._end_revoked()
         if self._ticks % RIGHTS_EVERY == 0:
-            await self._end_unentitled()
+            await self._follow_rights()
         if self._ticks % SWEEP_EVERY == 1:
             now = self._context.now()
             await self._context.database.write(lambda tx: visiting.sweep(tx, now))
@@ -86,13 +87,14 @@ class Housekeeping(Ticking):
             if connection.session.session_hash not in live:
                 await self._realtime.dismiss(connection, "session.ended", "Your session has ended; please sign in.")
 
-    async def _end_unentitled(self) -> None:
+    async def _follow_rights(self) -> None:
         connections, now = self._realtime.connections, self._context.now()
 
-        def entitled(tx: Tx) -> list[Connection]:
-            return [c for c in connections if visiting.may_follow(tx, c, now)]
+        def audiences(tx: Tx) -> list[tuple[Connection, Audience | None]]:
+            return [(c, visiting.audience(tx, c, now)) for c in connections]
 
-        kept = set(map(id, await self._context.database.read(entitled)))
-        for connection in connections:
-            if id(connection) not in kept:
+        for connection, audience in await self._context.database.read(audiences):
+            if audience is None:
                 await self._realtime.dismiss(connection, "role.ended", "You may not follow this meeting any more.")
+            else:
+                connection.audience = audience

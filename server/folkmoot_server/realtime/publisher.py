@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from folkmoot_server.domain.audience import Audience, project
 from folkmoot_server.realtime.packets import Shared
 from folkmoot_server.storage import events
 from folkmoot_server.storage.database import Database, StoreClosedError
@@ -28,15 +29,20 @@ RETRY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event as every client gets it."""
+    """One event as clients get it."""
 
     seq: int
-    packet: Shared
+    packets: Mapping[Audience, Shared]
 
 
 def told(event: StoredEvent) -> Told:
-    """Encode an event."""
-    return Told(event.seq, Shared("event", event.wire()))
+    """Encode an event, once for all who get the same of it."""
+    whole = Shared("event", event.wire(Audience.MEMBERS))
+    packets = {Audience.MEMBERS: whole}
+    for audience in (Audience.OBSERVERS, Audience.GUESTS):
+        same = project(event.type, event.body, audience) == (event.type, event.body)
+        packets[audience] = whole if same else Shared("event", event.wire(audience))
+    return Told(event.seq, packets)
 
 
 class Publisher:

@@ -159,7 +159,7 @@ class Realtime:
         try:
             wanted = ConnectAuth.model_validate(auth)
             await self._context.database.read(lambda tx: self._known(tx, wanted))
-            session, meeting, after = await self._context.database.write(lambda tx: self._admit(tx, wanted))
+            session, meeting, place = await self._context.database.write(lambda tx: self._admit(tx, wanted))
         except Exception as error:  # the edge: whatever happens, the client gets an answer and nothing else
             self._spawn(self.abort(eio_sid, after_s=REFUSED_S))
             raise self._refusal(error) from error
@@ -167,14 +167,7 @@ class Realtime:
         if line is None:  # gone meanwhile
             raise Refusal("This connection has ended.", {"code": "session.none"})
         connection = Connection(
-            sid=sid,
-            eio_sid=eio_sid,
-            line=line,
-            session=session,
-            meeting=meeting,
-            cursor=after,
-            bucket=Bucket(time.monotonic()),
-            touched_at=self._context.now(),
+            sid, eio_sid, line, session, meeting, place[0], Bucket(time.monotonic()), self._context.now(), place[1]
         )
         await self._make_place(connection)
         self._connections[sid] = connection
@@ -197,13 +190,13 @@ class Realtime:
         if not sessions.has_ticket(tx, token_hash(wanted.ticket)):
             raise NotSignedIn("socket.bad-ticket", "The ticket is unknown, used or too old; ask for another.")
 
-    def _admit(self, tx: Tx, wanted: ConnectAuth) -> tuple[SessionInfo | GuestSession, str, int]:
+    def _admit(self, tx: Tx, wanted: ConnectAuth) -> tuple[SessionInfo | GuestSession, str, visiting.Place]:
         now = self._context.now()
         ticket = sessions.take_ticket(tx, token_hash(wanted.ticket))
         if ticket is None or ticket.expires_at <= now:
             raise NotSignedIn("socket.bad-ticket", "The ticket is unknown, used or too old; ask for another.")
         session, meeting = visiting.admit(tx, ticket.session, ticket.meeting, wanted.after, now)
-        return session, meeting, visiting.first_event(tx, session, wanted.after)
+        return session, meeting, visiting.place(tx, session, meeting, wanted.after, now)
 
     async def _make_place(self, newcomer: Connection) -> None:
         same = [c for c in self._connections.values() if (c.member, c.meeting) == (newcomer.member, newcomer.meeting)]

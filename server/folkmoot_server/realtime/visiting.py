@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection as Tx
 
 from folkmoot_server.commands import attendance, guests, rights, visitors
+from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.errors import Conflict, Forbidden, NotSignedIn
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
 from folkmoot_server.domain.visitors import State
@@ -19,6 +20,7 @@ from folkmoot_server.storage import visitors as store
 from folkmoot_server.storage.events import StoredEvent
 from folkmoot_server.web.context import Context
 
+Place = tuple[int, Audience]
 # Media methods with which somebody begins to be heard or seen.
 SENDING: Final = frozenset({"produce", "resume_producer"})
 LEAVING: Final = frozenset({"VisitorLeft", "VisitorRemoved"})
@@ -50,11 +52,11 @@ def admit(
     return session, meeting.id
 
 
-def first_event(tx: Tx, session: SessionInfo | GuestSession, after: int) -> int:
-    """Return the number after which the session hears events: a guest none from before the admission."""
+def place(tx: Tx, session: SessionInfo | GuestSession, meeting: str, after: int, now: int) -> Place:
+    """Return after which number the session hears events, a guest none from before the admission, and as whom."""
     if isinstance(session, SessionInfo):
-        return after
-    return max(after, guests.require_follow(tx, session, session.meeting) - 1)
+        return after, rights.audience(tx, meetings.get(tx, meeting), session.member_id, now)
+    return max(after, guests.require_follow(tx, session, session.meeting) - 1), Audience.GUESTS
 
 
 def is_visitor(tx: Tx, meeting: str, person: str) -> bool:
@@ -123,12 +125,15 @@ def touch(tx: Tx, session: SessionInfo | GuestSession, now: int) -> None:
     keep(tx, [session.session_hash], now)
 
 
-def may_follow(tx: Tx, connection: Connection, now: int) -> bool:
-    """Say whether a socket may go on hearing of its meeting."""
+def audience(tx: Tx, connection: Connection, now: int) -> Audience | None:
+    """Return as whom a socket goes on hearing of its meeting, or None when it may not any more."""
     session = connection.session
     if isinstance(session, GuestSession):
-        return guests.may_follow(tx, session)
-    return rights.may_read(tx, session.member_id, meetings.get(tx, connection.meeting).unit, now)
+        return Audience.GUESTS if guests.may_follow(tx, session) else None
+    meeting = meetings.get(tx, connection.meeting)
+    if not rights.may_read(tx, session.member_id, meeting.unit, now):
+        return None
+    return rights.audience(tx, meeting, session.member_id, now)
 
 
 def sweep(tx: Tx, now: int) -> None:

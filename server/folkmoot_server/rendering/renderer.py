@@ -1,22 +1,28 @@
 """Turns one paper into pages, in a process of its own: bytes on standard input, pages on standard output.
 
 Started as `python -I renderer.py <pdf|image|text>`. Each page is a frame: four bytes with its length, two with its
-width and two with its height in pixels (big-endian; 0 and 0 for text), then WebP or UTF-8. A frame of length 0 ends
-the output. A paper that is refused ends with a word on standard error (`WORDS`) and status 1; whatever else happens
-means the same to the parent. The process has no network, few files, and limits of memory and processor time.
+width and two with its height in pixels (big-endian; 0 and 0 for text), then WebP or UTF-8. After each picture of a
+PDF's page comes a frame with what the page says, at least a line feed. A frame of length 0 ends the output. A paper
+that is refused ends with a word on standard error (`WORDS`) and status 1; whatever else happens means the same to the
+parent. The process has no network, few files, and limits of memory and processor time.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
 import io
 import os
+import re
 import resource
 import struct
 import sys
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+if TYPE_CHECKING:
+    import pypdfium2
 
 MEMORY: Final = 512 * 1024 * 1024
 CPU_S: Final = 60
@@ -30,6 +36,7 @@ QUALITY: Final = 80
 EFFORT: Final = 1  # of the WebP encoder, 0 to 6
 LINES: Final = 60  # of text on a page
 COLUMNS: Final = 100
+LAYER_MAX: Final = 20_000  # characters of what a PDF's page says
 FRAME: Final = struct.Struct(">IHH")
 WORDS: Final = frozenset({"damaged", "encrypted", "empty", "too-many-pages", "too-large"})
 _NEW_USER, _NEW_NET, _NO_NEW_PRIVILEGES = 0x10000000, 0x40000000, 38
@@ -38,6 +45,11 @@ _EVERY_USE: Final = (1 << 13) - 1  # of files and folders, as Landlock's first v
 _READ: Final = 1 << 2 | 1 << 3
 FONTS: Final = ("/usr/share/fonts", "/usr/share/X11/fonts", "/usr/local/share/fonts")  # for PDFs that bring none
 NOBODY: Final = 65534
+_HYPHEN: Final = re.compile("[\x02\ufffe]\\s*")  # as the library marks a word that goes on in the next line
+# Controls, halves of a letter, places that stand for none, and what turns the order of letters around.
+_UNREADABLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ue000-\uf8ff\ufff0-\uffff]"
+)
 
 
 class RefusedError(Exception):
@@ -87,7 +99,7 @@ def _close_files(libc: ctypes.CDLL) -> None:
 
 
 def pdf_pages(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each page of a PDF as WebP with its width and height."""
+    """Yield each page of a PDF as WebP with its width and height, and then what it says."""
     import pypdfium2
 
     try:
@@ -111,7 +123,25 @@ def pdf_pages(content: bytes) -> Iterator[tuple[bytes, int, int]]:
             raise RefusedError("damaged") from None
         picture.thumbnail((WIDTH, HEIGHT))  # rounding may add a pixel
         yield _webp(picture)
+        yield _text([_layer(page)])
         page.close()
+
+
+def _layer(page: pypdfium2.PdfPage) -> str:
+    """Return what a page says; nothing when that cannot be found out, for the picture is there."""
+    try:
+        layer = page.get_textpage()
+        said = layer.get_text_range(0, min(layer.count_chars(), LAYER_MAX))
+        layer.close()
+    except Exception:  # the library raises what it likes
+        return ""
+    return readable(said[:LAYER_MAX])
+
+
+def readable(said: str) -> str:
+    """Return a page's text without what nobody reads: hyphens at the end of lines, and what stands for no letter."""
+    said = _HYPHEN.sub("", said).replace("\r\n", "\n").replace("\r", "\n")
+    return _UNREADABLE.sub("", said).strip()
 
 
 def image_pages(content: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -207,6 +237,7 @@ def main() -> None:
         from PIL import Image, ImageChops, ImageOps, ImageSequence, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin
 
         Image.preinit()
+        codecs.lookup("utf-16-le")  # in which words come out of a PDF
         del pypdfium2, Image, ImageChops, ImageOps, ImageSequence, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin
     confine()
     try:

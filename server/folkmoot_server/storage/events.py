@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
+from folkmoot_server.domain.audience import Audience, project
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.storage import schema
 
@@ -23,9 +24,10 @@ class StoredEvent:
     at: int
     body: dict[str, Any]
 
-    def wire(self) -> dict[str, Any]:
+    def wire(self, audience: Audience) -> dict[str, Any]:
         """The event as clients see it."""
-        return {"seq": self.seq, "type": self.type, "at": self.at, "body": self.body}
+        kind, body = project(self.type, self.body, audience)
+        return {"seq": self.seq, "type": kind, "at": self.at, "body": body}
 
 
 def append(connection: Connection, meeting: str, kind: str, at: int, body: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
 _INCOMING: Final = "incoming-"
@@ -73,6 +73,14 @@ class PaperFiles:
         if not _NAME.fullmatch(sha256):
             raise ValueError(sha256)
         return self.folder / sha256
+
+    def open(self, sha256: str) -> BinaryIO:
+        """Open the file with this hash for reading.
+
+        Raises:
+            FileNotFoundError: it was deleted meanwhile.
+        """
+        return self.path(sha256).open("rb")
 
     def put(self, contents: Collection[bytes]) -> list[str]:
         """Store several files, durable together, and return their hashes."""

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from folkmoot_server.domain.papers import READING_S, Paper, PaperClass, State, Type, Version
+from folkmoot_server.domain.papers import READING_S, PageFiles, Paper, PaperClass, State, Type, Version
 from folkmoot_server.storage import schema
-from folkmoot_server.storage.schema_papers import paper, paper_page, paper_read, paper_shown, paper_version
+from folkmoot_server.storage.schema_papers import (
+    paper,
+    paper_page,
+    paper_read,
+    paper_shown,
+    paper_text,
+    paper_version,
+)
+
+_FILES: Final = (paper_version, paper_page, paper_text)  # the tables that name files
 
 
 def _paper(row: Row[Any]) -> Paper:
@@ -108,8 +117,8 @@ def rendering(tx: Connection) -> list[tuple[str, Version]]:
     return [(row.meeting, _version(row)) for row in rows]
 
 
-def finish_version(tx: Connection, done: Version, pages: Sequence[str]) -> bool:
-    """Store what became of a version that was rendered, with the hashes of its pages; False when it is gone."""
+def finish_version(tx: Connection, done: Version, pages: Sequence[PageFiles]) -> bool:
+    """Store what became of a version that was rendered, with its pages; False when it is gone."""
     table = paper_version
     changed = tx.execute(
         update(table)
@@ -118,16 +127,22 @@ def finish_version(tx: Connection, done: Version, pages: Sequence[str]) -> bool:
     )
     if changed.rowcount != 1:
         return False
-    for number, sha256 in enumerate(pages, start=1):
-        tx.execute(paper_page.insert().values(paper=done.paper, version=done.number, page=number, sha256=sha256))
+    for number, files in enumerate(pages, start=1):
+        place = {"paper": done.paper, "version": done.number, "page": number}
+        tx.execute(paper_page.insert().values(**place, sha256=files.page))
+        if files.text:
+            tx.execute(paper_text.insert().values(**place, sha256=files.text))
     return True
 
 
-def page(tx: Connection, paper_id: str, number: int, wanted: int) -> str | None:
-    """Return the hash of one page of a version."""
-    table = paper_page.c
-    query = select(table.sha256).where(table.paper == paper_id, table.version == number, table.page == wanted)
-    return tx.execute(query).scalar()
+def page(tx: Connection, paper_id: str, number: int, wanted: int) -> PageFiles | None:
+    """Return the files of one page of a version."""
+    found = []
+    for table in (paper_page, paper_text):
+        place = (table.c.paper == paper_id, table.c.version == number, table.c.page == wanted)
+        found.append(tx.execute(select(table.c.sha256).where(*place)).scalar())
+    picture, text = found
+    return None if picture is None else PageFiles(picture, text or "")
 
 
 def delete_versions(tx: Connection, paper_id: str, *, keep_shown: bool) -> None:
@@ -137,8 +152,8 @@ def delete_versions(tx: Connection, paper_id: str, *, keep_shown: bool) -> None:
     if keep_shown:
         gone = gone.where(table.c.shown == 0)
     numbers = list(tx.scalars(gone))
-    pages = paper_page.c
-    tx.execute(paper_page.delete().where(pages.paper == paper_id, pages.version.in_(numbers)))
+    for part in (paper_page, paper_text):
+        tx.execute(part.delete().where(part.c.paper == paper_id, part.c.version.in_(numbers)))
     tx.execute(table.delete().where(table.c.paper == paper_id, table.c.number.in_(numbers)))
 
 
@@ -150,23 +165,22 @@ def stored(tx: Connection, meeting: str) -> int:
 
 def files(tx: Connection) -> frozenset[str]:
     """Return the hash of every file that some row names."""
-    return frozenset([*tx.scalars(select(paper_version.c.sha256)), *tx.scalars(select(paper_page.c.sha256))])
+    return frozenset(sha256 for table in _FILES for sha256 in tx.scalars(select(table.c.sha256)))
 
 
 def named(tx: Connection, hashes: Collection[str]) -> frozenset[str]:
     """Return those of `hashes` that some row names."""
     wanted = list(hashes)
     found: set[str] = set()
-    for table in (paper_version, paper_page):
+    for table in _FILES:
         found |= set(tx.scalars(select(table.c.sha256).where(table.c.sha256.in_(wanted))))
     return frozenset(found)
 
 
 def hashes_of(tx: Connection, paper_id: str) -> frozenset[str]:
     """Return the hash of every file of a paper."""
-    versions_of = select(paper_version.c.sha256).where(paper_version.c.paper == paper_id)
-    pages_of = select(paper_page.c.sha256).where(paper_page.c.paper == paper_id)
-    return frozenset([*tx.scalars(versions_of), *tx.scalars(pages_of)])
+    queries = [select(table.c.sha256).where(table.c.paper == paper_id) for table in _FILES]
+    return frozenset(sha256 for query in queries for sha256 in tx.scalars(query))
 
 
 def note_read(tx: Connection, paper_id: str, number: int, member: str, now: int) -> None:

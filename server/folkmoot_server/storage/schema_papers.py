@@ -44,6 +44,16 @@ paper_page = Table(
     Column("sha256", String, nullable=False),
     Index("paper_page_sha256", "sha256"),
 )
+# What a page says, of those pages that say something.
+paper_text = Table(
+    "paper_text",
+    metadata,
+    key("paper", "paper.id", primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("page", Integer, primary_key=True),
+    Column("sha256", String, nullable=False),
+    Index("paper_text_sha256", "sha256"),
+)
 # Who read a restricted paper; a row is one reading of one version.
 paper_read = Table(
     "paper_read",

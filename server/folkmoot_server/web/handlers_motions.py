@@ -199,20 +199,21 @@ async def _read(request: web.Request, query: Callable[[Connection, str, int], di
 
 async def show(request: web.Request) -> web.Response:
     """GET a motion with its text."""
-    return await _show(request, motion_queries.motion_view)
+    meeting, motion = request.match_info["m"], request.match_info["x"]
+
+    def run(tx: Connection, member: str, now: int) -> dict[str, Any]:
+        return motion_queries.motion_view(tx, readable(tx, meeting, member, now), motion, member, now)
+
+    return await _read(request, run)
 
 
 async def show_diff(request: web.Request) -> web.Response:
     """GET diff: an amendment against its base."""
-    return await _show(request, motion_queries.diff_view)
-
-
-async def _show(request: web.Request, query: Callable[[Connection, str, str, str], dict[str, Any]]) -> web.Response:
     meeting, motion = request.match_info["m"], request.match_info["x"]
 
     def run(tx: Connection, member: str, now: int) -> dict[str, Any]:
         readable(tx, meeting, member, now)
-        return query(tx, meeting, motion, member)
+        return motion_queries.diff_view(tx, meeting, motion, member)
 
     return await _read(request, run)
 

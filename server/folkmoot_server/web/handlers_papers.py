@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+import asyncio
+from collections.abc import Callable
+from io import BytesIO
+from typing import Annotated, BinaryIO, Final, Literal
 from urllib.parse import quote
 
 from aiohttp import web
@@ -11,7 +14,7 @@ from sqlalchemy import Connection
 
 from folkmoot_server.commands import papers as commands
 from folkmoot_server.commands.papers import Arrived
-from folkmoot_server.commands.visitors import presence
+from folkmoot_server.commands.visitors import Presence, presence
 from folkmoot_server.domain.errors import BadInput
 from folkmoot_server.domain.members import clean_text
 from folkmoot_server.domain.papers import CONTENT_TYPES, NAME_MAX, PAGES_MAX, Paper, PaperClass, Type, Version
@@ -121,55 +124,77 @@ async def remove_paper(request: web.Request) -> web.Response:
 
 async def get_file(request: web.Request) -> web.StreamResponse:
     """GET …/papers/{p}/{v}/file: the bytes as they came, for saving and never for showing."""
-    context, who = request.app[CONTEXT], caller(request)
-    meeting, paper_id, number = request.match_info["m"], request.match_info["p"], _number(request, "v")
-
-    def load(tx: Connection) -> tuple[Paper, Version]:
-        here = presence(tx, meeting, who, context.now())
-        return commands.seen(tx, here, paper_id, number)
-
-    paper, version = await context.database.read(load)
-    await _note(request, paper, number)
+    paper_id, number = request.match_info["p"], _number(request, "v")
+    found, file = await _open(request, lambda tx, here: queries.file_of(tx, here, paper_id, number))
     headers = {
-        "Content-Type": CONTENT_TYPES[version.type],
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(paper.name, safe='')}",
+        "Content-Type": CONTENT_TYPES[found.version.type],
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.paper.name, safe='')}",
         "Cache-Control": "no-store",
         **SEALED,
     }
-    return web.FileResponse(request.app[PAPERS].files.path(version.sha256), headers=headers)
+    return web.Response(body=file, headers=headers)
 
 
 async def get_page(request: web.Request) -> web.StreamResponse:
     """GET …/papers/{p}/{v}/pages/{n}: a picture, or plain text of a paper that is text."""
-    context, who = request.app[CONTEXT], caller(request)
-    meeting, paper_id, number = request.match_info["m"], request.match_info["p"], _number(request, "v")
-    wanted = _number(request, "n")
-
-    def load(tx: Connection) -> tuple[Paper, Version, str]:
-        here = presence(tx, meeting, who, context.now())
-        return queries.page_of(here, tx, paper_id, number, wanted)
-
-    paper, version, sha256 = await context.database.read(load)
-    await _note(request, paper, number)
-    restricted = paper.paper_class is PaperClass.RESTRICTED
-    headers = {
-        "Content-Type": CONTENT_TYPES[Type.TEXT] if version.type is Type.TEXT else "image/webp",
-        "Cache-Control": "no-store" if restricted else FOREVER,
-        **SEALED,
-    }
-    return web.FileResponse(request.app[PAPERS].files.path(sha256), headers=headers)
+    paper_id, number, wanted = request.match_info["p"], _number(request, "v"), _number(request, "n")
+    found, file = await _open(request, lambda tx, here: queries.page_of(tx, here, paper_id, number, wanted))
+    is_text = found.version.type is Type.TEXT
+    return _page(found, file, CONTENT_TYPES[Type.TEXT] if is_text else "image/webp")
 
 
-async def _note(request: web.Request, paper: Paper, number: int) -> None:
-    """Keep a read of a restricted paper before a byte of it is given out."""
-    if paper.paper_class is not PaperClass.RESTRICTED:
-        return
-    context, who = request.app[CONTEXT], caller(request)
+async def get_text(request: web.Request) -> web.StreamResponse:
+    """GET …/papers/{p}/{v}/pages/{n}/text: what a page says, for who cannot see the picture; empty for a picture."""
+    paper_id, number, wanted = request.match_info["p"], _number(request, "v"), _number(request, "n")
+    found, file = await _open(request, lambda tx, here: queries.text_of(tx, here, paper_id, number, wanted))
+    return _page(found, file, CONTENT_TYPES[Type.TEXT])
 
-    def write(tx: Connection) -> None:
-        commands.note_read(tx, paper, number, presence(tx, paper.meeting, who, context.now()), context.now())
 
-    await context.database.write(write)
+def _page(found: queries.Found, file: BinaryIO, content_type: str) -> web.Response:
+    restricted = found.paper.paper_class is PaperClass.RESTRICTED
+    cache = "no-store" if restricted else FOREVER
+    headers = {"Content-Type": content_type, "Cache-Control": cache, **SEALED}
+    return web.Response(body=file, headers=headers)
+
+
+async def _open(
+    request: web.Request, find: Callable[[Connection, Presence], queries.Found]
+) -> tuple[queries.Found, BinaryIO]:
+    """Open the file that the caller asks for, and keep that a restricted paper is read.
+
+    The rights are asked once more when the file is open: whatever changed meanwhile, its class above all, counts.
+
+    Raises:
+        NotFound, Forbidden: no such meeting for the caller, or nothing of this kind is there, before or by then.
+    """
+    context, who, meeting = request.app[CONTEXT], caller(request), request.match_info["m"]
+
+    def load(tx: Connection) -> queries.Found:
+        return find(tx, presence(tx, meeting, who, context.now()))
+
+    def note(tx: Connection) -> queries.Found:
+        now = context.now()
+        here = presence(tx, meeting, who, now)
+        found = find(tx, here)
+        if found.paper.paper_class is PaperClass.RESTRICTED:
+            commands.note_read(tx, here, found.version, now)
+        return found
+
+    before = await context.database.read(load)
+    try:
+        file = await asyncio.to_thread(request.app[PAPERS].files.open, before.sha256) if before.sha256 else BytesIO()
+    except FileNotFoundError:
+        raise commands.unknown() from None
+    try:
+        found = await context.database.read(load)
+        if found.paper.paper_class is PaperClass.RESTRICTED:
+            found = await context.database.write(note)
+        if found.sha256 != before.sha256:
+            raise commands.unknown()
+    except BaseException:
+        file.close()
+        raise
+    return found, file
 
 
 async def get_reads(request: web.Request) -> web.Response:
@@ -198,6 +223,7 @@ ROUTES: Final = (
     web.post(_PAPERS + "/{p}/remove", remove_paper),
     web.get(_PAPERS + "/{p}/{v}/file", get_file),
     web.get(_PAPERS + "/{p}/{v}/pages/{n}", get_page),
+    web.get(_PAPERS + "/{p}/{v}/pages/{n}/text", get_text),
     web.get(_PAPERS + "/{p}/reads", get_reads),
     web.post("/api/meetings/{m}/present", present),
 )
@@ -205,5 +231,6 @@ FOR_GUESTS: Final = {
     ("GET", _PAPERS): list_papers,
     ("GET", _PAPERS + "/{p}/{v}/file"): get_file,
     ("GET", _PAPERS + "/{p}/{v}/pages/{n}"): get_page,
+    ("GET", _PAPERS + "/{p}/{v}/pages/{n}/text"): get_text,
     ("POST", "/api/meetings/{m}/present"): present,
 }

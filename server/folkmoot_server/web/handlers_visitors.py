@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from folkmoot_media.errors import MediaError
 from folkmoot_server.commands import floor, guests, identity
 from folkmoot_server.commands import visitors as commands
+from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.errors import Conflict, Forbidden, NotFound
 from folkmoot_server.domain.identity import GuestSession
 from folkmoot_server.domain.ids import b64u, token_hash
@@ -191,7 +192,7 @@ async def guest_events(request: web.Request) -> web.Response:
     def load(tx: Connection) -> web.Response:
         since = guests.require_follow(tx, session, meeting)
         found = events.of_meeting(tx, meeting, max(after, since - 1), EVENTS_MAX)
-        return web.json_response({"events": [event.wire() for event in found]})
+        return web.json_response({"events": [event.wire(Audience.GUESTS) for event in found]})
 
     return await context.database.read(load)
 

@@ -20,6 +20,11 @@ READER_MAX: Final = 3000
 # A guest comes in again when a phone is turned off; each time is told to the whole meeting and kept.
 ENTRIES_MAX: Final = 30
 WINDOW_S: Final = 300
+# Twenty a second for a minute: a page that opens a paper of 300 pages asks for 600, and a crawler asks for more.
+SESSION_READS_MAX: Final = 1200
+# A hall of 1,000 members behind one address opens its pages within a minute, with as many questions again.
+ADDRESS_READS_MAX: Final = 12_000
+READS_WINDOW_S: Final = 60
 KEYS_MAX: Final = 100_000
 
 
@@ -49,8 +54,20 @@ class Limiter:
         Raises:
             TooMany: it is.
         """
-        if self.count(key, now) >= self._most:
-            raise TooMany("sign-in.too-many", "Too many attempts; wait five minutes and try again.")
+        if self.is_full(key, now):
+            raise TooMany(
+                "sign-in.too-many",
+                "Too many attempts; wait five minutes and try again.",
+                retry_after_s=self.rest_s(now),
+            )
+
+    def is_full(self, key: str, now: int) -> bool:
+        """Say whether the window of `key` takes no more."""
+        return self.count(key, now) >= self._most
+
+    def rest_s(self, now: int) -> int:
+        """Return in how many seconds the next window begins."""
+        return self._window_s - now % self._window_s
 
 
 class SignInLimits:
@@ -63,6 +80,8 @@ class SignInLimits:
         self.readers = Limiter(READER_MAX)
         self.strangers = Limiter(ADDRESS_MAX)
         self.entries = Limiter(ENTRIES_MAX)
+        self.session_reads = Limiter(SESSION_READS_MAX, READS_WINDOW_S)
+        self.address_reads = Limiter(ADDRESS_READS_MAX, READS_WINDOW_S)
 
     def count_address(self, address: str, now: int) -> None:
         """Note an attempt from an address.
@@ -88,9 +107,7 @@ class SignInLimits:
         Raises:
             TooMany: it asked too many.
         """
-        if self.strangers.count(address, now) >= ADDRESS_MAX:
-            raise TooMany("request.too-many", "Too many requests came from this address; wait five minutes.")
-        self.strangers.add(address, now)
+        _take(self.strangers, address, now, "Too many requests came from this address; wait five minutes.")
 
     def count_member(self, member: str, now: int) -> None:
         """Note a request of a member that may change something.
@@ -98,9 +115,7 @@ class SignInLimits:
         Raises:
             TooMany: the member made too many.
         """
-        if self.members.count(member, now) >= MEMBER_MAX:
-            raise TooMany("request.too-many", "You have sent too many requests; wait five minutes.")
-        self.members.add(member, now)
+        _take(self.members, member, now, "You have sent too many requests; wait five minutes.")
 
     def count_reader(self, member: str, now: int) -> None:
         """Note a member's question about an election's manifest, board, tally or an entry's place.
@@ -108,9 +123,24 @@ class SignInLimits:
         Raises:
             TooMany: the member asked too many.
         """
-        if self.readers.count(member, now) >= READER_MAX:
-            raise TooMany("request.too-many", "You have sent too many requests; wait five minutes.")
-        self.readers.add(member, now)
+        _take(self.readers, member, now, "You have sent too many requests; wait five minutes.")
+
+    def count_read(self, session: str, address: str, now: int) -> None:
+        """Note a request that changes nothing, of a session or, when that is empty, of an address.
+
+        Raises:
+            TooMany: it asked too often.
+        """
+        if session:
+            _take(self.session_reads, session, now, "You have asked for too much at once; wait a minute.")
+        else:
+            _take(self.address_reads, address, now, "Too many requests came from this address; wait a minute.")
+
+
+def _take(limiter: Limiter, key: str, now: int, sentence: str) -> None:
+    if limiter.is_full(key, now):
+        raise TooMany("request.too-many", sentence, retry_after_s=limiter.rest_s(now))
+    limiter.add(key, now)
 
 
 LIMITS: Final[web.AppKey[SignInLimits]] = web.AppKey("sign-in-limits", SignInLimits)

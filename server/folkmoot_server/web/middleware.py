@@ -14,7 +14,7 @@ from aiohttp import web
 from sqlalchemy.exc import OperationalError
 
 from folkmoot_config.settings import Settings
-from folkmoot_server.domain.errors import BadInput, FolkmootError, Forbidden, NotSignedIn
+from folkmoot_server.domain.errors import BadInput, FolkmootError, Forbidden, NotSignedIn, TooMany
 from folkmoot_server.domain.identity import SESSION_MAX_S, SESSION_TOUCH_S, GuestSession, SessionInfo
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.storage import sessions, visitors
@@ -22,7 +22,7 @@ from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
 from folkmoot_server.web import kiosk_access, relay_access
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.errors import answer, describe
-from folkmoot_server.web.limits import LIMITS
+from folkmoot_server.web.limits import LIMITS, client_address
 from folkmoot_server.web.relay_access import RELAY_API
 from folkmoot_voting.errors import VotingError
 
@@ -130,6 +130,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except (FolkmootError, VotingError) as error:
         status, body = describe(error)
         response = web.json_response(body, status=status)
+        if isinstance(error, TooMany) and error.retry_after_s:
+            response.headers["Retry-After"] = str(error.retry_after_s)
         if not request.content.is_eof():
             response.force_close()  # a body that was not read to its end cannot be told from the next request
     except web.HTTPException as error:
@@ -204,8 +206,7 @@ async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
     """
     if request.path.startswith(API) and not request.path.startswith(RELAY_API):
         found = await _find(request)
-        if found is not None and request.method not in SAFE:
-            request.app[LIMITS].count_member(found.person, request.app[CONTEXT].now())
+        _count(request, found)
         if isinstance(found, SessionInfo):
             request[SESSION] = await kiosk_access.member_at(request, found, _place(request))
         elif found is not None:
@@ -216,6 +217,15 @@ async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
                 handler = routes.answers[place]
             request[GUEST] = found
     return await handler(request)
+
+
+def _count(request: web.Request, found: SessionInfo | GuestSession | None) -> None:
+    context, limits = request.app[CONTEXT], request.app[LIMITS]
+    if request.method in SAFE:
+        session = "" if found is None else b64u(found.session_hash)
+        limits.count_read(session, client_address(request, context.settings.trust_proxy), context.now())
+    elif found is not None:
+        limits.count_member(found.person, context.now())
 
 
 async def _find(request: web.Request) -> SessionInfo | GuestSession | None:

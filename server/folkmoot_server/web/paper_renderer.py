@@ -8,6 +8,7 @@ import os
 import signal
 import struct
 import sys
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ SCRIPT: Final = Path(str(files("folkmoot_server"))) / "rendering" / "renderer.py
 WALL_S: Final = 150.0
 END_S: Final = 5.0  # for a process that has said what it says
 PAGE_MAX: Final = 8 * 1024 * 1024
+LAYER_MAX: Final = 80_001  # bytes: four for each of 20,000 characters, and a line feed
 OUTPUT_MAX: Final = 64 * 1024 * 1024
 WIDTH_MAX: Final = 1200
 WORDS: Final = frozenset({"damaged", "encrypted", "empty", "too-many-pages", "too-large"})
@@ -30,8 +32,16 @@ class RefusedPaperError(Exception):
     """The paper did not become pages; the argument is the refusal's code."""
 
 
-async def render(path: Path, found: Type, wall_s: float = WALL_S) -> list[bytes]:
-    """Return the pages of the paper whose bytes lie at `path`: WebP, or UTF-8 of a text.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: WebP, or UTF-8 of a text; and what a picture of a PDF's page says, in UTF-8."""
+
+    data: bytes
+    text: bytes = b""
+
+
+async def render(path: Path, found: Type, wall_s: float = WALL_S) -> list[Page]:
+    """Return the pages of the paper whose bytes lie at `path`.
 
     Raises:
         RefusedPaperError: whatever went wrong, with the code of the refusal.
@@ -54,7 +64,7 @@ async def render(path: Path, found: Type, wall_s: float = WALL_S) -> list[bytes]
         raise RuntimeError("the renderer has no pipes")
     try:
         async with asyncio.timeout(wall_s):
-            pages = await _pages(process.stdout, text=found is Type.TEXT)
+            pages = await _pages(process.stdout, found)
         if pages is not None:
             return pages
         async with asyncio.timeout(END_S):
@@ -77,29 +87,45 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await process.communicate()  # a pipe that is full would never be seen to end
 
 
-async def _pages(out: asyncio.StreamReader, *, text: bool) -> list[bytes] | None:
+async def _pages(out: asyncio.StreamReader, found: Type) -> list[Page] | None:
     """Return the pages, or None when the output ends early or is none."""
-    pages: list[bytes] = []
+    pages: list[Page] = []
     total = 0
     try:
-        while True:
-            length, width, height = _FRAME.unpack(await out.readexactly(_FRAME.size))
-            total += length
-            if length == 0:
+        while len(pages) <= PAGES_MAX:
+            page = await _frame(out, text=found is Type.TEXT)
+            if not page:
                 return pages or None
-            if length > PAGE_MAX or total > OUTPUT_MAX or len(pages) >= PAGES_MAX or width > WIDTH_MAX:
+            layer = await _frame(out, text=True) if found is Type.PDF else b""
+            if len(layer) > LAYER_MAX or (found is Type.PDF and not layer):
                 return None
-            page = await out.readexactly(length)
-            if not _is_page(page, text=text) or (height == 0) is not text:
+            total += len(page) + len(layer)
+            if total > OUTPUT_MAX:
                 return None
-            pages.append(page)
-    except asyncio.IncompleteReadError:
+            pages.append(Page(page, layer.strip()))
+    except (asyncio.IncompleteReadError, _NoPageError):
         return None
+    return None
 
 
-def _is_page(page: bytes, *, text: bool) -> bool:
-    if not text:
-        return page[:4] == b"RIFF" and page[8:12] == b"WEBP"
+class _NoPageError(Exception):
+    """The renderer said something that is no page."""
+
+
+async def _frame(out: asyncio.StreamReader, *, text: bool) -> bytes:
+    """Return what a frame holds, nothing of the one that ends the output."""
+    length, width, height = _FRAME.unpack(await out.readexactly(_FRAME.size))
+    if length == 0:
+        return b""
+    if length > PAGE_MAX or width > WIDTH_MAX or (height == 0) is not text:
+        raise _NoPageError
+    page = await out.readexactly(length)
+    if not (_is_text(page) if text else page[:4] == b"RIFF" and page[8:12] == b"WEBP"):
+        raise _NoPageError
+    return page
+
+
+def _is_text(page: bytes) -> bool:
     try:
         page.decode("utf-8")
     except UnicodeDecodeError:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -16,12 +16,12 @@ from aiohttp import web
 from folkmoot_server.commands import papers as commands
 from folkmoot_server.commands.papers import Arrived
 from folkmoot_server.domain.errors import BadInput, TooMany
-from folkmoot_server.domain.papers import HEAD, State, Type, Version, check_size, check_text, type_by_head
+from folkmoot_server.domain.papers import HEAD, PageFiles, State, Type, Version, check_size, check_text, type_by_head
 from folkmoot_server.storage import papers
 from folkmoot_server.storage.database import StoreClosedError
 from folkmoot_server.storage.paper_files import Incoming, PaperFiles
 from folkmoot_server.web.context import CONTEXT, Context
-from folkmoot_server.web.paper_renderer import RefusedPaperError, render
+from folkmoot_server.web.paper_renderer import Page, RefusedPaperError, render
 
 log = logging.getLogger("folkmoot.papers")
 T = TypeVar("T")
@@ -136,7 +136,7 @@ class PaperService:
                 log.error("papers.accident kind=%s", type(error).__name__)
 
     async def _render(self, meeting: str, version: Version) -> None:
-        pages: list[bytes] = []
+        pages: list[Page] = []
         try:
             pages = await render(self.files.path(version.sha256), version.type)
             done = replace(version, state=State.READY, pages=len(pages))
@@ -145,11 +145,16 @@ class PaperService:
         except FileNotFoundError:  # removed meanwhile
             return
         async with self._naming:
-            names = await asyncio.to_thread(self.files.put, pages)
+            files = await asyncio.to_thread(self._put, pages)
             now = self._context.now()
-            kept = await self._context.database.write(lambda tx: commands.rendered(tx, meeting, done, names, now))
+            kept = await self._context.database.write(lambda tx: commands.rendered(tx, meeting, done, files, now))
             if not kept:
-                await self._free(frozenset(names))
+                await self._free(frozenset(name for one in files for name in (one.page, one.text) if name))
+
+    def _put(self, pages: Sequence[Page]) -> list[PageFiles]:
+        names = self.files.put([one.data for one in pages])
+        texts = iter(self.files.put([one.text for one in pages if one.text]))
+        return [PageFiles(name, next(texts) if one.text else "") for name, one in zip(names, pages, strict=True)]
 
 
 def _type_of(incoming: Incoming) -> Type:

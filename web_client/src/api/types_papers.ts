@@ -27,11 +27,12 @@ export interface Paper {
   refusal: string;
 }
 
-/** A page that is shown to everybody; `paper` is empty when none is. */
+/** A page that is shown to everybody; `paper` is empty when none is, or when it is not for this person (not `open`). */
 export interface Shown {
   paper: string;
   version: number;
   page: number;
+  open?: boolean;
 }
 
 export interface Papers {

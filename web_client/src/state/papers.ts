@@ -52,7 +52,7 @@ export class Shelf {
   }
 
   #take(event: MeetingEvent): void {
-    if (event.type === "PagePresented") this.presenting.value = event.body.paper ? event.body : null;
+    if (event.type === "PagePresented") this.presenting.value = event.body.paper !== "" || event.body.open === false ? event.body : null;
     else if (CHANGING.has(event.type)) this.#later(SOON_MS);
   }
 

@@ -83,6 +83,13 @@ export function PresentedNotice({ live, meeting }: { live: LiveMeeting; meeting:
 function ShownNow({ shelf, onOpen }: { shelf: Shelf; onOpen: (opened: Opened) => void }) {
   const shown = shelf.presenting.value;
   const paper = shelf.papers.value?.find((one) => one.paper === shown?.paper);
+  if (shown?.paper === "") {
+    return (
+      <p class="note note-info" role="status" data-testid="paper-shown-to-others">
+        {t("paper.shown-to-others")}
+      </p>
+    );
+  }
   if (!shown || !paper) return null;
   return (
     <div class="note note-info paper-shown" data-testid="paper-shown" data-page={shown.page}>
