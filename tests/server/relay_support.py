@@ -71,7 +71,7 @@ class Relay:
         return status, answer["error"]["code"] if status != 200 else "accepted"
 
     def enrolment(self, code: str) -> dict[str, Any]:
-        plain = code.replace("-", "")
+        plain = code.replace("-", "").upper()
         sig = signing.sign(self.seed, h("fm1/relay-enrol", plain, self.key))
         return {"code": code, "key": b64u(self.key), "sig": b64u(sig)}
 

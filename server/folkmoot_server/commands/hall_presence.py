@@ -27,18 +27,22 @@ def renew(tx: Connection, meeting: str, site: str, members: Iterable[str], now: 
             attendance.renewed(tx, seat, now)
 
 
-def cut_off(tx: Connection, meeting: str, site: str, heard_at: int, now: int) -> bool:
-    """End the intervals of those at a site of whom nothing was heard after its relay; return whether any ended.
+def lost_with(tx: Connection, meeting: str, site: str, heard_at: int) -> list[Seat]:
+    """Return the seats of those present at a site of whom nothing was heard after its relay."""
+    return [seat for seat in seats.present(tx, meeting) if seat.site == site and seat.lease_at <= heard_at]
+
+
+def cut_off(tx: Connection, meeting: str, site: str, heard_at: int, now: int) -> None:
+    """End the intervals of those at a site of whom nothing was heard after its relay.
 
     Each ends at its own last lease, of who has no phone here at the hall's: presence is not stretched beyond that.
     """
-    gone = [seat for seat in seats.present(tx, meeting) if seat.site == site and seat.lease_at <= heard_at]
+    gone = lost_with(tx, meeting, site, heard_at)
     for seat in gone:
         until = max(seat.lease_at, heard_at) if seat.kiosk else seat.lease_at
         attendance.depart(tx, seat, Departure.CUT, until, now)
     if gone:
         attendance.update_quorum(tx, meeting, now)
-    return bool(gone)
 
 
 def confirm(tx: Connection, meeting: str, site: str, members: Iterable[str], at: int, now: int) -> bool:

@@ -263,13 +263,10 @@ def lease(tx: Connection, session: Session, here: list[str], upto: int, now: int
     """
     relay = current(tx, session)
     find_rewound(tx, relay, upto, session.epoch, now)
-    heard_at = relays.lease_at(tx, relay.id)
     relays.set_lease(tx, relay.id, now)
     state = meetings.get(tx, relay.meeting).state
     if state in HEARD_STATES:
         site_commands.heard(tx, relay.meeting, relay.site, now)
-        if now - heard_at >= domain.DEGRADED_S:
-            site_commands.note_link(tx, relay.meeting, relay.site, thin=False, now=now)
     if state in ROOM_STATES:
         hall_presence.renew(tx, relay.meeting, relay.site, here, now)
     return {"upto": relay.cursor.upto, "head": b64u(relay.cursor.head), "now": now}
@@ -321,13 +318,19 @@ def quiet(tx: Connection, now: int, watching_since: int) -> set[tuple[str, str]]
     return {(relay.meeting, relay.site) for relay, _ in silent(tx, now, domain.DEGRADED_S, watching_since)}
 
 
+def some_lost(tx: Connection, now: int, lost_s: int, watching_since: int) -> bool:
+    """Say whether `lose` would end anybody's interval."""
+    return any(
+        hall_presence.lost_with(tx, relay.meeting, relay.site, heard_at)
+        for relay, heard_at in silent(tx, now, lost_s, watching_since)
+    )
+
+
 def lose(tx: Connection, now: int, lost_s: int, watching_since: int) -> None:
-    """Let halls whose relay is silent be degraded and, after `lost_s`, end the intervals of those lost with them.
+    """End the intervals of those in halls whose relay is silent for `lost_s`, and of whom nothing was heard since.
 
     Sent by the scheduler. `watching_since` is when this server began to listen.
     """
-    for relay, _ in silent(tx, now, domain.DEGRADED_S, watching_since):
-        site_commands.note_link(tx, relay.meeting, relay.site, thin=True, now=now)
     for relay, heard_at in silent(tx, now, lost_s, watching_since):
         hall_presence.cut_off(tx, relay.meeting, relay.site, heard_at, now)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from aiohttp import web
+from sqlalchemy import Connection
 
-from folkmoot_server.commands import check_in, rolls, sites
+from folkmoot_server.commands import check_in, relays, rolls, sites
 from folkmoot_server.domain.errors import Forbidden
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.queries import ledger
@@ -12,6 +13,7 @@ from folkmoot_server.queries import rolls as roll_queries
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import Empty, query_number, read
+from folkmoot_server.web.relay_access import carrier
 from folkmoot_server.web.site_limits import SITE_LIMITS
 from folkmoot_server.web.votes_bodies import (
     CheckInBegin,
@@ -22,6 +24,7 @@ from folkmoot_server.web.votes_bodies import (
     signed_json,
 )
 from folkmoot_voting.assertion import RelyingParty
+from folkmoot_voting.encoding import JsonObject
 
 
 async def prepare(request: web.Request) -> web.Response:
@@ -69,11 +72,16 @@ async def begin(request: web.Request) -> web.Response:
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["meeting"]
     body, limits, now = await read(request, CheckInBegin), request.app[SITE_LIMITS], context.now()
     member, site, code = session.member_id, body.site, body.code
+    lost_s, relay = context.settings.site_lost_s, carrier(request)
+
+    def begun(tx: Connection) -> JsonObject:
+        answer = check_in.begin_check_in(tx, meeting, session, now, context.rng, site=site, code=code)
+        relays.require_from_hall(tx, meeting, site, relay, now, lost_s)
+        return answer
+
     limits.check_codes(member, now)
     try:
-        answer = await context.database.write(
-            lambda tx: check_in.begin_check_in(tx, meeting, session, now, context.rng, site=site, code=code)
-        )
+        answer = await context.database.write(begun)
     except Forbidden as error:
         if error.code == "site.bad-code":
             limits.codes.add(member, now)
