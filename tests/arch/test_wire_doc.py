@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "server" / "folkmoot_server"
 WIRE = (ROOT / "docs" / "spec" / "wire.md").read_text()
 CONDUCT = (ROOT / "docs" / "spec" / "conduct.md").read_text()
+SITES = (ROOT / "docs" / "spec" / "sites.md").read_text()
+RELAY = (ROOT / "docs" / "spec" / "relay.md").read_text()
 _MEETING = "/api/meetings/{m}"
 _ELECTION = "/api/meetings/{m}/elections"
 _EVENT = re.compile(r"(?:[A-Z][a-z]+){2,}")
@@ -32,7 +34,7 @@ def routes_of_the_document(text: str) -> set[tuple[str, str]]:
     for cell in map("".join, cells):
         for request in cell.split(" · "):
             match = re.fullmatch(
-                r"(?:(GET|POST|PUT) )?(\S*/\S+)", request.replace("…m", _MEETING).replace("…", _ELECTION)
+                r"(?:(GET|POST|PUT) )?(/\S+)", request.replace("…m", _MEETING).replace("…", _ELECTION)
             )
             if match:
                 found.add((match[1] or cell.partition(" ")[0], plain(match[2])))
@@ -68,14 +70,22 @@ def part(beginning: str, end: str, document: str = WIRE) -> str:
     return document.split(beginning, 1)[1].split(end, 1)[0]
 
 
+EVENT_LISTS = (
+    part("Types and bodies:", "\n## "),
+    part("beside those of wire.md:", "\n\n", CONDUCT),
+    part("## 4. Events\n", "\n## ", SITES),
+    part("## 6. Events\n", "\n## ", RELAY),
+)
+
+
 def test_every_route_is_written_down_and_every_written_one_exists() -> None:
     assert len(routes_of_the_code()) > 40
-    assert routes_of_the_document(WIRE) | routes_of_the_document(CONDUCT) == routes_of_the_code()
+    written = set().union(*map(routes_of_the_document, (WIRE, CONDUCT, SITES, RELAY)))
+    assert written == routes_of_the_code()
 
 
 def test_every_event_is_written_down_and_every_written_one_exists() -> None:
-    lists = (part("Types and bodies:", "\n## "), part("beside those of wire.md:", "\n\n", CONDUCT))
-    written = {name for text in lists for name in re.findall(r"(\w+)\{", text)}
+    written = {name for text in EVENT_LISTS for name in re.findall(r"(\w+)\{", text)}
     assert len(written) > 30
     assert written == event_types(constants(SERVER))
 

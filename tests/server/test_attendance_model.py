@@ -12,19 +12,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import Connection, create_engine, select
 
-from folkmoot_server.commands import attendance, floor, meetings, presiding
+from folkmoot_server.commands import attendance, floor, meetings, presiding, sites
 from folkmoot_server.domain.attendance import fold
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.domain.meetings import IN_SESSION, State
 from folkmoot_server.domain.members import Member, Unit
+from folkmoot_server.domain.quorum_curve import curve
 from folkmoot_server.domain.roles import Grant, Role
+from folkmoot_server.domain.sites import Site, SiteKind, SiteState
 from folkmoot_server.queries.attendance import whole_log
 from folkmoot_server.storage import meetings as stored
-from folkmoot_server.storage import members, schema, speaking, units
+from folkmoot_server.storage import members, schema, seats, speaking, units
+from folkmoot_server.storage import sites as halls
+from folkmoot_server.storage.events import StoredEvent
 
 PEOPLE = ("chair", "ana", "binh", "greta")
 ROLL = 4
-AWAY_S, LOST_S = 45, 120
+AWAY_S, LOST_S, SITE_LOST_S = 45, 120, 20
+# What came before the check-in.
+RULE = StoredEvent(0, "m", 0, "MeetingDrafted", 0, {"quorum": {"num": 1, "den": 2}})
+FROZEN = StoredEvent(0, "m", 0, "RollFrozen", 0, {"size": ROLL})
 person = st.sampled_from(PEOPLE)
 
 
@@ -50,6 +57,8 @@ def build(tx: Connection) -> None:
     )
     core = json.dumps({"size": ROLL})
     tx.execute(schema.roll.insert().values(meeting="m", core=core, roll_hash=b"", statement="{}", registrar=None))
+    for kind in (SiteKind.MAIN, SiteKind.HALL):
+        halls.save(tx, Site("m", kind.value, "", kind, state=SiteState.TESTED))
 
 
 class Hall(RuleBasedStateMachine):
@@ -84,9 +93,17 @@ class Hall(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += seconds
 
-    @rule(who=person)
-    def arrive(self, who: str) -> None:
-        self.attempt(lambda: attendance.arrive(self.tx, "m", who, "main", bytes(32), self.now))
+    @rule(who=person, site=st.sampled_from(["remote", "main", "hall"]), kiosk=st.booleans())
+    def arrive(self, who: str, site: str, kiosk: bool) -> None:
+        self.attempt(lambda: attendance.arrive(self.tx, "m", who, site, bytes(32), self.now, kiosk=kiosk))
+
+    @rule(site=st.sampled_from(["main", "hall"]))
+    def hear(self, site: str) -> None:
+        sites.heard(self.tx, "m", site, self.now)
+
+    @rule()
+    def lose_halls(self) -> None:
+        sites.lose_silent(self.tx, self.now, SITE_LOST_S, 0)
 
     @rule(who=person)
     def leave(self, who: str) -> None:
@@ -160,6 +177,14 @@ class Hall(RuleBasedStateMachine):
         stored = [(row.member, row.from_at, row.until_at) for row in rows]
         told = [(line.member, line.from_at, line.until_at) for line in fold(whole_log(self.tx, "m"))]
         assert stored == told
+
+    @invariant()
+    def the_curve_ends_where_the_quorum_stands(self) -> None:
+        log = whole_log(self.tx, "m")
+        points = curve([RULE, FROZEN, *log])
+        assert points[-1].present == attendance.quorum(self.tx, "m").present
+        assert points[-1].needed == attendance.quorum(self.tx, "m").needed
+        assert points[-1].by_site == seats.by_site(self.tx, "m")
 
     @invariant()
     def intervals_of_a_member_never_overlap(self) -> None:

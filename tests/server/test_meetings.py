@@ -153,7 +153,7 @@ async def test_a_meeting_goes_from_draft_to_close(house: House) -> None:
     assert lan == {
         "member": house.lan.member,
         "name": "Lan Nguyen",
-        "site": "main",
+        "site": "remote",
         "state": "present",
         "hand": None,
         "floor": False,

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.arch.test_wire_doc import CONDUCT, part
+from tests.arch.test_wire_doc import EVENT_LISTS
 from tests.server.minutes_log import example
 
 from folkmoot_server.domain.attendance import LoggedEvent
@@ -36,8 +36,7 @@ def lines(minutes: Minutes) -> list[tuple[tuple[int, ...], str]]:
 
 
 def test_every_event_is_told_or_left_out_on_purpose() -> None:
-    lists = (part("Types and bodies:", "\n## "), part("beside those of wire.md:", "\n\n", CONDUCT))
-    known = {name for text in lists for name in re.findall(r"(\w+)\{", text)}
+    known = {name for text in EVENT_LISTS for name in re.findall(r"(\w+)\{", text)}
     assert known == set(HANDLERS) | SILENT
     assert not set(HANDLERS) & SILENT
 

@@ -60,7 +60,7 @@ async def test_events_arrive_in_order_from_the_number_asked_for(house: House) ->
         assert [event["seq"] for event in heard.events] == list(range(first, 7))
     arrived = everything.events[-2]["body"]
     assert len(unb64u(arrived.pop("proof"))) == 32
-    assert arrived == {"member": house.binh.member, "name": "Binh Tran", "site": "main"}
+    assert arrived == {"member": house.binh.member, "name": "Binh Tran", "site": "remote"}
 
 
 async def test_a_client_that_was_away_resumes_without_gap_or_repetition(house: House) -> None:

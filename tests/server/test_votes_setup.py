@@ -96,7 +96,7 @@ async def test_a_check_in_binds_member_meeting_credential_site_checkpoint_and_no
     }.items():
         answer = await refused(hall, hall.chair, path, {**good, field: value})
         assert answer == (422, "voting.assertion-challenge"), field
-    assert await refused(hall, hall.chair, path, {**good, "site": "barn"}) == (422, "check-in.site")
+    assert await refused(hall, hall.chair, path, {**good, "site": "barn"}) == (422, "nonce.invalid")
     other_meeting = await check_in_body(hall, hall.chair, meeting="elsewhere")
     assert await refused(hall, hall.chair, path, other_meeting) == (422, "voting.assertion-challenge")
     # Another member's passkey, and another member's session with the chair's own statement.

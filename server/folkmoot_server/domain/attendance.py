@@ -94,7 +94,11 @@ class LoggedEvent(Protocol):
 
 @dataclass(slots=True)
 class Line:
-    """One attendance interval, with the numbers of the events that say so; `until_at` is None while it is open."""
+    """One attendance interval, with the numbers of the events that say so; `until_at` is None while it is open.
+
+    `counted` are the ranges of events over which it counted for the quorum, each from one event to just before
+    another, or to the end: what a hall proves later has counted for nothing then.
+    """
 
     member: str
     name: str
@@ -104,6 +108,7 @@ class Line:
     reason: str = ""
     events: list[int] = field(default_factory=list)
     cut: bool = False
+    counted: list[tuple[int, int | None]] = field(default_factory=list)
 
 
 def fold(events: Iterable[LoggedEvent]) -> list[Line]:
@@ -119,12 +124,14 @@ def fold(events: Iterable[LoggedEvent]) -> list[Line]:
         if event.type in ("MemberCheckedIn", "MemberReturned"):
             if line is None:
                 line = _begin(event, member, own[-1] if own else None)
+                line.counted.append((event.seq, None))
                 own.append(line)
             line.events.append(event.seq)
         elif event.type == "MemberDeparted" and line is not None:
             line.until_at = event.body["until"]
             line.reason = event.body["reason"]
             line.events.append(event.seq)
+            line.counted[-1] = (line.counted[-1][0], event.seq)
         elif event.type == "HallConfirmed":
             for one in event.body["members"]:
                 _prove(mine.setdefault(one, []), event.body["site"], event.body["at"], event.seq)
@@ -158,11 +165,12 @@ def _prove(own: list[Line], site: str, at: int, seq: int) -> None:
     if following and following[0].site == site and following[0].from_at - at <= JOIN_S:
         line.until_at, line.reason = following[0].until_at, following[0].reason
         line.events += following[0].events
+        line.counted += following[0].counted
         del own[place + 1]
 
 
 JOIN_S: Final = 90  # two signs of life of a hall that are one stay; it writes down who is there once a minute
-HEADER: Final = ("member_code", "name", "site", "from", "until", "reason", "confirmed", "cut", "events")
+HEADER: Final = ("member_code", "name", "site", "from", "until", "reason", "confirmed", "cut", "events", "counted")
 
 
 def write_csv(lines: Iterable[Line], codes: Mapping[str, str], confirmed: Callable[[Line], str]) -> bytes:
@@ -179,7 +187,8 @@ def write_csv(lines: Iterable[Line], codes: Mapping[str, str], confirmed: Callab
         code = codes.get(line.member, "")
         place, began = _plain(line.site), _iso(line.from_at)
         cut = "yes" if line.cut else ""
-        row = (code, _plain(line.name), place, began, until, line.reason, confirmed(line), cut, events)
+        counted = " ".join(f"{first}-{'' if last is None else last}" for first, last in line.counted)
+        row = (code, _plain(line.name), place, began, until, line.reason, confirmed(line), cut, events, counted)
         writer.writerow(row)
     return out.getvalue().encode("utf-8")
 

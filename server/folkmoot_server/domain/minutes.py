@@ -74,6 +74,19 @@ class Turn:
     began: int
 
 
+@dataclass(slots=True)
+class Asked:
+    """An asking whose sentence is written anew with its outcome: numbers with the events that say so, 0 for none."""
+
+    section: Section
+    place: int
+    seq: int
+    at: int
+    number: int
+    confirmed: tuple[int, int] = (0, 0)
+    missed: tuple[int, int] = (0, 0)
+
+
 class Course:
     """What has been told so far; the handlers of `minutes_course` add to it, event by event."""
 
@@ -90,6 +103,8 @@ class Course:
         self.excused: dict[str, Known] = {}
         self.started: set[str] = set()
         self.internal: set[str] = set()
+        self.joined: set[str] = set()  # sites
+        self.asked: dict[str, Asked] = {}
 
     def say(self, key: str, events: Iterable[int], **given: Any) -> None:
         """Add a sentence to the section that is being written."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from folkmoot_server.domain import minutes_sites
 from folkmoot_server.domain.attendance import LoggedEvent
 from folkmoot_server.domain.minutes import Course, Handler, Known, Section, Turn
 
@@ -300,10 +301,11 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         "ElectionVoided": _about("vote-voided", "election"),
         "ResultDeclared": _declared,
         "PaperAdded": _paper,
+        **minutes_sites.HANDLERS,
     }
 )
 # What happens in every meeting without being worth a sentence, or is told by a later event.
-SILENT: Final = frozenset(
+SILENT: Final = minutes_sites.SILENT | frozenset(
     {
         "AgendaItemMoved",
         "AgendaItemRemoved",

@@ -77,6 +77,30 @@ EN: Final[Mapping[str, str]] = {
     "departure.removed": "removed",
     "departure.closed": "end of the meeting",
     "departure.adjourned": "adjournment",
+    "departure.moved": "moved to another site",
+    "departure.cut": "link of the hall cut",
+    "site.main": "The main room",
+    "site-joined": "{site} joined at {time}.",
+    "site-lost": "{site}: the link was lost at {time}.",
+    "site-back": "{site}: the link was back at {time}.",
+    "seats-signed": (
+        "{site}: its custodian signed a list of {n} members; {missing} of them had not checked in there, "
+        "{extra} had and are not on it."
+    ),
+    "seats-signed.one": (
+        "{site}: its custodian signed a list of 1 member; {missing} of them had not checked in there, "
+        "{extra} had and are not on it."
+    ),
+    "dispute.keep": "{name} had been claimed at several sites; the chair let the seat stand.",
+    "dispute.remove": "{name} had been claimed at several sites; the chair did not let the seat stand.",
+    "presence": (
+        "At {time} {n} members were asked to confirm that they were present: {confirmed} confirmed, "
+        "{missed} did not and kept the seat unconfirmed."
+    ),
+    "presence.one": (
+        "At {time} 1 member was asked to confirm the own presence: {confirmed} confirmed, "
+        "{missed} did not and kept the seat unconfirmed."
+    ),
     "motion": "{movers} moved {number}, “{title}” (SHA-256 {hash}).",
     "amendment": "{movers} moved amendment {number} to {base}, “{title}” (SHA-256 {hash}).",
     "motion-changed": "The movers changed the text of {motion} (SHA-256 {hash}).",

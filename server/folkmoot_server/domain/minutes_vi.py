@@ -70,6 +70,22 @@ VI: Final[Mapping[str, str]] = {
     "departure.removed": "bị mời ra",
     "departure.closed": "kết thúc họp",
     "departure.adjourned": "hoãn họp",
+    "departure.moved": "chuyển sang điểm cầu khác",
+    "departure.cut": "đường truyền của điểm cầu bị đứt",
+    "site.main": "Phòng họp chính",
+    "site-joined": "{site} tham gia lúc {time}.",
+    "site-lost": "{site}: mất kết nối lúc {time}.",
+    "site-back": "{site}: kết nối trở lại lúc {time}.",
+    "seats-signed": (
+        "{site}: người phụ trách ký danh sách {n} thành viên; {missing} người trong đó chưa điểm danh tại đây, "
+        "{extra} người đã điểm danh mà không có trong danh sách."
+    ),
+    "dispute.keep": "{name} được khai có mặt ở nhiều điểm cầu; chủ tọa giữ nguyên chỗ.",
+    "dispute.remove": "{name} được khai có mặt ở nhiều điểm cầu; chủ tọa không công nhận chỗ.",
+    "presence": (
+        "Lúc {time} có {n} thành viên được yêu cầu xác nhận có mặt: {confirmed} người xác nhận, "
+        "{missed} người không xác nhận và giữ chỗ chưa xác nhận."
+    ),
     "motion": "{movers} đề nghị {number}, “{title}” (SHA-256 {hash}).",
     "amendment": "{movers} đề nghị sửa đổi {number} đối với {base}, “{title}” (SHA-256 {hash}).",
     "motion-changed": "Người đề nghị đã sửa văn bản của {motion} (SHA-256 {hash}).",
