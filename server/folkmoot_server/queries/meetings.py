@@ -13,7 +13,7 @@ from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.notices import Notice
 from folkmoot_server.domain.roles import Role, held
 from folkmoot_server.domain.speaking import ON_FLOOR, OPEN, TurnState
-from folkmoot_server.queries import elections, keys, messages, rolls, speaking, visitors
+from folkmoot_server.queries import elections, keys, messages, rolls, sites, speaking, visitors
 from folkmoot_server.queries.access import readable
 from folkmoot_server.queries.agenda import agenda_view, sees_internal
 from folkmoot_server.queries.members import organisation
@@ -100,14 +100,16 @@ def snapshot(tx: Connection, shared: Picture, meeting: Meeting, member: str, now
     motions = shared.motions if inside else shared.motions_outside
     me = {
         **_me(tx, meeting, member),
+        **sites.own_place(tx, meeting.id, member),
         "roles": sorted(roles),
         "notice": own_notice(tx, meeting.id, member),
         "drafts": drafts_view(tx, meeting.id, member),
         "entitled": entitled,
         "credential": owned[-1] if owned else None,
     }
+    halls = _dump(sites.own_part(tx, meeting, member, roles, now))[1:-1]
     parts = f'"agenda":{items},"motions":{motions},"elections":[{",".join(listed)}],"me":{_dump(me)}'
-    return f"{shared.text},{parts}}}"
+    return f"{shared.text},{halls},{parts}}}"
 
 
 def _dump(view: dict[str, Any] | list[dict[str, Any]]) -> str:
@@ -135,6 +137,7 @@ def _shared(tx: Connection, meeting: Meeting, now: int) -> dict[str, Any]:
         "motion_rules": motion_rules(tx, meeting_id),
         "messages": messages.message_state(tx, meeting_id),
         "visitors": visitors.visitors_in(tx, meeting_id),
+        "sites": sites.sites_in(tx, meeting),
         "roll": rolls.roll_state(tx, meeting_id),
         "key": keys.key_state(tx, meeting_id),
         "cosigners": keys.cosigner_states(tx, meeting_id),

@@ -9,6 +9,7 @@ from typing import Final
 
 from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
+from folkmoot_server.domain.relays import site_seat
 from folkmoot_server.realtime.packets import Line, Shared
 from folkmoot_server.realtime.publisher import Told
 
@@ -58,6 +59,8 @@ class News:
 class Connection:
     """One accepted socket of a member in a meeting; `cursor` is the number of the last event it was sent.
 
+    `site` is the hall whose page it is; its media are the hall's.
+
     Once `following`, events may go out; before that the client does not know yet that it was accepted.
     Leases have a lock of their own: a room whose worker is slow must not cost anyone the attendance.
     """
@@ -75,6 +78,7 @@ class Connection:
     epoch: int | None = None
     in_room: bool = False
     visits: bool = False
+    site: str = ""
     superseded: bool = False
     superseded_lease: bool = False
     farewell: tuple[str, str] | None = None
@@ -87,6 +91,11 @@ class Connection:
     def member(self) -> str:
         """The id of the member or the guest."""
         return self.session.person
+
+    @property
+    def seat(self) -> str:
+        """Who it is in the room's media: the hall whose page it is, or the member or guest."""
+        return site_seat(self.site) if self.site else self.member
 
     @property
     def guest(self) -> bool:

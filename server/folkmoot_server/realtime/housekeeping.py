@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection as Tx
 
-from folkmoot_server.commands import attendance, presiding, visitors
+from folkmoot_server.commands import attendance, presence, presiding, relays, sites, visitors
 from folkmoot_server.domain.audience import Audience
+from folkmoot_server.domain.relays import site_seat
+from folkmoot_server.domain.sites import SiteState
 from folkmoot_server.realtime import visiting
 from folkmoot_server.realtime.connections import Connection
 from folkmoot_server.realtime.ticking import Ticking
@@ -44,6 +47,8 @@ class Housekeeping(Ticking):
         self._ticks += 1
         await self._expire_leases()
         await self._deputise()
+        await self._watch_sites()
+        await self._tell_presence()
         await self._close_silent()
         if self._ticks % SESSIONS_EVERY == 0:
             await self._end_revoked()
@@ -66,6 +71,27 @@ class Housekeeping(Ticking):
         lost_s = self._context.settings.chair_lost_s
         if await database.read(lambda tx: presiding.due(tx, now, lost_s, since)):
             await database.write(lambda tx: presiding.deputise(tx, now, lost_s, since))
+
+    async def _watch_sites(self) -> None:
+        """Let halls be lost of which nothing is heard, and tell whose link is thin."""
+        database, now, since = self._context.database, self._context.now(), self._watching_since
+        lost_s, media = self._context.settings.site_lost_s, self._context.media
+        if await database.read(lambda tx: relays.some_lost(tx, now, lost_s, since)):
+            await database.write(lambda tx: relays.lose(tx, now, lost_s, since))
+        if await database.read(lambda tx: sites.silent(tx, now, lost_s, since)):
+            await database.write(lambda tx: sites.lose_silent(tx, now, lost_s, since))
+        halls, quiet = await database.read(lambda tx: (sites.live(tx), relays.quiet(tx, now, since)))
+        for site in halls:
+            thin = media.is_thin(site.meeting, site_seat(site.id)) or (site.meeting, site.id) in quiet
+            if thin != (site.state is SiteState.DEGRADED):
+                await database.write(
+                    partial(sites.note_link, meeting_id=site.meeting, site_id=site.id, thin=thin, now=now)
+                )
+
+    async def _tell_presence(self) -> None:
+        database, now = self._context.database, self._context.now()
+        if await database.read(lambda tx: presence.due(tx, now)):
+            await database.write(lambda tx: presence.tell(tx, now))
 
     async def _close_silent(self) -> None:
         """End engine.io sessions that never sent an accepted CONNECT; the library would keep them for ever."""

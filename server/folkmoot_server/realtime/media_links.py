@@ -17,6 +17,7 @@ Notify = Callable[[str, Audience, str, dict[str, Any]], None]
 LISTED_MAX: Final = 100
 TELL_PERIOD_S: Final = 2.0
 TEXT_ONLY: Final = 0
+VOICES: Final = 1
 EVERYTHING: Final = 4
 
 
@@ -80,6 +81,11 @@ class Links:
     def ceiling(self, owner: str) -> int:
         """Return the highest level that a seat wants, 0 to 4."""
         return self.ceilings.get(owner, EVERYTHING)
+
+    def is_thin(self, owner: str) -> bool:
+        """Say whether a seat gets voices or less where it wants more."""
+        level = self.levels.get(owner, EVERYTHING)
+        return level <= VOICES < self.ceiling(owner)
 
     def counts(self) -> dict[str, int]:
         """Return how many seats are at each level; those without a transport by choice are at the lowest."""

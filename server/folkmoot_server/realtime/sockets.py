@@ -17,22 +17,21 @@ from sqlalchemy import Connection as Tx
 from sqlalchemy.exc import OperationalError
 
 from folkmoot_media.errors import MediaError
-from folkmoot_server.commands import rights
-from folkmoot_server.domain.errors import Conflict, FolkmootError, Forbidden, NotSignedIn, TooMany, WrongState
+from folkmoot_server.domain.errors import Conflict, FolkmootError, NotSignedIn, TooMany, WrongState
 from folkmoot_server.domain.identity import SESSION_TOUCH_S, GuestSession, SessionInfo
 from folkmoot_server.domain.ids import token_hash
-from folkmoot_server.domain.meetings import ROOM_STATES
-from folkmoot_server.domain.roles import Action
+from folkmoot_server.domain.relays import site_seat
 from folkmoot_server.realtime import visiting
 from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket, Connection, News
 from folkmoot_server.realtime.housekeeping import Housekeeping
+from folkmoot_server.realtime.media_links import Audience, reaches
 from folkmoot_server.realtime.packets import Server, Shared, SmallPacket
 from folkmoot_server.realtime.publisher import Publisher, Told
 from folkmoot_server.realtime.room import prepare_room, set_floor, set_heard
 from folkmoot_server.storage import meetings, seats, sessions
 from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
 from folkmoot_server.storage.events import StoredEvent
-from folkmoot_server.web.parsing import Bytes32, Strict
+from folkmoot_server.web.parsing import Bytes32, Id, Strict
 
 if TYPE_CHECKING:
     from folkmoot_server.web.context import Context
@@ -65,7 +64,9 @@ class ConnectAuth(Strict):
 
 
 class LeaseMessage(Strict):
-    """`lease`: nothing in it."""
+    """`lease`: with `site` it is that of a hall's page."""
+
+    site: Id | None = None
 
 
 class MediaMessage(Strict):
@@ -106,7 +107,7 @@ class Realtime:
         self._prepared: set[str] = set()
         self._counts: dict[tuple[str, str], int] = {}
         self._publisher = Publisher(context.database, self._react, self._deliver)
-        self._media_out: asyncio.Queue[tuple[str, str | None, dict[str, Any]]] = asyncio.Queue(MEDIA_QUEUE_MAX)
+        self._media_out: asyncio.Queue[tuple[str, Audience, dict[str, Any]]] = asyncio.Queue(MEDIA_QUEUE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeping = Housekeeping(context, self)
         self._closed = False
@@ -135,8 +136,8 @@ class Realtime:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._sio.shutdown()
 
-    def notify_media(self, room: str, owner: str | None, event: str, data: dict[str, Any]) -> None:
-        """Tell everyone who uses the room, or one member there, what media signalling says; in order."""
+    def notify_media(self, room: str, owner: Audience, event: str, data: dict[str, Any]) -> None:
+        """Tell everyone who uses the room, or some there, what media signalling says; in order."""
         try:
             self._media_out.put_nowait((room, owner, {"event": event, "data": data}))
         except asyncio.QueueFull:
@@ -291,6 +292,8 @@ class Realtime:
                     connection.wake.set()
         if event.type in visiting.LEAVING | visiting.SPEAKING:
             self._spawn(self._follow_visitor(event))
+        if event.type == "RelayRevoked":
+            self._spawn(self._context.media.sites.leave(event.meeting, site_seat(event.body["site"])))
         if event.type == "BallotAccepted":
             self._count(event.meeting, event.body["election"], event.body["count"])
 
@@ -308,7 +311,7 @@ class Realtime:
         if seat is not None and seat.present:
             return  # back already
         for connection in list(self._connections.values()):
-            if (connection.meeting, connection.member) == (meeting, member):
+            if (connection.meeting, connection.seat) == (meeting, member):
                 await self._leave_room(connection)
         with contextlib.suppress(MediaError):  # the room takes the floor over when its worker is back
             if meeting in self._prepared:
@@ -356,7 +359,7 @@ class Realtime:
             packet = Shared("media", message)
             for (meeting, member), sid in list(self._speaking.items()):
                 connection = self._connections.get(sid)
-                if meeting != room or owner not in (None, member) or connection is None:
+                if meeting != room or not reaches(owner, member) or connection is None:
                     continue
                 if connection.unread < 2 * QUEUE_MAX:
                     connection.tell(packet)
@@ -405,11 +408,17 @@ class Realtime:
 
     async def _on_lease(self, sid: str, *data: object) -> Answer:
         async def run(connection: Connection) -> Answer:
-            LeaseMessage.model_validate(data[0] if len(data) == 1 else None)
+            site = LeaseMessage.model_validate(data[0] if len(data) == 1 else None).site or ""
             async with connection.lease_lock:
                 self._free_lease(connection)
-                connection.epoch, seq = await self._context.database.write(lambda tx: self._lease(tx, connection))
-            return {"epoch": connection.epoch, "seq": seq}
+                connection.epoch, seq = await self._context.database.write(
+                    lambda tx: self._lease(tx, connection, site)
+                )
+            if site not in ("", connection.site):
+                async with connection.room_lock:  # from now on the room is the hall's
+                    await self._leave_room(connection)
+                    connection.site = site
+            return {"epoch": connection.epoch or 0, "seq": seq}
 
         return await self._answer(sid, run)
 
@@ -424,13 +433,9 @@ class Realtime:
         if connection.superseded_lease and not newer:
             connection.epoch, connection.superseded_lease = None, False
 
-    def _lease(self, tx: Tx, connection: Connection) -> tuple[int, int]:
+    def _lease(self, tx: Tx, connection: Connection, site: str) -> tuple[int | None, int]:
         now = self._context.now()
-        try:
-            epoch = visiting.lease(tx, connection.meeting, connection.member, connection.epoch, now)
-        except Conflict:
-            connection.superseded_lease = True
-            raise
+        epoch = visiting.lease_of(tx, connection, site, now)
         if now - connection.touched_at >= SESSION_TOUCH_S:  # being in a meeting keeps the session alive
             visiting.touch(tx, connection.session, now)
             connection.touched_at = now
@@ -444,17 +449,15 @@ class Realtime:
                     await self._enter_room(connection)
             if connection.visits:
                 await self._context.database.read(lambda tx: visiting.check_sending(tx, connection, message))
-            return await self._context.media.handle(
-                connection.meeting, connection.member, message.method, message.data
-            )
+            return await self._context.media.handle(connection.meeting, connection.seat, message.method, message.data)
 
         return await self._answer(sid, run)
 
     async def _enter_room(self, connection: Connection) -> None:
-        if connection.superseded and (connection.meeting, connection.member) in self._speaking:
+        if connection.superseded and (connection.meeting, connection.seat) in self._speaking:
             raise Conflict("media.elsewhere", "You use this room on a newer connection.")
-        leads = await self._context.database.read(lambda tx: self._may_enter(tx, connection))
-        meeting, member = connection.meeting, connection.member
+        leads = await self._context.database.read(lambda tx: visiting.may_enter(tx, connection, self._context.now()))
+        meeting, member = connection.meeting, connection.seat
         if meeting not in self._prepared:
             await prepare_room(self._context, meeting)
             self._prepared.add(meeting)
@@ -471,19 +474,8 @@ class Realtime:
         if connection.sid not in self._connections:  # it went away meanwhile
             await self._leave_room(connection)
 
-    def _may_enter(self, tx: Tx, connection: Connection) -> bool:
-        """Return whether the member leads the meeting; refuse who may not use the room."""
-        seat = seats.find(tx, connection.meeting, connection.member)
-        connection.visits = visiting.is_visitor(tx, connection.meeting, connection.member)
-        if not connection.visits and (seat is None or not seat.present or seat.removed):
-            raise Forbidden("media.not-checked-in", "Only members who have checked in may use the room.")
-        meeting = meetings.get(tx, connection.meeting)
-        if meeting.state not in ROOM_STATES:
-            raise WrongState("meeting.wrong-state", "The meeting is not in session.")
-        return rights.allowed(tx, connection.member, Action.LEAD_MEETING, meeting.unit, self._context.now())
-
     async def _leave_room(self, connection: Connection) -> None:
-        key = (connection.meeting, connection.member)
+        key = (connection.meeting, connection.seat)
         connection.in_room = False
         if self._speaking.get(key) != connection.sid:
             return  # a newer connection of the member has taken over

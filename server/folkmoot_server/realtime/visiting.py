@@ -6,16 +6,18 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection as Tx
 
-from folkmoot_server.commands import attendance, guests, rights, visitors
+from folkmoot_server.commands import attendance, guests, rights, sites, visitors
 from folkmoot_server.domain.audience import Audience
-from folkmoot_server.domain.errors import Conflict, Forbidden, NotSignedIn
+from folkmoot_server.domain.errors import Conflict, Forbidden, NotSignedIn, WrongState
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
+from folkmoot_server.domain.meetings import ROOM_STATES
+from folkmoot_server.domain.roles import Action
 from folkmoot_server.domain.visitors import State
 from folkmoot_server.queries.access import readable
 from folkmoot_server.realtime.connections import Connection
 from folkmoot_server.realtime.media_links import Notify
 from folkmoot_server.realtime.room import set_heard
-from folkmoot_server.storage import meetings, seats, sessions
+from folkmoot_server.storage import kiosk, meetings, seats, sessions
 from folkmoot_server.storage import visitors as store
 from folkmoot_server.storage.events import StoredEvent
 from folkmoot_server.web.context import Context
@@ -81,6 +83,47 @@ def lease(tx: Tx, meeting: str, person: str, epoch: int | None, now: int) -> int
     return epoch
 
 
+def lease_of(tx: Tx, connection: Connection, site: str, now: int) -> int | None:
+    """Take or renew the lease of whoever is at a socket, and of the hall whose page it says it is; return the epoch.
+
+    The hall's counts by itself: its custodian may be in the meeting on another device, or not be checked in at all.
+
+    Raises:
+        FolkmootError: as commands.sites and commands.attendance say.
+    """
+    if site:
+        sites.lease(tx, connection.meeting, site, connection.member, now)
+    try:
+        return lease(tx, connection.meeting, connection.member, connection.epoch, now)
+    except Conflict:
+        connection.superseded_lease = True
+        if not site:
+            raise
+    except (Forbidden, WrongState):
+        if not site:
+            raise
+    return connection.epoch
+
+
+def may_enter(tx: Tx, connection: Connection, now: int) -> bool:
+    """Return whether somebody leads the meeting who may use its room, a member, a visitor or a hall.
+
+    Raises:
+        Forbidden, WrongState: they may not use it.
+    """
+    meeting = meetings.get(tx, connection.meeting)
+    if meeting.state not in ROOM_STATES:
+        raise WrongState("meeting.wrong-state", "The meeting is not in session.")
+    if connection.site:
+        sites.require_custodian(tx, meeting.id, connection.site, connection.member)
+        return False
+    seat = seats.find(tx, meeting.id, connection.member)
+    connection.visits = is_visitor(tx, meeting.id, connection.member)
+    if not connection.visits and (seat is None or not seat.present or seat.removed):
+        raise Forbidden("media.not-checked-in", "Only members who have checked in may use the room.")
+    return rights.allowed(tx, connection.member, Action.LEAD_MEETING, meeting.unit, now)
+
+
 class Message(Protocol):
     """What a page says about media."""
 
@@ -139,4 +182,5 @@ def audience(tx: Tx, connection: Connection, now: int) -> Audience | None:
 def sweep(tx: Tx, now: int) -> None:
     """Delete sessions, nonces and tickets that have ended."""
     sessions.sweep(tx, now)
+    kiosk.sweep(tx, now)
     store.sweep(tx, now)
