@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from icalendar import Calendar
 from tests.server import votes_support
-from tests.server.common import refusal
+from tests.server.common import START, refusal
 from tests.server.support import House, serve
 from tests.server.test_review_conduct import CHAIRS, PLAIN, act, guest_of, house, signed_by, write
 from tests.server.votes_support import ABSTAIN, NO, YES, Hall
 
 from folkmoot_server.demo import votes
+from folkmoot_server.domain import calendar
 
 __all__ = ["house"]
 OUT: Final = (403, "meeting.removed")
+DAY: Final = 86_400
 
 
 @pytest.fixture
@@ -177,3 +180,42 @@ async def test_the_key_is_begun_anew_by_who_presides_and_by_nobody_else(house: H
     body = await signed_by(house.lan, action, reason="Lost")
     assert (await refusal(house.lan, path, body))[1] == "accepted"
     assert [event["body"]["attempt"] for event in await house.events("KeyRestarted")] == [2]
+
+
+async def entries(house: House) -> list[tuple[str, int, int, str]]:
+    """(UID, SEQUENCE, start, STATUS) of every event of the calendar file."""
+    status, text = await house.people["binh"].raw("GET", house.path("/meeting.ics"))
+    assert status == 200, text
+    found = Calendar.from_ical(text).walk("VEVENT")
+    return [
+        (str(one["UID"]), int(one["SEQUENCE"]), round(one["DTSTART"].dt.timestamp()), str(one["STATUS"]))
+        for one in found
+    ]
+
+
+async def test_each_day_of_a_meeting_has_an_entry_in_the_calendar(house: House) -> None:
+    first = (f"{house.meeting}@localhost", 0, START, "CONFIRMED")
+    assert await entries(house) == [first]
+    await house.command("lan", "adjourn", continues_at=START + DAY)
+    second = (f"{house.meeting}-2@localhost", 0, START + DAY, "CONFIRMED")
+    assert await entries(house) == [first, second]
+    await house.command("lan", "begin-check-in")
+    assert await entries(house) == [first, second]  # a day that was held stays
+    await house.command("lan", "adjourn", continues_at=0)
+    assert await entries(house) == [first, second]  # nobody knows yet when
+    await house.command("lan", "begin-check-in")
+    await house.command("lan", "adjourn", continues_at=START + 9 * DAY)
+    fourth = (f"{house.meeting}-4@localhost", 0, START + 9 * DAY, "CONFIRMED")
+    assert await entries(house) == [first, second, fourth]
+    await house.command("lan", "close")
+    dropped = (*fourth[:1], 1, fourth[2], "CANCELLED")
+    assert await entries(house) == [first, second, dropped]
+
+
+def test_days_follow_the_log() -> None:
+    adjourned, begun, closed = calendar.ADJOURNED, "CheckInBegan", calendar.CLOSED
+    assert set(calendar.DAY_EVENTS) == {adjourned, begun, closed}
+    log: list[tuple[str, dict[str, Any]]] = [(begun, {}), (adjourned, {"continues_at": 7}), (begun, {}), (closed, {})]
+    assert calendar.later_days(log) == [calendar.Day(2, 7, dropped=False)]
+    assert calendar.later_days([*log[:2], (closed, {})]) == [calendar.Day(2, 7, dropped=True)]
+    assert calendar.later_days([(begun, {}), (adjourned, {"continues_at": 0}), (closed, {})]) == []

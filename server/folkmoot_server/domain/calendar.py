@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from icalendar import Calendar, Event
 
 HOUR_S: Final = 3600
+ADJOURNED: Final = "MeetingAdjourned"
+CLOSED: Final = "MeetingClosed"
+DAY_EVENTS: Final = (ADJOURNED, CLOSED, "CheckInBegan")  # what later_days follows
 _PRODUCT: Final = "-//Folkmoot//Meetings//EN"
 
 
@@ -78,7 +82,7 @@ def _on_the_clock(wall: datetime, zone: tzinfo) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A meeting as it stands in a calendar; times in seconds UTC."""
+    """A day of a meeting as it stands in a calendar; times in seconds UTC."""
 
     uid: str
     sequence: int
@@ -90,8 +94,68 @@ class Entry:
     cancelled: bool
 
 
-def write(entry: Entry, now: int) -> bytes:
-    """Return one VEVENT as an RFC 5545 calendar; a meeting whose items have no minutes is given an hour."""
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A later day of a meeting, as it was announced when the meeting was adjourned; the second day has number 2."""
+
+    number: int
+    starts_at: int
+    dropped: bool  # the meeting was closed without it
+
+
+def later_days(log: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Day]:
+    """Return the days to which a meeting was adjourned, by the types and bodies of its DAY_EVENTS in order.
+
+    An adjournment without a time has no day; it keeps its number.
+    """
+    days: list[Day] = []
+    number, waits = 1, False
+    for kind, body in log:
+        if kind == ADJOURNED:
+            number += 1
+            waits = body["continues_at"] > 0
+            if waits:
+                days.append(Day(number, body["continues_at"], dropped=False))
+        elif kind == CLOSED and waits:
+            days[-1] = replace(days[-1], dropped=True)
+        else:
+            waits = False
+    return days
+
+
+def with_later_days(first: Entry, days: Iterable[Day]) -> list[Entry]:
+    """Return the entries of a meeting of several days.
+
+    A day that was held has not moved, so each later one is an event of its own (RFC 5546 section 2.1.4 lets SEQUENCE
+    rise when the time of the same event changes).
+    """
+    name, _, host = first.uid.partition("@")
+    later = [
+        replace(
+            first,
+            uid=f"{name}-{day.number}@{host}",
+            sequence=int(day.dropped),
+            starts_at=day.starts_at,
+            minutes=0,
+            cancelled=day.dropped,
+        )
+        for day in days
+    ]
+    return [first, *later]
+
+
+def write(entries: Iterable[Entry], now: int) -> bytes:
+    """Return an RFC 5545 calendar of a VEVENT for each entry; one without minutes is given an hour."""
+    calendar = Calendar()
+    calendar.add("prodid", _PRODUCT)
+    calendar.add("version", "2.0")
+    calendar.add("method", "PUBLISH")
+    for entry in entries:
+        calendar.add_component(_event(entry, now))
+    return bytes(calendar.to_ical())
+
+
+def _event(entry: Entry, now: int) -> Event:
     event = Event()
     event.add("uid", entry.uid)
     event.add("sequence", entry.sequence)
@@ -103,9 +167,4 @@ def write(entry: Entry, now: int) -> bytes:
     event.add("description", entry.organisation)
     event.add("url", entry.url)
     event.add("status", "CANCELLED" if entry.cancelled else "CONFIRMED")
-    calendar = Calendar()
-    calendar.add("prodid", _PRODUCT)
-    calendar.add("version", "2.0")
-    calendar.add("method", "PUBLISH")
-    calendar.add_component(event)
-    return bytes(calendar.to_ical())
+    return event

@@ -15,7 +15,7 @@ from folkmoot_server.domain.notices import Notice, figures
 from folkmoot_server.domain.roles import Action
 from folkmoot_server.queries.access import readable
 from folkmoot_server.queries.members import organisation
-from folkmoot_server.storage import meetings, members, notices
+from folkmoot_server.storage import events, meetings, members, notices
 
 
 def notices_view(tx: Connection, meeting_id: str, member: str, now: int) -> dict[str, Any]:
@@ -83,4 +83,5 @@ def calendar_file(tx: Connection, meeting_id: str, member: str, *, origin: str, 
         minutes=agenda.planned(agenda.visible(meetings.items(tx, meeting_id), office=False)),
         cancelled=meeting.state is State.CANCELLED,
     )
-    return calendar.write(entry, now)
+    log = [(event.type, event.body) for event in events.of_types(tx, meeting_id, calendar.DAY_EVENTS)]
+    return calendar.write(calendar.with_later_days(entry, calendar.later_days(log)), now)

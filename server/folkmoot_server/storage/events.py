@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, update
 
 from folkmoot_server.domain.audience import Audience, project
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.storage import schema
+
+TYPES_MAX: Final = 1000  # far more than there are of what happens now and then
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ def _rows(connection: Connection, *conditions: Any, limit: int) -> list[StoredEv
 def of_meeting(connection: Connection, meeting: str, after: int, limit: int = 500) -> list[StoredEvent]:
     """Events of one meeting with seq greater than `after`, ascending."""
     return _rows(connection, schema.event.c.meeting == meeting, schema.event.c.seq > after, limit=limit)
+
+
+def of_types(connection: Connection, meeting: str, kinds: Collection[str]) -> list[StoredEvent]:
+    """Events of one meeting of these types, ascending."""
+    return _rows(connection, schema.event.c.meeting == meeting, schema.event.c.type.in_(kinds), limit=TYPES_MAX)
 
 
 def since(connection: Connection, number: int, limit: int = 500) -> list[StoredEvent]:
