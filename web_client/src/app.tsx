@@ -7,6 +7,7 @@ import { type RouteName, navigate, route } from "./router.ts";
 import { Home } from "./screens/home.tsx";
 import { SignIn } from "./screens/sign_in.tsx";
 import { forget } from "./state/cache.ts";
+import { cutSince } from "./state/cut.ts";
 import { hasRole, info, session, signOut } from "./state/session.ts";
 import { canStep, stepTextSize } from "./state/settings.ts";
 import { useAction } from "./ui/action.ts";
@@ -23,7 +24,7 @@ const SCREENS: Record<RouteName, Screen> = {
   guest: lazy<{ id: string; panel: string }>(async () => (await import("./screens/guest.tsx")).Guest, ["visitors"]),
   organisation: lazy<{ id: string; panel: string }>(async () => (await import("./screens/organisation.tsx")).OrganisationScreen, ["office"]),
   passkeys: lazy<{ id: string; panel: string }>(async () => (await import("./screens/my_passkeys.tsx")).MyPasskeysScreen, ["office"]),
-  receipts: lazy<{ id: string; panel: string }>(async () => (await import("./screens/receipts.tsx")).Receipts),
+  receipts: lazy<{ id: string; panel: string }>(async () => (await import("./screens/receipts.tsx")).Receipts, ["cut"]),
   newMeeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/new_meeting.tsx")).NewMeeting, ["calling", "prepare"]),
   meeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/meeting.tsx")).MeetingPage, ["notice", "teller"]),
   prepare: lazy<{ id: string; panel: string }>(async () => (await import("./screens/prepare.tsx")).Prepare, ["calling", "notice", "office", "prepare"]),
@@ -39,6 +40,8 @@ const SCREENS: Record<RouteName, Screen> = {
   projector: lazy<{ id: string; panel: string }>(async () => (await import("./screens/projector.tsx")).Projector, ["notice"]),
   unknown: NotFound,
 };
+
+const CutBanner = lazy<object>(async () => (await import("./ui/cut_banner.tsx")).CutBanner, ["cut"]);
 
 function NotFound() {
   return (
@@ -217,6 +220,7 @@ export function App() {
       </a>
       {!inRoom && <Header />}
       <OfflineBanner />
+      {cutSince.value > 0 && <CutBanner />}
       <main id="main" class={inRoom ? "main-room" : "main"} tabIndex={-1}>
         <Current />
       </main>

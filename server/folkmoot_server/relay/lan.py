@@ -10,11 +10,11 @@ from typing import Final
 from aiohttp import web
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden, NotFound
+from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
 from folkmoot_server.domain.ids import from_b64u, token_hash
 from folkmoot_server.relay import kept, ledger_proofs, passing, people
-from folkmoot_server.relay.alone import ANSWERS, Alone, Asked
+from folkmoot_server.relay.alone import ANSWERS, CUT, Alone, Asked
 from folkmoot_server.relay.hub import HubSilentError
 from folkmoot_server.relay.node import Node, Unavailable
 from folkmoot_server.relay.people import HallSession
@@ -258,11 +258,12 @@ async def _unavailable(request: web.Request, handler: Handler) -> web.StreamResp
         body = problem(error.code, error.message)
         if error.details is not None:
             body["error"]["details"] = dict(error.details)
-        return web.json_response(body, status=UNAVAILABLE)
+        headers = {} if error.details is None else {CUT: str(error.details["since"])}
+        return web.json_response(body, status=UNAVAILABLE, headers=headers)
 
 
 async def _hidden(_request: web.Request) -> web.StreamResponse:
-    raise NotFound("http.not-found", "Not Found.")
+    raise web.HTTPNotFound
 
 
 async def _health(_request: web.Request) -> web.Response:

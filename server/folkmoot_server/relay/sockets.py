@@ -179,6 +179,7 @@ class Sockets:
     async def start(self) -> None:
         """Begin to hand on events and to watch sessions."""
         self._node.on_events, self._node.on_reset = self._deliver, self._begin_anew
+        self._node.on_link = self._tell_cut
         self._spawn(self._watch())
 
     async def close(self) -> None:
@@ -290,6 +291,7 @@ class Sockets:
                 break
             await asyncio.sleep(0.005)
         phone.following = True
+        phone.tell(self._cut_packet())
         try:
             while True:
                 phone.wake.clear()
@@ -333,6 +335,17 @@ class Sockets:
                 self._count(told.body["election"], told.body["count"])
         for phone in self._phones.values():
             phone.wake.set()
+
+    def _tell_cut(self) -> None:
+        """Tell the phones that the link is cut, or back."""
+        packet = self._cut_packet()
+        for phone in self._phones.values():
+            if phone.following and phone.line.qsize() < QUEUE_MAX:
+                phone.tell(packet)
+
+    def _cut_packet(self) -> Shared:
+        link = self._node.link
+        return Shared("cut", {"since": link.since if link.cut else 0})
 
     def _begin_anew(self) -> None:
         """Another snapshot than the one that events led to: phones find out what they miss."""

@@ -1,4 +1,6 @@
 /** One request to the server, and the one error class of all of them. */
+import { tellCut, tellQueued } from "./cut.ts";
+
 /** A refusal by the server, or `network.unreachable` / `network.bad-answer` from here. */
 export class ApiError extends Error {
   readonly code: string;
@@ -21,6 +23,10 @@ export class ApiError extends Error {
 }
 
 const TIMEOUT_MS = 20_000;
+
+/** Where the relay of a hall says since when it is cut off (docs/spec/relay.md). */
+const CUT_HEADER = "Folkmoot-Cut";
+const ACCEPTED = 202;
 
 type Listener = (reached: boolean) => void;
 const listeners = new Set<Listener>();
@@ -77,6 +83,7 @@ export async function call<T>(method: "GET" | "POST" | "PUT", path: string, body
     throw new ApiError("network.unreachable", "The server cannot be reached.", 0);
   }
   report(true);
+  tellCut(Number(response.headers.get(CUT_HEADER) ?? 0));
   const value = await answerOf(response).finally(() => clearTimeout(timer));
   if (!response.ok) {
     if (isError(value)) {
@@ -86,6 +93,7 @@ export async function call<T>(method: "GET" | "POST" | "PUT", path: string, body
     }
     throw new ApiError("network.bad-answer", `The server answered ${response.status}.`, response.status);
   }
+  if (response.status === ACCEPTED) tellQueued(path);
   // The one place where an answer takes its declared shape; docs/spec/wire.md is the contract.
   return value as T;
 }

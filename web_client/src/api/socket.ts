@@ -1,5 +1,6 @@
 /** The live connection of one meeting: events in order, leases, media control. */
 import { io, type Socket } from "socket.io-client";
+import { tellCut } from "./cut.ts";
 import { ApiError } from "./fetch.ts";
 import type { MeetingEvent } from "./types.ts";
 
@@ -146,6 +147,7 @@ export class LiveSocket {
     socket.on("event", (event: MeetingEvent) => onEvent(event));
     socket.on("counter", (body: { election: string; cast: number }) => onCounter(body.election, body.cast));
     socket.on("media", (body: { event: string; data: unknown }) => onMedia(body.event, body.data));
+    socket.on("cut", (body: { since: number }) => tellCut(body.since));
     socket.on("goodbye", (body: { code: string }) => onGoodbye(body.code));
   }
 }

@@ -1,6 +1,7 @@
 /** What the booth asks of the server; kept apart from the other calls, since the booth must stay small. */
 import type { Announcement } from "../ballot/voter.ts";
 import { get, post, vote } from "./call.ts";
+import type { Queued } from "./cut.ts";
 import type { Board, Inclusion, NoncePurpose, Session, Signed, VotePlace } from "./types.ts";
 
 export const votes = {
@@ -13,7 +14,7 @@ export const votes = {
   voidRecorded: (mh: string, sealed: string) => get<{ recorded: boolean; published: boolean }>(`/api/manifests/${encodeURIComponent(mh)}/voids/${encodeURIComponent(sealed)}`),
   manifest: (m: string, e: string) =>
     get<{ manifest: object; electorate: { credential: string; weight: number; name: string }[]; me: VotePlace }>(vote(m, e, "manifest")),
-  cast: (m: string, e: string, ballot: object) => post<{ promise: object }>(vote(m, e, "ballots"), { ballot }),
+  cast: (m: string, e: string, ballot: object) => post<{ promise: object } | Queued>(vote(m, e, "ballots"), { ballot }),
   board: (m: string, e: string, from: number) => get<Board>(vote(m, e, `board?from=${from}`)),
   inclusion: (m: string, e: string, leaf: string) =>
     get<Inclusion>(vote(m, e, `inclusion?leaf=${encodeURIComponent(leaf)}`)),

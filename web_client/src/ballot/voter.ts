@@ -44,7 +44,8 @@ export interface Sealed {
   code: string;
 }
 
-export type CastAnswer = { promise: JsonObject } | { refused: string };
+/** `queued`: a hall that is cut off keeps the ballot, and this is its relay's receipt; whether it arrives is not known yet. */
+export type CastAnswer = { promise: JsonObject } | { refused: string } | { queued: JsonObject };
 /** Sends the ballot. Throwing means: not known whether it arrived. */
 export type SendBallot = (ballot: JsonObject) => Promise<CastAnswer>;
 
@@ -223,6 +224,7 @@ export class Vote {
       this.draft = null;
       throw new VotingError("voting.ballot-refused", `The ballot was refused: ${answer.refused}`);
     }
+    if ("queued" in answer) return this.keep({ ...record, queued: answer.queued });
     readPromise(this.manifest, fromB64u(record.leaf, 32), answer.promise);
     return this.keep({ ...record, state: "promised", promise: answer.promise });
   }

@@ -4,6 +4,7 @@ import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
 import { BoothPractice, BoothVote, BoothWorker } from "../ballot/booth.ts";
 import type { Question } from "../ballot/manifest.ts";
+import type { CastRecord } from "../identity/keystore.ts";
 import { type Marks, cellsOf, lackOf } from "./choice.ts";
 import { type Opened, type Place, openVote, replaceKey } from "./cast.ts";
 import { say, t } from "./i18n.ts";
@@ -13,8 +14,8 @@ import { QuestionField } from "./question.tsx";
 import { ruleSentences } from "../ui/rule_words.ts";
 
 export type Step = "choose" | "review" | "audit" | "done";
-/** `disputed`: the server's proof does not hold. */
-export type Delivery = "none" | "sending" | "unknown" | "received" | "on-the-board" | "confirmed" | "missing" | "disputed" | "refused";
+/** `queued`: kept in a hall that is cut off; `disputed`: the server's proof does not hold. */
+export type Delivery = "none" | "sending" | "unknown" | "queued" | "received" | "on-the-board" | "confirmed" | "missing" | "disputed" | "refused";
 export type AnyVote = BoothVote | BoothPractice;
 export type Where = Place | "practice" | null;
 
@@ -121,7 +122,8 @@ const practiceQuestion = (): Question => ({
 const isCast = (vote: AnyVote): boolean => vote.stage !== "choosing" && vote.stage !== "sealed";
 
 const DELIVERIES: Partial<Record<AnyVote["stage"], Delivery>> = { sending: "unknown", promised: "received", included: "on-the-board", confirmed: "confirmed" };
-export const deliveryOf = (stage: AnyVote["stage"]): Delivery => DELIVERIES[stage] ?? "none";
+export const deliveryOf = (stage: AnyVote["stage"], record: CastRecord | null): Delivery =>
+  stage === "sending" && record?.queued ? "queued" : (DELIVERIES[stage] ?? "none");
 
 function Steps({ vote, where, back }: { vote: AnyVote; where: Where; back: () => void }) {
   const state: BoothState = {
@@ -129,7 +131,7 @@ function Steps({ vote, where, back }: { vote: AnyVote; where: Where; back: () =>
     where,
     back,
     step: useCell<Step>(isCast(vote) ? "done" : "choose"),
-    delivery: useCell<Delivery>(deliveryOf(vote.stage)),
+    delivery: useCell<Delivery>(deliveryOf(vote.stage, vote instanceof BoothVote ? vote.record : null)),
     marks: useCell<readonly Marks[]>(vote.questions.map(() => null)),
     tracker: useCell(vote instanceof BoothVote ? (vote.record?.tracker ?? "") : ""),
     error: useCell<unknown>(null),

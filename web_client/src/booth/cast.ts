@@ -1,5 +1,6 @@
 /** The booth's dealings with the server: one ballot, sent as often as needed, always the same bytes. */
 import { ApiError } from "../api/call.ts";
+import { isQueued } from "../api/cut.ts";
 import { votes as api } from "../api/votes.ts";
 import type { Inclusion, VotePlace } from "../api/types.ts";
 import { BoothVote, type BoothWorker } from "../ballot/booth.ts";
@@ -77,8 +78,8 @@ export async function announce(vote: BoothVote, { meeting, election }: Place, se
 /** Sends one ballot; throws when it is not known whether it arrived. */
 export async function send({ meeting, election }: Place, ballot: JsonObject): Promise<CastAnswer> {
   try {
-    const { promise } = await api.cast(meeting, election, ballot);
-    return { promise: promise as JsonObject };
+    const answer = await api.cast(meeting, election, ballot);
+    return isQueued(answer) ? { queued: { ...answer.queued } } : { promise: answer.promise as JsonObject };
   } catch (error) {
     if (!(error instanceof ApiError) || error.unknown || NOT_ABOUT_THE_BALLOT.has(error.status)) throw error;
     return { refused: error.message };

@@ -34,12 +34,12 @@ export async function castOnce({ vote, where, delivery, tracker, error }: BoothS
   try {
     const record = await vote.cast((ballot) => send(where, ballot));
     tracker.value = record.tracker;
-    delivery.value = deliveryOf(record.state);
+    delivery.value = deliveryOf(record.state, record);
     return true;
   } catch (caught) {
     error.value = caught;
     const refused = caught instanceof VotingError && caught.code === "voting.ballot-refused";
-    delivery.value = refused ? "refused" : "unknown";
+    delivery.value = refused ? "refused" : vote.record?.queued ? "queued" : "unknown";
     return !refused;
   }
 }
@@ -54,6 +54,8 @@ export function Done(state: BoothState) {
     retrying.value = false;
   };
   useAgain(delivery.value === "unknown", RETRY_FIRST_MS, RETRY_LONGEST_MS, retry);
+  // The relay keeps the ballot; the same bytes again bring the main room's promise once the line is back.
+  useAgain(delivery.value === "queued", LOOK_LONGEST_MS, LOOK_LONGEST_MS, retry);
   const look = async (): Promise<void> => {
     if (!(vote instanceof BoothVote)) return;
     try {
@@ -71,10 +73,11 @@ export function Done(state: BoothState) {
   useAgain(cast && ["on-the-board", ...WRONG].includes(delivery.value), END_FIRST_MS, END_LONGEST_MS, look);
   const known = KNOWN.includes(delivery.value);
   const wrong = WRONG.includes(delivery.value);
-  const shown = known ? (delivery.value as "received") : "unknown";
+  const queued = delivery.value === "queued";
+  const shown = known || queued ? (delivery.value as "received") : "unknown";
   const tone = wrong ? "note-bad" : known ? "note-good" : "note-warn";
   return (
-    <div class="stack" data-testid={known ? "booth-done" : "booth-pending"}>
+    <div class="stack" data-testid={known ? "booth-done" : queued ? "booth-queued" : "booth-pending"}>
       <StepTitle key={shown}>{where === "practice" ? t("done.practice") : t(`done.${shown}`)}</StepTitle>
       {where !== "practice" && (
         <p role={wrong ? "alert" : "status"} class={`note ${tone}`}>
@@ -84,8 +87,8 @@ export function Done(state: BoothState) {
       <Problem error={error.value} />
       {vote instanceof BoothPractice && <PracticeBox vote={vote} />}
       {wrong && cast && <Evidence vote={vote} />}
-      {known && <Receipt {...state} />}
-      <NextSteps state={state} known={known} retrying={retrying.value} retry={retry} />
+      {(known || queued) && <Receipt {...state} />}
+      <NextSteps state={state} known={known || queued} retrying={retrying.value} retry={retry} />
     </div>
   );
 }

@@ -9,6 +9,7 @@ const BASE = group(
 const GROUPS = {
   calling: group(() => import("./calling_en.json"), () => import("./calling_vi.json")),
   conduct: group(() => import("./conduct_en.json"), () => import("./conduct_vi.json")),
+  cut: group(() => import("./cut_en.json"), () => import("./cut_vi.json")),
   ladder: group(() => import("./ladder_en.json"), () => import("./ladder_vi.json")),
   minutes: group(() => import("./minutes_en.json"), () => import("./minutes_vi.json")),
   motions: group(() => import("./motions_en.json"), () => import("./motions_vi.json")),

@@ -31,6 +31,8 @@ export interface CastRecord {
   ballot: JsonObject;
   state: CastState;
   promise: JsonObject | null;
+  /** The receipt of a hall's relay that kept the ballot while it was cut off. */
+  queued?: JsonObject;
 }
 
 export interface HeldCheckpoint {

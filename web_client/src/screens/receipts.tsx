@@ -48,7 +48,7 @@ export function Receipts() {
   );
 }
 
-const TONES: Record<Shown, "good" | "info" | "warn"> = { sending: "info", pending: "info", "on-the-board": "info", confirmed: "good", missing: "warn", disputed: "warn" };
+const TONES: Record<Shown, "good" | "info" | "warn"> = { sending: "info", queued: "info", pending: "info", "on-the-board": "info", confirmed: "good", missing: "warn", disputed: "warn" };
 
 /** Looks again by itself when the page is opened, unless nothing can change any more. */
 function Receipt({ record }: { record: CastRecord }) {
@@ -75,6 +75,7 @@ function Receipt({ record }: { record: CastRecord }) {
       </output>
       <Note kind={TONES[state]}>{t(`receipts.state.${state}`)}</Note>
       <Problem error={checking.error.value} />
+      {state === "queued" && record.queued && <HallReceipt receipt={record.queued} />}
       {TONES[state] === "warn" && record.promise && <Evidence promise={record.promise} />}
       <div class="actions">
         <Button testid="receipt-check" busy={checking.busy.value} onClick={() => void checking.run(check)}>
@@ -86,6 +87,18 @@ function Receipt({ record }: { record: CastRecord }) {
         </LinkButton>
       </div>
     </section>
+  );
+}
+
+/** What the hall's relay has signed: that it keeps the ballot. */
+function HallReceipt({ receipt }: { receipt: JsonObject }) {
+  return (
+    <details>
+      <summary>{t("receipts.queue")}</summary>
+      <code class="code-block" data-testid="receipt-queue">
+        {JSON.stringify(receipt)}
+      </code>
+    </details>
   );
 }
 

@@ -50,11 +50,12 @@ export async function ownBallot(election: string): Promise<CastRecord | null> {
   return all.find((record) => record.election === election) ?? null;
 }
 
-/** `sending`: not known whether the ballot arrived, and without a promise. */
-export type Whereabouts = "sending" | Standing;
+/** `sending`: not known whether the ballot arrived, and without a promise; `queued`: kept in a hall that was cut off. */
+export type Whereabouts = "sending" | "queued" | Standing;
 
 /** What this device has found out so far. */
-export function whereabouts({ state }: CastRecord): Whereabouts {
+export function whereabouts({ state, queued }: CastRecord): Whereabouts {
+  if (state === "sending" && queued) return "queued";
   if (state === "promised") return "pending";
   return state === "included" ? "on-the-board" : state;
 }

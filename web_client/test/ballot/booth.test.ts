@@ -93,6 +93,30 @@ test("a refusal leads back to choosing", async () => {
   assert.deepEqual([vote.stage, vote.record], ["choosing", null]);
 });
 
+test("a hall that is cut off keeps the ballot: the same bytes go out again until a promise comes", async () => {
+  const keystore = new Keystore(new MemoryRecords(), testRng("queued"));
+  const own = await keystore.credential(MEETING);
+  const base = await makeWorld();
+  const manifest = manifestJson(base.keygen, [own, ...[1, 2, 3, 4].map(voterKey)]);
+  const page = () => new BoothWorker(wire(boothMethods(async () => keystore, testRng("seal")))).open({ member: "m", manifest, expect });
+  const vote = await page();
+  await vote.prepare([[1, 0, 0]]);
+  const receipt = { relay: "r1", seq: 1, head: "aGVhZA", sig: "c2ln" };
+  const sent: JsonObject[] = [];
+  const kept = await vote.cast(async (ballot) => {
+    sent.push(ballot);
+    return { queued: receipt };
+  });
+  assert.deepEqual([kept.state, kept.queued, kept.promise], ["sending", receipt, null]);
+  const later = await page();
+  assert.deepEqual([later.stage, later.record?.queued], ["sending", receipt]);
+  await later.cast(async (ballot) => {
+    sent.push(ballot);
+    return { queued: receipt };
+  });
+  assert.deepEqual(sent[0], sent[1]);
+});
+
 test("practice through the worker opens no keystore", async () => {
   const worker = new BoothWorker(wire(boothMethods(() => assert.fail("the keystore was opened"), testRng("practice"))));
   const practice = await worker.practice({ title: "Practice", questions: [YES_NO] });

@@ -1,0 +1,21 @@
+/** Says that the hall is cut off, what still works, and what of ours is kept. */
+import type { Waiting } from "../api/cut.ts";
+import { clock, t } from "../i18n/index.ts";
+import { cutSince, waiting } from "../state/cut.ts";
+
+const ORDER: readonly Waiting[] = ["check-in", "hand", "vote"];
+
+export function CutBanner() {
+  return (
+    <div class="banner banner-warn" role="status" data-testid="cut-banner">
+      <p>
+        <strong>{t("cut.since", { time: clock(cutSince.value) })}</strong> {t("cut.can")}
+      </p>
+      {ORDER.filter((what) => waiting.value.has(what)).map((what) => (
+        <p key={what} data-testid={`cut-waiting-${what}`}>
+          {t(`cut.waiting.${what}`)}
+        </p>
+      ))}
+    </div>
+  );
+}
