@@ -16,6 +16,8 @@ from tests.server.votes_support import ABSTAIN, NO, YES, Hall
 
 from folkmoot_server.demo import votes
 from folkmoot_server.domain import calendar
+from folkmoot_server.domain.minutes_words import words_of
+from folkmoot_server.storage import elections as election_store
 
 __all__ = ["house"]
 OUT: Final = (403, "meeting.removed")
@@ -219,3 +221,35 @@ def test_days_follow_the_log() -> None:
     assert calendar.later_days(log) == [calendar.Day(2, 7, dropped=False)]
     assert calendar.later_days([*log[:2], (closed, {})]) == [calendar.Day(2, 7, dropped=True)]
     assert calendar.later_days([(begun, {}), (adjourned, {"continues_at": 0}), (closed, {})]) == []
+
+
+async def test_no_text_of_the_server_is_in_one_language_only(house: House) -> None:
+    """A declared conflict in the minutes of two languages and in the file for auditors; Greta never checked in."""
+    greta, motion = house.people["greta"], await write(house, "paul")
+    await act(house, "paul", motion, "submit")
+    await act(house, "binh", motion, "second")
+    await act(house, "lan", motion, "admit")
+    rules = {"secrecy": "open", "majority": {"kind": "simple", "of": "cast"}, "tie": "rejected"}
+    election = (await house.jonas.post(house.path(f"/motions/{motion}/election"), rules))["election"]
+    await greta.post(house.path(f"/motions/{motion}/conflict"), {"declared": True})
+    body = {"election": election, "member": greta.member, "name": greta.name, "excluded": True}
+    assert [event["body"] for event in await house.events("ElectorExcluded")] == [body]
+    stored = await house.context.database.read(lambda tx: election_store.exclusions(tx, election))
+    assert stored == {greta.member: "conflict-declared"}
+    for language in ("en", "vi"):
+        minutes = await house.jonas.get(house.path(f"/minutes?lang={language}"))
+        told = [one["text"] for section in minutes["sections"] for one in section["sentences"]]
+        words = words_of(language)
+        vote = (await house.view("jonas"))["elections"][0]["title"]
+        assert words.say("excluded", name=greta.name, title=vote) in told
+        assert not [text for text in told if "conflict-declared" in text or words.say("somebody") in text]
+    assert words_of("en").say("excluded", name="X", title="Y") != words_of("vi").say("excluded", name="X", title="Y")
+    names = []
+    for language in ("en", "vi"):
+        made = (await house.jonas.post(house.path("/rehearsal"), {"language": language}))["id"]
+        view = await house.jonas.get(f"/api/meetings/{made}")
+        question = view["elections"][0]["questions"][0]["text"]
+        names.append((view["title"].split(":")[0], view["agenda"][0]["title"], question))
+    assert names[0] == ("Rehearsal", "Practice vote", "Did everybody find their way?")
+    assert names[1][0] == "Diễn tập"
+    assert all(one != other for one, other in zip(*names, strict=True))

@@ -19,7 +19,7 @@ from folkmoot_server.domain.ids import Rng, new_id
 from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.domain.meetings import Act, advance
 from folkmoot_server.domain.roles import Action
-from folkmoot_server.storage import board, elections, events, ledger, lineages, meetings, rolls
+from folkmoot_server.storage import board, elections, events, ledger, lineages, meetings, members, rolls
 from folkmoot_voting.board import entry_leaf, opening_entry
 from folkmoot_voting.encoding import JsonObject, b64u, jcs
 from folkmoot_voting.errors import ManifestInvalid
@@ -114,7 +114,8 @@ def exclude(
         raise NotFound("roll.unknown-member", "This member is not on the roll of the meeting.")
     elections.set_exclusion(tx, election, member, reason)
     elections.save(tx, stored, state)
-    body = {"election": election, "member": member, "excluded": reason is not None}
+    name = members.get(tx, member).name
+    body = {"election": election, "member": member, "name": name, "excluded": reason is not None}
     events.append(tx, meeting, "ElectorExcluded", now, body)
 
 

@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 from folkmoot_server.domain.elections import Phase
 from folkmoot_server.domain.errors import Conflict, WrongState
 from folkmoot_server.domain.motions import LIVE, Motion, MotionState, Verb, carry_amendment, follow, text_hash
-from folkmoot_server.storage import elections, events, meetings, motions
+from folkmoot_server.storage import elections, events, meetings, members, motions
 from folkmoot_server.storage.elections import StoredElection
 from folkmoot_server.storage.motions import Resolution, Vote
 
-CONFLICT = "declared conflict of interest"
+CONFLICT = "conflict-declared"  # a code, for files that are read in any language
 
 
 def check_votable(tx: Connection, motion: Motion) -> None:
@@ -87,7 +87,8 @@ def exclude_conflicts(tx: Connection, motion: Motion, vote: Vote, now: int) -> N
     for member in sorted((declared - left_out.keys()) | (kept - declared)):
         excluded = member in declared
         elections.set_exclusion(tx, vote.election, member, CONFLICT if excluded else None)
-        body = {"election": vote.election, "member": member, "excluded": excluded}
+        name = members.get(tx, member).name
+        body = {"election": vote.election, "member": member, "name": name, "excluded": excluded}
         events.append(tx, motion.meeting, "ElectorExcluded", now, body)
 
 

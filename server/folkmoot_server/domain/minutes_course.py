@@ -314,6 +314,7 @@ SILENT: Final = minutes_sites.SILENT | frozenset(
         "BoardPublished",
         "ClosingCosigned",
         "CosignerNamed",
+        "EventWithheld",  # stands in no log: what some get in the place of an event
         "FloorModeSet",
         "HandLowered",
         "HandRaised",

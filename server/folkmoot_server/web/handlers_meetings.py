@@ -21,7 +21,7 @@ from folkmoot_server.realtime.room import apply_to_room
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.handlers_notices import Reason
 from folkmoot_server.web.middleware import current
-from folkmoot_server.web.parsing import Empty, Id, Strict, Text, Time, Zone, query_number, read
+from folkmoot_server.web.parsing import Id, Strict, Text, Time, Zone, query_number, read
 
 
 class NewItem(Strict):
@@ -50,6 +50,12 @@ class NewMeeting(Strict):
     notice_days: Annotated[int, Field(ge=0, le=DAYS_MAX)] = 0
     binding: bool = False
     template: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
+
+
+class Rehearse(Strict):
+    """POST …m/rehearsal."""
+
+    language: Literal["en", "vi"] = "en"
 
 
 class Plain(Strict):
@@ -298,11 +304,11 @@ async def command(request: web.Request) -> web.Response:
 async def rehearse(request: web.Request) -> web.Response:
     """POST /api/meetings/{m}/rehearsal."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
-    await read(request, Empty)
+    language = (await read(request, Rehearse)).language
 
     def write(tx: Connection) -> str:
         readable(tx, meeting, session.member_id, context.now())
-        return rehearsals.rehearse(tx, meeting, session, context.now(), context.rng)
+        return rehearsals.rehearse(tx, meeting, session, language, context.now(), context.rng)
 
     return web.json_response({"id": await context.database.write(write)})
 

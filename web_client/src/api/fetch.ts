@@ -80,7 +80,7 @@ export const api = {
     },
   ) => post<{ election: string }>(at(m, "/questions"), body),
   command: (m: string, command: Command) => post<{ seq: number }>(at(m, "/commands"), command),
-  rehearse: (m: string) => post<{ id: string }>(at(m, "/rehearsal")),
+  rehearse: (m: string, language: string) => post<{ id: string }>(at(m, "/rehearsal"), { language }),
   unconfirmed: (unit: string) => get<{ passkeys: UnconfirmedPasskey[] }>(`/api/passkeys/unconfirmed?unit=${encodeURIComponent(unit)}`),
   confirmPasskeys: (passkeys: string[], action: object, signed: Signed) => post<object>("/api/passkeys/confirm", { passkeys, action, signed }),
   myPasskeys: () => get<{ passkeys: MyPasskey[] }>("/api/passkeys"),

@@ -1,7 +1,7 @@
 /** A rehearsal: the same people and steps with a throw-away key; it decides nothing and says so everywhere. */
 import { api } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
-import { t } from "../i18n/index.ts";
+import { language, t } from "../i18n/index.ts";
 import { navigate } from "../router.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, Note, Problem } from "../ui/parts.tsx";
@@ -11,7 +11,7 @@ export function Rehearsal({ meeting }: { meeting: Meeting }) {
   const leads = meeting.me.roles.includes("chair") || meeting.me.roles.includes("secretary");
   if (meeting.rehearsal) return <Note kind="warn" testid="rehearsal">{t("rehearsal.is")}</Note>;
   if (!leads || (meeting.state !== "draft" && meeting.state !== "convened")) return null;
-  const start = async (): Promise<void> => navigate(`/meetings/${(await api.rehearse(meeting.id)).id}/prepare`);
+  const start = async (): Promise<void> => navigate(`/meetings/${(await api.rehearse(meeting.id, language.value)).id}/prepare`);
   return (
     <details class="card">
       <summary>{t("rehearsal.title")}</summary>
