@@ -100,7 +100,7 @@ class Phone:
         assert status >= 400, (path, status, answer)
         return status, str(answer["error"]["code"])
 
-    def _signed(self, challenge: bytes) -> JsonObject:
+    def sign(self, challenge: bytes) -> JsonObject:
         """Sign with the member's passkey on the relay's page."""
         authenticator, before = self.person.authenticator, self.person.authenticator.origin
         authenticator.origin = self.origin
@@ -131,7 +131,7 @@ class Phone:
             "site": begun["site"],
             "checkpoint": begun["checkpoint"],
             "nonce": begun["nonce"],
-            **self._signed(challenge),
+            **self.sign(challenge),
         }
 
     async def check_in(self, meeting: str, status: int = 200, **fields: str) -> dict[str, Any]:
