@@ -28,7 +28,7 @@ const SCREENS: Record<RouteName, Screen> = {
   newMeeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/new_meeting.tsx")).NewMeeting, ["calling", "prepare"]),
   meeting: lazy<{ id: string; panel: string }>(async () => (await import("./screens/meeting.tsx")).MeetingPage, ["notice", "teller"]),
   prepare: lazy<{ id: string; panel: string }>(async () => (await import("./screens/prepare.tsx")).Prepare, ["calling", "notice", "office", "prepare"]),
-  checkIn: lazy<{ id: string; panel: string }>(async () => (await import("./screens/check_in.tsx")).CheckIn, ["calling", "ladder", "notice", "office", "prepare"]),
+  checkIn: lazy<{ id: string; panel: string }>(async () => (await import("./screens/check_in.tsx")).CheckIn, ["calling", "ladder", "notice", "office", "prepare", "sites"]),
   room: lazy<{ id: string; panel: string }>(async () => (await import("./screens/room/room.tsx")).RoomScreen, ["conduct", "ladder", "notice", "teller", "speakers"]),
   teller: lazy<{ id: string; panel: string }>(async () => (await import("./screens/teller.tsx")).TellerScreen, ["teller"]),
   audit: lazy<{ id: string; panel: string }>(async () => (await import("./screens/audit.tsx")).Audit, ["office"]),
@@ -38,6 +38,10 @@ const SCREENS: Record<RouteName, Screen> = {
   agenda: lazy<{ id: string; panel: string }>(async () => (await import("./screens/agenda_editor.tsx")).AgendaScreen, ["calling"]),
   notice: lazy<{ id: string; panel: string }>(async () => (await import("./screens/notice_office.tsx")).NoticeScreen, ["calling"]),
   projector: lazy<{ id: string; panel: string }>(async () => (await import("./screens/projector.tsx")).Projector, ["notice"]),
+  sites: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/office.tsx")).SitesScreen, ["sites"]),
+  hall: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/hall.tsx")).HallScreen, ["sites"]),
+  attendance: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/attendance.tsx")).AttendanceScreen, ["sites"]),
+  wall: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/wall_screen.tsx")).WallScreen, ["notice", "sites"]),
   unknown: NotFound,
 };
 
@@ -185,7 +189,7 @@ const inOwnRoom = (known: Session, name: RouteName, id: string): boolean => name
 function Current() {
   const { name, id, panel } = route.value;
   const known = session.value;
-  if (name === "enrol") return <Screened name="enrol" id={id} panel={panel} />;
+  if (name === "enrol" || name === "wall") return <Screened name={name} id={id} panel={panel} />;
   if (known === undefined) return <Loading />;
   if (name === "guest" || (isGuestSession(known) && !inOwnRoom(known, name, id))) return <Screened name="guest" id="" panel="" />;
   if (known === null) return <Screened name="signIn" id={id} panel={panel} />;
@@ -211,7 +215,7 @@ function pageDigest(): string {
 
 export function App() {
   const { name } = route.value;
-  const inRoom = (name === "room" || name === "projector") && Boolean(session.value);
+  const inRoom = name === "wall" || ((name === "room" || name === "projector") && Boolean(session.value));
   const described = info.value;
   return (
     <div class={inRoom ? "app app-room" : "app"} data-testid="app" data-screen={route.value.name}>

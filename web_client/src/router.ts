@@ -22,6 +22,10 @@ const ROUTES = {
   agenda: "/meetings/:id/agenda",
   notice: "/meetings/:id/notice",
   projector: "/meetings/:id/screen",
+  sites: "/meetings/:id/sites",
+  hall: "/meetings/:id/hall/:panel",
+  attendance: "/meetings/:id/attendance",
+  wall: "/screen",
 } as const;
 
 export type RouteName = keyof typeof ROUTES | "unknown";

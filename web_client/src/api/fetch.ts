@@ -96,7 +96,7 @@ export const api = {
     post<{ statement: RollStatement }>(at(m, "/roll/freeze"), { roll_hash: rollHash, signed }),
   roll: (m: string) => get<{ statement: RollStatement; mine: RollEntry | null; size: number }>(at(m, "/roll")),
   ledger: (from: number, to: number) => get<LedgerProof>(`/api/ledger?from=${from}&to=${to}`),
-  checkInBegin: (m: string) => post<CheckInBegin>(at(m, "/check-in/begin")),
+  checkInBegin: (m: string, where: { site: string; code: string } | null) => post<CheckInBegin>(at(m, "/check-in/begin"), where ?? {}),
   checkInFinish: (m: string, body: { credential: string; site: string; checkpoint: string } & Signed) =>
     post<{ credential: string; seq: number }>(at(m, "/check-in/finish"), body),
   keygen: (m: string) => get<Keygen>(at(m, "/keygen")),

@@ -33,6 +33,7 @@ export const papersApi = {
 };
 
 export const pageUrl = (m: string, p: string, version: number, page: number): string => paper(m, p, `/${version}/pages/${page}`);
+export const wordsUrl = (m: string, p: string, version: number, page: number): string => `${pageUrl(m, p, version, page)}/text`;
 export const fileUrl = (m: string, p: string, version: number): string => paper(m, p, `/${version}/file`);
 
 /** Where the bytes of a new paper go, or those of another version of one. */

@@ -7,6 +7,8 @@ import type { MeetingEvent } from "./types.ts";
 export type LinkState = "connecting" | "connected" | "lost" | "refused";
 
 export interface LiveHandlers {
+  /** What a lease carries: the site whose page this is, or nothing. */
+  lease(): object;
   /** Number of the last event that the page holds; asked at every connection. */
   lastSeq(): number;
   /** A one-use ticket; asked at every connection. */
@@ -127,7 +129,7 @@ export class LiveSocket {
     socket.on("connect", () => {
       this.#wait = FIRST_WAIT_MS;
       onState("connected");
-      const lease = (): void => void this.request("lease", {}).catch(() => undefined);
+      const lease = (): void => void this.request("lease", this.#handlers.lease()).catch(() => undefined);
       lease();
       this.#lease = setInterval(lease, LEASE_MS);
     });

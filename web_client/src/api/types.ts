@@ -6,6 +6,7 @@ import type { FloorCommand, FloorEvent, FloorMeeting, Motion } from "./types_flo
 
 export type { Question, QuestionType } from "../ballot/cells.ts";
 
+import type { MySite, SiteEvent, SitesMeeting } from "./types_sites.ts";
 import type { GuestPart, RoomEvent, RoomPart, VisitorState } from "./types_papers.ts";
 
 export type Role = "chair" | "secretary" | "registrar" | "teller" | "observer" | "member" | "auditor";
@@ -59,7 +60,7 @@ export interface Signed {
   assertion: Assertion;
 }
 
-export type NoncePurpose = "roll" | "check-in" | "trustee" | "cosign" | "action" | "replace";
+export type NoncePurpose = "roll" | "check-in" | "trustee" | "cosign" | "action" | "replace" | "presence";
 
 export interface EnrolBegin {
   nonce: string;
@@ -149,6 +150,14 @@ export interface Outcome {
   votes: number[];
 }
 
+/** A hall that was cut off at the end of a vote; late with its ballots, or without any unreachable. */
+export interface TallyHall {
+  site: string;
+  name: string;
+  state: "unreachable" | "late";
+  ballots: number;
+}
+
 /** The signed core of a tally (voting.md section 8). */
 export interface TallyCore {
   v: 1;
@@ -167,6 +176,7 @@ export interface TallyCore {
   quorum: { met: boolean; count: number; base: number };
   outcome: Outcome[];
   exceptions: number;
+  halls: TallyHall[];
   counted_at: number;
 }
 
@@ -229,7 +239,7 @@ export interface CosignerInfo {
   ready: boolean;
 }
 
-export interface Me {
+export interface Me extends MySite {
   member: string;
   roles: Role[];
   checked_in: boolean;
@@ -246,7 +256,7 @@ export interface Me {
   notice: OwnNotice | null;
 }
 
-export interface Meeting extends ConductMeeting, RoomPart {
+export interface Meeting extends ConductMeeting, RoomPart, SitesMeeting {
   id: string;
   title: string;
   unit: string;
@@ -356,6 +366,7 @@ export type MeetingEvent = { seq: number; at: number } & EventBody;
 export type EventBody =
   | ConductEvent
   | RoomEvent
+  | SiteEvent
   | { type: "MeetingDrafted" | "MeetingConvened" | "CheckInBegan" | "MeetingOpened" | "MeetingClosed" | "AllMuted"; body: object }
   | { type: "RollFrozen"; body: { hash: string; size: number; exceptions: number } }
   | { type: "MemberCheckedIn"; body: { member: string; name: string; site: string; proof: string } }

@@ -56,5 +56,15 @@ export interface ReplacementFields {
 export const replacement = (f: ReplacementFields): Bytes =>
   H("fm1/replace", f.manifestHash, f.old, f.new, u32(f.kiosk ? 1 : 0), f.nonce);
 
+export interface PresenceFields {
+  meeting: string;
+  /** Id of the chair's question who is still here. */
+  presence: string;
+  credential: Bytes;
+  nonce: Bytes;
+}
+
+export const presence = (f: PresenceFields): Bytes => H("fm1/presence", f.meeting, f.presence, f.credential, f.nonce);
+
 /** The salted hash by which the public record cites a member's statement. */
 export const statementHash = (salt: Bytes, statement: JsonObject): Bytes => H("fm1/statement", salt, jcs(statement));

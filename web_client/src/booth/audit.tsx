@@ -1,11 +1,11 @@
 /** The test of the sealing on the voter's device: the vote is void from here on; a second device opens it. */
 import { useCell } from "./cell.ts";
 import { useEffect } from "preact/hooks";
-import encodeQr from "qr";
 import { votes as api } from "../api/votes.ts";
 import { BoothVote } from "../ballot/booth.ts";
 import type { Audit as Given } from "../ballot/voter.ts";
 import type { BoothState } from "./booth.tsx";
+import { Qr } from "../ui/qr.tsx";
 import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 
@@ -43,7 +43,7 @@ export function Audit({ vote, where, step, error }: BoothState) {
             {given.value.code}
           </output>
           <p>{t("audit.scan")}</p>
-          <Qr text={address} />
+          <Qr text={address} label={t("audit.qr")} testid="audit-qr" />
           <details>
             <summary>{t("audit.link")}</summary>
             <code class="code-block" data-testid="audit-address">
@@ -65,14 +65,3 @@ export function Audit({ vote, where, step, error }: BoothState) {
   );
 }
 
-/** Dark squares on white whatever the page's colours: phones read nothing else. */
-function Qr({ text }: { text: string }) {
-  const rows = encodeQr(text, "raw", { ecc: "low", border: 4 });
-  const path = rows.flatMap((row, y) => row.flatMap((dark, x) => (dark ? [`M${x} ${y}h1v1h-1z`] : []))).join("");
-  return (
-    <svg class="qr" role="img" aria-label={t("audit.qr")} viewBox={`0 0 ${rows.length} ${rows.length}`} shape-rendering="crispEdges" data-testid="audit-qr">
-      <rect width={rows.length} height={rows.length} fill="#fff" />
-      <path d={path} fill="#000" />
-    </svg>
-  );
-}

@@ -19,6 +19,7 @@ const GROUPS = {
   papers: group(() => import("./papers_en.json"), () => import("./papers_vi.json")),
   prepare: group(() => import("./prepare_en.json"), () => import("./prepare_vi.json")),
   presiding: group(() => import("./presiding_en.json"), () => import("./presiding_vi.json")),
+  sites: group(() => import("./sites_en.json"), () => import("./sites_vi.json")),
   teller: group(() => import("./teller_en.json"), () => import("./teller_vi.json")),
   visitors: group(() => import("./visitors_en.json"), () => import("./visitors_vi.json")),
 };

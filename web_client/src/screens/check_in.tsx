@@ -13,6 +13,7 @@ import { useAction } from "../ui/action.ts";
 import { Button, Card, Check, ConfirmButton, LinkButton, Loading, Note, Problem, Title } from "../ui/parts.tsx";
 import { LinkChoice } from "./room/link_switch.tsx";
 import { MyPasskeys } from "./prepare.tsx";
+import { HallCode, hallChoice, inHall, whereOf } from "./sites/hall_code.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
 export function CheckIn({ id }: { id: string }) {
@@ -43,7 +44,7 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     void devices().then((found) => (has.value = found));
   }, []);
   const enter = async (acceptNewKey = false): Promise<void> => {
-    await checkIn(meeting.id, acceptNewKey);
+    await checkIn(meeting.id, acceptNewKey, meeting.sites.some((one) => one.kind === "hall") ? whereOf(hallChoice.peek()) : null);
     await live.refresh();
     navigate(`/meetings/${meeting.id}/room`, true);
   };
@@ -86,7 +87,8 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
           </div>
         </details>
       </Card>
-      <MediaChoice has={has.value} />
+      <HallCode meeting={meeting} />
+      {inHall(hallChoice.value.site) ? <Note testid="check-in-companion">{t("check-in.companion")}</Note> : <MediaChoice has={has.value} />}
       <LinkChoice />
       {newKey ? (
         <div class="stack-tight" data-testid="server-key-changed">

@@ -43,10 +43,22 @@ export function MeetingPage({ id }: { id: string }) {
               {t("motions.link")}
             </a>
           </p>
+          <AttendanceLink meeting={meeting} />
           <MinutesLink meeting={meeting} />
         </div>
       )}
     </WithMeeting>
+  );
+}
+
+function AttendanceLink({ meeting }: { meeting: Meeting }) {
+  if (meeting.state === "draft" || meeting.state === "convened" || meeting.state === "cancelled") return null;
+  return (
+    <p>
+      <a href={`/meetings/${meeting.id}/attendance`} data-testid="go-attendance">
+        {t("meeting.attendance")}
+      </a>
+    </p>
   );
 }
 
@@ -122,6 +134,7 @@ function useOnRoll(meeting: Meeting): boolean {
 function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   const base = `/meetings/${meeting.id}`;
   const { roles, trustee } = meeting.me;
+  const halls = isEnded(meeting) ? [] : meeting.sites.filter((site) => site.kind === "hall" && site.custodian === meeting.me.member);
   const tellerLater = roles.includes("teller") && !meeting.roll.frozen && !isEnded(meeting);
   const prepares = (roles.includes("secretary") || roles.includes("registrar") || roles.includes("chair")) && !isEnded(meeting);
   return (
@@ -130,6 +143,9 @@ function Tasks({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
       {prepares && (
         <Task name="prepare" title={t("task.prepare.title")} text={prepareText(meeting)} href={`${base}/prepare`} action={t("task.prepare.button")} testid="go-prepare" />
       )}
+      {halls.map((site) => (
+        <Task key={site.site} name="hall" title={t("task.hall.title", { name: site.name })} text={t("task.hall.text")} href={`${base}/hall/${site.site}`} action={t("task.hall.button")} testid="go-hall" />
+      ))}
       {tellerLater && <Note testid="teller-later">{t("task.teller.later")}</Note>}
       {trustee > 0 && (meeting.state !== "closed" || meeting.key.state === "ready") && (
         <Task

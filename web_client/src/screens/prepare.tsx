@@ -70,6 +70,9 @@ function Questions({ meeting, writes }: { meeting: Meeting; writes: boolean }) {
           <LinkButton href={`/meetings/${meeting.id}/agenda`} testid="go-agenda">
             {t("calling.agenda.write")}
           </LinkButton>
+          <LinkButton href={`/meetings/${meeting.id}/sites`} testid="go-sites">
+            {t("prepare.sites")}
+          </LinkButton>
         </div>
       )}
     </Card>

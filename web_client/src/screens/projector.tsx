@@ -1,10 +1,9 @@
 /** For the wall of the hall: item, speaker with the clock, queue, quorum, open vote, result; large, dark, nothing to press. */
-import { useEffect, useRef } from "preact/hooks";
-import type { ElectionSummary, Meeting } from "../api/types.ts";
-import type { Turn } from "../api/types_floor.ts";
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { clock, t, tn } from "../i18n/index.ts";
-import { hasResult, isRunning } from "../state/meeting.ts";
 import { spokenAt } from "../state/speaking.ts";
+import { type WallSite, type WallView, wallOf } from "../state/wall.ts";
 import { useServerTime } from "../ui/server_time.ts";
 import { span } from "../ui/time.ts";
 import { QuestionResults } from "./result.tsx";
@@ -15,63 +14,80 @@ import "./projector.css";
 const QUEUE_SHOWN = 5;
 
 export function Projector({ id }: { id: string }) {
-  return <WithMeeting id={id}>{(_, meeting) => <Wall meeting={meeting} />}</WithMeeting>;
+  return <WithMeeting id={id}>{(_, meeting) => <Wall view={wallOf(meeting)} />}</WithMeeting>;
 }
 
-function Wall({ meeting }: { meeting: Meeting }) {
+/** `children` stand under the title: whatever keeps the wall from being up to date. */
+export function Wall({ view, where = "", children }: { view: WallView; where?: string; children?: ComponentChildren }) {
   const now = useServerTime();
-  const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.documentElement.dataset["ready"] = "";
-    document.title = `${meeting.title} · Folkmoot`;
+    document.title = `${view.title} · Folkmoot`;
   });
-  const item = meeting.agenda.find((one) => one.state === "current");
-  const election = meeting.elections.find(isRunning);
-  const declared = meeting.elections.filter((one) => hasResult(one) && one.agenda_item === item?.id).at(-1);
+  const { item, quorum } = view;
   return (
-    <div class="wall" data-testid="projector" data-state={meeting.state}>
+    <div class="wall" data-testid="projector" data-state={view.state}>
       <header class="wall-top">
-        <p>{meeting.title}</p>
-        <p class="wall-clock">{clock(now.value, meeting.time_zone)}</p>
+        <p>{where === "" ? view.title : t("wall.at", { title: view.title, site: where })}</p>
+        <p class="wall-clock">{clock(now.value, view.time_zone)}</p>
       </header>
-      <h1 ref={heading} class="wall-item" data-testid="wall-item">
-        {item ? `${item.number} ${item.title}` : t(`meeting.state.${meeting.state}`)}
+      {children}
+      <h1 class="wall-item" data-testid="wall-item">
+        {item ? `${item.number} ${item.title}` : t(`meeting.state.${view.state}`)}
       </h1>
-      <StateBanner meeting={meeting} />
-      {election ? <OpenVote election={election} now={now.value} /> : declared ? <Declared election={declared} /> : <Speakers meeting={meeting} now={now.value} />}
-      <footer class={`wall-quorum ${meeting.quorum.met ? "wall-good" : "wall-bad"}`} data-testid="wall-quorum" data-met={String(meeting.quorum.met)}>
-        <span class="wall-light" aria-hidden="true">
-          {meeting.quorum.met ? "●" : "▲"}
-        </span>
-        {t(meeting.quorum.met ? "quorum.met" : "quorum.missing", { present: meeting.quorum.present, needed: meeting.quorum.needed })}
+      <StateBanner meeting={view} />
+      {view.vote ? <OpenVote vote={view.vote} now={now.value} /> : view.result ? <Declared result={view.result} /> : <Speakers view={view} now={now.value} />}
+      <footer class="wall-foot">
+        <p class={`wall-quorum ${quorum.met ? "wall-good" : "wall-bad"}`} data-testid="wall-quorum" data-met={String(quorum.met)}>
+          <span class="wall-light" aria-hidden="true">
+            {quorum.met ? "●" : "▲"}
+          </span>
+          {t(quorum.met ? "quorum.met" : "quorum.missing", { present: quorum.present, needed: quorum.needed })}
+        </p>
+        {view.sites.length > 1 && <Sites sites={view.sites} />}
       </footer>
     </div>
   );
 }
 
-function OpenVote({ election, now }: { election: ElectionSummary; now: number }) {
-  const left = election.ends_at - now;
+const GONE: ReadonlySet<string> = new Set(["lost", "degraded", "invited"]);
+
+/** Where else people sit, with how many, and whose line is gone. */
+function Sites({ sites }: { sites: WallSite[] }) {
   return (
-    <section class="wall-vote" data-testid="wall-vote" data-cast={election.cast}>
-      <p class="wall-word">▲ {t(election.state === "open" ? "wall.vote" : "wall.counting")}</p>
-      <p class="wall-name">{election.title}</p>
-      <p class="wall-number">{tn("wall.cast", election.cast, { of: election.electorate_size })}</p>
-      {election.state === "open" && left > 0 && <p class="wall-number">{t("wall.left", { left: span(left) })}</p>}
+    <ul class="wall-sites" aria-label={t("wall.sites")} data-testid="wall-sites">
+      {sites.map((one) => (
+        <li key={one.site} data-state={one.state} class={GONE.has(one.state) && one.kind === "hall" ? "wall-bad" : ""}>
+          {one.kind === "main" ? t("wall.main") : one.name} · {one.present}
+          {one.kind === "hall" && one.state === "lost" && ` · ${t("wall.lost")}`}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function OpenVote({ vote, now }: { vote: NonNullable<WallView["vote"]>; now: number }) {
+  const left = vote.ends_at - now;
+  return (
+    <section class="wall-vote" data-testid="wall-vote" data-cast={vote.cast}>
+      <p class="wall-word">▲ {t(vote.state === "open" ? "wall.vote" : "wall.counting")}</p>
+      <p class="wall-name">{vote.title}</p>
+      <p class="wall-number">{tn("wall.cast", vote.cast, { of: vote.electorate_size })}</p>
+      {vote.state === "open" && left > 0 && <p class="wall-number">{t("wall.left", { left: span(left) })}</p>}
     </section>
   );
 }
 
-function Declared({ election }: { election: ElectionSummary }) {
-  if (election.result === null) return null;
+function Declared({ result }: { result: NonNullable<WallView["result"]> }) {
   return (
     <section class="wall-result" data-testid="wall-result">
-      <p class="wall-name">{election.title}</p>
-      <QuestionResults election={election} core={election.result} />
+      <p class="wall-name">{result.title}</p>
+      <QuestionResults election={result} core={result.core} />
     </section>
   );
 }
 
-function TurnClock({ turn, now }: { turn: Turn; now: number }) {
+function TurnClock({ turn, now }: { turn: NonNullable<WallView["speaking"]>; now: number }) {
   const seconds = spokenAt(turn, now);
   const over = turn.limit_s > 0 && seconds > turn.limit_s;
   return (
@@ -83,9 +99,9 @@ function TurnClock({ turn, now }: { turn: Turn; now: number }) {
   );
 }
 
-function Speakers({ meeting, now }: { meeting: Meeting; now: number }) {
-  const { now: turn, queue: waiting } = meeting.speaking;
-  const names = turn === null ? meeting.present.filter((person) => person.floor).map((person) => person.name) : [turn.name];
+function Speakers({ view, now }: { view: WallView; now: number }) {
+  const { speaking, queue } = view;
+  const names = speaking === null ? view.floor : [speaking.name];
   return (
     <section class="wall-speakers" data-testid="wall-speakers">
       {names.map((name) => (
@@ -93,15 +109,15 @@ function Speakers({ meeting, now }: { meeting: Meeting; now: number }) {
           ▶ {name}
         </p>
       ))}
-      {turn !== null && <TurnClock turn={turn} now={now} />}
-      {waiting.length > 0 && (
+      {speaking !== null && <TurnClock turn={speaking} now={now} />}
+      {queue.length > 0 && (
         <ol class="wall-queue" aria-label={t("wall.queue")}>
-          {waiting.slice(0, QUEUE_SHOWN).map((one) => (
-            <li key={one.turn}>{one.name}</li>
+          {queue.slice(0, QUEUE_SHOWN).map((name, place) => (
+            <li key={place}>{name}</li>
           ))}
         </ol>
       )}
-      {waiting.length > QUEUE_SHOWN && <p>{tn("wall.more", waiting.length - QUEUE_SHOWN)}</p>}
+      {queue.length > QUEUE_SHOWN && <p>{tn("wall.more", queue.length - QUEUE_SHOWN)}</p>}
     </section>
   );
 }

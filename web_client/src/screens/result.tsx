@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { ElectionSummary, Question, TallyCore } from "../api/types.ts";
 import { number, t, tn } from "../i18n/index.ts";
 import type { CastRecord } from "../identity/keystore.ts";
+import type { Voted } from "../state/wall.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, LinkButton, Note, Problem } from "../ui/parts.tsx";
 import { usesPoints } from "./question_draft.ts";
@@ -27,6 +28,11 @@ export function ResultCard({ election, meeting }: { election: ElectionSummary; m
         {quorumWords(core)}
       </p>
       {core.rejected.length > 0 && <Note kind="warn">{t("result.rejected", { tellers: core.rejected.map(({ trustee }) => trustee).join(", ") })}</Note>}
+      {core.halls.map(({ site, name, ballots }) => (
+        <p key={site} class="muted" data-testid={`result-hall-${site}`}>
+          {ballots > 0 ? tn("result.hall-late", ballots, { hall: name || site }) : t("result.hall-unreachable", { hall: name || site })}
+        </p>
+      ))}
       {core.kiosk > 0 && <p class="muted">{tn("result.kiosk", core.kiosk)}</p>}
       {PLAIN.has(election.secrecy) && <p class="muted">{t(election.secrecy === "open" ? "result.open" : "result.roll-call")}</p>}
       <OwnVote election={election} />
@@ -40,7 +46,7 @@ export function ResultCard({ election, meeting }: { election: ElectionSummary; m
 }
 
 /** Outcome, bars and what was needed, question by question. */
-export function QuestionResults({ election, core }: { election: ElectionSummary; core: TallyCore }) {
+export function QuestionResults({ election, core }: { election: Voted; core: TallyCore }) {
   return (
     <>
       {election.questions.map((question, at) => {

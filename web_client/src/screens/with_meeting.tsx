@@ -8,7 +8,7 @@ import { route } from "../router.ts";
 import { loadSession, session } from "../state/session.ts";
 import { Button, Loading, Problem, Title } from "../ui/parts.tsx";
 
-const OF_ONE_MEETING = new Set(["meeting", "prepare", "checkIn", "room", "teller", "audit", "minutes", "motions", "agenda", "notice", "projector"]);
+const OF_ONE_MEETING = new Set(["meeting", "prepare", "checkIn", "room", "teller", "audit", "minutes", "motions", "agenda", "notice", "projector", "sites", "hall", "attendance"]);
 
 export function WithMeeting(props: { id: string; children: (live: LiveMeeting, meeting: Meeting) => ComponentChildren }) {
   useEffect(() => {

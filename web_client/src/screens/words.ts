@@ -1,6 +1,7 @@
 /** Options and outcomes in exact words; the rules themselves are in ui/rule_words.ts. */
 import type { ElectionSummary, Outcome, Question, QuestionType, TallyCore } from "../api/types.ts";
 import { say, t, tn } from "../i18n/index.ts";
+import type { Voted } from "../state/wall.ts";
 import { ruleSentences, type VoteRules, winText } from "../ui/rule_words.ts";
 
 /** Options of a yes-no-abstain question are translated; names never are. */
@@ -34,7 +35,7 @@ function aside(question: Question, counts: readonly number[]): number {
 }
 
 /** The number of votes that the majority asks for, as voting.md section 8 counts; null where none is asked. */
-export function votesNeeded(election: ElectionSummary, core: TallyCore, at: number): number | null {
+export function votesNeeded(election: Voted, core: TallyCore, at: number): number | null {
   const { kind, of } = election.majority;
   const question = election.questions[at];
   if (kind === "simple" || !question) return null;
@@ -45,7 +46,7 @@ export function votesNeeded(election: ElectionSummary, core: TallyCore, at: numb
 }
 
 /** What was needed, with the figures of the count. */
-export function neededText(election: ElectionSummary, core: TallyCore, at: number): string {
+export function neededText(election: Voted, core: TallyCore, at: number): string {
   const question = election.questions[at];
   if (!question) return "";
   const rule = winText(say, question, rulesOf(election));

@@ -15,9 +15,9 @@ import { signChallenge } from "./sign.ts";
  * Checks what the server says about roll and ledger, asks for the passkey and sends the statement.
  * @throws VotingError `voting.server-key-changed`: ask the person, then `acceptNewKey`; `voting.ledger`: stop
  */
-export async function checkIn(meeting: string, acceptNewKey = false): Promise<void> {
+export async function checkIn(meeting: string, acceptNewKey = false, where: { site: string; code: string } | null = null): Promise<void> {
   const store = await keystore();
-  const begun = await api.checkInBegin(meeting);
+  const begun = await api.checkInBegin(meeting, where);
   const origin = `${begun.roll.core.rp.id}/ledger`;
   const { size } = parseNote(begun.checkpoint).checkpoint;
   const held = await heldLedgerSize(store, origin, begun.checkpoint);

@@ -2,7 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { onReach } from "../api/fetch.ts";
 import type { LinkState } from "../api/socket.ts";
-import { EVERYTHING, type Step, STEPS } from "../media/profiles.ts";
+import { EVERYTHING, type Step, STEPS, TEXT_ONLY } from "../media/profiles.ts";
 
 const reached = signal(true);
 const online = signal(true);
@@ -60,5 +60,26 @@ export function chooseCeiling(step: Step): void {
     localStorage.setItem(STORED, String(step));
   } catch {
     // storage may be blocked; the choice then lasts for this page
+  }
+}
+
+const SOUND = "folkmoot.companion-sound";
+
+/** In a hall a phone begins without sound and pictures, unless its owner asked for them in this tab. */
+export function enterHall(): void {
+  try {
+    if (sessionStorage.getItem(SOUND) !== null) return;
+  } catch {
+    // storage may be blocked; silence is the safe side
+  }
+  ceiling.value = TEXT_ONLY;
+}
+
+/** The member wants sound on this phone although it is in a hall. */
+export function soundWanted(): void {
+  try {
+    sessionStorage.setItem(SOUND, "on");
+  } catch {
+    // storage may be blocked; the wish then lasts for this page
   }
 }

@@ -25,6 +25,8 @@ export class LiveMeeting {
   readonly log = signal<MeetingEvent[]>([]);
   readonly error = signal<unknown>(null);
   readonly socket: LiveSocket;
+  /** The site whose hall page is open here, or empty. */
+  hall = "";
   readonly #events = new Set<EventListener>();
   readonly #media = new Set<MediaListener>();
   readonly #hurry = (): void => this.socket.hurry();
@@ -41,6 +43,7 @@ export class LiveMeeting {
     this.id = id;
     this.meeting.value = recall<Meeting>(`meeting.${id}`);
     this.socket = new LiveSocket({
+      lease: () => (this.hall === "" ? {} : { site: this.hall }),
       lastSeq: () => this.meeting.value?.seq ?? 0,
       ticket: async () => (await api.socketTicket(id)).ticket,
       onEvent: (event) => this.#take(event),

@@ -12,6 +12,7 @@ import type {
 } from "../api/types.ts";
 import type { Visitor, VisitorState } from "../api/types_papers.ts";
 import { MOTIONS, MOTIONS_INCOMPLETE } from "./motions.ts";
+import { SITES, SITES_INCOMPLETE } from "./sites.ts";
 import { forNewItem, SPEAKING } from "./speaking.ts";
 
 type BodyOf<T extends EventType, E = EventBody> = E extends { type: infer U; body: infer B } ? (T extends U ? B : never) : never;
@@ -20,6 +21,7 @@ type Handlers = { [T in EventType]: (meeting: Meeting, body: BodyOf<T>, at: numb
 /** Events whose body does not carry all that the snapshot shows of them. */
 const INCOMPLETE: ReadonlySet<EventType> = new Set<EventType>([
   ...MOTIONS_INCOMPLETE,
+  ...SITES_INCOMPLETE,
   "MeetingConvened",
   "RollFrozen",
   "CheckInBegan",
@@ -142,6 +144,7 @@ const APPLY: Handlers = {
   AgendaItemStarted: (m, body) => forNewItem({ ...m, agenda: startItem(m.agenda, body.item) }),
   ...SPEAKING,
   ...MOTIONS,
+  ...SITES,
   FloorModeSet: (m, body) => ({ ...m, floor: { mode: body.mode } }),
   MemberMuted: (m, body) => change(m, body.member, { muted: body.muted }),
   AllMuted: (m) => ({

@@ -1,6 +1,6 @@
 /** Pages of papers, kept in this browser so that they can be read without a network. Restricted ones are not kept. */
 import { ApiError } from "../api/call.ts";
-import { pageUrl } from "../api/papers.ts";
+import { pageUrl, wordsUrl } from "../api/papers.ts";
 import type { Paper } from "../api/types_papers.ts";
 import { PAGE_STORE } from "./cache.ts";
 
@@ -29,9 +29,8 @@ function picture(blob: Blob): Promise<string> {
   });
 }
 
-/** A page from the browser's store, else from the server, which may keep it from whom it is no longer for. */
-async function fetched(meeting: string, paper: Paper, version: number, page: number): Promise<Response> {
-  const url = pageUrl(meeting, paper.paper, version, page);
+/** A page or what it says, from the browser's store, else from the server, which may keep it from whom it is no longer for. */
+async function fetched(paper: Paper, url: string): Promise<Response> {
   const kept = paper.class === "restricted" ? null : await store();
   const found = await kept?.match(url);
   if (found) return found;
@@ -47,18 +46,30 @@ async function fetched(meeting: string, paper: Paper, version: number, page: num
 }
 
 export async function pageOf(meeting: string, paper: Paper, version: number, page: number): Promise<Page> {
-  const answer = await fetched(meeting, paper, version, page);
+  const answer = await fetched(paper, pageUrl(meeting, paper.paper, version, page));
   const isText = answer.headers.get("Content-Type")?.startsWith("text/plain") ?? false;
   return isText ? { picture: "", text: await answer.text() } : { picture: await picture(await answer.blob()), text: "" };
 }
 
-/** Fetches every page of a version, one after the other, until asked to stop. */
+const isPdf = (paper: Paper, version: number): boolean => paper.versions.find((one) => one.version === version)?.type === "pdf";
+
+/** What a page says for who cannot see its picture: null when it has no such layer, empty when it says nothing. */
+export async function wordsOf(meeting: string, paper: Paper, version: number, page: number): Promise<string | null> {
+  if (!isPdf(paper, version)) return null;
+  return (await fetched(paper, wordsUrl(meeting, paper.paper, version, page))).text();
+}
+
+/** Fetches every page of a version and what it says, one after the other, until asked to stop. */
 export async function keepAll(meeting: string, paper: Paper, version: number, stop: AbortSignal): Promise<void> {
-  const pages = paper.versions.find((one) => one.version === version)?.pages ?? 0;
+  const count = paper.versions.find((one) => one.version === version)?.pages ?? 0;
   if (paper.class === "restricted") return;
-  for (let page = 1; page <= pages && !stop.aborted; page += 1) {
+  const pages = Array.from({ length: count }, (_, index) => index + 1);
+  const urls = pages.map((page) => pageUrl(meeting, paper.paper, version, page));
+  if (isPdf(paper, version)) urls.push(...pages.map((page) => wordsUrl(meeting, paper.paper, version, page)));
+  for (const url of urls) {
+    if (stop.aborted) return;
     try {
-      await fetched(meeting, paper, version, page);
+      await fetched(paper, url);
     } catch {
       return; // the next time the paper is opened
     }

@@ -43,7 +43,7 @@ function inTurn(waiting: readonly Turn[], spent: Spent): Turn[] {
 }
 
 /** Seconds spoken until `now` (server time), pauses left out. */
-export const spokenAt = (turn: Turn, now: number): number => turn.spoken_s + (turn.state === "speaking" ? Math.max(0, now - turn.resumed_at) : 0);
+export const spokenAt = (turn: Pick<Turn, "spoken_s" | "state" | "resumed_at">, now: number): number => turn.spoken_s + (turn.state === "speaking" ? Math.max(0, now - turn.resumed_at) : 0);
 
 function change(meeting: Meeting, member: string, fields: Partial<Meeting["present"][number]>): Meeting {
   return { ...meeting, present: meeting.present.map((p) => (p.member === member ? { ...p, ...fields } : p)) };

@@ -7,7 +7,7 @@ import { apply, inSession, isEnded, leadsNow, roomOpen } from "../../src/state/m
 import { nextStep } from "../../src/state/next.ts";
 import { duties, turn } from "../../src/state/tasks.ts";
 import { fromSeconds, toSeconds } from "../../src/screens/times.ts";
-import { conduct, election, item, quiet } from "./samples.ts";
+import { alone, conduct, election, item, quiet } from "./samples.ts";
 
 const STATES: MeetingState[] = ["draft", "convened", "checking-in", "opened", "recess", "quorum-lost", "adjourned", "closed", "cancelled"];
 const ANN = { member: "ann", name: "Ann" };
@@ -15,7 +15,7 @@ const BOB = { member: "bob", name: "Bob" };
 
 const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
   ...conduct,
-  ...quiet,
+  ...alone, ...quiet,
   id: "m", title: "Meeting", unit: "u", organisation: "o", state: "opened", starts_at: 1, time_zone: "UTC", opened_at: 2, closed_at: null,
   agenda: [item("a1", "One", "current")],
   quorum: { num: 1, den: 2, present: 5, roll: 8, needed: 4, met: true },
@@ -23,7 +23,7 @@ const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
   key: { state: "ready", trustees: [], code: "" },
   cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: true })),
   elections: [], rehearsal: false, challenge_s: 0, removed: [],
-  me: { member: "ann", roles: ["chair", "member"], checked_in: true, credential: "c", entitled: true, removed: false, trustee: 0, cosigner: "chair", notice: null, drafts: [] },
+  me: { member: "ann", roles: ["chair", "member"], checked_in: true, credential: "c", entitled: true, removed: false, trustee: 0, cosigner: "chair", notice: null, drafts: [], site: "", companion: false },
   seq: 10, presiding: ANN,
   ...fields,
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Meeting, MeetingEvent, Person } from "../../src/api/types.ts";
 import { apply, cosignQuorum, count, neededFor, removedMembers } from "../../src/state/meeting.ts";
-import { conduct, election, item, quiet } from "./samples.ts";
+import { alone, conduct, election, item, quiet } from "./samples.ts";
 import { nextStep, whyNotOpen } from "../../src/state/next.ts";
 
 const person = (member: string, fields: Partial<Person> = {}): Person => ({
@@ -35,7 +35,7 @@ const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
   quorum: { num: 1, den: 2, present: 2, roll: 5, needed: 3, met: false },
   present: [person("ann", { roles: ["chair", "member"] }), person("bob")],
   floor: { mode: "open" },
-  ...quiet,
+  ...alone, ...quiet,
   roll: { frozen: true, hash: "h", size: 5 },
   key: { state: "ready", trustees: [], code: "" },
   cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: true })),
@@ -43,7 +43,7 @@ const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
   rehearsal: false,
   challenge_s: 0,
   removed: [],
-  me: { member: "ann", roles: ["chair"], checked_in: true, credential: "c", entitled: true, removed: false, trustee: 0, cosigner: "chair", notice: null, drafts: [] },
+  me: { member: "ann", roles: ["chair"], checked_in: true, credential: "c", entitled: true, removed: false, trustee: 0, cosigner: "chair", notice: null, drafts: [], site: "", companion: false },
   seq: 10,
   ...fields,
 });

@@ -2,6 +2,7 @@
 import type { FloorMeeting } from "../../src/api/types_floor.ts";
 import type { AgendaItem, ElectionSummary, Question, TallyCore } from "../../src/api/types.ts";
 import type { ConductMeeting } from "../../src/api/types_conduct.ts";
+import type { SitesMeeting } from "../../src/api/types_sites.ts";
 
 export const question = (fields: Partial<Question> = {}): Question => ({
   type: "yes-no-abstain", text: "?", options: ["yes", "no", "abstain"], min: 1, max: 1, blank: false, score: 1, ranks: 0, seats: 1, ...fields,
@@ -15,7 +16,7 @@ export const election = (fields: Partial<ElectionSummary> = {}): ElectionSummary
 
 export const core = (cast: number, counts: number[][] = []): TallyCore => ({
   v: 1, election: "e1", manifest: "", closing: "", aggregate: "", ballots: cast, cast, cast_weight: cast, replacements: 0, kiosk: 0, voids: 0, counts,
-  rejected: [], quorum: { met: true, count: 50, base: 60 }, outcome: [], exceptions: 0, counted_at: 0,
+  rejected: [], quorum: { met: true, count: 50, base: 60 }, outcome: [], exceptions: 0, halls: [], counted_at: 0,
 });
 
 /** An item at the top; its number and place are its own business. */
@@ -32,3 +33,6 @@ export const conduct: ConductMeeting = {
 export const quiet: FloorMeeting = {
   speaking: { turn_s: 0, group_s: 0, order_s: 0, open: true, queue: [], now: null, groups: [], pro: 0, contra: 0 }, motions: [], motion_rules: { seconders: 1 },
 };
+
+/** What a snapshot says of a meeting without halls. */
+export const alone: SitesMeeting = { sites: [], disputes: [], presence: null, alerts: [] };

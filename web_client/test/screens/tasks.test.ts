@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { conduct, election, item, quiet } from "./samples.ts";
+import { alone, conduct, election, item, quiet } from "./samples.ts";
 import { test } from "node:test";
 import type { ElectionState, Meeting, MeetingState, Role } from "../../src/api/types.ts";
 import { apply, hasResult, isOver } from "../../src/state/meeting.ts";
@@ -38,7 +38,7 @@ function meeting(given: Given = {}): Meeting {
     quorum: { num: 1, den: 2, present: 5, roll: 5, needed: 3, met: true },
     present: [],
     floor: { mode: "open" },
-    ...quiet,
+    ...alone, ...quiet,
     roll: { frozen: given.frozen ?? true, hash: "h", size: 5 },
     key: { state: given.key ?? "ready", trustees: [], code: "" },
     cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: name === cosigner ? (given.ready ?? true) : true })),
@@ -46,7 +46,7 @@ function meeting(given: Given = {}): Meeting {
     challenge_s: 0,
     removed: [],
     elections: vote === undefined ? [] : [election({ state: vote, electorate_size: 5, cast: 5, voted: given.voted ?? false })],
-    me: { member: "me", roles: given.roles ?? ["member"], checked_in: checkedIn, credential: checkedIn ? "c" : null, entitled: true, removed: given.removed ?? false, trustee: given.trustee ?? 0, cosigner, notice: null, drafts: [] },
+    me: { member: "me", roles: given.roles ?? ["member"], checked_in: checkedIn, credential: checkedIn ? "c" : null, entitled: true, removed: given.removed ?? false, trustee: given.trustee ?? 0, cosigner, notice: null, drafts: [], site: "", companion: false },
     seq: 1,
   };
 }

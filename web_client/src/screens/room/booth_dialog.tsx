@@ -13,6 +13,7 @@ import type { RoomControl } from "../../state/room.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button } from "../../ui/parts.tsx";
 import { MicButton } from "./bar.tsx";
+import "../../ui/booth_dialog.css";
 
 export function BoothDialog({ meeting, address, media, onClose }: { meeting: Meeting; address: string; media: RoomControl | null; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);

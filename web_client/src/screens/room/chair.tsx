@@ -4,8 +4,10 @@ import type { LiveMeeting } from "../../state/live.ts";
 import { isEnded, isRunning, leadsNow } from "../../state/meeting.ts";
 import { useAction, useQueue } from "../../ui/action.ts";
 import { Problem } from "../../ui/parts.tsx";
+import { places } from "../../state/sites.ts";
 import { MotionsCard } from "../motions/motions_card.tsx";
 import { BreakCard } from "./break_card.tsx";
+import { SitesCard } from "../sites/chair_card.tsx";
 import type { Console } from "./console.ts";
 import { Lobby } from "./lobby.tsx";
 import { Log } from "./log.tsx";
@@ -41,6 +43,7 @@ export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meet
           <OtherSteps {...next} />
         </>
       )}
+      {!isEnded(meeting) && places(meeting).length > 1 && <SitesCard live={live} meeting={meeting} />}
       {!isEnded(meeting) && <Trouble live={live} meeting={meeting} />}
       {!isEnded(meeting) && leads && (
         <>

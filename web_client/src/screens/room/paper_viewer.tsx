@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { fileUrl, papersApi } from "../../api/papers.ts";
 import type { Paper } from "../../api/types_papers.ts";
 import { t } from "../../i18n/index.ts";
-import { keepAll, type Page, pageOf } from "../../state/paper_pages.ts";
+import { keepAll, type Page, pageOf, wordsOf } from "../../state/paper_pages.ts";
 import type { Shelf } from "../../state/papers.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, LinkButton, Loading, Problem } from "../../ui/parts.tsx";
@@ -27,9 +27,11 @@ export function PaperViewer(props: ViewerProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const page = useSignal(props.page);
   const zoom = useSignal(0);
+  const asWords = useSignal(false);
   const follows = useSignal(true);
   const showing = useAction();
-  const pages = paper.versions.find((one) => one.version === version)?.pages ?? 0;
+  const found = paper.versions.find((one) => one.version === version);
+  const pages = found?.pages ?? 0;
   const shown = shelf.presenting.value;
   const here = shown !== null && shown.paper === paper.paper && shown.version === version;
   useLayoutEffect(() => dialog.current?.showModal(), []);
@@ -67,7 +69,7 @@ export function PaperViewer(props: ViewerProps) {
           {t("paper.close")}
         </Button>
       </header>
-      <Sheet meeting={meeting} paper={paper} version={version} page={page.value} pages={pages} zoom={ZOOMS[zoom.value] ?? 1} />
+      <Sheet meeting={meeting} paper={paper} version={version} page={page.value} pages={pages} zoom={ZOOMS[zoom.value] ?? 1} asWords={asWords.value} />
       <Problem error={showing.error.value} />
       {here && (
         <div class="paper-follow row">
@@ -95,6 +97,11 @@ export function PaperViewer(props: ViewerProps) {
         <Button testid="viewer-larger" label={t("paper.larger")} disabled={zoom.value === ZOOMS.length - 1} onClick={() => (zoom.value += 1)}>
           +
         </Button>
+        {found?.type === "pdf" && (
+          <Button testid="viewer-words" pressed={asWords.value} onClick={() => (asWords.value = !asWords.value)}>
+            {t("paper.as-words")}
+          </Button>
+        )}
         {props.mayPresent && paper.class !== "restricted" && (
           <Button testid="viewer-present" busy={showing.busy.value} pressed={here} onClick={() => (here ? void showing.run(() => papersApi.present(meeting, { paper: "", version: 0, page: 0 })) : show(page.value))}>
             {t(here ? "paper.stop" : "paper.present")}
@@ -115,9 +122,11 @@ interface SheetProps {
   page: number;
   pages: number;
   zoom: number;
+  /** The words of the page in place of its picture. */
+  asWords: boolean;
 }
 
-function Sheet({ meeting, paper, version, page, pages, zoom }: SheetProps) {
+function Sheet({ meeting, paper, version, page, pages, zoom, asWords }: SheetProps) {
   const sheet = useSignal<Page | null>(null);
   const error = useSignal<unknown>(null);
   useEffect(() => {
@@ -143,12 +152,41 @@ function Sheet({ meeting, paper, version, page, pages, zoom }: SheetProps) {
     <div class="paper-sheet" tabIndex={0} role="region" aria-label={t("paper.place", { n: page, of: pages })} data-zoom={zoom}>
       <Problem error={error.value} />
       {!found && error.value === null && <Loading what={t("paper.loading")} />}
-      {found?.picture && <img class={`paper-page zoom-${zoom * 10}`} src={found.picture} alt={t("paper.alt", { name: paper.name, n: page, of: pages })} data-testid="paper-page" />}
+      {found?.picture && !asWords && <img class={`paper-page zoom-${zoom * 10}`} src={found.picture} alt={t("paper.alt", { name: paper.name, n: page, of: pages })} data-testid="paper-page" />}
+      {found?.picture && <Words meeting={meeting} paper={paper} version={version} page={page} zoom={zoom} shown={asWords} />}
       {found && !found.picture && (
         <pre class={`paper-text zoom-${zoom * 10}`} data-testid="paper-text">
           {found.text}
         </pre>
       )}
     </div>
+  );
+}
+
+/** What the picture of a page says: for who has it read out beside the picture, for who asks for it in its place. */
+function Words({ meeting, paper, version, page, zoom, shown }: { meeting: string; paper: Paper; version: number; page: number; zoom: number; shown: boolean }) {
+  const words = useSignal<string | null>(null);
+  const error = useSignal<unknown>(null);
+  useEffect(() => {
+    let stale = false;
+    words.value = null;
+    error.value = null;
+    wordsOf(meeting, paper, version, page).then(
+      (found) => {
+        if (!stale) words.value = found;
+      },
+      (caught: unknown) => {
+        if (!stale) error.value = caught;
+      },
+    );
+    return () => {
+      stale = true;
+    };
+  }, [paper.paper, version, page]);
+  if (words.value === null) return shown ? <Problem error={error.value} /> : null;
+  return (
+    <section class={shown ? undefined : "visually-hidden"} aria-label={t("paper.words", { n: page })} data-testid="paper-words">
+      {words.value === "" ? <p class="muted">{t("paper.no-words")}</p> : <pre dir="auto" class={`paper-text zoom-${zoom * 10}`}>{words.value}</pre>}
+    </section>
   );
 }

@@ -9,6 +9,7 @@ import { enteringChoice } from "../../state/drafts.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { isEnded, isOver } from "../../state/meeting.ts";
 import { TurnLine } from "../turn.tsx";
+import { enterHall } from "../../state/link.ts";
 import { room, RoomControl } from "../../state/room.ts";
 import { isGuest, visits } from "../../state/visitors.ts";
 import { useAction } from "../../ui/action.ts";
@@ -32,7 +33,7 @@ import { Votes } from "./votes.tsx";
 import "./room.css";
 
 // Only chair and tellers load what signs and counts.
-const ChairPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./chair.tsx")).ChairPanel, ["conduct", "ladder", "presiding", "teller", "visitors", "motions", "speakers"]);
+const ChairPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./chair.tsx")).ChairPanel, ["conduct", "ladder", "presiding", "sites", "teller", "visitors", "motions", "speakers"]);
 const PapersPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./papers.tsx")).PapersPanel, ["papers"]);
 const PresentedNotice = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./papers.tsx")).PresentedNotice, ["papers"]);
 const MessagesPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./messages.tsx")).MessagesPanel, ["visitors"]);
@@ -41,6 +42,8 @@ const Visitors = lazy<{ meeting: Meeting }>(async () => (await import("./lobby.t
 const Knock = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./lobby.tsx")).Knock, ["visitors"]);
 const ObserverDoor = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./lobby.tsx")).ObserverDoor, ["visitors"]);
 const MotionsPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../motions/motions.tsx")).Motions, ["motions"]);
+const CompanionNote = lazy<{ media: RoomControl | null }>(async () => (await import("../sites/companion.tsx")).CompanionNote, ["sites"]);
+const PresenceCard = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../sites/presence_card.tsx")).PresenceCard, ["sites"]);
 const TellerPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../teller.tsx")).TellerPanel, ["teller"]);
 
 export function RoomScreen({ id, panel }: { id: string; panel: string }) {
@@ -136,6 +139,7 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
   const over = isEnded(meeting);
   useEffect(() => {
     if (over) return;
+    if (meeting.me.companion) enterHall();
     const entered = new RoomControl(live);
     control.value = room.value = entered;
     void entered.join(enteringChoice()).then(startSound);
@@ -155,6 +159,7 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       {!over && (
         <div class="room-stage">
           <Stage meeting={meeting} media={media} />
+          {meeting.me.companion && <CompanionNote media={media} />}
           <SpeakerTimer meeting={meeting} />
           <SoundNotice media={media} />
           {panel !== "papers" && <PresentedNotice live={live} meeting={meeting} />}
@@ -174,6 +179,7 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
         {over && <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>}
         <StateBanner meeting={meeting} />
         {!over && isOffice(meeting) && panel !== "chair" && panel !== "people" && <Knock live={live} meeting={meeting} />}
+        {meeting.presence?.me === "asked" && <PresenceCard live={live} meeting={meeting} />}
         {!working && <CosignerKeyTask live={live} meeting={meeting} />}
         {(panel === "agenda" || panel === "people") && <MyTurn live={live} meeting={meeting} />}
         {panel === "agenda" && <AgendaPanel live={live} meeting={meeting} onPractice={() => (booth.value = "practice")} />}

@@ -1,0 +1,147 @@
+"""Halls on real pages: set up, tested, connected, checked in by code and at the kiosk, asked, on a wall, lost."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+from tests.browser import serving, steps, support, votes
+from tests.browser.steps import attribute, by, click, look, see
+from tests.browser.support import Person
+from tests.browser.votes import Hall
+
+YES = 0
+SETTINGS = {**votes.SETTINGS, "FOLKMOOT_SITE_LOST_S": "12"}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hall(browser: Browser, origin: serving.Origin, tmp_path: Path) -> AsyncIterator[Hall]:
+    """A meeting in check-in; officers in software, nobody checked in."""
+    async with AsyncExitStack() as stack:
+        server = serving.Server(origin, tmp_path, SETTINGS)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        hall = Hall(server, browser, stack)
+        await hall.enrol_everybody()
+        await hall.convene()
+        yield hall
+
+
+async def page_of(hall: Hall, name: str, rest: str, device: str = "") -> Person:
+    """A signed-in browser of somebody on a page of the meeting."""
+    person = await hall.browser_of(name, device)
+    await person.page.goto(f"{hall.server.url}/meetings/{hall.meeting}{rest}")
+    return person
+
+
+async def present(hall: Hall) -> dict[str, str]:
+    """Who is present, and where, by name."""
+    view = await hall.chair.get(hall.path(""))
+    return {one["name"].split()[0]: one["site"] for one in view["present"]}
+
+
+async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> None:
+    """One hall with a custodian, a phone with the hall's code, and a member at the kiosk, who votes there."""
+    jonas = await page_of(hall, "secretary-0", "/sites")
+    await see(jonas, "sites")
+    await by(jonas.page, "site-name").fill("Upper village, school")
+    custodian = hall.people["Claire"]
+    await by(jonas.page, "site-custodian").select_option(value=str(custodian.member))
+    await by(jonas.page, "site-expected").fill("12")
+    await by(jonas.page, "site-profile").select_option(value="256")
+    await look(jonas, "sites-add")
+    await click(jonas, "site-add")
+    card = jonas.page.locator('[data-testid="site"]:has([data-testid="site-light"])')
+    await expect(card).to_have_count(1)
+    site = str(await card.get_attribute("data-site"))
+    await expect(card).to_have_attribute("data-state", "invited")
+
+    claire = await page_of(hall, "Claire", f"/hall/{site}")
+    await see(claire, "hall-keep-open")
+    await click(claire, "line-measure")
+    await see(claire, "line-figures")
+    await by(claire.page, "tone-heard").check()
+    await by(claire.page, "camera-seen").check()
+    await click(claire, "line-send")
+    await expect(by(claire.page, "line-test")).to_have_attribute("data-tested", "true")
+    await attribute(claire, "hall", "data-state", "connected")
+    code = str(await by(claire.page, "hall-code").inner_text())
+    assert len(code) == 10
+    await look(claire, "hall-page")
+
+    # A phone in the hall: the square code opens check-in with the hall's code filled in; it stays silent.
+    binh = await page_of(hall, "Binh", f"/check-in#hall={site}.{code}")
+    await attribute(binh, "hall-choice", "data-site", site)
+    await see(binh, "check-in-companion")
+    await look(binh, "check-in-hall")
+    await click(binh, "check-in-button")
+    await see(binh, "companion")
+    await attribute(binh, "room", "data-media", "text")
+    await look(binh, "room-companion")
+    assert await binh.page.evaluate("window.__peers.length") == 0
+    # The control: a made-up code is refused and checks nobody in.
+    greta = await page_of(hall, "Greta", f"/check-in#hall={site}.{code[::-1]}")
+    await click(greta, "check-in-button")
+    await attribute(greta, "error", "data-code", "site.bad-code")
+    assert await present(hall) == {"Binh": site}
+
+    # A member without a phone, on the hall's own computer, with a passkey of her own.
+    await votes.hand_over(hall.people["Greta"], claire)
+    await click(claire, "kiosk-check-in")
+    await see(claire, "kiosk-welcome")
+    assert await present(hall) == {"Binh": site, "Greta": site}
+    await expect(by(claire.page, "hall-present")).to_contain_text("2")
+
+    await votes.hand_over(custodian, claire)
+    await click(claire, "seats-here")
+    await expect(by(claire.page, "seats-count")).to_contain_text("2")
+    await click(claire, "seats-sign")
+    await look(claire, "hall-sign-seats")
+    await click(claire, "confirm-yes")
+    await expect(by(claire.page, "hall-seats")).to_contain_text("2, signed at")
+
+    # The chair's console: the light, and asking who is here.
+    await hall.check_in(*votes.OFFICERS)
+    await hall.begin()
+    lan = await page_of(hall, "chair-0", "/room/chair")
+    line = lan.page.locator(f'[data-testid="site-line"][data-site="{site}"]')
+    await expect(line).to_have_attribute("data-state", "connected")
+    await by(lan.page, "presence-tool").locator("summary").click()
+    await by(lan.page, "presence-site").select_option(value=site)
+    await click(lan, "presence-ask")
+    await see(lan, "presence-running")
+    await see(binh, "presence-card")
+    await look(binh, "room-presence")
+    await click(binh, "presence-confirm")
+    await expect(by(binh.page, "presence-card")).to_have_count(0)
+    await attribute(lan, "presence-running", "data-confirmed", "1")
+    await look(lan, "chair-places")
+
+    # The wall of the hall, without anybody signed in.
+    await by(jonas.page, f"site-codes-{site}").locator("summary").click()
+    await click(jonas, f"screen-make-{site}")
+    address = str(await by(jonas.page, "screen-url").inner_text())
+    wall = await support.new_person(hall.browser, hall.server.url, "wall", media=False)
+    hall.stack.push_async_callback(wall.close)
+    await wall.page.goto(address)
+    await see(wall, "projector")
+    await expect(by(wall.page, "wall-sites").locator('[data-state="connected"]')).to_have_count(1)
+    await look(wall, "wall-screen")
+
+    # The hall's computer goes away: the light turns, the member at the kiosk leaves the quorum, the phone stays.
+    await claire.page.goto("about:blank")
+    await expect(line).to_have_attribute("data-state", "lost", timeout=steps.SLOW_MS)
+    await look(lan, "chair-hall-lost")
+    await expect(by(wall.page, "wall-sites").locator('[data-state="lost"]')).to_have_count(1)
+    await support.until(lambda: _gone(hall, "Greta"), "the member at the kiosk has left the quorum")
+    assert (await present(hall))["Binh"] == site
+    await claire.page.goto(f"{hall.server.url}/meetings/{hall.meeting}/hall/{site}")
+    await expect(line).to_have_attribute("data-state", "connected", timeout=steps.SLOW_MS)
+    await lan.page.goto(f"{hall.server.url}/meetings/{hall.meeting}/attendance")
+    await see(lan, "quorum-curve")
+    await look(lan, "attendance")
+
+
+async def _gone(hall: Hall, name: str) -> bool:
+    return name not in await present(hall)

@@ -1,0 +1,54 @@
+/** What a wall shows, from the meeting's snapshot or from what a room screen without a login is told. Pure. */
+import type { ElectionSummary, Meeting, MeetingState, Quorum, TallyCore } from "../api/types.ts";
+import type { Turn } from "../api/types_floor.ts";
+import type { SiteKind, SiteState } from "../api/types_sites.ts";
+import { hasResult, isRunning } from "./meeting.ts";
+import { places, presentAt } from "./sites.ts";
+
+/** What is needed to say a result. */
+export type Voted = Pick<ElectionSummary, "title" | "questions" | "secrecy" | "majority" | "tie" | "weighted" | "electorate_size" | "present_weight" | "roll_weight">;
+
+export interface WallSite {
+  site: string;
+  name: string;
+  kind: SiteKind;
+  state: SiteState;
+  present: number;
+}
+
+export interface WallView {
+  title: string;
+  state: MeetingState;
+  until: number;
+  reason: string;
+  time_zone: string;
+  item: { number: string; title: string } | null;
+  speaking: Pick<Turn, "name" | "spoken_s" | "resumed_at" | "state" | "limit_s"> | null;
+  floor: string[];
+  queue: string[];
+  quorum: Quorum;
+  vote: Pick<ElectionSummary, "title" | "state" | "cast" | "electorate_size" | "ends_at"> | null;
+  result: (Voted & { core: TallyCore }) | null;
+  sites: WallSite[];
+}
+
+export function wallOf(meeting: Meeting): WallView {
+  const item = meeting.agenda.find((one) => one.state === "current");
+  const declared = meeting.elections.filter((one) => hasResult(one) && one.agenda_item === item?.id).at(-1);
+  const { now, queue } = meeting.speaking;
+  return {
+    title: meeting.title,
+    state: meeting.state,
+    until: meeting.until,
+    reason: meeting.reason,
+    time_zone: meeting.time_zone,
+    item: item ? { number: item.number, title: item.title } : null,
+    speaking: now,
+    floor: meeting.present.filter((person) => person.floor).map((person) => person.name),
+    queue: queue.map((turn) => turn.name),
+    quorum: meeting.quorum,
+    vote: meeting.elections.find(isRunning) ?? null,
+    result: declared?.result ? { ...declared, core: declared.result } : null,
+    sites: places(meeting).map((one) => ({ site: one.site, name: one.name, kind: one.kind, state: one.state, present: presentAt(meeting, one.site) })),
+  };
+}

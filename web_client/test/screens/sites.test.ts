@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Site } from "../../src/api/types_sites.ts";
+import { curveSteps } from "../../src/state/curve.ts";
+import { clockMs, median, rateKbps } from "../../src/state/line_test.ts";
+import { checkSeats, presentAt, SITES } from "../../src/state/sites.ts";
+import { wallOf } from "../../src/state/wall.ts";
+import type { Meeting, Person } from "../../src/api/types.ts";
+import { alone, conduct, item, quiet } from "./samples.ts";
+
+const person = (member: string, site: string): Person => ({ member, name: member.toUpperCase(), site, state: "present", hand: null, floor: false, muted: false, roles: [] });
+
+const hall = (fields: Partial<Site> = {}): Site => ({
+  site: "h1", name: "Upper hall", kind: "hall", custodian: "cu", custodian_name: "Cu", expected: 12, profile: 64, state: "tested", since: 10, tested: null, present: 0, seats: null, ...fields,
+});
+
+const meeting = (fields: Partial<Meeting> = {}): Meeting => ({
+  ...conduct, ...alone, ...quiet,
+  id: "m", title: "M", unit: "u", organisation: "o", state: "opened", starts_at: 0, time_zone: "UTC", opened_at: 1, closed_at: null, agenda: [item("a", "One", "current")],
+  quorum: { num: 1, den: 2, present: 3, roll: 6, needed: 3, met: true }, present: [person("a", "h1"), person("b", "h1"), person("c", "main")], floor: { mode: "open" },
+  roll: { frozen: true, hash: "", size: 6 }, key: { state: "waiting", trustees: [], code: "" }, cosigners: [], elections: [], rehearsal: false, challenge_s: 0, removed: [],
+  me: { member: "a", roles: [], checked_in: true, credential: "c", entitled: true, removed: false, trustee: 0, cosigner: "", notice: null, drafts: [], site: "h1", companion: true },
+  seq: 1, sites: [hall({ site: "main", kind: "main", name: "" }), hall()], ...fields,
+});
+
+test("a hall's light follows its events, and no other site's", () => {
+  const lost = SITES.SiteLost(meeting(), { site: "h1" }, 50);
+  assert.deepEqual(lost.sites.map(({ site, state, since }) => [site, state, since]), [["main", "tested", 10], ["h1", "lost", 50]]);
+  assert.equal(SITES.SiteRejoined(lost, { site: "h1" }, 60).sites[1]?.state, "rejoined");
+  assert.equal(SITES.SiteRemoved(lost, { site: "h1" }, 60).sites.length, 1);
+});
+
+test("the seat list is held against who is checked in there", () => {
+  assert.equal(presentAt(meeting(), "h1"), 2);
+  assert.deepEqual(checkSeats(meeting(), "h1", new Set(["a", "c", "d"])), { missing: ["c", "d"], extra: ["b"] });
+  assert.deepEqual(checkSeats(meeting(), "h1", new Set(["a", "b"])), { missing: [], extra: [] });
+});
+
+test("who confirms is counted in the question that runs only", () => {
+  const presence = { presence: "p", at: 1, until: 99, asked: 3, confirmed: 0, me: "asked" as const };
+  assert.equal(SITES.PresenceConfirmed(meeting({ presence }), { presence: "p", confirmed: 2 }, 5).presence?.confirmed, 2);
+  assert.equal(SITES.PresenceConfirmed(meeting({ presence }), { presence: "q", confirmed: 2 }, 5).presence?.confirmed, 0);
+});
+
+test("the line's figures: rates without the way there and back, the clock in the middle of it", () => {
+  assert.equal(rateKbps(8000, 1.6, 0.6), 64);
+  assert.equal(rateKbps(8000, 0.6, 0.6), 64_000);
+  assert.equal(clockMs(10_000, 0.8, 10_400), 0);
+  assert.equal(clockMs(7_210_000, 0.8, 10_400), 7_200_000);
+  assert.equal(median([5, 1, 9]), 5);
+});
+
+test("the curve is a stair from the first point to the last", () => {
+  const points = [{ seq: 1, at: 0, present: 1, needed: 2, by_site: {} }, { seq: 2, at: 50, present: 3, needed: 2, by_site: {} }, { seq: 3, at: 100, present: 2, needed: 2, by_site: {} }];
+  assert.equal(curveSteps(points, 100, 40, 4).present, "M0 30H50V10H100V20");
+  assert.equal(curveSteps(points.slice(0, 1), 100, 40, 4).needed, "M0 20H100");
+});
+
+test("a wall names places with their heads", () => {
+  assert.deepEqual(wallOf(meeting()).sites.map(({ kind, present }) => [kind, present]), [["main", 1], ["hall", 2]]);
+});
