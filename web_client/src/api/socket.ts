@@ -25,6 +25,8 @@ export interface LiveHandlers {
 
 const LEASE_MS = 10_000;
 const ANSWER_MS = 10_000;
+/** The server pings every 10 s; a connection on which nothing has come for so long is dropped and asked for anew. */
+export const SILENCE_MS = 25_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 
@@ -34,8 +36,11 @@ type Answer = { ok: unknown } | { error: { code: string; message: string } };
 export class LiveSocket {
   readonly #handlers: LiveHandlers;
   #socket: Socket | null = null;
-  #lease: ReturnType<typeof setInterval> | null = null;
+  #leases: ReturnType<typeof setInterval> | null = null;
   #retry: ReturnType<typeof setTimeout> | null = null;
+  #silence: ReturnType<typeof setTimeout> | null = null;
+  /** Gives the present connection up. */
+  #lost: () => void = () => undefined;
   #wait = FIRST_WAIT_MS;
   #closed = false;
   #generation = 0;
@@ -54,9 +59,17 @@ export class LiveSocket {
     this.#drop();
   }
 
-  /** Drops the wait before the next attempt: the device says it is back. */
+  /**
+   * The device says it is back: an attempt is made at once, and a connection that was there has to answer now, because
+   * a changed network leaves it open with nobody at the other end.
+   */
   hurry(): void {
-    if (this.#closed || this.#socket?.connected) return;
+    if (this.#closed) return;
+    if (this.#socket?.connected) {
+      this.#expect(ANSWER_MS);
+      void this.#lease();
+      return;
+    }
     this.#wait = FIRST_WAIT_MS;
     void this.#connect();
   }
@@ -71,6 +84,7 @@ export class LiveSocket {
     } catch {
       throw new ApiError("network.unreachable", "The server did not answer.", 0);
     }
+    if (this.#socket === socket) this.#expect(SILENCE_MS);
     if ("error" in answer) throw new ApiError(answer.error.code, answer.error.message, 400);
     return answer.ok;
   }
@@ -79,11 +93,22 @@ export class LiveSocket {
     return this.request("media", { method, data });
   }
 
+  async #lease(): Promise<void> {
+    await this.request("lease", this.#handlers.lease()).catch(() => undefined);
+  }
+
+  /** Something has come, or the connection was just opened: what comes next has so long. */
+  #expect(ms: number): void {
+    if (this.#silence !== null) clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#lost(), ms);
+  }
+
   #drop(): void {
     this.#generation += 1;
-    if (this.#lease !== null) clearInterval(this.#lease);
+    if (this.#leases !== null) clearInterval(this.#leases);
     if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#lease = this.#retry = null;
+    if (this.#silence !== null) clearTimeout(this.#silence);
+    this.#leases = this.#retry = this.#silence = null;
     this.#socket?.removeAllListeners();
     this.#socket?.disconnect();
     this.#socket = null;
@@ -128,10 +153,10 @@ export class LiveSocket {
     this.#socket = socket;
     socket.on("connect", () => {
       this.#wait = FIRST_WAIT_MS;
+      this.#expect(SILENCE_MS);
       onState("connected");
-      const lease = (): void => void this.request("lease", this.#handlers.lease()).catch(() => undefined);
-      lease();
-      this.#lease = setInterval(lease, LEASE_MS);
+      void this.#lease();
+      this.#leases = setInterval(() => void this.#lease(), LEASE_MS);
     });
     const lost = (): void => {
       if (this.#socket !== socket) return;
@@ -139,6 +164,14 @@ export class LiveSocket {
       onState("lost");
       this.#again();
     };
+    this.#lost = lost;
+    const heard = (): void => {
+      if (this.#socket === socket && socket.connected) this.#expect(SILENCE_MS);
+    };
+    // From the first attempt on: a server that pings but never lets us in is as good as none.
+    this.#expect(SILENCE_MS);
+    socket.io.on("ping", heard);
+    socket.onAny(heard);
     socket.on("connect_error", (error: Error & { data?: { code?: string } }) => {
       const code = error.data?.code ?? "";
       if (code === "socket.unknown-number") onUnknownNumber();
