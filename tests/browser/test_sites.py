@@ -19,7 +19,7 @@ SETTINGS = {**votes.SETTINGS, "FOLKMOOT_SITE_LOST_S": "12"}
 async def hall(browser: Browser, origin: serving.Origin, tmp_path: Path) -> AsyncIterator[Hall]:
     """A meeting in check-in; officers in software, nobody checked in."""
     async with AsyncExitStack() as stack:
-        server = serving.Server(origin, tmp_path, SETTINGS)
+        server = serving.Server(origin, tmp_path, settings=SETTINGS)
         await server.start()
         stack.push_async_callback(server.stop)
         hall = Hall(server, browser, stack)
