@@ -55,6 +55,9 @@ export function clock(seconds: number, timeZone?: string): string {
 /** A server time's day in the reader's zone. */
 export const day = (seconds: number): string => dateFormat({ dateStyle: "medium" }).format(seconds * 1000);
 
+/** Hours and minutes of a time of today, else the day too, in the reader's zone. */
+export const moment = (seconds: number): string => (day(seconds) === day(Date.now() / 1000) ? clock(seconds) : `${day(seconds)}, ${clock(seconds)}`);
+
 /** Day and time in the meeting's own zone, with the zone's name. */
 export function dayAndTime(seconds: number, timeZone: string): string {
   const options: Intl.DateTimeFormatOptions = {

@@ -10,7 +10,7 @@ import type { LiveMeeting } from "../state/live.ts";
 import { isEnded } from "../state/meeting.ts";
 import { useAction, useQueue } from "../ui/action.ts";
 import { announce } from "../ui/announce.ts";
-import { Button, Card, Check, ConfirmButton, Field, Form, Note, Problem, Title } from "../ui/parts.tsx";
+import { Arrow, Button, Card, Check, ConfirmButton, Field, Form, Note, Problem, Title } from "../ui/parts.tsx";
 import { CarryOver, SeriesCard, Templates } from "./series.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 import "./agenda_editor.css";
@@ -31,7 +31,7 @@ export function AgendaScreen({ id }: { id: string }) {
         return (
           <div class="stack" data-testid="agenda-editor" data-seq={meeting.seq}>
             <p>
-              <a href={`/meetings/${id}/prepare`}>← {t("calling.back")}</a>
+              <a href={`/meetings/${id}/prepare`}><Arrow>←</Arrow> {t("calling.back")}</a>
             </p>
             <Title>{t("calling.agenda.write")}</Title>
             {!writes && <Note kind="warn">{t(office ? "calling.agenda.over" : "calling.office-only")}</Note>}
@@ -127,7 +127,7 @@ function Line({ live, meeting, item, onEdit, onMove }: Editor & { item: AgendaIt
             disabled={placeAfter(meeting.agenda, item.id, where) === null}
             onClick={() => onMove(where)}
           >
-            {ARROWS[where]}
+            <Arrow>{ARROWS[where]}</Arrow>
           </Button>
         ))}
         <Button testid="item-edit" label={t("calling.agenda.edit-of", { title: item.title })} onClick={onEdit}>

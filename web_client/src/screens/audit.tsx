@@ -3,7 +3,7 @@ import { files } from "../api/fetch.ts";
 import type { Meeting } from "../api/types.ts";
 import { t } from "../i18n/index.ts";
 import { hasResult } from "../state/meeting.ts";
-import { Card, Copy, LinkButton, Note, Title } from "../ui/parts.tsx";
+import { Arrow, Card, Copy, LinkButton, Note, Title } from "../ui/parts.tsx";
 import { AuditorKey } from "./auditor_key.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
@@ -16,7 +16,7 @@ export function Audit({ id }: { id: string }) {
       {(_, meeting) => (
         <div class="stack" data-testid="audit">
           <p>
-            <a href={`/meetings/${id}`}>← {meeting.title}</a>
+            <a href={`/meetings/${id}`}><Arrow>←</Arrow> {meeting.title}</a>
           </p>
           <Title>{t("audit.title")}</Title>
           <Downloads meeting={meeting} />

@@ -10,7 +10,7 @@ import { keepMediaChoice, mediaChoice } from "../state/drafts.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { isEnded, roomOpen } from "../state/meeting.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, Check, ConfirmButton, LinkButton, Loading, Note, Problem, Title } from "../ui/parts.tsx";
+import { Arrow, Button, Card, Check, ConfirmButton, LinkButton, Loading, Note, Problem, Title } from "../ui/parts.tsx";
 import { LinkChoice } from "./room/link_switch.tsx";
 import { MyPasskeys } from "./prepare.tsx";
 import { HallCode, hallChoice, inHall, whereOf } from "./sites/hall_code.tsx";
@@ -22,7 +22,7 @@ export function CheckIn({ id }: { id: string }) {
       {(live, meeting) => (
         <div class="stack">
           <p>
-            <a href={`/meetings/${id}`}>← {meeting.title}</a>
+            <a href={`/meetings/${id}`}><Arrow>←</Arrow> {meeting.title}</a>
           </p>
           <Title>{t("check-in.title")}</Title>
           <Body live={live} meeting={meeting} />

@@ -4,7 +4,8 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { Meeting, MeetingCard } from "../api/types.ts";
 import { dayAndTime, t } from "../i18n/index.ts";
-import { recall, remember } from "../state/cache.ts";
+import { keptAt, keptNames, recall, remember } from "../state/cache.ts";
+import { offline, showsKept } from "../state/link.ts";
 import { isEnded, isRunning, roomOpen } from "../state/meeting.ts";
 import { hasRole, session } from "../state/session.ts";
 import { type Duty, duties, pageOf } from "../state/tasks.ts";
@@ -51,6 +52,7 @@ export function Home() {
   const details = useSignal<Map<string, Meeting>>(kept(meetings.peek() ?? []));
   const loading = useAction();
   useEffect(() => {
+    showsKept(keptAt(CACHED));
     const load = async (): Promise<void> => {
       const list = remember(CACHED, (await api.meetings()).meetings);
       confirmDelivery(list);
@@ -71,7 +73,7 @@ export function Home() {
         {t("home.hello")} <span data-testid="member-name">{session.value?.member.name}</span>
       </Title>
       {meetings.value === null && loading.busy.value && <Loading />}
-      {meetings.value === null && <Problem error={loading.error.value} />}
+      {meetings.value === null && (offline.value ? <OnDevice /> : <Problem error={loading.error.value} />)}
       {now.map((meeting) => (
         <NowCard key={meeting.id} meeting={meeting} detail={details.value.get(meeting.id)} />
       ))}
@@ -97,6 +99,24 @@ export function Home() {
         </div>
       )}
     </div>
+  );
+}
+
+/** Without the list, which has never been looked at here: the meetings that were. */
+function OnDevice() {
+  const found = keptNames("meeting.").flatMap((id) => recall<Meeting>(`meeting.${id}`) ?? []);
+  if (found.length === 0) return <p class="muted">{t("home.kept.none")}</p>;
+  return (
+    <>
+      <h2>{t("home.kept")}</h2>
+      {found.map((meeting) => (
+        <section key={meeting.id} class="card" data-testid="meeting-kept">
+          <h3>
+            <a href={`/meetings/${meeting.id}`}>{meeting.title}</a>
+          </h3>
+        </section>
+      ))}
+    </>
   );
 }
 

@@ -11,7 +11,7 @@ import { visits } from "../state/visitors.ts";
 import { hasRole } from "../state/session.ts";
 import { TurnLine } from "./turn.tsx";
 import { announce } from "../ui/announce.ts";
-import { Card, LinkButton, Note, Title } from "../ui/parts.tsx";
+import { Arrow, Card, LinkButton, Note, Title } from "../ui/parts.tsx";
 import { CosignerTasks } from "./cosigning.tsx";
 import { NoticeCard } from "./notice.tsx";
 import { ResultCard } from "./result.tsx";
@@ -195,7 +195,7 @@ export function Agenda({ meeting }: { meeting: Meeting }) {
         {meeting.agenda.map((item) => (
           <li key={item.id} class={`agenda-level-${levelOf(item)}`} data-testid="agenda-item" data-item={item.id} data-state={item.state} aria-current={item.state === "current" ? "step" : undefined}>
             <span class="mark" aria-hidden="true">
-              {MARKS[item.state]}
+              {item.state === "current" || item.state === "deferred" ? <Arrow>{MARKS[item.state]}</Arrow> : MARKS[item.state]}
             </span>
             <span>
               <span class="muted">{item.number}</span> {item.title} {item.internal && <span class="badge">{t("agenda.internal")}</span>}

@@ -5,7 +5,7 @@ import { type Minutes, minutesApi, type MinutesSection } from "../api/minutes.ts
 import { LANGUAGES } from "../i18n/core.ts";
 import { language, t } from "../i18n/index.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, LinkButton, Loading, Note, Problem, Select, Title } from "../ui/parts.tsx";
+import { Arrow, Button, LinkButton, Loading, Note, Problem, Select, Title } from "../ui/parts.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 import "./minutes.css";
 
@@ -15,7 +15,7 @@ export function MinutesScreen({ id }: { id: string }) {
       {(_, meeting) => (
         <div class="stack minutes" data-testid="minutes">
           <p>
-            <a href={`/meetings/${id}`}>← {meeting.title}</a>
+            <a href={`/meetings/${id}`}><Arrow>←</Arrow> {meeting.title}</a>
           </p>
           <Draft meeting={id} over={meeting.state === "closed"} />
         </div>

@@ -9,7 +9,7 @@ import type { LiveMeeting } from "../state/live.ts";
 import { isEnded } from "../state/meeting.ts";
 import { signAction } from "../state/sign.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, Confirm, Field, Form, Loading, Note, Problem, Select, Title } from "../ui/parts.tsx";
+import { Arrow, Button, Card, Confirm, Field, Form, Loading, Note, Problem, Select, Title } from "../ui/parts.tsx";
 import { fromSeconds, toSeconds, zones } from "./times.ts";
 import { WithMeeting } from "./with_meeting.tsx";
 
@@ -29,7 +29,7 @@ export function NoticeScreen({ id }: { id: string }) {
         return (
           <div class="stack" data-testid="notice-office" data-state={meeting.state}>
             <p>
-              <a href={`/meetings/${id}/prepare`}>← {t("calling.back")}</a>
+              <a href={`/meetings/${id}/prepare`}><Arrow>←</Arrow> {t("calling.back")}</a>
             </p>
             <Title>{t("calling.office")}</Title>
             <p class="muted">

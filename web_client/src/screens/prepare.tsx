@@ -10,7 +10,7 @@ import { isEnded } from "../state/meeting.ts";
 import { nextStep } from "../state/next.ts";
 import { signRoll } from "../state/sign.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, ConfirmButton, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
+import { Arrow, Button, Card, ConfirmButton, LinkButton, Note, Problem, Title } from "../ui/parts.tsx";
 import { ConfirmPasskeys } from "./confirm_passkeys.tsx";
 import { QuestionEditor } from "./question_editor.tsx";
 import { QuestionLines } from "./question_lines.tsx";
@@ -27,7 +27,7 @@ export function Prepare({ id }: { id: string }) {
         return (
           <div class="stack">
             <p>
-              <a href={`/meetings/${id}`}>← {meeting.title}</a>
+              <a href={`/meetings/${id}`}><Arrow>←</Arrow> {meeting.title}</a>
             </p>
             <Title>{t("prepare.title")}</Title>
             <StateBanner meeting={meeting} />

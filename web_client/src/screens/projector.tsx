@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { clock, t, tn } from "../i18n/index.ts";
 import { spokenAt } from "../state/speaking.ts";
 import { type WallSite, type WallView, wallOf } from "../state/wall.ts";
+import { Arrow } from "../ui/parts.tsx";
 import { useServerTime } from "../ui/server_time.ts";
 import { span } from "../ui/time.ts";
 import { QuestionResults } from "./result.tsx";
@@ -106,7 +107,7 @@ function Speakers({ view, now }: { view: WallView; now: number }) {
     <section class="wall-speakers" data-testid="wall-speakers">
       {names.map((name) => (
         <p key={name} class="wall-name">
-          ▶ {name}
+          <Arrow>▶</Arrow> {name}
         </p>
       ))}
       {speaking !== null && <TurnClock turn={speaking} now={now} />}

@@ -8,7 +8,7 @@ import { isOver } from "../state/meeting.ts";
 import { CountWork, KeyWork } from "../state/teller.ts";
 import type { CeremonyState } from "../trustee/teller.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Card, ConfirmButton, Field, Form, Loading, Note, Problem, Progress, Title } from "../ui/parts.tsx";
+import { Arrow, Button, Card, ConfirmButton, Field, Form, Loading, Note, Problem, Progress, Title } from "../ui/parts.tsx";
 import { CosignerTasks } from "./cosigning.tsx";
 import { ShareCard } from "./share_card.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
@@ -19,7 +19,7 @@ export function TellerScreen({ id }: { id: string }) {
       {(live, meeting) => (
         <div class="stack">
           <p>
-            <a href={`/meetings/${id}`}>← {meeting.title}</a>
+            <a href={`/meetings/${id}`}><Arrow>←</Arrow> {meeting.title}</a>
           </p>
           <Title>{t("teller.title")}</Title>
           <CosignerTasks live={live} meeting={meeting} />

@@ -20,6 +20,11 @@ export function fresh(): void {
   asOf.value = nowSeconds();
 }
 
+/** What was kept at this time is on the screen, until the server answers. */
+export function showsKept(at: number): void {
+  if (at > 0) asOf.value = at;
+}
+
 const PROBE_MS = 5_000;
 
 /** Watches the network; while the server is out of reach, `probe` asks for it again and again. */

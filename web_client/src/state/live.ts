@@ -3,9 +3,10 @@ import { signal } from "@preact/signals";
 import { api } from "../api/fetch.ts";
 import { LiveSocket } from "../api/socket.ts";
 import type { Meeting, MeetingEvent } from "../api/types.ts";
-import { recall, remember } from "./cache.ts";
-import { fresh, live } from "./link.ts";
+import { keptAt, recall, remember } from "./cache.ts";
+import { fresh, live, showsKept } from "./link.ts";
 import { apply, count } from "./meeting.ts";
+import { dropMeeting } from "./paper_pages.ts";
 import { Refetcher, refetchDelay } from "./refetch.ts";
 import { loadSession, session } from "./session.ts";
 
@@ -42,6 +43,7 @@ export class LiveMeeting {
   constructor(id: string) {
     this.id = id;
     this.meeting.value = recall<Meeting>(`meeting.${id}`);
+    showsKept(keptAt(`meeting.${id}`));
     this.socket = new LiveSocket({
       lease: () => (this.hall === "" ? {} : { site: this.hall }),
       lastSeq: () => this.meeting.value?.seq ?? 0,
@@ -147,6 +149,7 @@ export class LiveMeeting {
       if (!older) this.meeting.value = snapshot;
       this.#foreign = false;
       remember(`meeting.${this.id}`, snapshot);
+      if (snapshot.me.removed) void dropMeeting(this.id);
       this.error.value = null;
       fresh();
       return older;

@@ -2,7 +2,8 @@
 import { ApiError } from "../api/call.ts";
 import { pageUrl, wordsUrl } from "../api/papers.ts";
 import type { Paper } from "../api/types_papers.ts";
-import { PAGE_STORE } from "./cache.ts";
+import { drop, pageStore } from "./cache.ts";
+import { session } from "./session.ts";
 
 const GONE = new Set([401, 403, 404]);
 
@@ -12,9 +13,12 @@ export interface Page {
   text: string;
 }
 
+/** The pages that the member who is signed in has kept; no other member's are looked at. */
 async function store(): Promise<Cache | null> {
+  const person = session.peek()?.member.id;
+  if (person === undefined) return null;
   try {
-    return await caches.open(PAGE_STORE);
+    return await caches.open(pageStore(person));
   } catch {
     return null; // no secure context, or storage is blocked
   }
@@ -36,12 +40,15 @@ async function fetched(paper: Paper, url: string): Promise<Response> {
   if (found) return found;
   let answer: Response;
   try {
-    answer = await fetch(url, { credentials: "same-origin" });
+    // Our store is the only one that keeps it: the browser's own would outlast the session.
+    answer = await fetch(url, { credentials: "same-origin", cache: "no-store" });
   } catch {
     throw new ApiError("network.unreachable", "The server cannot be reached.", 0);
   }
   if (!answer.ok) throw new ApiError(GONE.has(answer.status) ? "paper.unknown" : "network.bad-answer", "", answer.status);
-  await kept?.put(url, answer.clone()).catch(() => undefined); // a full disk keeps nothing
+  // The paper may have become restricted since the list was fetched.
+  const mayKeep = !/no-store/.test(answer.headers.get("Cache-Control") ?? "");
+  if (mayKeep) await kept?.put(url, answer.clone()).catch(() => undefined); // a full disk keeps nothing
   return answer;
 }
 
@@ -59,14 +66,18 @@ export async function wordsOf(meeting: string, paper: Paper, version: number, pa
   return (await fetched(paper, wordsUrl(meeting, paper.paper, version, page))).text();
 }
 
+/** Where every page of a version is, and what it says. */
+function urlsOf(meeting: string, paper: Paper, version: number): string[] {
+  const count = paper.versions.find((one) => one.version === version)?.pages ?? 0;
+  const pages = Array.from({ length: count }, (_, index) => index + 1);
+  const words = isPdf(paper, version) ? pages.map((page) => wordsUrl(meeting, paper.paper, version, page)) : [];
+  return [...pages.map((page) => pageUrl(meeting, paper.paper, version, page)), ...words];
+}
+
 /** Fetches every page of a version and what it says, one after the other, until asked to stop. */
 export async function keepAll(meeting: string, paper: Paper, version: number, stop: AbortSignal): Promise<void> {
-  const count = paper.versions.find((one) => one.version === version)?.pages ?? 0;
   if (paper.class === "restricted") return;
-  const pages = Array.from({ length: count }, (_, index) => index + 1);
-  const urls = pages.map((page) => pageUrl(meeting, paper.paper, version, page));
-  if (isPdf(paper, version)) urls.push(...pages.map((page) => wordsUrl(meeting, paper.paper, version, page)));
-  for (const url of urls) {
+  for (const url of urlsOf(meeting, paper, version)) {
     if (stop.aborted) return;
     try {
       await fetched(paper, url);
@@ -74,6 +85,25 @@ export async function keepAll(meeting: string, paper: Paper, version: number, st
       return; // the next time the paper is opened
     }
   }
+}
+
+/** The versions, as `paper/version`, of which every page is kept. */
+export async function keptVersions(meeting: string, papers: readonly Paper[]): Promise<Set<string>> {
+  const kept = new Set((await (await store())?.keys())?.map((request) => new URL(request.url).pathname));
+  const whole = new Set<string>();
+  for (const paper of papers) {
+    for (const { version } of paper.versions) {
+      const urls = urlsOf(meeting, paper, version);
+      if (urls.length > 0 && urls.every((url) => kept.has(url))) whole.add(`${paper.paper}/${version}`);
+    }
+  }
+  return whole;
+}
+
+/** Drops all that was kept of a meeting's papers. */
+export async function dropMeeting(meeting: string): Promise<void> {
+  drop(`papers.${meeting}`);
+  await keepOnly(meeting, []);
 }
 
 /** Drops the pages of papers that are not for this person any more. */

@@ -3,9 +3,9 @@ import { signal } from "@preact/signals";
 import { papersApi } from "../api/papers.ts";
 import type { MeetingEvent } from "../api/types.ts";
 import type { Paper, Papers, Shown } from "../api/types_papers.ts";
-import { recall, remember } from "./cache.ts";
+import { keptAt, recall, remember } from "./cache.ts";
 import type { LiveMeeting } from "./live.ts";
-import { keepOnly } from "./paper_pages.ts";
+import { keepOnly, keptVersions } from "./paper_pages.ts";
 
 const SOON_MS = 400;
 const RENDERING_MS = 1_000;
@@ -15,6 +15,10 @@ export class Shelf {
   readonly papers = signal<Paper[] | null>(null);
   readonly presenting = signal<Shown | null>(null);
   readonly error = signal<unknown>(null);
+  /** When the list was fetched, in seconds of this device's clock; 0 when never. */
+  readonly at = signal(0);
+  /** The versions, as `paper/version`, that can be read without a network. */
+  readonly kept = signal<ReadonlySet<string>>(new Set());
   readonly #live: LiveMeeting;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #stop: (() => void) | null = null;
@@ -22,11 +26,13 @@ export class Shelf {
   constructor(live: LiveMeeting) {
     this.#live = live;
     this.papers.value = recall<Papers>(`papers.${live.id}`)?.papers ?? null;
+    this.at.value = keptAt(`papers.${live.id}`);
   }
 
   open(): void {
     if (this.#stop) return;
     this.#stop = this.#live.onEvent((event) => this.#take(event));
+    void this.lookKept();
     void this.refresh();
   }
 
@@ -44,11 +50,17 @@ export class Shelf {
       this.presenting.value = found.presenting;
       this.error.value = null;
       remember(`papers.${this.#live.id}`, { papers: found.papers.filter((one) => one.class !== "restricted"), presenting: null });
-      void keepOnly(this.#live.id, found.papers).catch(() => undefined);
+      this.at.value = keptAt(`papers.${this.#live.id}`);
+      void keepOnly(this.#live.id, found.papers).then(() => this.lookKept()).catch(() => undefined);
       if (found.papers.some((one) => one.versions.some((version) => version.state === "rendering"))) this.#later(RENDERING_MS);
     } catch (error) {
       this.error.value = error;
     }
+  }
+
+  /** Looks which papers are on this device. */
+  async lookKept(): Promise<void> {
+    this.kept.value = await keptVersions(this.#live.id, this.papers.peek() ?? []).catch(() => new Set<string>());
   }
 
   #take(event: MeetingEvent): void {

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
-import { clock, errorText, t } from "../i18n/index.ts";
+import { errorText, moment, t } from "../i18n/index.ts";
 import { asOf, live, offline } from "../state/link.ts";
 import type { Action } from "./action.ts";
 import { polite, urgent } from "./announce.ts";
@@ -22,6 +22,15 @@ export function Title({ children, testid }: { children: ComponentChildren; testi
     <h1 ref={heading} tabIndex={-1} data-testid={testid}>
       {children}
     </h1>
+  );
+}
+
+/** A sign that points along the line of writing: its mirror image where that runs from right to left. */
+export function Arrow({ children }: { children: string }) {
+  return (
+    <span class="arrow" aria-hidden="true">
+      {children}
+    </span>
   );
 }
 
@@ -312,7 +321,7 @@ export function Loading({ what }: { what?: string }) {
   );
 }
 
-/** Says since when the screen may be out of date; nothing while the server answers. */
+/** Says since when the screen may be out of date and what still works; nothing while the server answers. */
 export function OfflineBanner() {
   if (live.value === "refused") {
     return (
@@ -323,9 +332,10 @@ export function OfflineBanner() {
   }
   if (!offline.value) return null;
   return (
-    <p class="banner banner-warn" role="status" data-testid="offline-banner">
-      {asOf.value > 0 ? t("offline.as-of", { time: clock(asOf.value) }) : t("offline")}
-    </p>
+    <div class="banner banner-warn" role="status" data-testid="offline-banner">
+      <p>{asOf.value > 0 ? t("offline.as-of", { time: moment(asOf.value) }) : t("offline")}</p>
+      <p class="banner-more">{t("offline.works")}</p>
+    </div>
   );
 }
 

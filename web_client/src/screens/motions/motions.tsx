@@ -7,7 +7,7 @@ import type { Motion } from "../../api/types_floor.ts";
 import { say, t } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { grouped } from "../../state/motions.ts";
-import { Button, Card, Title } from "../../ui/parts.tsx";
+import { Arrow, Button, Card, Title } from "../../ui/parts.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { AmendEditor, MotionEditor } from "./editor.tsx";
 import { Reading } from "./reading.tsx";
@@ -22,7 +22,7 @@ export function MotionsScreen({ id }: { id: string }) {
       {(live, meeting) => (
         <div class="stack" data-testid="motions-screen">
           <p>
-            <a href={`/meetings/${id}`}>← {meeting.title}</a>
+            <a href={`/meetings/${id}`}><Arrow>←</Arrow> {meeting.title}</a>
           </p>
           <Title>{t("motions.title")}</Title>
           <Motions live={live} meeting={meeting} />
@@ -54,7 +54,7 @@ export function Motions({ live, meeting }: { live: LiveMeeting; meeting: Meeting
       {now.kind !== "list" && (
         <div>
           <Button kind="quiet" testid="motions-back" onClick={() => go({ kind: "list" })}>
-            ← {t("motions.back")}
+            <Arrow>←</Arrow> {t("motions.back")}
           </Button>
         </div>
       )}

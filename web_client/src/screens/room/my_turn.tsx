@@ -7,7 +7,7 @@ import { say, t } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { KINDS, placeOf } from "../../state/speaking.ts";
 import { type Action, useAction } from "../../ui/action.ts";
-import { Button, Note, Problem, Select } from "../../ui/parts.tsx";
+import { Arrow, Button, Note, Problem, Select } from "../../ui/parts.tsx";
 import { kindText, TurnClock } from "./timer.tsx";
 
 const CATEGORIES = [0, 1, 2, 3, 4, 5];
@@ -58,7 +58,7 @@ export function MyTurn({ live, meeting }: { live: LiveMeeting; meeting: Meeting 
 function OnFloor({ turn }: { turn: Turn }) {
   return (
     <>
-      <p class="strong">▶ {t("speak.you-speak")}</p>
+      <p class="strong"><Arrow>▶</Arrow> {t("speak.you-speak")}</p>
       <TurnClock turn={turn} large />
     </>
   );

@@ -3,14 +3,21 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { fileUrl, papersApi } from "../../api/papers.ts";
 import type { Paper } from "../../api/types_papers.ts";
-import { t } from "../../i18n/index.ts";
+import { moment, t } from "../../i18n/index.ts";
+import { offline } from "../../state/link.ts";
 import { keepAll, type Page, pageOf, wordsOf } from "../../state/paper_pages.ts";
 import type { Shelf } from "../../state/papers.ts";
 import { useAction } from "../../ui/action.ts";
-import { Button, LinkButton, Loading, Problem } from "../../ui/parts.tsx";
+import { Arrow, Button, LinkButton, Loading, Problem } from "../../ui/parts.tsx";
 
 const ZOOMS: readonly number[] = [1, 1.5, 2, 3];
 const STEPS: Readonly<Record<string, number>> = { PageDown: 1, ArrowRight: 1, PageUp: -1, ArrowLeft: -1 };
+
+/** How many pages a key goes on; the arrows go the way their buttons point. */
+function stepOf(key: string): number | undefined {
+  const step = STEPS[key];
+  return step !== undefined && key.startsWith("Arrow") && document.documentElement.dir === "rtl" ? -step : step;
+}
 
 interface ViewerProps {
   meeting: string;
@@ -37,7 +44,7 @@ export function PaperViewer(props: ViewerProps) {
   useLayoutEffect(() => dialog.current?.showModal(), []);
   useEffect(() => {
     const stop = new AbortController();
-    void keepAll(meeting, paper, version, stop.signal);
+    void keepAll(meeting, paper, version, stop.signal).then(() => shelf.lookKept());
     return () => stop.abort();
   }, [paper.paper, version]);
   useEffect(() => {
@@ -52,7 +59,7 @@ export function PaperViewer(props: ViewerProps) {
     else if (here) follows.value = false;
   };
   const onKey = (event: KeyboardEvent): void => {
-    const step = STEPS[event.key];
+    const step = stepOf(event.key);
     if (step !== undefined) go(page.peek() + step);
     else if (event.key === "Home") go(1);
     else if (event.key === "End") go(pages);
@@ -69,6 +76,11 @@ export function PaperViewer(props: ViewerProps) {
           {t("paper.close")}
         </Button>
       </header>
+      {offline.value && (
+        <p class="paper-offline" role="status" data-testid="viewer-offline">
+          {t("paper.offline-page", { time: moment(shelf.at.value) })}
+        </p>
+      )}
       <Sheet meeting={meeting} paper={paper} version={version} page={page.value} pages={pages} zoom={ZOOMS[zoom.value] ?? 1} asWords={asWords.value} />
       <Problem error={showing.error.value} />
       {here && (
@@ -83,13 +95,13 @@ export function PaperViewer(props: ViewerProps) {
       )}
       <div class="paper-tools" role="toolbar" aria-label={t("paper.tools")}>
         <Button testid="viewer-back" label={t("paper.back")} disabled={page.value <= 1} onClick={() => go(page.value - 1)}>
-          ◀
+          <Arrow>◀</Arrow>
         </Button>
         <span class="strong" aria-live="polite" data-testid="viewer-place">
           {t("paper.place", { n: page.value, of: pages })}
         </span>
         <Button testid="viewer-next" label={t("paper.next")} disabled={page.value >= pages} onClick={() => go(page.value + 1)}>
-          ▶
+          <Arrow>▶</Arrow>
         </Button>
         <Button testid="viewer-smaller" label={t("paper.smaller")} disabled={zoom.value === 0} onClick={() => (zoom.value -= 1)}>
           −

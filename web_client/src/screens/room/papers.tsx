@@ -3,7 +3,8 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Meeting } from "../../api/types.ts";
 import type { Paper } from "../../api/types_papers.ts";
-import { t, tn } from "../../i18n/index.ts";
+import { moment, t, tn } from "../../i18n/index.ts";
+import { offline } from "../../state/link.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { type Shelf, shelfOf } from "../../state/papers.ts";
 import { leadsNow } from "../../state/meeting.ts";
@@ -41,6 +42,11 @@ export function PapersPanel({ live, meeting }: { live: LiveMeeting; meeting: Mee
       <ShownNow shelf={shelf} onOpen={(shown) => (opened.value = shown)} />
       {papers === null && shelf.error.value === null && <Loading what={t("paper.loading-list")} />}
       {papers === null && <Problem error={shelf.error.value} />}
+      {offline.value && papers !== null && (
+        <Note kind="warn" testid="papers-offline">
+          {t("paper.offline", { time: moment(shelf.at.value) })}
+        </Note>
+      )}
       {papers?.length === 0 && <p class="muted">{t(office ? "paper.none-office" : "paper.none")}</p>}
       {groups.map((group) => {
         const own = papers?.filter((paper) => paper.item === group.id || (group.id === "" && !groups.some((one) => one.id === paper.item))) ?? [];
@@ -112,6 +118,18 @@ interface LineProps {
   onOpen: (opened: Opened) => void;
 }
 
+/** Whether the paper can be read without a network; that it cannot is said when there is none. */
+function KeptBadge({ kept }: { kept: boolean }) {
+  if (kept) {
+    return (
+      <span class="badge badge-good" data-testid="paper-kept">
+        ✓ {t("paper.kept")}
+      </span>
+    );
+  }
+  return offline.value ? <span class="badge badge-warn">{t("paper.not-kept")}</span> : null;
+}
+
 function PaperLine({ live, meeting, shelf, paper, office, onOpen }: LineProps) {
   const ready = paper.versions.filter((one) => one.state === "ready");
   const newest = ready.at(-1);
@@ -129,11 +147,10 @@ function PaperLine({ live, meeting, shelf, paper, office, onOpen }: LineProps) {
           </Button>
         )}
       </div>
-      {paper.class !== "open" && (
-        <div class="row">
-          <span class={paper.class === "restricted" ? "badge badge-warn" : "badge"}>{t(`paper.class.${paper.class}`)}</span>
-        </div>
-      )}
+      <div class="row">
+        {paper.class !== "open" && <span class={paper.class === "restricted" ? "badge badge-warn" : "badge"}>{t(`paper.class.${paper.class}`)}</span>}
+        {newest && <KeptBadge kept={shelf.kept.value.has(`${paper.paper}/${newest.version}`)} />}
+      </div>
       {paper.state === "rendering" && <p role="status">{t("paper.rendering")}</p>}
       {paper.state === "refused" && (
         <Note kind="warn" testid="paper-refused">

@@ -5,7 +5,7 @@ import { useMemo } from "preact/hooks";
 import type { Meeting, Person } from "../../api/types.ts";
 import { t, tn } from "../../i18n/index.ts";
 import { placeOf } from "../../state/speaking.ts";
-import { Button, Field } from "../../ui/parts.tsx";
+import { Arrow, Button, Field } from "../../ui/parts.tsx";
 import { kindText } from "./timer.tsx";
 
 const SHOWN_AT_ONCE = 50;
@@ -77,7 +77,7 @@ export function PersonLine({ person, you }: { person: Person; you: boolean }) {
         {roles.length > 0 && <span class="hint">{roles.join(", ")}</span>}
       </span>
       <span class="row">
-        {person.floor && <span class="badge badge-good">▶ {t("people.floor")}</span>}
+        {person.floor && <span class="badge badge-good"><Arrow>▶</Arrow> {t("people.floor")}</span>}
         {person.hand !== null && <span class="badge badge-warn">✋ {t("people.hand")}</span>}
         {person.muted && <span class="badge">{t("people.muted")}</span>}
         {person.state === "away" && <span class="badge badge-warn">{t("people.away")}</span>}

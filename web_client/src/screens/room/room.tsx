@@ -6,6 +6,7 @@ import type { Meeting } from "../../api/types.ts";
 import { clock, t, tn, type Key } from "../../i18n/index.ts";
 import { navigate } from "../../router.ts";
 import { enteringChoice } from "../../state/drafts.ts";
+import { offline } from "../../state/link.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { isEnded, isOver } from "../../state/meeting.ts";
 import { TurnLine } from "../turn.tsx";
@@ -15,7 +16,7 @@ import { isGuest, visits } from "../../state/visitors.ts";
 import { useAction } from "../../ui/action.ts";
 import { alarm, announce } from "../../ui/announce.ts";
 import { lazy } from "../../ui/lazy.tsx";
-import { Button, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
+import { Arrow, Button, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
 import { CosignerKeyTask, CosignTasks } from "../cosigning.tsx";
 import { Agenda } from "../meeting.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
@@ -114,6 +115,9 @@ function MustCheckIn({ live, meeting }: { live: LiveMeeting; meeting: Meeting })
 
 const isOffice = (meeting: Meeting): boolean => meeting.me.roles.some((role) => role === "chair" || role === "secretary");
 
+/** More tabs than this share two even rows: nothing has to be moved sideways to be found. */
+const IN_ONE_ROW = 6;
+
 interface PanelInfo {
   name: string;
   title: Key;
@@ -151,10 +155,11 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
   useVoteAnnouncement(meeting);
   const media = control.value;
   const base = `/meetings/${meeting.id}/room`;
+  const shown = panels(meeting).filter((info) => info.shown);
   // Beside their own console, chair and tellers find the smaller task below it.
   const working = panel === "chair" || panel === "teller";
   return (
-    <div class={`room room-on-${panel} ${over ? "room-over" : ""}`} data-testid="room" data-state={meeting.state} data-media={mediaWord(media)}>
+    <div class={`room room-on-${panel} ${over ? "room-over" : ""} ${offline.value && media?.state.value !== "connected" ? "room-away" : ""}`} data-testid="room" data-state={meeting.state} data-media={mediaWord(media)}>
       <Top meeting={meeting} media={media} />
       {!over && (
         <div class="room-stage">
@@ -165,14 +170,12 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
           {panel !== "papers" && <PresentedNotice live={live} meeting={meeting} />}
         </div>
       )}
-      <nav class="room-tabs" aria-label={t("panel.nav")}>
-        {panels(meeting)
-          .filter((info) => info.shown)
-          .map((info) => (
-            <Button key={info.name} kind="quiet" testid={`panel-${info.name}`} pressed={info.name === panel} onClick={() => navigate(`${base}/${info.name}`, true)}>
-              {t(info.title)}
-            </Button>
-          ))}
+      <nav class={`room-tabs ${shown.length > IN_ONE_ROW ? "room-tabs-many" : ""}`} aria-label={t("panel.nav")}>
+        {shown.map((info) => (
+          <Button key={info.name} kind="quiet" testid={`panel-${info.name}`} pressed={info.name === panel} onClick={() => navigate(`${base}/${info.name}`, true)}>
+            {t(info.title)}
+          </Button>
+        ))}
       </nav>
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard */}
       <section class="room-panel stack" aria-label={t("panel.content")} tabIndex={0}>
@@ -250,7 +253,7 @@ function Top({ meeting, media }: { meeting: Meeting; media: RoomControl | null }
   return (
     <header class="room-top">
       <a href={`/meetings/${meeting.id}`} class="room-back" aria-label={t("room.back")}>
-        ◀
+        <Arrow>◀</Arrow>
       </a>
       <div class="room-title">
         <Title>{item ? t("room.item", { n: item.number, title: item.title }) : meeting.title}</Title>
@@ -274,7 +277,7 @@ function SoundNotice({ media }: { media: RoomControl | null }) {
           {t("room.tap-to-hear")}
         </Button>
       )}
-      {media.failed.value !== null && (
+      {media.failed.value !== null && !offline.value && (
         <>
           <Problem error={media.failed.value} />
           <Note kind="warn">{t("room.media-failed")}</Note>

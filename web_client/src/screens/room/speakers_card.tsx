@@ -7,7 +7,7 @@ import type { Turn } from "../../api/types_floor.ts";
 import { clock, t } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { type Action, useAction } from "../../ui/action.ts";
-import { Button, Card, Field, Form, Note } from "../../ui/parts.tsx";
+import { Arrow, Button, Card, Field, Form, Note } from "../../ui/parts.tsx";
 import { asClock, kindText, TurnClock } from "./timer.tsx";
 
 interface Props {
@@ -70,7 +70,7 @@ function Speaks({ turn, send }: { turn: Turn; send: (what: Command) => void }) {
   return (
     <section class="stack-tight speaks" data-testid="speaks" data-person={turn.person} data-state={turn.state} aria-label={t("speak.now")}>
       <p>
-        ▶ {t("floor.has", { name: turn.name })} <span class="badge">{kindText(turn)}</span>
+        <Arrow>▶</Arrow> {t("floor.has", { name: turn.name })} <span class="badge">{kindText(turn)}</span>
       </p>
       <TurnClock turn={turn} />
       <div class="actions">

@@ -3,6 +3,7 @@ import type { Meeting } from "../../api/types.ts";
 import type { Turn } from "../../api/types_floor.ts";
 import { say, t } from "../../i18n/index.ts";
 import { spokenAt } from "../../state/speaking.ts";
+import { Arrow } from "../../ui/parts.tsx";
 import { useServerTime } from "../../ui/server_time.ts";
 import "./speakers.css";
 
@@ -49,7 +50,7 @@ export function SpeakerTimer({ meeting }: { meeting: Meeting }) {
   return (
     <section class="speaker-timer" data-testid="speaker-timer" data-turn={now.turn} aria-label={t("speak.now")}>
       <p class="speaker-name">
-        ▶ <span class="strong">{now.name}</span> <span class="badge">{kindText(now)}</span>
+        <Arrow>▶</Arrow> <span class="strong">{now.name}</span> <span class="badge">{kindText(now)}</span>
       </p>
       <TurnClock turn={now} large />
     </section>
