@@ -1,10 +1,11 @@
-/** Builds the three pages (application, booth, auditor) without framework plugins. */
+/** Builds the three pages (application, booth, auditor) and the application's worker without framework plugins. */
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { shellHead } from "./tools/shell_files.ts";
 
 const COMPRESSIBLE = /\.(?:html|js|css|svg|json|webmanifest|txt|wasm)$/;
 const SMALLEST_WORTH_COMPRESSING = 512;
@@ -13,22 +14,28 @@ const BASE = /node_modules\/preact\/|src\/(?:ui\/(?:trusted|rule_words)|ballot\/
 
 const page = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-/** Pins each page's script and style by SHA-384, then writes `.gz` and `.br` beside every asset. */
+const WORKER = "sw.js";
+
+/** Pins each page's script and style by SHA-384 and the worker's files, then writes `.gz` and `.br` beside every asset. */
 function finishAssets(): Plugin {
   let out = "";
+  let root = "";
   return {
     name: "folkmoot-finish-assets",
     apply: "build",
     enforce: "post",
     configResolved(config) {
+      ({ root } = config);
       out = config.build.outDir;
     },
-    async writeBundle() {
+    async writeBundle(_options, bundle) {
+      for (const name of Object.keys(bundle).filter((one) => one.endsWith(".html"))) await pinned(out, join(out, name));
+      await writeFile(join(out, WORKER), shellHead(bundle, root, out) + (await readFile(join(out, WORKER), "utf8")));
       const files = (await readdir(out, { recursive: true, withFileTypes: true }))
         .filter((entry) => entry.isFile() && COMPRESSIBLE.test(entry.name))
         .map((entry) => join(entry.parentPath, entry.name));
       for (const file of files) {
-        const bytes = file.endsWith(".html") ? await pinned(out, file) : await readFile(file);
+        const bytes = await readFile(file);
         if (bytes.length < SMALLEST_WORTH_COMPRESSING) continue;
         await writeFile(`${file}.gz`, gzipSync(bytes, { level: 9 }));
         await writeFile(
@@ -41,14 +48,13 @@ function finishAssets(): Plugin {
 }
 
 /** Rewrites one page so that a changed script or style is refused by the browser. */
-async function pinned(out: string, file: string): Promise<Buffer> {
+async function pinned(out: string, file: string): Promise<void> {
   let html = await readFile(file, "utf8");
   for (const [tag, url] of html.matchAll(/<(?:script|link)\b[^>]*?(?:src|href)="\/(assets\/[^"]+)"[^>]*>/g)) {
     const digest = createHash("sha384").update(await readFile(join(out, url ?? ""))).digest("base64");
     html = html.replace(tag, tag.replace(/>$/, ` integrity="sha384-${digest}">`));
   }
   await writeFile(file, html);
-  return Buffer.from(html);
 }
 
 export default defineConfig({
@@ -61,9 +67,13 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      input: { main: page("index.html"), booth: page("booth.html"), auditor: page("auditor.html") },
+      input: { main: page("index.html"), booth: page("booth.html"), auditor: page("auditor.html"), sw: page("src/sw/worker.ts") },
       // What every page starts with travels as one file: a dozen small ones compress worse and ask more often.
-      output: { codeSplitting: { groups: [{ name: "base", test: BASE }] } },
+      output: {
+        codeSplitting: { groups: [{ name: "base", test: BASE }] },
+        // The worker is asked for by one name for ever; the browser compares its content.
+        entryFileNames: ({ name }) => (name === "sw" ? WORKER : "assets/[name]-[hash].js"),
+      },
     },
   },
   worker: { format: "es" },

@@ -1,5 +1,8 @@
 """What a page loads before it can be used stays small enough for a slow phone on a slow link."""
 
+import base64
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -16,6 +19,7 @@ WORKERS = {"booth.html": ["ballot.worker-"]}
 CHUNKS = [("room_media-", 85)]
 CATALOGUES = sorted(path.stem for path in (ROOT / "web_client" / "src" / "i18n").glob("*.json"))
 CATALOGUE_KB = 12
+SHELL_KB = 240  # fetched once in the background, most of it from the browser's own cache
 LARGEST_DIST = 1700 * KILOBYTE  # 200 of them open age files, on the auditor's page alone and when asked
 
 
@@ -74,6 +78,31 @@ def test_chunks_that_come_later(beginning: str, script_kb: int) -> None:
 def test_the_whole_of_it() -> None:
     files = [path for path in DIST.rglob("*") if path.is_file() and path.suffix not in {".gz", ".br"}]
     assert sum(path.stat().st_size for path in files) <= LARGEST_DIST
+
+
+def shell() -> dict[str, str]:
+    """Return the files that the application's worker keeps, path to SHA-256 in base64."""
+    head = (DIST / "sw.js").read_text().splitlines()[0]
+    files: dict[str, str] = json.loads(head.removeprefix("const FOLKMOOT_SHELL = ").removesuffix(";"))["files"]
+    return files
+
+
+def test_the_worker_keeps_what_it_pins_and_no_more_than_it_needs() -> None:
+    files = shell()
+    for path, digest in files.items():
+        content = (DIST / (path.removeprefix("/") or "index.html")).read_bytes()
+        assert base64.b64encode(hashlib.sha256(content).digest()).decode() == digest, path
+    assert set(web_build.page_files(DIST, "booth.html")) <= {path.removeprefix("/") for path in files}
+    assert {f"/{asset}" for asset in loaded_at_once((DIST / "index.html").read_text())} <= files.keys()
+    assert [path for path in files if re.search("auditor|verifier|room_media|prepare", path)] == []
+    sent = sum(sent_bytes(DIST / (path.removeprefix("/") or "index.html")) for path in files)
+    assert 0 < sent <= SHELL_KB * KILOBYTE
+
+
+def test_the_worker_is_one_script_that_starts_nothing_else() -> None:
+    script = (DIST / "sw.js").read_text()
+    assert re.findall(r"\b(?:import|export)\b|importScripts|eval\(", script.split("\n", 1)[1]) == []
+    assert sent_bytes(DIST / "sw.js") <= 10 * KILOBYTE
 
 
 def test_every_page_pins_what_it_loads() -> None:

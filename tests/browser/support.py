@@ -164,10 +164,12 @@ async def new_person(
     size: tuple[int, int] = PHONE,
     locale: str = "en-GB",
     media: bool = True,
+    worker: bool = False,
 ) -> Person:
     """Open a fresh context at ``base_url`` with a page and a virtual authenticator.
 
-    With ``media`` the camera and microphone are granted (Chromium's moving test picture and beeps).
+    With ``media`` the camera and microphone are granted (Chromium's moving test picture and beeps). Only with
+    ``worker`` may the application's service worker start: it would answer requests that a test means to route.
     """
     context = await browser.new_context(
         base_url=base_url,
@@ -175,6 +177,7 @@ async def new_person(
         locale=locale,
         timezone_id="Europe/Berlin",
         accept_downloads=True,
+        service_workers="allow" if worker else "block",
     )
     context.set_default_timeout(PATIENCE_MS)
     if media:

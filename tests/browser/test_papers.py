@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from playwright.async_api import FilePayload, expect
 from tests.browser import steps
 from tests.browser.conftest import NewPerson
+from tests.browser.offline import stored
 from tests.browser.serving import Server
 from tests.browser.steps import look
 from tests.browser.support import Person, assert_accessible, shoot, until
@@ -83,8 +84,7 @@ async def test_papers_are_read_shown_and_kept(assembly: steps.Assembly) -> None:
     await shoot(member.page, "paper-viewer")
 
     async def kept() -> bool:
-        script = "async () => (await (await caches.open('folkmoot-papers')).keys()).length"
-        return bool(await member.page.evaluate(script) >= 4)
+        return len((await stored(member.page)).papers()) >= 8
 
     await until(kept, "all pages are kept in the browser")
     await member.context.set_offline(True)

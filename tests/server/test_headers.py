@@ -24,11 +24,13 @@ EVERYWHERE = {
 }
 HSTS = "Strict-Transport-Security"
 API = "default-src 'none'; frame-ancestors 'none'"
+WORKER = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 REQUESTS = [
     ("GET", "/", 200),
     ("GET", "/booth", 200),
     ("GET", "/auditor", 200),
     ("GET", "/enrol", 200),
+    ("GET", "/sw.js", 200),
     ("GET", "/no/such/page", 200),
     ("POST", "/", 405),
     ("GET", "/assets/nothing.js", 404),
@@ -81,6 +83,10 @@ async def test_every_answer_has_its_headers(site: tuple[str, ssl.SSLContext | bo
                 if path.startswith(("/api", "/socket.io")):
                     assert policy == API, place
                     assert answer.headers["Cache-Control"] == "no-store", place
+                elif path == "/sw.js":
+                    assert policy == WORKER, place
+                    assert answer.headers["Cache-Control"] == "no-cache", place
+                    assert answer.headers["Content-Type"].endswith("/javascript"), place
                 else:
                     framed = "'self'" if path in ("/booth", "/auditor") else "'none'"
                     assert f"frame-ancestors {framed}" in policy, place

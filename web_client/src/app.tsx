@@ -8,8 +8,10 @@ import { Home } from "./screens/home.tsx";
 import { SignIn } from "./screens/sign_in.tsx";
 import { forget } from "./state/cache.ts";
 import { cutSince } from "./state/cut.ts";
+import { offline } from "./state/link.ts";
 import { hasRole, info, session, signOut } from "./state/session.ts";
 import { canStep, stepTextSize } from "./state/settings.ts";
+import { newVersion } from "./sw/register.ts";
 import { useAction } from "./ui/action.ts";
 import { lazy, type View } from "./ui/lazy.tsx";
 import { Announcer, Button, Loading, OfflineBanner, Problem, Select, Title } from "./ui/parts.tsx";
@@ -67,7 +69,7 @@ class Boundary extends Component<{ children: ComponentChildren }, CrashState> {
 
   override componentDidCatch(error: unknown): void {
     // What was kept from an earlier version of this page may be what it cannot read.
-    forget();
+    void forget();
     this.setState({ error });
   }
 
@@ -205,6 +207,22 @@ function Screened({ name, id, panel }: { name: RouteName; id: string; panel: str
   );
 }
 
+/** Where loading the page again would interrupt something. */
+const AT_WORK = new Set<RouteName>(["room", "checkIn", "teller", "enrol", "projector"]);
+
+/** Offers a newer build to a page that has been open for long; a vote or a call is never interrupted for it. */
+function NewVersionNotice() {
+  if (!newVersion.value || offline.value || AT_WORK.has(route.value.name)) return null;
+  return (
+    <div class="banner banner-info" role="status" data-testid="new-version">
+      <span>{t("new-version.ready")}</span>
+      <Button testid="new-version-load" onClick={() => location.reload()}>
+        {t("new-version.load")}
+      </Button>
+    </div>
+  );
+}
+
 const DIGEST_SHOWN = 8;
 
 /** The beginning of the digest that pins this page's script, to compare with what others see. */
@@ -225,6 +243,7 @@ export function App() {
       {!inRoom && <Header />}
       <OfflineBanner />
       {cutSince.value > 0 && <CutBanner />}
+      <NewVersionNotice />
       <main id="main" class={inRoom ? "main-room" : "main"} tabIndex={-1}>
         <Current />
       </main>

@@ -11,6 +11,7 @@ import { startCut } from "./state/cut.ts";
 import { startLink } from "./state/link.ts";
 import { loadSession } from "./state/session.ts";
 import { startSettings } from "./state/settings.ts";
+import { startWorker } from "./sw/register.ts";
 import { allowOwnWorkersOnly } from "./ui/trusted.ts";
 
 allowOwnWorkersOnly();
@@ -22,4 +23,5 @@ const known = loadSession();
 await useLanguage(preferredLanguage());
 const root = document.getElementById("app");
 if (root) render(<App />, root);
+startWorker();
 await known;

@@ -44,6 +44,9 @@ def _policy(*, media: bool, frame: str) -> str:
 APP_POLICY = _policy(media=True, frame="'none'")
 BOOTH_POLICY = _policy(media=False, frame="'self'")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# The application's worker fetches files of its own origin; it loads no further script.
+WORKER = "/sw.js"
+WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -58,6 +61,8 @@ def _set_security_headers(request: web.Request, response: web.StreamResponse, *,
     if path.startswith(("/api/", "/socket.io")):
         response.headers.setdefault("Content-Security-Policy", API_POLICY)
         response.headers.setdefault("Cache-Control", "no-store")
+    elif path == WORKER:
+        response.headers.setdefault("Content-Security-Policy", WORKER_POLICY)
     else:
         entry = ENTRIES.get(path.removesuffix(".html"))
         response.headers.setdefault("Content-Security-Policy", BOOTH_POLICY if entry else APP_POLICY)
