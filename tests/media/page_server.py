@@ -14,7 +14,7 @@ from tools import house
 from folkmoot_media.errors import MediaError
 from folkmoot_server.realtime.media_links import Audience, reaches
 from folkmoot_server.realtime.media_signalling import IceServers, MediaSignalling
-from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
+from folkmoot_server.sfu_client import SEATS_PER_ROUTER, MediaPool, MediaPoolSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = Path(__file__).with_name("room_page.ts")
@@ -48,14 +48,18 @@ class PageServer:
         ice_servers: IceServers = lambda _seat: (),
         host: str = "127.0.0.1",
         media_host: str | None = None,
+        workers: int = 1,
+        seats_per_router: int = SEATS_PER_ROUTER,
     ) -> None:
         self.media_host = media_host or host
         self.pool = MediaPool(
-            MediaPoolSettings(run_dir, listen_ip=self.media_host, announce_ip=self.media_host, workers=1)
+            MediaPoolSettings(
+                run_dir, self.media_host, self.media_host, workers=workers, seats_per_router=seats_per_router
+            )
         )
         self._host = host
         self.signalling = MediaSignalling(self.pool, self._notify, ice_servers)
-        self.events: list[tuple[str | None, str, dict[str, Any]]] = []
+        self.events: list[tuple[Audience, str, dict[str, Any]]] = []
         self._script = script
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -38,6 +38,7 @@ PEOPLE = (
 )
 
 
+LOCAL = "127.0.0.1"
 CONNECT_S = 60
 """How long a socket may take to be let in: the library's own second is too short on a machine with other work."""
 
@@ -231,8 +232,13 @@ async def sign_in(person: Person) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serve(folder: Path, *, port: int = 0, media_worker: bool = False, **changes: Any) -> AsyncIterator[House]:
-    """Run the application on a free port with the demonstration roster; nobody has enrolled yet."""
+async def serve(
+    folder: Path, *, port: int = 0, media_worker: bool = False, address: str = LOCAL, **changes: Any
+) -> AsyncIterator[House]:
+    """Run the application on a free port with the demonstration roster; nobody has enrolled yet.
+
+    It is reached on this machine, and its media and a second port of the same number at `address`.
+    """
     port, clock = port or free_port(), Clock()
     settings = Settings(data=folder, port=port, public_url=f"http://localhost:{port}", **changes)
     database = Database(folder / "folkmoot.db")
@@ -248,7 +254,7 @@ async def serve(folder: Path, *, port: int = 0, media_worker: bool = False, **ch
         )
     )
     # A pool that was not started refuses rooms, as when every media worker is down.
-    pool = MediaPool(MediaPoolSettings(run_dir=folder / "run", workers=1))
+    pool = MediaPool(MediaPoolSettings(folder / "run", address, address, workers=1))
     if media_worker:
         await pool.start()
     holder: list[Realtime] = []
@@ -260,7 +266,8 @@ async def serve(folder: Path, *, port: int = 0, media_worker: bool = False, **ch
     realtime.attach(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    for place in {LOCAL, address}:
+        await web.TCPSite(runner, place, port).start()
     await realtime.start()
     house = House(settings, clock, context, realtime, links)
     try:

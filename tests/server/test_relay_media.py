@@ -135,7 +135,7 @@ class Valley:
         return {entry.owner: entry.kind for entry in part.producers.values()}
 
     async def pipes_at_hub(self) -> list[dict[str, Any]]:
-        pool = self.at_hub.sites._pool
+        pool = self.at_hub.sites.pool
         return [pipe for stats in await pool.stats() for pipe in stats["pipes"]]
 
 
@@ -305,7 +305,7 @@ async def test_after_a_dead_worker_the_relay_dials_again(valley: Valley, side: s
     lan = await valley.at_the_hub(house.lan.member, speaks=True)
     phone = await valley.in_the_hall("phone", speaks=False)
     await phone.hears()
-    pool = valley.at_hub.sites._pool if side == "hub" else valley.pool
+    pool = valley.at_hub.sites.pool if side == "hub" else valley.pool
     os.kill(pool.pids[0], signal.SIGKILL)
     await until(lambda: valley.at_hub.sites.pipe_of(valley.meeting, valley.seat) not in (None, before))
     await valley.piped()

@@ -47,7 +47,7 @@ class SiteDesk:
         routers: RouterDesk,
         follow_silence: Silence,
     ) -> None:
-        self._pool = pool
+        self.pool = pool
         self._rooms = rooms
         self._room = room
         self._pipes = pipes
@@ -114,13 +114,13 @@ class SiteDesk:
             await self._routers.open(room)
         centre, pipe_id = room.parts[0].router_id, secrets.token_hex(16)
         wanted = {"router_id": centre, "side": side, "pipe_id": pipe_id, "patience": PATIENCE}
-        made = await self._pool.request(centre, "pipe.create", wanted)
+        made = await self.pool.request(centre, "pipe.create", wanted)
         site.begin(None)
         return centre, pipe_id, made
 
     async def _connect(self, room: Room, centre: str, data: dict[str, Any]) -> None:
         try:
-            await self._pool.request(centre, "pipe.connect", data)
+            await self.pool.request(centre, "pipe.connect", data)
         except MediaError:
             await self._routers.quietly(centre, "pipe.close", {"pipe_id": data["pipe_id"]})
             raise
