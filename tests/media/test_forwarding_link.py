@@ -304,4 +304,6 @@ def test_a_picture_that_was_still_while_the_link_was_new_is_seen_when_it_moves()
     room.connect("cleo", VirtualLink(50e6, 0.005))
     consumer = watch_all(room, camera, "cleo")
     room.run(40)
+    # The link is tried as fast as a new one, although its first seconds are long over.
+    assert room.received["cleo"].rate(consumer.ssrc, 110, 120) > 1_700_000
     assert room.received["cleo"].rate(consumer.ssrc, 130, 140) > 1_700_000

@@ -34,6 +34,7 @@ GUESSED_FACTOR = 3.0
 PROBE_GAP = 5.0
 PROBE_GAP_AT_FIRST = 0.4
 FIRST_PHASE = 6.0
+FIRST_PROBES = 8
 PROBE_SECONDS = 0.06
 FEWEST_PROBES = 5
 MOST_PROBES = 24
@@ -55,6 +56,7 @@ class Downlink:
         self._first_video: float | None = None
         self._next = now
         self._next_probe = now
+        self._probes = 0
         self._wanting = self._watching = False
         # What was sent last: the link of a subscriber who gets no video for now is tried with it.
         self._spare: tuple[VideoConsumer, list[repair.Again]] | None = None
@@ -273,7 +275,10 @@ class Downlink:
                 packets = self._measured(packets)
             self.estimator.begin_probe(len(packets), now)
             repair.send_probe(consumer, packets, now, outbox)
-        gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if self._is_new(now) else PROBE_GAP
+            self._probes += 1
+        # The first phase may pass with nothing to try the link with: a picture that comes later is tried as fast.
+        quick = self._is_new(now) or self._probes < FIRST_PROBES
+        gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if quick else PROBE_GAP
         self._next_probe = now + (gap if self.estimator.bitrate > THIN else PROBE_GAP_IF_THIN)
 
     def _measured(self, packets: list[repair.Again]) -> list[repair.Again]:
