@@ -2,9 +2,10 @@
 import {
   BOTH, type QuestionProof, type ReadBallot, type Which, ballotSigned, challengeOf, decodeProofs, plainAllowed, proofFault, readBallot, requireLengths, requireNative,
 } from "./ballot.ts";
+import { sumOfMany } from "./buckets.ts";
 import { type Bytes, type Json, type JsonObject, type Rng, b64u, mod } from "./encoding.ts";
 import { VotingError, ensure } from "./errors.ts";
-import { G, Point, decodeAnyPoint, mulPublic, sumOfMultiples } from "./group.ts";
+import { G, Point, decodeAnyPoint, mulPublic } from "./group.ts";
 import type { OpenManifest } from "./manifest.ts";
 import { type Cipher, type Range, branches } from "./ranges.ts";
 
@@ -94,7 +95,7 @@ export class Combination {
   }
 
   holds(key: Point): boolean {
-    return sumOfMultiples([...this.points, G, key], [...this.scalars, this.onG, this.onKey]).is0();
+    return sumOfMany([...this.points, G, key], [...this.scalars, this.onG, this.onKey]).is0();
   }
 }
 

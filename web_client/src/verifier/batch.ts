@@ -1,6 +1,6 @@
 /** Checks of many ballots at once, V11 to V14 and the totals: a pure function, and what runs it in several workers. */
 import {
-  type QuestionProof, type ReadBallot, ballotSigned, challengeOf, decodeProofs, plainAllowed, plainInRange, proofFault, readBallot, requireLengths,
+  BOTH, type QuestionProof, type ReadBallot, type Which, ballotSigned, challengeOf, decodeProofs, plainAllowed, plainInRange, proofFault, readBallot, requireLengths,
 } from "../ballot/ballot.ts";
 import { type Bytes, type Json, type Rng, fromUtf8 } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
@@ -75,12 +75,14 @@ function leaveTotals(manifest: OpenManifest, sums: Sums, { cells, weight }: Batc
 
 /** Finds the first ballot whose cells, or whose constraints, are not proved. */
 function proofFaults(manifest: OpenManifest, all: readonly Proved[], rng: Rng, strict: boolean): BatchOutcome["faults"] {
+  const hold = (some: readonly Proved[], which: Which): boolean =>
+    strict ? some.every(({ proofs, e }) => proofFault(manifest, proofs, e, which) === null) : batchHolds(manifest, some, rng, which);
+  // Both checks at once; only where something is wrong, each by itself.
+  if (all.length === 0 || hold(all, BOTH)) return {};
   const faults: BatchOutcome["faults"] = {};
   for (const [id, which] of [["V13", { cells: true, constraints: false }], ["V14", { cells: false, constraints: true }]] as const) {
-    const hold = (some: readonly Proved[]): boolean =>
-      strict ? some.every(({ proofs, e }) => proofFault(manifest, proofs, e, which) === null) : batchHolds(manifest, some, rng, which);
-    if (all.length === 0 || hold(all)) continue;
-    const culprit = all.find((one) => !hold([one]));
+    if (hold(all, which)) continue;
+    const culprit = all.find((one) => !hold([one], which));
     faults[id] = culprit?.index ?? 0;
   }
   return faults;
