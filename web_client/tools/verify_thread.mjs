@@ -1,9 +1,7 @@
 /** One thread of `verify.mjs`: checks batches of ballots like a worker of the auditor's page. */
-import { register } from "node:module";
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 
-register("./ts_hooks.mjs", import.meta.url);
-const { serveBatches } = await import("../src/verifier/pool.ts");
+const { serveBatches } = await import(workerData);
 
 serveBatches({
   postMessage: (message) => parentPort.postMessage(message),
