@@ -11,6 +11,7 @@ export const sites = {
   change: (m: string, s: string, body: SiteText) => post<object>(site(m, s), body),
   remove: (m: string, s: string) => post<object>(site(m, s, "/remove")),
   test: (m: string, s: string, body: LineTest) => post<object>(site(m, s, "/test"), body),
+  accept: (m: string, s: string) => post<object>(site(m, s, "/accept")),
   code: (m: string, s: string) => get<{ code: string; until: number }>(site(m, s, "/code")),
   seats: (m: string, s: string, seats: string[], action: object, signed: Signed) => post<object>(site(m, s, "/seats"), { seats, action, signed }),
   seatList: (m: string, s: string) => get<{ members: SeatLine[]; signed: string[] }>(site(m, s, "/seats")),

@@ -10,7 +10,7 @@ import { useAction } from "../../ui/action.ts";
 import { Button, Card, ConfirmButton, Form, Note, Problem, Select } from "../../ui/parts.tsx";
 import { useServerTime } from "../../ui/server_time.ts";
 import { span } from "../../ui/time.ts";
-import { Light } from "./light.tsx";
+import { AcceptTest, Light } from "./light.tsx";
 
 const WITHIN_S = [60, 120, 300, 600];
 
@@ -41,6 +41,9 @@ export function SitesCard({ live, meeting }: Props) {
           </li>
         ))}
       </ul>
+      {all.map((site) => (
+        <AcceptTest key={site.site} live={live} site={site} />
+      ))}
       <PresenceTool live={live} meeting={meeting} />
       <p class="row">
         <a href={`/meetings/${meeting.id}/sites`} data-testid="go-sites">

@@ -1,6 +1,10 @@
 /** A site's light: a mark, a word and since when; never colour alone. */
+import { sites } from "../../api/sites.ts";
 import type { Site, SiteState } from "../../api/types_sites.ts";
 import { clock, t } from "../../i18n/index.ts";
+import type { LiveMeeting } from "../../state/live.ts";
+import { useAction } from "../../ui/action.ts";
+import { Button, Note, Problem } from "../../ui/parts.tsx";
 
 const MARKS: Record<SiteState, string> = { invited: "○", tested: "◐", connected: "●", degraded: "▲", lost: "✕", rejoined: "●", closed: "■" };
 const TONES: Record<SiteState, string> = { invited: "", tested: "", connected: "badge-good", degraded: "badge-warn", lost: "badge-bad", rejoined: "badge-good", closed: "" };
@@ -12,6 +16,29 @@ export function Light({ site, zone }: { site: Site; zone: string }) {
       <span aria-hidden="true">{MARKS[site.state]}</span>
       {timed ? t("sites.since", { state: t(`sites.state.${site.state}`), time: clock(site.since, zone) }) : t(`sites.state.${site.state}`)}
     </span>
+  );
+}
+
+/** Tried, and not good enough to go on by itself: chair or secretary may let it take part all the same. */
+export const failedTest = (site: Site): boolean => site.kind === "hall" && site.state === "invited" && site.tested !== null;
+
+export function AcceptTest({ live, site }: { live: LiveMeeting; site: Site }) {
+  const acting = useAction();
+  if (!failedTest(site)) return null;
+  const accept = async (): Promise<void> => {
+    await sites.accept(live.id, site.site);
+    await live.refresh();
+  };
+  return (
+    <div class="stack-tight">
+      <Note kind="warn">{t("sites.failed", { name: site.name })}</Note>
+      <Problem error={acting.error.value} />
+      <div class="actions">
+        <Button testid={`site-accept-${site.site}`} busy={acting.busy.value} onClick={() => void acting.run(accept)}>
+          {t("sites.accept")}
+        </Button>
+      </div>
+    </div>
   );
 }
 

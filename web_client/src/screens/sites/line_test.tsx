@@ -10,7 +10,7 @@ import type { LiveMeeting } from "../../state/live.ts";
 import { measureLine, type Measured } from "../../state/line_test.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Card, Check, Note, Problem, Progress } from "../../ui/parts.tsx";
-import { Tested } from "./light.tsx";
+import { failedTest, Tested } from "./light.tsx";
 
 const PARTS = 3;
 const HEARD = 0.02;
@@ -48,6 +48,7 @@ export function LineTestCard({ live, meeting, site }: Props) {
     <Card title={t("hall.test")} testid="line-test" data={{ "data-tested": String(site.tested !== null) }}>
       <p>{t("hall.test.text")}</p>
       <Tested site={site} zone={meeting.time_zone} />
+      {failedTest(site) && <Note kind="warn" testid="line-failed">{t("hall.test.failed")}</Note>}
       <div class="actions">
         <Button testid="line-measure" busy={measuring.busy.value} onClick={measure}>
           {t("hall.test.line")}

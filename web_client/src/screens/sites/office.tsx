@@ -12,7 +12,7 @@ import { places, presentAt } from "../../state/sites.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Card, ConfirmButton, Copy, Field, Form, LinkButton, Note, Problem, Select, Title } from "../../ui/parts.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
-import { Light, Tested } from "./light.tsx";
+import { AcceptTest, Light, Tested } from "./light.tsx";
 
 const NAME_MAX = 80;
 const EXPECTED_MAX = 1000;
@@ -121,6 +121,7 @@ function SiteCard({ live, meeting, site, people }: Office & { site: Site; people
       </div>
       {hall && <p>{site.custodian_name === "" ? t("sites.no-custodian") : t("sites.looked-after", { name: site.custodian_name })}</p>}
       {hall && <Tested site={site} zone={meeting.time_zone} />}
+      {!over && <AcceptTest live={live} site={site} />}
       {site.seats && <p class="small">{t("sites.seats-signed", { n: site.seats.count, time: clock(site.seats.signed_at, meeting.time_zone) })}</p>}
       <Problem error={acting.error.value} />
       {!over && <Codes meeting={meeting} site={site} />}
