@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -313,6 +314,32 @@ async def test_after_a_dead_worker_the_relay_dials_again(valley: Valley, side: s
     await until(_has_part(valley.here, valley.meeting, phone.owner))
     await (lan if side == "hub" else phone).build()
     await phone.hears()
+
+
+async def test_while_no_hub_answers_the_hall_has_its_room_and_one_pipe_waits(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    hub = Hub(f"http://127.0.0.1:{port}", lambda: None)
+    tries: list[int] = []
+
+    def device() -> Device:
+        tries.append(1)
+        return Device("relay", 1, bytes(32))
+
+    pool = MediaPool(MediaPoolSettings(tmp_path / "relay", workers=1))
+    media = RelayMedia(pool, lambda *_: None, hub, "meeting", device)
+    await media.start()
+    page = Listener(media.signalling, "meeting", "phone", speaks=False)
+    try:
+        await page.begin()
+        await until(lambda: len(tries) > 3)
+        assert len((await page.ask("list"))["slots"]) == 4
+        (stats,) = await pool.stats()
+        assert len(stats["pipes"]) == 1
+    finally:
+        await page.leave()
+        await media.close()
+        await hub.close()
 
 
 def _has_part(signalling: MediaSignalling, room: str, owner: str) -> Callable[[], bool]:

@@ -114,7 +114,10 @@ class SiteDesk:
             await self._routers.open(room)
         centre, pipe_id = room.parts[0].router_id, secrets.token_hex(16)
         wanted = {"router_id": centre, "side": side, "pipe_id": pipe_id, "patience": PATIENCE}
+        if site.opening is not None:
+            await self._routers.quietly(centre, "pipe.close", {"pipe_id": site.opening})
         made = await self.pool.request(centre, "pipe.create", wanted)
+        site.opening = pipe_id
         site.begin(None)
         return centre, pipe_id, made
 
@@ -129,6 +132,7 @@ class SiteDesk:
 
     def _stand(self, room: Room, site: Site, centre: str, pipe_id: str) -> None:
         site.begin(pipe_id)
+        site.opening = None
         room.pipes.set_edge(Edge(site.name, centre, pipe_id, None))
         self._pipes.settle_soon(room)
 

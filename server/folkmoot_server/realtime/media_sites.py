@@ -99,11 +99,13 @@ class Telling:
 class Site:
     """The other end of a pipe, by the name that it has among the nodes of a room, which is also its own seat.
 
-    `pipe_id` is the own end, None while there is no pipe; `offered` is what comes by it.
+    `pipe_id` is the own end, None while there is no pipe; `offered` is what comes by it. `opening` is an end whose
+    other side has not answered yet.
     """
 
     name: str
     pipe_id: str | None = None
+    opening: str | None = None
     offered: dict[str, dict[str, Any]] = field(default_factory=dict)
     telling: Telling = field(default_factory=Telling)
 

@@ -115,6 +115,8 @@ class RelayMedia:
                 if reason != said:
                     log.warning("relay.media %s", reason)
                     said = reason
+            except Exception as error:  # the edge of a loop that must go on, whatever the hub has answered
+                log.error("relay.media accident kind=%s", type(error).__name__)
             await asyncio.sleep(wait)
             wait = min(BACKOFF_LONGEST_S, 2 * wait)
 
