@@ -94,8 +94,7 @@ def _join(slot: Slot, packet: RtpPacket, position: int, now: float, clock_rate: 
 
 def set_speaker(slot: Slot, owner: str | None, source: Layer | None) -> None:
     """Give the slot to another speaker, or to nobody."""
-    if slot.source is not None:
-        express.drop(slot.source)
+    express.drop_all([layer for layer in (slot.source, source) if layer is not None])
     slot.owner, slot.source, slot.fresh = owner, source, True
     for consumer in slot.consumers.values():
         refresh(consumer)
