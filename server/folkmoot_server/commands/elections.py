@@ -12,7 +12,7 @@ from folkmoot_server.commands.identity import StepUp as StepUp
 from folkmoot_server.commands.identity import signed_action
 from folkmoot_server.commands.presiding import require_chair
 from folkmoot_server.commands.rights import require
-from folkmoot_server.domain.elections import OPEN_MAX_S, Phase, Verb, follow
+from folkmoot_server.domain.elections import GRACE_MAX_S, OPEN_MAX_S, Phase, Verb, follow
 from folkmoot_server.domain.errors import BadInput, Conflict, NotFound, WrongState
 from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ids import Rng, new_id
@@ -31,7 +31,10 @@ ELECTIONS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An election as it was written; texts are cleaned, majority is (kind, base), motion a motion's id or empty."""
+    """An election as it was written; texts are cleaned, majority is (kind, base), motion a motion's id or empty.
+
+    For `grace_s` seconds after the end of the vote ballots are still taken, as from a hall that was cut off.
+    """
 
     agenda_item: str
     title: str
@@ -42,6 +45,7 @@ class Draft:
     tie: str
     closes_after_s: int
     kiosk: bool
+    grace_s: int
     motion: str = ""
 
 
@@ -77,6 +81,7 @@ def draft_election(tx: Connection, meeting: str, session: SessionInfo, draft: Dr
             "tie": draft.tie,
             "kiosk_allowed": int(draft.kiosk),
             "closes_after_s": draft.closes_after_s,
+            "grace_s": draft.grace_s,
         },
     )
     body = {"election": election, "title": draft.title, "item": draft.agenda_item, "motion": draft.motion}
@@ -93,6 +98,8 @@ def _check_draft(draft: Draft) -> None:
         raise BadInput("question.invalid", f"The question cannot be asked like this: {reason}.") from error
     if not 0 <= draft.closes_after_s <= OPEN_MAX_S:
         raise BadInput("question.closes-after", "A vote closes by itself within 31 days, or not by itself.")
+    if not 0 <= draft.grace_s <= GRACE_MAX_S:
+        raise BadInput("question.grace", "Ballots are taken for an hour after the end of a vote at most.")
 
 
 def exclude(
@@ -128,7 +135,6 @@ def open_election(
     *,
     notary: Notary,
     electorate_min: int,
-    grace_s: int,
     now: int,
 ) -> JsonObject:
     """Freeze the electorate from those present now, publish the manifest and return it.
@@ -157,9 +163,7 @@ def open_election(
         )
     expected = {"type": "open-election", "meeting": meeting, "election": election, "repeats": repeats}
     signed_action(tx, step_up.rp, session, expected, step_up.action, step_up.signed, now)
-    manifest = build(
-        tx, stored, Facts(facts, found, repeats), notary=notary, least=electorate_min, grace_s=grace_s, now=now
-    )
+    manifest = build(tx, stored, Facts(facts, found, repeats), notary=notary, least=electorate_min, now=now)
     opening = opening_entry(manifest.json)
     leaf = entry_leaf(opening)
     board.append(tx, election, [("opening", jcs(opening), leaf)])

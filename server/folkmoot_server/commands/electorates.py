@@ -86,9 +86,7 @@ def secret_repeats(tx: Connection, stored: StoredElection, present: Present, lea
     return find_repeats(stored.questions, present.credentials, least, earlier)
 
 
-def build(
-    tx: Connection, stored: StoredElection, facts: Facts, *, notary: Notary, least: int, grace_s: int, now: int
-) -> Manifest:
+def build(tx: Connection, stored: StoredElection, facts: Facts, *, notary: Notary, least: int, now: int) -> Manifest:
     """Build the manifest of an election that is opened now.
 
     Raises:
@@ -119,7 +117,7 @@ def build(
             cosigners=_cosigners(tx, meeting.id),
             server_key=notary.key,
             opened_at=now,
-            grace_s=grace_s,
+            grace_s=stored.grace_s,
             time_limit=max(now, closes_at) + TIME_LIMIT_S,
             trustees=key,
             secrecy=stored.secrecy,
@@ -138,7 +136,7 @@ def refusal(tx: Connection, stored: StoredElection, facts: Facts, *, notary: Not
     """Return the code with which opening this election now would be refused, or an empty string."""
     try:
         motion_votes.require_votable(tx, stored.id, stored.meeting)
-        build(tx, stored, facts, notary=notary, least=least, grace_s=0, now=now)
+        build(tx, stored, facts, notary=notary, least=least, now=now)
     except FolkmootError as error:
         return error.code
     return ""

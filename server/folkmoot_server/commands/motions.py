@@ -55,6 +55,7 @@ class Ballot:
     secrecy: str
     majority: tuple[str, str]
     tie: str
+    grace_s: int
 
 
 def write(
@@ -417,6 +418,7 @@ def put_to_vote(
             tie=wanted.tie,
             closes_after_s=0,
             kiosk=False,
+            grace_s=wanted.grace_s,
             motion=motion.id,
         ),
         now,
@@ -431,7 +433,7 @@ def put_to_vote(
 def _refuse_twice(tx: Connection, motion: Motion, wanted: Ballot) -> None:
     cited = {vote.election for vote in motions.votes_of(tx, [motion.id]) if vote.hash == motion.hash}
     for one in elections_of(tx, motion.meeting):
-        rules = Ballot(one.secrecy, (one.majority["kind"], one.majority["of"]), one.tie)
+        rules = Ballot(one.secrecy, (one.majority["kind"], one.majority["of"]), one.tie, one.grace_s)
         if one.id in cited and not one.manifest_text and rules == wanted:
             raise Conflict("motion.put-already", "This vote is drafted already; open it.", {"election": one.id})
 

@@ -32,10 +32,12 @@ _WORDS: Final[Mapping[str, _Words]] = {
 }
 
 
-def rehearse(tx: Connection, meeting: str, session: SessionInfo, language: str, now: int, rng: Rng) -> str:
+def rehearse(
+    tx: Connection, meeting: str, session: SessionInfo, language: str, grace_s: int, now: int, rng: Rng
+) -> str:
     """Draft a rehearsal of a meeting, with its unit and quorum, one item and one question; return its id.
 
-    `language` is that of the title, the item and the question, "en" or "vi".
+    `language` is that of the title, the item and the question, "en" or "vi"; `grace_s` that of its vote.
 
     Raises:
         NotFound: no such meeting.
@@ -70,6 +72,7 @@ def rehearse(tx: Connection, meeting: str, session: SessionInfo, language: str, 
         tie=REJECTED,
         closes_after_s=0,
         kiosk=False,
+        grace_s=grace_s,
     )
     elections.draft_election(tx, made, session, practice, now, rng)
     return made

@@ -110,6 +110,7 @@ def _draft_votes(
             tie=REJECTED,
             closes_after_s=0,
             kiosk=False,
+            grace_s=2,
         )
         elections.draft_election(tx, meeting, acting, draft, now, rng)
 

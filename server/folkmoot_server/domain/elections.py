@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 TIME_LIMIT_S: Final = 24 * 3600  # from the vote's end by the clock to the last moment at which it may be counted
 OPEN_MAX_S: Final = 31 * 24 * 3600  # of a vote that ends by the clock
+GRACE_MAX_S: Final = 3600
 SMALL: Final = 10  # a secret vote of fewer electors is warned of
 SEALS_MAX: Final = 20  # sealed ballots that a lineage may announce
 BALLOTS_MAX: Final = 20  # of a lineage, where the last counts: more would make a record too big to check

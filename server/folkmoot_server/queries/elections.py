@@ -204,6 +204,7 @@ def _summary(tx: Connection, stored: StoredElection, roll: dict[str, Any]) -> di
         "majority": stored.majority,
         "tie": stored.tie,
         "kiosk": stored.kiosk_allowed,
+        "grace_s": stored.grace_s,
         "closes_at": stored.closes_at,
         "ends_at": elections.timer(tx, stored.id),
         "weighted": roll["weight"] != roll["size"]

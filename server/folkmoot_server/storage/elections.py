@@ -51,6 +51,7 @@ class StoredElection:
     majority: dict[str, str]
     tie: str
     kiosk_allowed: bool
+    grace_s: int
     closes_after_s: int
     state: Phase
     position: int
@@ -341,6 +342,7 @@ def _election(row: Row[Any]) -> StoredElection:
         majority={"kind": row.majority_kind, "of": row.majority_of},
         tie=row.tie,
         kiosk_allowed=bool(row.kiosk_allowed),
+        grace_s=row.grace_s,
         closes_after_s=row.closes_after_s,
         state=Phase(row.state),
         position=row.position,

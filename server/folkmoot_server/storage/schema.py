@@ -331,6 +331,7 @@ election = Table(
     Column("majority_of", String, nullable=False),
     Column("tie", String, nullable=False),
     Column("kiosk_allowed", Integer, nullable=False),
+    Column("grace_s", Integer, nullable=False),
     Column("closes_after_s", Integer, nullable=False),
     Column("state", String, nullable=False),
     Column("position", Integer, nullable=False),

@@ -47,6 +47,7 @@ async def draft(request: web.Request) -> web.Response:
         tie=body.tie,
         closes_after_s=body.closes_after_s,
         kiosk=body.kiosk,
+        grace_s=context.settings.closing_grace_s if body.grace_s is None else body.grace_s,
     )
     election = await context.database.write(
         lambda tx: elections.draft_election(tx, meeting, session, question, context.now(), context.rng)
@@ -92,7 +93,6 @@ async def open_election(request: web.Request) -> web.Response:
             step_up,
             notary=notary(request),
             electorate_min=settings.electorate_min,
-            grace_s=settings.closing_grace_s,
             now=context.now(),
         )
     )

@@ -308,7 +308,8 @@ async def rehearse(request: web.Request) -> web.Response:
 
     def write(tx: Connection) -> str:
         readable(tx, meeting, session.member_id, context.now())
-        return rehearsals.rehearse(tx, meeting, session, language, context.now(), context.rng)
+        grace_s = context.settings.closing_grace_s
+        return rehearsals.rehearse(tx, meeting, session, language, grace_s, context.now(), context.rng)
 
     return web.json_response({"id": await context.database.write(write)})
 

@@ -173,8 +173,9 @@ async def declare(request: web.Request) -> web.Response:
 async def put_to_vote(request: web.Request) -> web.Response:
     """POST election: a drafted vote on the motion."""
     body, motion = await read(request, Vote), request.match_info["x"]
-    session, rng = current(request), request.app[CONTEXT].rng
-    wanted = motions.Ballot(body.secrecy, (body.majority.kind, body.majority.of), body.tie)
+    context, session = request.app[CONTEXT], current(request)
+    rng, grace_s = context.rng, context.settings.closing_grace_s
+    wanted = motions.Ballot(body.secrecy, (body.majority.kind, body.majority.of), body.tie, grace_s)
     election = await _write(
         request,
         lambda tx, meeting, _, now: motions.put_to_vote(tx, meeting, session, motion, wanted, now, rng),

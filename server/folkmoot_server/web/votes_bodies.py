@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from folkmoot_server.domain.attendance import REMOTE
-from folkmoot_server.domain.elections import OPEN_MAX_S
+from folkmoot_server.domain.elections import GRACE_MAX_S, OPEN_MAX_S
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.domain.ledger import Notary
 from folkmoot_server.queries.access import readable
@@ -134,6 +134,7 @@ class DraftBody(Strict):
     tie: Literal["rejected", "casting-vote"]
     closes_after_s: Annotated[int, Field(ge=0, le=OPEN_MAX_S)]
     kiosk: bool
+    grace_s: Annotated[int, Field(ge=0, le=GRACE_MAX_S)] | None = None
 
 
 class ExclusionBody(Strict):

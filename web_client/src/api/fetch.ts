@@ -77,6 +77,7 @@ export const api = {
       tie: string;
       closes_after_s: number;
       kiosk: boolean;
+      grace_s?: number;
     },
   ) => post<{ election: string }>(at(m, "/questions"), body),
   command: (m: string, command: Command) => post<{ seq: number }>(at(m, "/commands"), command),

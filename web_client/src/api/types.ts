@@ -190,6 +190,8 @@ export interface ElectionSummary {
   majority: Majority;
   tie: "rejected" | "casting-vote";
   kiosk: boolean;
+  /** For so many seconds after its end ballots are taken. */
+  grace_s: number;
   closes_at: number;
   /** Until when it stays open as announced, or 0. */
   ends_at: number;

@@ -17,7 +17,7 @@ export type PracticeRequest = { questions: readonly Question[]; title: string };
 /** What the voter is shown before voting. */
 export type Terms = Pick<
   OpenManifest,
-  "secrecy" | "votingAgain" | "rehearsal" | "kiosk" | "rules" | "electorateSize" | "electorateWeight" | "present" | "presentWeight" | "rollSize" | "rollWeight" | "closesAt" | "repeats" | "repeats"
+  "secrecy" | "votingAgain" | "rehearsal" | "kiosk" | "rules" | "electorateSize" | "electorateWeight" | "present" | "presentWeight" | "rollSize" | "rollWeight" | "closesAt" | "graceS" | "repeats"
 >;
 
 /** What a page shows of a vote; structured-cloneable. */
@@ -54,7 +54,7 @@ export interface AuditView {
 const termsOf = (m: OpenManifest): Terms => ({
   secrecy: m.secrecy, votingAgain: m.votingAgain, rehearsal: m.rehearsal, kiosk: m.kiosk, rules: m.rules, electorateSize: m.electorateSize,
   electorateWeight: m.electorateWeight, present: m.present, presentWeight: m.presentWeight, rollSize: m.rollSize, rollWeight: m.rollWeight,
-  closesAt: m.closesAt, repeats: m.repeats,
+  closesAt: m.closesAt, graceS: m.graceS, repeats: m.repeats,
 });
 
 /** What a second device asks; it holds no vote. */

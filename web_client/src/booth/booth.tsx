@@ -7,7 +7,7 @@ import type { Question } from "../ballot/manifest.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { type Marks, cellsOf, lackOf } from "./choice.ts";
 import { type Opened, type Place, openVote, replaceKey } from "./cast.ts";
-import { say, t } from "./i18n.ts";
+import { say, t, tn } from "./i18n.ts";
 import { Later } from "./later.tsx";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 import { QuestionField } from "./question.tsx";
@@ -163,6 +163,9 @@ const STEPS: Record<Exclude<Step, "choose">, () => Promise<ComponentType<BoothSt
   done: () => import("./done.tsx").then(({ Done }) => Done),
 };
 
+const MINUTE_S = 60;
+const graceText = (seconds: number): string => (seconds < MINUTE_S ? tn("rule.grace-seconds", seconds) : tn("rule.grace-minutes", Math.ceil(seconds / MINUTE_S)));
+
 /** What kind of vote it is and what follows from it, before anything is chosen. */
 function Terms({ vote, where }: { vote: AnyVote; where: Where }) {
   const { terms, questions } = vote;
@@ -184,6 +187,7 @@ function Terms({ vote, where }: { vote: AnyVote; where: Where }) {
             <p key={rule}>{rule}</p>
           ))}
           <p>{t(terms.votingAgain === "last-counts" ? "rule.again" : "rule.once")}</p>
+          {terms.graceS > 0 && <p data-testid="booth-grace">{graceText(terms.graceS)}</p>}
           {terms.kiosk && <p>{t("rule.kiosk")}</p>}
         </details>
       )}

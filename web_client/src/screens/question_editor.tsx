@@ -20,7 +20,7 @@ export function QuestionEditor({ live, meeting }: { live: LiveMeeting; meeting: 
   const title = useSignal("");
   const drafts = useSignal<readonly DraftQuestion[]>([emptyDraft()]);
   const rules = { kind: useSignal<MajorityKind>("simple"), of: useSignal<MajorityBase>("cast"), tie: useSignal("rejected") };
-  const more = { secrecy: useSignal<Secrecy>("trustees"), again: useSignal(false), minutes: useSignal("0"), kiosk: useSignal(false) };
+  const more = { secrecy: useSignal<Secrecy>("trustees"), again: useSignal(false), minutes: useSignal("0"), grace: useSignal(""), kiosk: useSignal(false) };
   const saved = useSignal(false);
   const saving = useAction();
   // Open when there is nothing yet; it stays as the person leaves it.
@@ -37,6 +37,7 @@ export function QuestionEditor({ live, meeting }: { live: LiveMeeting; meeting: 
       tie: rules.tie.value,
       closes_after_s: Number(more.minutes.value) * MINUTE_S,
       kiosk: more.kiosk.value,
+      ...(more.grace.value === "" ? {} : { grace_s: Number(more.grace.value) * MINUTE_S }),
     });
     title.value = "";
     drafts.value = [emptyDraft()];
@@ -141,7 +142,7 @@ function Rules({ rules, questions }: { rules: { kind: Signal<MajorityKind>; of: 
   );
 }
 
-function More({ secrecy, again, minutes, kiosk }: { secrecy: Signal<Secrecy>; again: Signal<boolean>; minutes: Signal<string>; kiosk: Signal<boolean> }) {
+function More({ secrecy, again, minutes, grace, kiosk }: { secrecy: Signal<Secrecy>; again: Signal<boolean>; minutes: Signal<string>; grace: Signal<string>; kiosk: Signal<boolean> }) {
   return (
     <>
       <Select label={t("question.secrecy")} value={secrecy.value} onChange={(value) => (secrecy.value = value as Secrecy)} choices={SECRECIES.map((value) => ({ value, label: t(`secrecy.${value}`) }))} testid="question-secrecy" />
@@ -153,6 +154,7 @@ function More({ secrecy, again, minutes, kiosk }: { secrecy: Signal<Secrecy>; ag
             <span>{t("question.again")}</span>
           </label>
           <Field label={t("question.minutes")} hint={t("question.minutes-hint")} type="number" min={0} value={minutes.value} onInput={(value) => (minutes.value = value)} testid="question-minutes" required />
+          <Field label={t("question.grace")} hint={t("question.grace-hint")} type="number" min={0} max={60} value={grace.value} onInput={(value) => (grace.value = value)} testid="question-grace" />
           <label class="check">
             <input type="checkbox" checked={kiosk.value} data-testid="question-kiosk" onChange={(event) => (kiosk.value = event.currentTarget.checked)} />
             <span>{t("question.kiosk")}</span>

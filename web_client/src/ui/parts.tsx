@@ -115,6 +115,7 @@ interface FieldProps {
   type?: "text" | "number" | "datetime-local" | "date";
   required?: boolean;
   min?: number;
+  max?: number;
   maxLength?: number;
   rows?: number;
   list?: string;
@@ -146,6 +147,7 @@ export function Field(props: FieldProps) {
           {...shared}
           type={props.type ?? "text"}
           min={props.min}
+          max={props.max}
           list={props.list}
           onInput={(event) => props.onInput(event.currentTarget.value)}
         />

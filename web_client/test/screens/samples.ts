@@ -10,7 +10,7 @@ export const question = (fields: Partial<Question> = {}): Question => ({
 
 export const election = (fields: Partial<ElectionSummary> = {}): ElectionSummary => ({
   election: "e1", agenda_item: "a1", title: "Vote", questions: [question()], secrecy: "trustees", voting_again: "once", majority: { kind: "simple", of: "cast" },
-  tie: "rejected", kiosk: false, closes_at: 0, ends_at: 0, weighted: false, state: "draft", electorate_size: 0, present_weight: 50, roll_weight: 60, cast: 0, voted: false,
+  tie: "rejected", kiosk: false, grace_s: 2, closes_at: 0, ends_at: 0, weighted: false, state: "draft", electorate_size: 0, present_weight: 50, roll_weight: 60, cast: 0, voted: false,
   excluded: [], warnings: [], me: { lineage: "", credential: "", weight: 1, seq: 0 }, result: null, ...fields,
 });
 

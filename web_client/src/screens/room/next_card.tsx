@@ -3,7 +3,7 @@ import { type Signal, useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { api } from "../../api/fetch.ts";
 import type { ElectionPreview, Meeting } from "../../api/types.ts";
-import { t } from "../../i18n/index.ts";
+import { t, tn } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { type Next, nextStep } from "../../state/next.ts";
 import { signAction } from "../../state/sign.ts";
@@ -110,21 +110,33 @@ export function NextCard({ live, meeting, acting }: Console) {
   );
 }
 
+interface Asked {
+  election: string;
+  preview: ElectionPreview;
+}
+
 interface Opening {
-  asked: Signal<{ election: string; preview: ElectionPreview } | null>;
+  asked: Signal<Asked | null>;
   start: (election: string) => void;
   go: () => void;
 }
 
+const MINUTE_S = 60;
+/** How many minutes the result waits for halls that were cut off; 0 where it is no minute. */
+function graceMinutes(meeting: Meeting | null, election: string): number {
+  const seconds = meeting?.elections.find((one) => one.election === election)?.grace_s ?? 0;
+  return seconds < MINUTE_S ? 0 : Math.ceil(seconds / MINUTE_S);
+}
+
 /** Looks at what opening would freeze; asks first where the result could tell how a few people voted. */
 export function useOpening(live: LiveMeeting, acting: Action): Opening {
-  const asked = useSignal<{ election: string; preview: ElectionPreview } | null>(null);
+  const asked = useSignal<Asked | null>(null);
   return {
     asked,
     start: (election) =>
       void acting.run(async () => {
         const preview = await api.preview(live.id, election);
-        if (preview.small || preview.repeats.length > 0) asked.value = { election, preview };
+        if (preview.small || preview.repeats.length > 0 || graceMinutes(live.meeting.value, election) > 0) asked.value = { election, preview };
         else await openVote(live, election, []);
       }),
     go: () => {
@@ -138,7 +150,8 @@ export function useOpening(live: LiveMeeting, acting: Action): Opening {
 export function OpenWarning({ meeting, opening }: { meeting: Meeting; opening: Opening }) {
   const now = opening.asked.value;
   const names = (now?.preview.repeats ?? []).map((id) => titleOf(meeting, id)).join(", ");
-  const text = [now?.preview.small ? t("open-vote.small", { n: now.preview.electorate_size }) : "", names ? t("open-vote.repeats", { names }) : ""].filter(Boolean).join(" ");
+  const grace = graceMinutes(meeting, now?.election ?? "");
+  const text = [grace > 0 ? tn("open-vote.grace", grace) : "", now?.preview.small ? t("open-vote.small", { n: now.preview.electorate_size }) : "", names ? t("open-vote.repeats", { names }) : ""].filter(Boolean).join(" ");
   return (
     <Confirm
       open={now !== null}
