@@ -13,6 +13,7 @@ from tests.browser.offline import stored
 from tests.browser.serving import Server
 from tests.browser.steps import look
 from tests.browser.support import Person, assert_accessible, shoot, until
+from tests.server.test_paper_rendering import RICH
 
 
 def a_pdf(pages: int) -> bytes:
@@ -86,7 +87,7 @@ async def test_papers_are_read_shown_and_kept(assembly: steps.Assembly) -> None:
     async def kept() -> bool:
         return len((await stored(member.page)).papers()) >= 8
 
-    await until(kept, "all pages are kept in the browser")
+    await until(kept, "all pages and what they say are kept in the browser")
     await member.context.set_offline(True)
     for page in (2, 3, 4):
         await member.page.keyboard.press("PageDown")
@@ -97,6 +98,33 @@ async def test_papers_are_read_shown_and_kept(assembly: steps.Assembly) -> None:
     await member.context.set_offline(False)
     await member.page.keyboard.press("Escape")
     await expect(steps.by(member.page, "paper-viewer")).to_have_count(0)
+
+
+async def test_what_a_page_says_is_read_out_and_shown_in_place_of_the_picture(assembly: steps.Assembly) -> None:
+    secretary, member = assembly.secretary, assembly.people["member-1"]
+    for person in (secretary, member):
+        await steps.click(person, "panel-papers")
+    await _bring(secretary, "Words.pdf", RICH, "open")
+    await _bring(secretary, "Scan.pdf", a_pdf(1), "open")
+    papers = steps.by(member.page, "paper")
+    await papers.filter(has_text="Words.pdf").get_by_test_id("paper-open").click(timeout=steps.SLOW_MS)
+    words = member.page.get_by_role("region", name="What page 1 says")
+    # Beside the picture, for who hears it.
+    await expect(words).to_have_text("Budget of the year", timeout=steps.SLOW_MS)
+    await expect(steps.by(member.page, "paper-page")).to_be_visible()
+    await member.page.set_viewport_size({"width": 360, "height": 640})
+    await shoot(member.page, "paper-with-words")
+    await steps.click(member, "viewer-words")
+    await steps.attribute(member, "viewer-words", "aria-pressed", "true")
+    await expect(steps.by(member.page, "paper-page")).to_have_count(0)
+    await expect(words.locator("pre")).to_be_visible()
+    await assert_accessible(member.page, "paper as text")
+    await shoot(member.page, "paper-as-words")
+    await member.page.set_viewport_size({"width": 1280, "height": 800})
+    await shoot(member.page, "paper-as-words-wide")
+    await member.page.keyboard.press("Escape")
+    await papers.filter(has_text="Scan.pdf").get_by_test_id("paper-open").click()
+    await expect(steps.by(member.page, "paper-words")).to_contain_text("Nothing on this page", timeout=steps.SLOW_MS)
 
 
 async def test_everybody_follows_the_page_that_the_chair_shows(assembly: steps.Assembly) -> None:

@@ -195,10 +195,13 @@ function Words({ meeting, paper, version, page, zoom, shown }: { meeting: string
       stale = true;
     };
   }, [paper.paper, version, page]);
-  if (words.value === null) return shown ? <Problem error={error.value} /> : null;
+  if (words.value === null) {
+    if (!shown) return null;
+    return error.value === null ? <Loading what={t("paper.loading")} /> : <Problem error={error.value} />;
+  }
   return (
     <section class={shown ? undefined : "visually-hidden"} aria-label={t("paper.words", { n: page })} data-testid="paper-words">
-      {words.value === "" ? <p class="muted">{t("paper.no-words")}</p> : <pre dir="auto" class={`paper-text zoom-${zoom * 10}`}>{words.value}</pre>}
+      {words.value === "" ? <p class="muted">{t("paper.no-words")}</p> : <pre dir="auto" class={`paper-text paper-words zoom-${zoom * 10}`}>{words.value}</pre>}
     </section>
   );
 }
