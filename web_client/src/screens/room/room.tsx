@@ -164,7 +164,6 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       {!over && (
         <div class="room-stage">
           <Stage meeting={meeting} media={media} />
-          {meeting.me.companion && <CompanionNote media={media} />}
           <SpeakerTimer meeting={meeting} />
           <SoundNotice media={media} />
           {panel !== "papers" && <PresentedNotice live={live} meeting={meeting} />}
@@ -181,6 +180,7 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       <section class="room-panel stack" aria-label={t("panel.content")} tabIndex={0}>
         {over && <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>}
         <StateBanner meeting={meeting} />
+        {!over && meeting.me.companion && <CompanionNote media={media} />}
         {!over && isOffice(meeting) && panel !== "chair" && panel !== "people" && <Knock live={live} meeting={meeting} />}
         {meeting.presence?.me === "asked" && <PresenceCard live={live} meeting={meeting} />}
         {!working && <CosignerKeyTask live={live} meeting={meeting} />}
