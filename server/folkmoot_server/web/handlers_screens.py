@@ -73,14 +73,13 @@ def _token(request: web.Request) -> bytes:
 
 
 async def _opened(request: web.Request, token: bytes) -> tuple[str, str]:
-    """Return meeting and site of a screen; an address that guesses is stopped."""
-    context, limits = request.app[CONTEXT], request.app[SITE_LIMITS]
-    address = client_address(request, context.settings.trust_proxy)
-    limits.check_stranger(address, context.now())
+    """Return meeting and site of a screen; an address that guesses is stopped, the screens in its hall go on."""
+    context = request.app[CONTEXT]
     try:
         return await context.database.read(lambda tx: screens.opened_by(tx, token))
     except NotSignedIn:
-        limits.strangers.add(address, context.now())
+        address = client_address(request, context.settings.trust_proxy)
+        request.app[SITE_LIMITS].count_stranger(address, context.now())
         raise
 
 

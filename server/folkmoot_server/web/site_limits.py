@@ -65,14 +65,15 @@ class SiteLimits:
             raise TooMany("request.too-many", "This room screen has asked too often; wait five minutes.")
         self.screens.add(screen, now)
 
-    def check_stranger(self, address: str, now: int) -> None:
-        """Refuse an address that came with too many unknown tokens of screens.
+    def count_stranger(self, address: str, now: int) -> None:
+        """Note that an address came with an unknown token of a screen.
 
         Raises:
-            TooMany: it did.
+            TooMany: it came with too many.
         """
         if self.strangers.count(address, now) >= STRANGERS_MAX:
             raise TooMany("request.too-many", "Too many requests came from this address; wait five minutes.")
+        self.strangers.add(address, now)
 
 
 SITE_LIMITS: Final[web.AppKey[SiteLimits]] = web.AppKey("site-limits", SiteLimits)
