@@ -173,9 +173,7 @@ async def _news(request: web.Request, session: Session, after: int, have: frozen
         found["events"] = queries.events_after(tx, meeting.id, since)
         return {**found, **queries.parts(tx, meeting.id, session.site, have)}
 
-    answer = await context.database.read(look)
-    media = request.app[FEEDS].media(session)
-    return answer if media is None else {**answer, "media": media}
+    return await context.database.read(look)
 
 
 def _have(request: web.Request) -> frozenset[str]:

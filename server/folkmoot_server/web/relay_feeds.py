@@ -1,27 +1,21 @@
-"""Who waits for news of a feed, and where the feed's part about media comes from."""
+"""Who waits for news of a feed."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
 
 from aiohttp import web
 
-from folkmoot_server.domain.relays import Session
 from folkmoot_server.web.context import CONTEXT
 
 
 class RelayFeeds:
-    """Wakes the feeds of relays after every commit, and when somebody else has news for them.
-
-    Attributes:
-        media: what a relay is to hear of producers now, or None; asked anew each time.
-    """
+    """Wakes the feeds of relays after every commit, and when somebody else has news for them."""
 
     def __init__(self) -> None:
-        self.media: Callable[[Session], dict[str, Any] | None] = lambda _session: None
         self._waiting: set[asyncio.Event] = set()
 
     def wake(self) -> None:
