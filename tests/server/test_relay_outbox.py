@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.server import votes_support
+from tests.server.common import refusal
 from tests.server.relay_support import Village, check_in_body, open_village
 from tests.server.votes_support import NO, YES, Hall, cells
 
@@ -194,3 +195,27 @@ async def test_a_late_hall_is_named_with_its_ballots_and_they_do_not_count(villa
     core = (await hall.chair.get(hall.election_path(manifest.election, "/tally")))["core"]
     assert core["counts"] == [[0, 3, 0]]
     assert core["halls"] == [{"site": village.site, "name": "Upper village", "state": "late", "ballots": 3}]
+
+
+async def test_the_grace_of_a_vote_waits_for_its_halls_and_nothing_is_opened_before(hall: Hall) -> None:
+    async with open_village(hall, grace_s=600, secrecy="open") as village:
+        manifest, path = village.manifest, hall.election_path(village.manifest.election, "/close")
+        assert manifest.grace_s == 600
+        assert [one["grace_s"] for one in (await hall.view(hall.plain))["elections"]] == [600]
+        too_long = votes_support.question(hall, grace_s=3601)
+        assert await refusal(hall.chair, hall.path("/questions"), too_long) == (400, "input.malformed")
+        usual = await votes_support.draft(hall)
+        shown = {one["election"]: one["grace_s"] for one in (await hall.view(hall.chair))["elections"]}
+        assert shown[usual] == hall.settings.closing_grace_s
+        for person in village.there:
+            village.queue("ballot", ballot=village.ballot(person, YES))
+        await hall.chair.act(path, votes_support.step_up("close-election", hall, manifest.election))
+        await hall.settle(600)
+        assert await hall.events("ElectionClosed") == []
+        await village.relay.lease()
+        assert await village.refusals() == []  # in the grace's last second
+        await hall.settle(1)
+        await votes_support.cosign(hall, manifest, village.ready.cosigners)
+        await hall.settle()
+        core = (await hall.chair.get(hall.election_path(manifest.election, "/tally")))["core"]
+        assert (core["counts"], core["halls"]) == ([[3, 0, 0]], [])

@@ -124,8 +124,12 @@ def fold(events: Iterable[LoggedEvent]) -> list[Line]:
         if event.type in ("MemberCheckedIn", "MemberReturned"):
             if line is None:
                 line = _begin(event, member, own[-1] if own else None)
+                if own and _is_one_stay(own[-1], line):
+                    line = own[-1]
+                    line.until_at, line.reason = None, ""
+                else:
+                    own.append(line)
                 line.counted.append((event.seq, None))
-                own.append(line)
             line.events.append(event.seq)
         elif event.type == "MemberDeparted" and line is not None:
             line.until_at = event.body["until"]
@@ -146,6 +150,12 @@ def _begin(event: LoggedEvent, member: str, before: Line | None) -> Line:
     return Line(member, name, site, since, cut=since != event.at)
 
 
+def _is_one_stay(before: Line, line: Line) -> bool:
+    """Say whether an interval goes on that a cut ended and of which the hall has proved more."""
+    proved = before.cut and before.reason == Departure.CUT and before.site == line.site
+    return proved and before.until_at is not None and line.from_at - before.until_at <= JOIN_S
+
+
 def _prove(own: list[Line], site: str, at: int, seq: int) -> None:
     """Take up that a hall proves a member's presence at `at`, some time after a cut ended an interval there."""
     ended = [place for place, line in enumerate(own) if line.site == site and line.reason == Departure.CUT]
@@ -162,7 +172,7 @@ def _prove(own: list[Line], site: str, at: int, seq: int) -> None:
         own.insert(place, line)
     line.until_at, line.cut = at, True
     line.events.append(seq)
-    if following and following[0].site == site and following[0].from_at - at <= JOIN_S:
+    if following and _is_one_stay(line, following[0]):
         line.until_at, line.reason = following[0].until_at, following[0].reason
         line.events += following[0].events
         line.counted += following[0].counted
