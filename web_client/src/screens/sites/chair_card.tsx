@@ -10,7 +10,7 @@ import { useAction } from "../../ui/action.ts";
 import { Button, Card, ConfirmButton, Form, Note, Problem, Select } from "../../ui/parts.tsx";
 import { useServerTime } from "../../ui/server_time.ts";
 import { span } from "../../ui/time.ts";
-import { AcceptTest, Light } from "./light.tsx";
+import { AcceptTest, heads, Light } from "./light.tsx";
 
 const WITHIN_S = [60, 120, 300, 600];
 
@@ -36,7 +36,7 @@ export function SitesCard({ live, meeting }: Props) {
             <span class="strong">{site.kind === "main" ? t("sites.main") : site.name}</span>
             <span class="row">
               {site.kind === "hall" && <Light site={site} zone={meeting.time_zone} />}
-              <span class="badge">{t("sites.heads", { n: presentAt(meeting, site.site), expected: site.expected })}</span>
+              <span class="badge">{heads(presentAt(meeting, site.site), site)}</span>
             </span>
           </li>
         ))}

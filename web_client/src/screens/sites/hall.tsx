@@ -18,7 +18,7 @@ import { Button, Card, Check, ConfirmButton, LinkButton, Note, Problem, Title } 
 import { Qr } from "../../ui/qr.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { KioskFrame } from "./kiosk_frame.tsx";
-import { Light } from "./light.tsx";
+import { heads, Light } from "./light.tsx";
 import { LineTestCard } from "./line_test.tsx";
 import "./sites.css";
 
@@ -69,7 +69,7 @@ function HallPage({ live, meeting, site }: Hall) {
       <div class="row">
         <Light site={site} zone={meeting.time_zone} />
         <span class="badge" data-testid="hall-present">
-          {t("sites.heads", { n: presentAt(meeting, site.site), expected: site.expected })}
+          {heads(presentAt(meeting, site.site), site)}
         </span>
       </div>
       {!mine && !office && <Note kind="warn">{t("hall.custodian-only", { name: site.custodian_name })}</Note>}

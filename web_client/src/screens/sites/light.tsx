@@ -1,7 +1,7 @@
 /** A site's light: a mark, a word and since when; never colour alone. */
 import { sites } from "../../api/sites.ts";
 import type { Site, SiteState } from "../../api/types_sites.ts";
-import { clock, t } from "../../i18n/index.ts";
+import { clock, t, tn } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Note, Problem } from "../../ui/parts.tsx";
@@ -18,6 +18,9 @@ export function Light({ site, zone }: { site: Site; zone: string }) {
     </span>
   );
 }
+
+/** How many are checked in there, of those expected. */
+export const heads = (present: number, site: Site): string => (site.expected > 0 ? t("sites.heads", { n: present, expected: site.expected }) : tn("sites.here", present));
 
 /** Tried, and not good enough to go on by itself: chair or secretary may let it take part all the same. */
 export const failedTest = (site: Site): boolean => site.kind === "hall" && site.state === "invited" && site.tested !== null;

@@ -12,7 +12,7 @@ import { places, presentAt } from "../../state/sites.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Card, ConfirmButton, Copy, Field, Form, LinkButton, Note, Problem, Select, Title } from "../../ui/parts.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
-import { AcceptTest, Light, Tested } from "./light.tsx";
+import { AcceptTest, heads, Light, Tested } from "./light.tsx";
 
 const NAME_MAX = 80;
 const EXPECTED_MAX = 1000;
@@ -117,7 +117,7 @@ function SiteCard({ live, meeting, site, people }: Office & { site: Site; people
     <Card title={hall ? site.name : t("sites.main")} testid="site" data={{ "data-site": site.site, "data-state": site.state }}>
       <div class="row">
         {hall && <Light site={site} zone={meeting.time_zone} />}
-        <span class="badge">{t("sites.heads", { n: here, expected: site.expected })}</span>
+        <span class="badge">{heads(here, site)}</span>
       </div>
       {hall && <p>{site.custodian_name === "" ? t("sites.no-custodian") : t("sites.looked-after", { name: site.custodian_name })}</p>}
       {hall && <Tested site={site} zone={meeting.time_zone} />}
