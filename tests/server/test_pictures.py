@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from tests.server import votes_support as support
 from tests.server.votes_support import YES, Hall
 
+from folkmoot_server.commands import visitors
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
 from folkmoot_server.domain.meetings import Meeting
@@ -20,6 +22,9 @@ from folkmoot_server.queries.meetings import PICTURE_S, Picture
 from folkmoot_server.storage import members, sessions
 from folkmoot_server.storage.database import Database
 from folkmoot_server.web.pictures import MEETINGS_MAX, Pictures
+
+# The session, the meeting, the right to read it, and what is the member's own.
+SNAPSHOT_STATEMENTS = 15
 
 
 class Checked(Pictures):
@@ -156,6 +161,58 @@ async def test_a_hundred_readers_and_renewed_sessions_need_one_picture(hall: Hal
     await hall.chair.post(hall.path("/commands"), {"command": "raise-hand"})
     await hall.view(hall.plain)
     assert hall.context.pictures.drawn == drawn + 1
+
+
+async def test_a_snapshot_asks_the_store_for_little_beside_the_picture(hall: Hall) -> None:
+    await support.prepare(hall)
+    statements: list[str] = []
+    event.listen(hall.database._read_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+
+    async def asked(person: Person, prepared: bool) -> int:
+        tries = []
+        for _ in range(5):
+            if not prepared:
+                object.__setattr__(hall.context, "pictures", Pictures())
+            statements.clear()
+            await hall.view(person)
+            tries.append(len(statements))
+        return min(tries)  # the server's own clocks read now and then
+
+    assert await asked(hall.plain, prepared=True) <= SNAPSHOT_STATEMENTS
+    assert await asked(hall.plain, prepared=False) > 2 * SNAPSHOT_STATEMENTS  # control: the picture is drawn anew
+
+
+async def test_a_visitor_who_is_still_there_changes_no_picture_and_one_who_goes_does(hall: Hall) -> None:
+    await support.prepare(hall)
+    link = await hall.secretary.post(hall.path("/guest-links"), {"name": "Press"})
+    async with Person(hall.settings.public_url, "Gwen") as guest:
+        token = str(link["url"]).split("#")[1]
+        visitor = (await guest.post("/api/guests/enter", {"token": token, "name": "Gwen"}))["guest"]
+        await hall.chair.post(hall.path(f"/lobby/{visitor}"), {"act": "admit"})
+        assert (await guest.get(hall.path("")))["me"]["visitor"] == "admitted"
+        drawn = hall.context.pictures.drawn
+        await hall.database.write(lambda tx: visitors.renew(tx, hall.meeting, visitor, hall.clock.at))
+        assert [one["name"] for one in (await hall.view(hall.plain))["visitors"]] == ["Gwen"]
+        assert hall.context.pictures.drawn == drawn
+        await hall.chair.post(hall.path(f"/lobby/{visitor}"), {"act": "remove"})
+        assert (await hall.view(hall.plain))["visitors"] == []
+        assert (await guest.get(hall.path("")))["guest"]["state"] == "removed"
+
+
+async def test_who_has_drafts_and_duties_sees_them_at_once(hall: Hall) -> None:
+    await support.prepare(hall)
+    (ana, *_), plain = hall.tellers, hall.plain
+    for person in (ana, plain):
+        assert (await hall.view(person))["me"]["drafts"] == []
+    body = {"item": hall.item, "title": "Roof", "text": "Mend it."}
+    motion = (await ana.post(hall.path("/motions"), body))["motion"]
+    view = (await hall.view(ana))["me"]
+    assert [one["motion"] for one in view["drafts"]] == [motion]
+    assert (view["trustee"] > 0, view["cosigner"][:6]) == (True, "teller")
+    other = (await hall.view(plain))["me"]
+    assert (other["drafts"], other["trustee"], other["cosigner"]) == ([], 0, "")
+    await ana.post(hall.path(f"/motions/{motion}/act"), {"act": "withdraw"})
+    assert (await hall.view(ana))["me"]["drafts"] == []
 
 
 async def test_each_member_sees_the_own_part(hall: Hall) -> None:

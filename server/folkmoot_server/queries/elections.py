@@ -58,7 +58,7 @@ def summaries(
 
     Only who votes or holds an office here, `inside`, learns who is left out.
     """
-    seats = lineages.of_owner(tx, meeting, owned)
+    seats = lineages.of_owner(tx, meeting, owned) if any(one.opened for one in shared) else {}
     texts = []
     for one in shared:
         seat = seats.get(one.election)

@@ -78,13 +78,5 @@ def cosigner_states(tx: Connection, meeting: str) -> list[dict[str, Any]]:
     return [{"name": one.name, "member": one.member, "ready": bool(one.key)} for one in keys.cosigners(tx, meeting)]
 
 
-def offices(tx: Connection, meeting: str, member: str) -> dict[str, Any]:
-    """{"trustee": index or 0, "cosigner": name or ""} of one member."""
-    return {
-        "trustee": keys.trustee_index(tx, meeting, member),
-        "cosigner": keys.cosigner_name(tx, meeting, member),
-    }
-
-
 def _trustees(tx: Connection, meeting: str) -> list[dict[str, Any]]:
     return [{"index": index, "member": member, "name": name} for index, member, name in keys.trustees(tx, meeting)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from folkmoot_server.queries.motions import drafts_view, motion_rules, motions_v
 from folkmoot_server.queries.notices import own_notice, rules_view
 from folkmoot_server.queries.presiding import chair_view
 from folkmoot_server.storage import events, meetings, members, schema, seats, units
+from folkmoot_server.storage import motions as motion_store
 from folkmoot_server.storage import notices as notice_store
 from folkmoot_server.storage import rolls as rolls_storage
 from folkmoot_server.storage import speaking as speaking_store
@@ -57,7 +59,11 @@ def _summary(tx: Connection, meeting: Meeting, notice: Notice | None) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a snapshot says to everybody, as JSON text; it holds until the time `until`."""
+    """What a snapshot says to everybody, as JSON text; it holds until the time `until`.
+
+    Of what it says to one alone it has what is quickly found for all: states of visitors, trustees, cosigners, and
+    who has drafts.
+    """
 
     text: str
     agenda: str
@@ -67,6 +73,10 @@ class Picture:
     elections: tuple[elections.SharedSummary, ...]
     lineage: frozenset[str]
     frozen: bool
+    visitors: Mapping[str, str]
+    trustees: Mapping[str, int]
+    cosigners: Mapping[str, str]
+    drafters: frozenset[str]
     until: int
 
 
@@ -83,6 +93,10 @@ def picture(tx: Connection, meeting: Meeting, now: int) -> Picture:
         elections.shared_summaries(tx, meeting.id),
         units.lineage(tx, meeting.unit),
         bool(view["roll"]["frozen"]),
+        visitors.visitor_states(tx, meeting.id),
+        {one["member"]: one["index"] for one in view["key"]["trustees"]},
+        {one["member"]: one["name"] for one in view["cosigners"]},
+        motion_store.drafters(tx, meeting.id),
         min(members.next_change(tx, now), now + PICTURE_S),
     )
 
@@ -99,11 +113,11 @@ def snapshot(tx: Connection, shared: Picture, meeting: Meeting, member: str, now
     items = shared.internal_agenda if sees_internal(roles) else shared.agenda
     motions = shared.motions if inside else shared.motions_outside
     me = {
-        **_me(tx, meeting, member),
+        **_me(tx, shared, meeting, member),
         **sites.own_place(tx, meeting.id, member),
         "roles": sorted(roles),
         "notice": own_notice(tx, meeting.id, member),
-        "drafts": drafts_view(tx, meeting.id, member),
+        "drafts": drafts_view(tx, meeting.id, member) if member in shared.drafters else [],
         "entitled": entitled,
         "credential": owned[-1] if owned else None,
     }
@@ -191,16 +205,15 @@ def _removed(tx: Connection, meeting_id: str) -> list[dict[str, str]]:
     return [{"member": member, "name": people[member].name} for member in ids]
 
 
-def _me(tx: Connection, meeting: Meeting, member: str) -> dict[str, Any]:
+def _me(tx: Connection, shared: Picture, meeting: Meeting, member: str) -> dict[str, Any]:
     seat = seats.find(tx, meeting.id, member)
-    part = keys.offices(tx, meeting.id, member)
     return {
         "member": member,
         "checked_in": seat is not None and seat.present,
         "removed": seat is not None and seat.removed,
-        "visitor": visitors.visitor_state(tx, meeting.id, member),
-        "trustee": part["trustee"],
-        "cosigner": part["cosigner"],
+        "visitor": shared.visitors.get(member, ""),
+        "trustee": shared.trustees.get(member, 0),
+        "cosigner": shared.cosigners.get(member, ""),
     }
 
 

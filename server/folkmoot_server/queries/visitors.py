@@ -94,10 +94,9 @@ def visitors_in(tx: Connection, meeting_id: str) -> list[dict[str, str]]:
     return [{"visitor": one.id, "name": one.name, "kind": one.kind.value} for one in found]
 
 
-def visitor_state(tx: Connection, meeting_id: str, person: str) -> str:
-    """Return where somebody stands as a visitor, or ""."""
-    visitor = visitors.find(tx, meeting_id, person)
-    return "" if visitor is None else visitor.state.value
+def visitor_states(tx: Connection, meeting_id: str) -> dict[str, str]:
+    """Return where each visitor stands, by id."""
+    return {one.id: one.state.value for one in visitors.of_meeting(tx, meeting_id)}
 
 
 def guest_session_view(tx: Connection, session: GuestSession) -> dict[str, Any]:

@@ -29,10 +29,21 @@ T = TypeVar("T")
 GROUP_MAX = 64
 QUEUE_MAX = 4096
 READERS = 4
-# Written without anybody's picture of a meeting changing: sessions, codes, and leases (whatever else of a seat
-# changes, an event tells).
+# Written without anybody's picture of a meeting changing: sessions, codes, and leases (whatever else of a seat or a
+# visitor changes, an event tells).
 QUIET = frozenset(
-    {"seat", "session", "nonce", "socket_ticket", "site_lease", "site_secret", "kiosk_session", "relay_lease"}
+    {
+        "guest_session",
+        "kiosk_session",
+        "nonce",
+        "relay_lease",
+        "seat",
+        "session",
+        "site_lease",
+        "site_secret",
+        "socket_ticket",
+        "visitor",
+    }
 )
 
 

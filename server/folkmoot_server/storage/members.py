@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.domain.members import Member
@@ -98,10 +98,17 @@ def add_grant(tx: Connection, grant: Grant, granted_by: str, evidence: str = "")
     )
 
 
+# Built once: every request asks for it.
+_GRANTS: Final = (
+    select(schema.role_grant)
+    .where(schema.role_grant.c.member == bindparam("of_member"))
+    .order_by(schema.role_grant.c.id)
+)
+
+
 def grants(tx: Connection, member: str) -> list[Grant]:
     """Return every grant of a member, past ones included."""
-    query = select(schema.role_grant).where(schema.role_grant.c.member == member)
-    return [_grant(row) for row in tx.execute(query.order_by(schema.role_grant.c.id))]
+    return [_grant(row) for row in tx.execute(_GRANTS, {"of_member": member})]
 
 
 def grants_in_force(tx: Connection, members: Iterable[str], now: int) -> dict[str, list[Grant]]:

@@ -173,6 +173,13 @@ def drafts_of(tx: Connection, meeting: str, member: str) -> list[Motion]:
     return _motions(tx, motion.c.meeting == meeting, motion.c.state == MotionState.DRAFT, motion.c.id.in_(own))
 
 
+def drafters(tx: Connection, meeting: str) -> frozenset[str]:
+    """Return the members who have drafts."""
+    own = select(motion_backer.c.member).join(motion, motion.c.id == motion_backer.c.motion)
+    here = (motion.c.meeting == meeting, motion.c.state == MotionState.DRAFT, motion_backer.c.kind == "mover")
+    return frozenset(tx.scalars(own.where(*here)))
+
+
 def _motions(tx: Connection, *conditions: Any) -> list[Motion]:
     rows = tx.execute(select(motion).where(*conditions).order_by(motion.c.position)).all()
     ids = [row.id for row in rows]

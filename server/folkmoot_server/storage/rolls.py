@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.storage import schema
@@ -83,13 +83,24 @@ def entries(tx: Connection, meeting: str) -> list[dict[str, Any]]:
     return [json.loads(row.entry) for row in rows]
 
 
+# Built once: every snapshot asks for both.
+_ENTRY: Final = select(schema.annex_roll_entry.c.entry).where(
+    schema.annex_roll_entry.c.meeting == bindparam("in_meeting"),
+    schema.annex_roll_entry.c.member == bindparam("of_member"),
+)
+_CREDENTIALS: Final = (
+    select(schema.annex_check_in.c.credential)
+    .where(
+        schema.annex_check_in.c.meeting == bindparam("in_meeting"),
+        schema.annex_check_in.c.member == bindparam("of_member"),
+    )
+    .order_by(schema.annex_check_in.c.id)
+)
+
+
 def entry(tx: Connection, meeting: str, member: str) -> dict[str, Any] | None:
     """The roll entry of one member."""
-    found = tx.execute(
-        select(schema.annex_roll_entry.c.entry).where(
-            schema.annex_roll_entry.c.meeting == meeting, schema.annex_roll_entry.c.member == member
-        )
-    ).scalar()
+    found = tx.execute(_ENTRY, {"in_meeting": meeting, "of_member": member}).scalar()
     return None if found is None else dict(json.loads(found))
 
 
@@ -130,9 +141,7 @@ def credential_owner(tx: Connection, meeting: str, credential: str) -> str | Non
 
 def credentials(tx: Connection, meeting: str, member: str) -> list[str]:
     """The credentials with which a member has checked in, oldest first."""
-    table = schema.annex_check_in
-    query = select(table.c.credential).where(table.c.meeting == meeting, table.c.member == member)
-    return list(tx.scalars(query.order_by(table.c.id)))
+    return list(tx.scalars(_CREDENTIALS, {"in_meeting": meeting, "of_member": member}))
 
 
 def newest_credential(tx: Connection, meeting: str, member: str) -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from folkmoot_server.domain.attendance import Seat
@@ -26,10 +26,15 @@ def _seat(row: Row[Any]) -> Seat:
     )
 
 
+# Built once: every snapshot asks for it.
+_FIND: Final = select(schema.seat).where(
+    schema.seat.c.meeting == bindparam("in_meeting"), schema.seat.c.member == bindparam("of_member")
+)
+
+
 def find(tx: Connection, meeting: str, member: str) -> Seat | None:
     """Return a member's seat in a meeting, or None before the first check-in."""
-    table = schema.seat
-    row = tx.execute(select(table).where(table.c.meeting == meeting, table.c.member == member)).first()
+    row = tx.execute(_FIND, {"in_meeting": meeting, "of_member": member}).first()
     return None if row is None else _seat(row)
 
 
