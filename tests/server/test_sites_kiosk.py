@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import secrets
+import zipfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,9 @@ from tests.server import sites_support as support
 from tests.server import votes_support
 from tests.server.common import refusal
 from tests.server.sites_support import at_kiosk, check_in_at_kiosk, sign_in_at_kiosk
+from tests.server.test_votes_flow import downloads, mutated
 from tests.server.votes_support import OFFICERS, OTHERS, Hall
+from tests.voting.test_two_verifiers import run_node
 
 from folkmoot_server.commands.organisation import NewPerson
 from folkmoot_server.demo import votes
@@ -21,6 +26,7 @@ from folkmoot_voting import board, casting, challenges, signing
 from folkmoot_voting.ballot import sealed_hash
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.manifest import Manifest
+from folkmoot_voting.verify import verify_bundle
 
 TWELVE = tuple(NewPerson(f"Member {number:02d}", None, ()) for number in range(1, 13))
 
@@ -89,7 +95,9 @@ async def ready(hall: Hall, present: Sequence[Person]) -> votes_support.Ready:
     return votes_support.Ready(tellers, cosigners)
 
 
-async def test_twelve_members_at_one_device_have_twelve_intervals_and_twelve_ballots(place: Hall) -> None:
+async def test_twelve_members_at_one_device_have_twelve_intervals_and_twelve_ballots(
+    place: Hall, tmp_path: Path
+) -> None:
     custodian = members(place)[0]  # one of the twelve, who looks after the hall
     site = await open_site(place, custodian)
     for member in members(place):
@@ -120,6 +128,24 @@ async def test_twelve_members_at_one_device_have_twelve_intervals_and_twelve_bal
     await votes.count(helpers.tellers[:2], place.meeting, manifest)
     core = await votes.declare(helpers.cosigners[0], place.meeting, manifest)
     assert core["counts"] == [[7, 4, 1]]
+    await verified(place, site, tmp_path)
+
+
+async def verified(hall: Hall, site: str, folder: Path) -> None:
+    """Both verifiers accept the record with check-ins at a hall, and neither with one that was moved elsewhere."""
+    raw, annex = await downloads(hall)
+    with zipfile.ZipFile(io.BytesIO(annex)) as packed:
+        signed = [one["site"] for one in json.loads(packed.read("annex.json"))["checkins"]]
+    assert sorted(signed) == sorted([*[site] * 12, *["remote"] * 5])
+    moved = mutated(annex, "annex.json", f'"site":"{site}"'.encode(), b'"site":"main"')
+    for given, verdict, failing in ((annex, "ok", []), (moved, "failed", ["V24"])):
+        report = verify_bundle(raw, given)
+        assert (report.verdict, [check.id for check in report.checks if check.ok is False]) == (verdict, failing)
+        paths = [folder / "bundle.zip", folder / "annex.zip"]
+        for path, content in zip(paths, (raw, given), strict=True):
+            path.write_bytes(content)
+        other = json.loads(run_node(paths[0], "--annex", paths[1], "--json").stdout)
+        assert (other["verdict"], [one["id"] for one in other["checks"] if one["ok"] is False]) == (verdict, failing)
 
 
 async def test_a_custodian_alone_checks_in_nobody(place: Hall) -> None:

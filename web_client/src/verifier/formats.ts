@@ -200,7 +200,7 @@ export const annex = {
   fields: { v: constant(1), meeting: ident, made_at: count, keep_until: count, auditors: items(word) },
   lists: {
     roll: rollEntry,
-    checkins: record({ ...signed, credential: hash32, site: word, checkpoint: freeText(MAX_NOTE), at: count, salt: hash32, elections: items(ident) }),
+    checkins: record({ ...signed, credential: hash32, site: ident, checkpoint: freeText(MAX_NOTE), at: count, salt: hash32, elections: items(ident) }),
     replacements: record({ ...signed, election: ident, old: hash32, new: hash32, kiosk: boolean, salt: hash32 }),
     exclusions: record({ election: ident, member: ident, reason: word }),
     trustees: record({ ...signed, trustee, sign_key: hash32, box_key: hash32 }),
