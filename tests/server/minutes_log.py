@@ -120,6 +120,10 @@ _COURSE: tuple[tuple[str, dict[str, Any]], ...] = (
                 {"kind": "carried", "options": [0], "tied": [], "votes": [15, 3, 2]},
                 {"kind": "elected", "options": [1], "tied": [], "votes": [8, 12]},
             ],
+            "halls": [
+                {"site": "h7", "name": "Hall seven", "state": "late", "ballots": 3},
+                {"site": "main", "name": "", "state": "unreachable", "ballots": 0},
+            ],
         },
     ),
     ("MotionDecided", {"motion": "m1", "outcome": "carried", "election": "e1"}),
@@ -149,6 +153,7 @@ _COURSE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("SiteChanged", {"site": "h7", "name": "Hall seven", "expected": 12, "custodian": "an", "custodian_name": "An"}),
     ("SeatsSigned", {"site": "h7", "count": 12, "missing": 2, "extra": 3, "hash": HASH}),
     ("SiteLost", {"site": "h7"}),
+    ("RelayCaughtUp", {"site": "h7", "entries": 41, "refused": 2, "from": START + 900}),
     ("SiteRejoined", {"site": "h7"}),
     ("SiteConnected", {"site": "h7"}),
     ("SeatDisputed", {"dispute": "d1", "member": "binh", "name": "Binh", "sites": ["h7", "remote"]}),

@@ -104,6 +104,7 @@ def _declare(
         "title": stored.title,
         "questions": [{"type": one.type, "text": one.text, "options": list(one.options)} for one in stored.questions],
         "majority": stored.majority,
+        "halls": core["halls"],
     }
     events.append(tx, stored.meeting, "ResultDeclared", now, body)
     motion_votes.decide(tx, stored, core["outcome"][0]["kind"], now)

@@ -223,6 +223,8 @@ def _declared(course: Course, event: LoggedEvent) -> None:
         for question, outcome in zip(body["questions"], body["outcome"], strict=True)
     ]
     course.say("result", [event.seq], title=body["title"], majority=rule, results=" ".join(results))
+    for hall in body.get("halls", ()):  # logs of before halls had relays say nothing of them
+        minutes_sites.tell_hall(course, event.seq, hall)
 
 
 def _question(course: Course, question: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:

@@ -83,6 +83,17 @@ EN: Final[Mapping[str, str]] = {
     "site-joined": "{site} joined at {time}.",
     "site-lost": "{site}: the link was lost at {time}.",
     "site-back": "{site}: the link was back at {time}.",
+    "caught-up": (
+        "{site}: {n} entries noted there while the link was cut, from {time} on, have come; "
+        "{refused} of them were not accepted."
+    ),
+    "caught-up.one": (
+        "{site}: 1 entry noted there while the link was cut, from {time} on, has come; "
+        "{refused} of them were not accepted."
+    ),
+    "hall-unreachable": "{hall} was cut off when the vote ended.",
+    "hall-late": "{hall} was cut off when the vote ended; {n} ballots from there came too late and did not count.",
+    "hall-late.one": "{hall} was cut off when the vote ended; 1 ballot from there came too late and did not count.",
     "seats-signed": (
         "{site}: its custodian signed a list of {n} members; {missing} of them had not checked in there, "
         "{extra} had and are not on it."

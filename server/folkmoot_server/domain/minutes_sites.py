@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from folkmoot_server.domain.attendance import LoggedEvent
 from folkmoot_server.domain.minutes import Asked, Course, Handler, Known, Sentence
@@ -87,6 +87,18 @@ def _outcome(course: Course, asked: Asked) -> Sentence:
     return course.sentence("presence", cites, n=asked.number, time=time, confirmed=confirmed, missed=missed)
 
 
+def _caught_up(course: Course, event: LoggedEvent) -> None:
+    body = event.body
+    said = {"n": body["entries"], "refused": body["refused"], "time": course.clock(body["from"])}
+    course.say("caught-up", [event.seq], site=_site(course, body["site"]), **said)
+
+
+def tell_hall(course: Course, seq: int, hall: Mapping[str, Any]) -> None:
+    """Tell of a hall that a vote did not reach at its end, by the name in the record."""
+    name = hall["name"] or (course.words.say("site.main") if hall["site"] == MAIN else hall["site"])
+    course.say("hall-late" if hall["ballots"] else "hall-unreachable", [seq], hall=name, n=hall["ballots"])
+
+
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         "SiteAdded": _named,
@@ -94,6 +106,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         "SiteConnected": _connected,
         "SiteLost": _tells("site-lost"),
         "SiteRejoined": _tells("site-back"),
+        "RelayCaughtUp": _caught_up,
         "SeatsSigned": _seats_signed,
         "SeatDisputed": _disputed,
         "DisputeDecided": _decided,
@@ -106,7 +119,6 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
 SILENT: Final = frozenset(
     {
         "HallConfirmed",
-        "RelayCaughtUp",
         "RelayClock",
         "RelayEnrolled",
         "RelayForked",

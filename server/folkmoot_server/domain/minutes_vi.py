@@ -76,6 +76,12 @@ VI: Final[Mapping[str, str]] = {
     "site-joined": "{site} tham gia lúc {time}.",
     "site-lost": "{site}: mất kết nối lúc {time}.",
     "site-back": "{site}: kết nối trở lại lúc {time}.",
+    "caught-up": (
+        "{site}: {n} mục ghi tại đó trong lúc mất kết nối, từ {time}, đã được chuyển đến; "
+        "{refused} mục không được chấp nhận."
+    ),
+    "hall-unreachable": "{hall} mất kết nối khi kết thúc bỏ phiếu.",
+    "hall-late": "{hall} mất kết nối khi kết thúc bỏ phiếu; {n} phiếu từ đó đến quá muộn và không được tính.",
     "seats-signed": (
         "{site}: người phụ trách ký danh sách {n} thành viên; {missing} người trong đó chưa điểm danh tại đây, "
         "{extra} người đã điểm danh mà không có trong danh sách."
