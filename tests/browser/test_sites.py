@@ -95,17 +95,18 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await click(greta, "check-in-button")
     await attribute(greta, "error", "data-code", "site.bad-code")
     assert await present(hall) == {"Binh": site}
+    await greta.page.goto("about:blank")  # a device of her own would keep her present
 
     # A member without a phone, on the hall's own computer, with a passkey of her own.
-    own = await claire.cdp.send("WebAuthn.getCredentials", {"authenticatorId": claire.authenticator})
+    own = await kept(claire)
     await votes.hand_over(hall.people["Greta"], claire)
     await click(claire, "kiosk-check-in")
     await see(claire, "kiosk-welcome")
     assert await present(hall) == {"Binh": site, "Greta": site}
     await expect(by(claire.page, "hall-present")).to_contain_text("2")
 
-    await claire.new_authenticator()
-    await votes.import_credential(claire, own["credentials"][0])  # with its counter as it stands
+    gretas = await kept(claire)
+    await at_the_computer(claire, own)
     await click(claire, "seats-here")
     await expect(by(claire.page, "seats-count")).to_contain_text("2")
     await click(claire, "seats-sign")
@@ -130,6 +131,26 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await attribute(lan, "presence-running", "data-confirmed", "1")
     await look(lan, "chair-places")
 
+    # The member at the kiosk votes on the hall's computer, while its page goes on.
+    await hall.open_vote(title="New roof", kiosk=True)
+    await at_the_computer(claire, gretas)
+    await click(claire, "kiosk-vote")
+    booth = claire.page.frame_locator('[data-testid="booth-frame"]')
+    await expect(booth.get_by_test_id("kiosk")).to_be_visible()
+    await look(claire, "hall-kiosk")
+    for testid in ("kiosk-enter", "booth-replace", f"booth-option-{YES}", "booth-review"):
+        await booth.get_by_test_id(testid).click()
+    await expect(booth.get_by_test_id("booth-cast")).to_be_enabled()
+    await booth.get_by_test_id("booth-cast").click()
+    await expect(booth.get_by_test_id("booth-done")).to_be_visible()
+    await look(claire, "hall-kiosk-done")
+    await booth.get_by_test_id("booth-back").click()
+    await expect(booth.get_by_test_id("kiosk")).to_be_visible()  # for the next one
+    await click(claire, "kiosk-close")
+    await attribute(claire, "hall", "data-state", "connected")
+    (election,) = (await hall.chair.get(hall.path("")))["elections"]
+    assert election["cast"] == 1
+
     # The wall of the hall, without anybody signed in.
     await by(jonas.page, f"site-codes-{site}").locator("summary").click()
     await click(jonas, f"screen-make-{site}")
@@ -153,6 +174,19 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await lan.page.goto(f"{hall.server.url}/meetings/{hall.meeting}/attendance")
     await see(lan, "quorum-curve")
     await look(lan, "attendance")
+
+
+async def kept(person: Person) -> dict[str, object]:
+    """The passkey in the person's authenticator, with its counter as it stands."""
+    held = await person.cdp.send("WebAuthn.getCredentials", {"authenticatorId": person.authenticator})
+    (credential,) = held["credentials"]
+    return dict(credential)
+
+
+async def at_the_computer(person: Person, credential: dict[str, object]) -> None:
+    """Somebody else steps up with their own passkey."""
+    await person.new_authenticator()
+    await votes.import_credential(person, credential)
 
 
 async def _gone(hall: Hall, name: str) -> bool:

@@ -61,6 +61,15 @@ async function answerOf(response: Response): Promise<unknown> {
   }
 }
 
+let acting = "";
+
+/** At a hall's kiosk: acts for the member with this token, beside the custodian's session; "" ends it. */
+export function actFor(token: string): void {
+  acting = token;
+}
+
+const actsAt = (path: string): boolean => acting !== "" && (path === "/api/nonce" || path.startsWith("/api/meetings/"));
+
 /**
  * Sends one request and gives the parsed answer.
  * @throws ApiError with the server's code, or `network.unreachable` after 20 s or without a connection.
@@ -75,7 +84,8 @@ export async function call<T>(method: "GET" | "POST" | "PUT", path: string, body
       credentials: "same-origin",
       cache: "no-store",
       signal: deadline.signal,
-      ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+      headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...(actsAt(path) ? { Authorization: `Kiosk ${acting}` } : {}) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   } catch {
     clearTimeout(timer);

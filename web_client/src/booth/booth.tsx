@@ -23,13 +23,13 @@ const PRACTICE = "practice";
 /** Under so many voters the page says that a result can tell something. */
 const SMALL = 10;
 
-/** `#practice`, `#MEETING/ELECTION`, or `#kiosk/MEETING/ELECTION`. */
+/** `#practice`, `#MEETING/ELECTION`, `#kiosk/MEETING/ELECTION`, or `#kiosk/MEETING/ELECTION/SITE` at a hall's page. */
 export function place(hash: string): Where {
   if (hash === `#${PRACTICE}`) return PRACTICE;
   const parts = hash.slice(1).split("/");
-  const kiosk = parts[0] === "kiosk" && parts.length === 3;
-  const [meeting, election, ...rest] = kiosk ? parts.slice(1) : parts;
-  return meeting && election && rest.length === 0 ? { meeting, election, kiosk } : null;
+  const kiosk = parts[0] === "kiosk" && (parts.length === 3 || parts.length === 4);
+  const [meeting, election, site = "", ...rest] = kiosk ? parts.slice(1) : parts;
+  return meeting && election && rest.length === 0 && (kiosk || site === "") ? { meeting, election, kiosk, site } : null;
 }
 
 export const inFrame = (): boolean => window.parent !== window;

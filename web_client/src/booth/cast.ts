@@ -26,19 +26,23 @@ export interface Place {
   election: string;
   /** A fresh key that is forgotten afterwards; its vote is marked in the record. */
   kiosk: boolean;
+  /** The hall at whose page the kiosk stands, or "". */
+  site: string;
 }
 
 const placeOf = (me: VotePlace) => ({ weight: me.weight, seq: me.seq + 1, prev: me.prev });
 
 /** Opens the vote on this device, against what the device saw at check-in. @throws VotingError, ApiError */
 export async function openVote(worker: BoothWorker, { meeting, election, kiosk }: Place): Promise<Opened> {
-  const [{ manifest, electorate, me }, { member }] = await Promise.all([api.manifest(meeting, election), api.session()]);
-  if (kiosk) {
+  const asked = kiosk ? null : api.session(); // a kiosk in a hall has its custodian's session
+  const { manifest, electorate, me } = await api.manifest(meeting, election);
+  if (asked === null) {
     // A kiosk has seen no check-in; what it holds the vote against is what it saw of this meeting first.
     const { roll, board } = manifest as { roll: string; board: { key: string } };
     const vote = await worker.open({ member: "", manifest: manifest as Json, place: placeOf(me), expect: { meeting, rollHash: roll, serverKey: board.key } });
     return { vote, replaces: requireLineage(me) };
   }
+  const { member } = await asked;
   const [rollHash, serverKey] = await Promise.all([readDecision(member.id, pins.roll(meeting)), readDecision(member.id, pins.server(meeting))]);
   if (rollHash === null || serverKey === null) {
     throw new VotingError("voting.not-in-the-electorate", "This device has not checked in to the meeting.");

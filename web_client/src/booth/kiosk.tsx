@@ -2,7 +2,8 @@
 import { useEffect } from "preact/hooks";
 import { ApiError } from "../api/call.ts";
 import { useCell } from "./cell.ts";
-import { Booth, type Where } from "./booth.tsx";
+import { Booth } from "./booth.tsx";
+import type { Place } from "./cast.ts";
 import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 
@@ -28,20 +29,38 @@ function useIdle(on: boolean, work: () => void): void {
   }, [on]);
 }
 
-export function Kiosk({ where }: { where: Where }) {
+/** How a voter comes in and is forgotten: with a session of the browser, or beside that of the hall's custodian. */
+interface Door {
+  enter(): Promise<void>;
+  leave(): Promise<void>;
+}
+
+const DOOR: Door = {
+  enter: async () => (await import("../screens/passkeys.ts")).signIn(),
+  leave: async () => (await import("../state/session.ts")).signOut(),
+};
+
+const hallDoor = ({ meeting, site }: { meeting: string; site: string }): Door => ({
+  enter: async () => (await import("../state/kiosk_sign_in.ts")).signInAtKiosk(meeting, site),
+  leave: async () => (await import("../state/kiosk_sign_in.ts")).signOutAtKiosk(meeting, site),
+});
+
+export function Kiosk({ where }: { where: Place }) {
   const voter = useCell(0);
   const inside = useCell(false);
   const busy = useCell(false);
   const leaving = useCell(false);
   const error = useCell<unknown>(null);
-  // A page that was loaded anew may have left somebody signed in.
-  useEffect(() => void import("../state/session.ts").then(({ signOut }) => signOut()).catch(() => undefined), []);
+  const door = where.site === "" ? DOOR : hallDoor(where);
+  // A page that was loaded anew may have left somebody signed in; in a hall nobody is without the token in memory.
+  useEffect(() => {
+    if (where.site === "") void DOOR.leave().catch(() => undefined);
+  }, []);
   const enter = async (): Promise<void> => {
     error.value = null;
     busy.value = true;
     try {
-      const { signIn } = await import("../screens/passkeys.ts");
-      await signIn();
+      await door.enter();
       voter.value += 1;
       inside.value = true;
     } catch (caught) {
@@ -50,12 +69,11 @@ export function Kiosk({ where }: { where: Where }) {
     busy.value = false;
   };
   const done = async (): Promise<void> => {
-    const { signOut } = await import("../state/session.ts");
     // The next person must not find a session: until the server has ended it the page shows nothing else.
     for (;;) {
       leaving.value = true;
       try {
-        await signOut();
+        await door.leave();
         break;
       } catch (caught) {
         if (caught instanceof ApiError && caught.status === 401) break; // there is no session any more

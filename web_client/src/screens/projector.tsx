@@ -59,7 +59,7 @@ function Sites({ sites }: { sites: WallSite[] }) {
     <ul class="wall-sites" aria-label={t("wall.sites")} data-testid="wall-sites">
       {sites.map((one) => (
         <li key={one.site} data-state={one.state} class={GONE.has(one.state) && one.kind === "hall" ? "wall-bad" : ""}>
-          {one.kind === "main" ? t("wall.main") : one.name} · {one.present}
+          {one.kind === "main" ? t("wall.main") : one.kind === "remote" ? t("wall.remote") : one.name} · {one.present}
           {one.kind === "hall" && one.state === "lost" && ` · ${t("wall.lost")}`}
         </li>
       ))}

@@ -3,7 +3,7 @@ import type { ElectionSummary, Meeting, MeetingState, Quorum, TallyCore } from "
 import type { Turn } from "../api/types_floor.ts";
 import type { SiteKind, SiteState } from "../api/types_sites.ts";
 import { hasResult, isRunning } from "./meeting.ts";
-import { places, presentAt } from "./sites.ts";
+import { presentAt } from "./sites.ts";
 
 /** What is needed to say a result. */
 export type Voted = Pick<ElectionSummary, "title" | "questions" | "secrecy" | "majority" | "tie" | "weighted" | "electorate_size" | "present_weight" | "roll_weight">;
@@ -49,6 +49,6 @@ export function wallOf(meeting: Meeting): WallView {
     quorum: meeting.quorum,
     vote: meeting.elections.find(isRunning) ?? null,
     result: declared?.result ? { ...declared, core: declared.result } : null,
-    sites: places(meeting).map((one) => ({ site: one.site, name: one.name, kind: one.kind, state: one.state, present: presentAt(meeting, one.site) })),
+    sites: meeting.sites.map((one) => ({ site: one.site, name: one.name, kind: one.kind, state: one.state, present: presentAt(meeting, one.site) })),
   };
 }

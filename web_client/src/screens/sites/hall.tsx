@@ -143,7 +143,7 @@ function KioskCard({ live, meeting, site }: Hall) {
           {t("hall.kiosk.button")}
         </Button>
         {vote && (
-          <Button testid="kiosk-vote" onClick={() => (voting.value = `${meeting.id}/${vote.election}`)}>
+          <Button testid="kiosk-vote" onClick={() => (voting.value = `${meeting.id}/${vote.election}/${site.site}`)}>
             {t("hall.kiosk.vote", { title: vote.title })}
           </Button>
         )}
