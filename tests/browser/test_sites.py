@@ -117,6 +117,7 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     # The chair's console: the light, and asking who is here.
     await hall.check_in(*votes.OFFICERS)
     await hall.begin()
+    await hall.open_vote(title="New roof", kiosk=True)
     lan = await page_of(hall, "chair-0", "/room/chair")
     line = lan.page.locator(f'[data-testid="site-line"][data-site="{site}"]')
     await expect(line).to_have_attribute("data-state", "connected")
@@ -132,7 +133,6 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await look(lan, "chair-places")
 
     # The member at the kiosk votes on the hall's computer, while its page goes on.
-    await hall.open_vote(title="New roof", kiosk=True)
     await at_the_computer(claire, gretas)
     await click(claire, "kiosk-vote")
     booth = claire.page.frame_locator('[data-testid="booth-frame"]')
