@@ -76,7 +76,7 @@ class Wire:
         finally:
             for one in (writer, far):
                 if one is not None:
-                    one.transport.abort()
+                    one.close()
                     self._writers.discard(one)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

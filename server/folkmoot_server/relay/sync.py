@@ -38,7 +38,10 @@ SWEEP_EVERY_S: Final = 60.0
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_LONGEST_S: Final = 5.0
 RENEW_BEFORE_S: Final = 1800
-STATE_EVERY_S: Final = 60.0
+STATE_LEAST_S: Final = 10.0
+STATE_SHARE: Final = 20.0  # a new snapshot takes at most a twentieth of the line
+# What a page can show from the snapshot alone: a hall that is cut off right after it must know it.
+TELLS_LITTLE: Final = frozenset({"ElectionOpened", "MeetingOpened", "MotionPutToVote"})
 PIECE_FIRST: Final = 16 * 1024
 PIECE_LEAST: Final = 4 * 1024
 PIECE_MOST: Final = 192 * 1024
@@ -62,8 +65,9 @@ class Sync:
         self._started = asyncio.Event()
         self._piece = PIECE_FIRST
         self._newer: JsonObject | None = None  # a snapshot that waits for the events before it
-        self._state_at = time.monotonic()
+        self._state_due = 0.0
         self._state_seq = 0
+        self._state_taken = 0.0
 
     async def begin(self) -> None:
         """Start the loops."""
@@ -169,11 +173,14 @@ class Sync:
         expires = 0 if node.start is None else node.start.seed.until - RENEW_BEFORE_S
         if not self._started.is_set() or node.clock() >= expires:
             await self.start()
-        stale = node.cursor > self._state_seq and time.monotonic() - self._state_at >= STATE_EVERY_S
+        stale = node.cursor > self._state_seq and time.monotonic() >= self._state_due
         after = 0 if node.cursor == 0 or stale else node.cursor
         have = ",".join(sorted(node.parts.values()))
         path = f"/api/relay/feed?after={after}&wait={FEED_WAIT_S if after else 0}&have={have}"
+        begun = time.monotonic()
         answer = await node.hub.get(path, wait_s=FEED_ANSWER_S)
+        if after == 0:
+            self._state_taken = time.monotonic() - begun
         parts = {name: answer[name] for name in store.PARTS if answer.get(name) is not None}
         self._check(parts)
         state = answer.get("state")
@@ -207,13 +214,19 @@ class Sync:
         node.parts = {name: store.digest_of(part) for name, part in held.items()}
         node.hall = hall.build(held)
         if self._newer is not None and self._newer["seq"] <= cursor:
-            self._state_at, self._state_seq, self._newer = time.monotonic(), self._newer["seq"], None
+            self._took_state(self._newer["seq"])
+        if any(event["type"] in TELLS_LITTLE for event in new):
+            self._state_due = 0.0
         if state is not None:
-            self._state_at, self._state_seq = time.monotonic(), state["seq"]
+            self._took_state(state["seq"])
             node.tail.clear()
             node.cursor = state["seq"]
             node.on_reset()
         node.hear(new)
+
+    def _took_state(self, seq: int) -> None:
+        self._state_seq, self._newer = seq, None
+        self._state_due = time.monotonic() + max(STATE_LEAST_S, STATE_SHARE * self._state_taken)
 
     # -- leases and the link ------------------------------------------------------------------------------------
 

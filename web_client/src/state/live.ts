@@ -4,6 +4,7 @@ import { api } from "../api/fetch.ts";
 import { LiveSocket } from "../api/socket.ts";
 import type { Meeting, MeetingEvent } from "../api/types.ts";
 import { keptAt, recall, remember } from "./cache.ts";
+import { cutSince } from "./cut.ts";
 import { fresh, live, showsKept } from "./link.ts";
 import { apply, count } from "./meeting.ts";
 import { dropMeeting } from "./paper_pages.ts";
@@ -146,6 +147,11 @@ export class LiveMeeting {
       // A snapshot asked for before the newest event came is older than what we show.
       const known = this.meeting.value?.seq ?? 0;
       const older = snapshot.seq < known && !this.#foreign && this.error.value === null;
+      if (older && cutSince.peek() > 0 && this.meeting.value) {
+        // A hall that is cut off has no newer one; what it knows of us is newer all the same.
+        this.meeting.value = { ...this.meeting.value, me: snapshot.me };
+        return false;
+      }
       if (!older) this.meeting.value = snapshot;
       this.#foreign = false;
       remember(`meeting.${this.id}`, snapshot);

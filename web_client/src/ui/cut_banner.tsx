@@ -8,11 +8,10 @@ const ORDER: readonly Waiting[] = ["check-in", "hand", "vote"];
 export function CutBanner() {
   return (
     <div class="banner banner-warn" role="status" data-testid="cut-banner">
-      <p>
-        <strong>{t("cut.since", { time: clock(cutSince.value) })}</strong> {t("cut.can")}
-      </p>
+      <p>{t("cut.since", { time: clock(cutSince.value) })}</p>
+      <p class="banner-more">{t("cut.can")}</p>
       {ORDER.filter((what) => waiting.value.has(what)).map((what) => (
-        <p key={what} data-testid={`cut-waiting-${what}`}>
+        <p key={what} class="banner-more" data-testid={`cut-waiting-${what}`}>
           {t(`cut.waiting.${what}`)}
         </p>
       ))}
