@@ -2,6 +2,7 @@
 import {
   BOTH, type QuestionProof, type ReadBallot, type Which, ballotSigned, challengeOf, decodeProofs, plainAllowed, plainInRange, proofFault, readBallot, requireLengths,
 } from "../ballot/ballot.ts";
+import { sumOfMany } from "../ballot/buckets.ts";
 import { type Bytes, type Json, type Rng, fromUtf8 } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
 import { decodeAnyPoint } from "../ballot/group.ts";
@@ -76,7 +77,7 @@ function leaveTotals(manifest: OpenManifest, sums: Sums, { cells, weight }: Batc
 /** Finds the first ballot whose cells, or whose constraints, are not proved. */
 function proofFaults(manifest: OpenManifest, all: readonly Proved[], rng: Rng, strict: boolean): BatchOutcome["faults"] {
   const hold = (some: readonly Proved[], which: Which): boolean =>
-    strict ? some.every(({ proofs, e }) => proofFault(manifest, proofs, e, which) === null) : batchHolds(manifest, some, rng, which);
+    strict ? some.every(({ proofs, e }) => proofFault(manifest, proofs, e, which) === null) : batchHolds(manifest, some, rng, which, sumOfMany);
   // Both checks at once; only where something is wrong, each by itself.
   if (all.length === 0 || hold(all, BOTH)) return {};
   const faults: BatchOutcome["faults"] = {};
