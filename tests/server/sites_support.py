@@ -7,6 +7,8 @@ import json
 import secrets
 from typing import Any, Protocol
 
+from tests.server.support import House
+
 from folkmoot_server.commands import sites
 from folkmoot_server.demo.client import Person
 from folkmoot_server.storage.database import Database
@@ -51,6 +53,22 @@ async def hear(where: Meeting, database: Database, custodian: Person, site: str,
     """Let the hall's page be heard, as its socket does."""
     meeting = where.meeting
     await database.write(lambda tx: sites.lease(tx, meeting, site, custodian.member, now))
+
+
+async def states(house: House) -> dict[str, str]:
+    """The state of every site."""
+    return {one["site"]: one["state"] for one in (await house.people["lan"].get(house.path("/sites")))["sites"]}
+
+
+async def hall_of(house: House, custodian: str = "paul") -> str:
+    """A hall that is connected; return its id."""
+    person = house.people[custodian]
+    return await open_hall(house, house.context.database, house.people["jonas"], person, house.clock.at)
+
+
+async def keep_alive(house: House, site: str, custodian: str = "paul") -> None:
+    """Let the hall's page be heard now."""
+    await hear(house, house.context.database, house.people[custodian], site, house.clock.at)
 
 
 async def check_in_body(where: Meeting, begun: dict[str, Any], member: Person, **changes: Any) -> dict[str, Any]:

@@ -55,8 +55,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 async def put(person: Person, path: str, content: bytes, **more: str) -> tuple[int, dict[str, Any]]:
     """Send bytes as the pages do."""
+    return await send(person, path, content, "PUT", **more)
+
+
+async def send(person: Person, path: str, content: bytes, method: str, **more: str) -> tuple[int, dict[str, Any]]:
+    """Send bytes by any method."""
     headers = {"Origin": person.origin, "Content-Type": "application/octet-stream", **more}
-    async with person._http.put(person.origin + path, data=io.BytesIO(content), headers=headers) as answer:
+    url, data = person.origin + path, io.BytesIO(content)
+    async with person._http.request(method, url, data=data, headers=headers) as answer:
         return answer.status, json.loads(await answer.read())
 
 
