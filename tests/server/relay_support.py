@@ -248,7 +248,8 @@ async def in_hall(hall: Hall, relay: Relay, site: str) -> None:
 @asynccontextmanager
 async def open_village(hall: Hall, **changes: Any) -> AsyncIterator[Village]:
     """Open a vote with these `changes` in a meeting with a village hall."""
-    async with aiohttp.ClientSession() as http:
+    # A connection of its own for each request: a hub that died leaves none that look open.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
         ready = await votes_support.prepare(hall)
         site = await add_site(hall)
         relay = await new_relay(hall, site, http)

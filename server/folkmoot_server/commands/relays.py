@@ -218,7 +218,7 @@ def session_of(tx: Connection, token: bytes, now: int) -> Session:
 
     Raises:
         NotSignedIn: unknown, or older than twelve hours.
-        Forbidden: the relay was revoked or refused.
+        Forbidden: the relay was revoked or refused, or its site was removed.
         Conflict: it has started anew since.
     """
     begun = relays.start_of(tx, token_hash(token))
@@ -226,6 +226,8 @@ def session_of(tx: Connection, token: bytes, now: int) -> Session:
     if begun is None or relay is None or now >= begun.started_at + domain.SESSION_S:
         raise NotSignedIn("relay.no-session", "The relay must start anew.")
     require_state(relay.state)
+    if sites.find(tx, relay.meeting, relay.site) is None:
+        raise refusal(State.REVOKED)
     if begun.epoch != relay.epoch:
         raise Conflict("relay.superseded", "This relay has started again since; only its newest start counts.")
     return Session(
