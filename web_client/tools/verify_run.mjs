@@ -12,7 +12,7 @@ const MARKS = new Map([[true, "ok  "], [false, "FAIL"], [null, "  - "]]);
 const MANY_BYTES = 4 * 2 ** 20;
 const MAX_THREADS = 4;
 /** A batch of ballots takes a few megabytes. */
-const resourceLimits = { maxYoungGenerationSizeMb: 24, maxOldGenerationSizeMb: 256 };
+const resourceLimits = { maxYoungGenerationSizeMb: 24, maxOldGenerationSizeMb: 512 };
 const options = {
   annex: { type: "string" }, identity: { type: "string" }, json: { type: "boolean" }, strict: { type: "boolean" }, batch: { type: "string" },
   workers: { type: "string" },

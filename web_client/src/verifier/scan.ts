@@ -18,7 +18,9 @@ import type { Work } from "./work.ts";
 
 export type ScanCheck = "V10" | "V11" | "V12" | "V13" | "V14" | "V15" | "V29";
 
+/** Ballots, or bytes of them, that are checked together; decoded, they take many times as much. */
 const BATCH = 128;
+const BATCH_BYTES = 512 * 1024;
 const POINT = 32;
 const FAULTS: Readonly<Record<"V11" | "V12" | "V13" | "V14", string>> = {
   V11: "the signature does not verify",
@@ -57,6 +59,7 @@ export class Scan {
   private readonly points: PointSet;
   private readonly counted = new Map<string, Batch["leave"][number]>();
   private batch: Batch = { lines: [], leave: [] };
+  private batchBytes = 0;
   private under: Promise<void>[] = [];
   private ballots = 0;
 
@@ -129,13 +132,14 @@ export class Scan {
     if (lineage !== null) this.voters.add(lineage.first);
     this.points.add(this.pointsOf(ballot));
     this.batch.lines.push(line.slice());
+    this.batchBytes += line.length;
     if (lineage !== null && manifest.votingAgain === "last-counts") {
       const before = this.counted.get(lineage.first);
       if (before !== undefined) this.batch.leave.push(before);
       this.counted.set(lineage.first, { cells: this.cellsOf(ballot), weight: ballot.weight });
     }
     onBallot();
-    if (this.batch.lines.length >= BATCH) await this.send();
+    if (this.batch.lines.length >= BATCH || this.batchBytes >= BATCH_BYTES) await this.send();
   }
 
   private pointsOf({ choices }: ReadBallot): Bytes[] {
@@ -162,6 +166,7 @@ export class Scan {
     if (batch.lines.length === 0) return;
     const start = this.ballots - batch.lines.length;
     this.batch = { lines: [], leave: [] };
+    this.batchBytes = 0;
     const done = checker.check(manifest, batch).then((outcome) => this.heard(start, outcome));
     this.under.push(done);
     if (this.under.length > 2 * checker.lanes) await this.under.shift();

@@ -24,9 +24,9 @@ async function turns(count: number): Promise<void> {
 }
 
 /** Board lines of one ballot for each credential, right in form and place; nothing in them is proved. */
-async function* boardLines({ id, layouts }: OpenManifest, credentials: readonly string[]): AsyncGenerator<{ line: ReturnType<typeof utf8> }, void, undefined> {
+async function* boardLines({ id, layouts }: OpenManifest, credentials: readonly string[], bytes = layouts[0]?.bytes ?? 0): AsyncGenerator<{ line: ReturnType<typeof utf8> }, void, undefined> {
   for (const credential of credentials) {
-    const choices = layouts.map(({ bytes }) => b64u(systemRng(bytes)));
+    const choices = layouts.map(() => b64u(systemRng(bytes)));
     const ballot = { choices, credential, manifest: id, prev: "", seq: 1, sig: b64u(systemRng(64)), v: 1, weight: 1 };
     yield { line: utf8(JSON.stringify({ ballot, type: "ballot" })) };
   }
@@ -34,11 +34,11 @@ async function* boardLines({ id, layouts }: OpenManifest, credentials: readonly 
 
 const someCredentials = (count: number): string[] => Array.from({ length: count }, () => b64u(systemRng(32)));
 
-function scan(manifest: OpenManifest, credentials: readonly string[], checker: BatchChecker): Promise<Scan> {
+function scan(manifest: OpenManifest, credentials: readonly string[], checker: BatchChecker, bytes?: number): Promise<Scan> {
   return Scan.run({
     manifest, checker, work: new Work(), rng: systemRng, onBallot: () => undefined,
     electorate: credentials.map((credential) => ({ credential, weight: 1, name: "" })),
-    files: { lines: () => boardLines(manifest, credentials) } as unknown as ElectionFiles,
+    files: { lines: () => boardLines(manifest, credentials, bytes) } as unknown as ElectionFiles,
   });
 }
 
@@ -101,6 +101,21 @@ test("the reader waits for those who check", async () => {
   assert.equal(await ahead(1, 3), 3);
   assert.equal(await ahead(2, 5), 5);
   assert.equal(await ahead(100, 11), 11, "without a bound, every batch is handed over");
+});
+
+test("large ballots are checked in smaller batches", async () => {
+  const { manifest } = await makeWorld(5);
+  const batches = async (bytes?: number): Promise<number[][]> => {
+    const found: number[][] = [];
+    await scan(manifest, someCredentials(300), agreeing(1, ({ lines }) => void found.push(lines.map(({ length }) => length))), bytes);
+    assert.equal(found.flat().length, 300);
+    return found;
+  };
+  const sum = (sizes: number[]): number => sizes.reduce((all, size) => all + size, 0);
+  assert.deepEqual((await batches()).map(({ length }) => length), [128, 128, 44], "ordinary ballots fill their batches");
+  const large = await batches(48 * 1024);
+  assert.ok(large.every((sizes) => sum(sizes.slice(0, -1)) < 512 * 1024), "a batch ends with the ballot that fills it");
+  assert.ok(large.every(({ length }) => length <= 8));
 });
 
 /** A file that says how much of it was read. */
