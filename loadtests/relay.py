@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import aiohttp
 from loadtests.emulator import HOME, HUB, Emulator
-from loadtests.seats import Seat, until
+from loadtests.seats import PATIENCE_S, Seat, until
 from tests import drafts
 from tests.server.support import House, serve
 from tests.server.test_relay_media import begin_epoch, enrol
@@ -51,7 +51,7 @@ ROUND_TRIP_S = 0.6
 MOST_DIFFERENCE = 0.05
 VOTE_LIMIT_S = 2.0
 SMALL_FRAMES = 4.0
-FLOOD_KBIT = 72.0
+FLOOD_KBIT = 128.0
 VOTERS = ("lan", "jonas", "ana", "paul", "amira", "binh", "greta")
 
 
@@ -222,28 +222,56 @@ class Bench:
             if index == 0:
                 await seat.show(frames_per_s)
 
+    async def watch(self) -> None:
+        """Let somebody at the hub hear and see the hall, whose microphone and camera cross for nobody else."""
+        seat = Seat(self.house.context.media, self.house.meeting, self.house.greta.member)
+        self.seats.append(seat)
+        await self.house.context.media.join(self.house.meeting, seat.owner)
+        there: list[str] = []
+        async with asyncio.timeout(PATIENCE_S):
+            while there.count(self.seat) < 2:
+                there = [one["owner"] for one in (await seat.ask("list"))["producers"]]
+                await asyncio.sleep(0.1)
+        await seat.listen()
+
     async def pipe(self) -> Figures:
         """Return what the hub's end of the pipe says of its link."""
         (stats,) = await self.house.context.media.sites.pool.stats()
         (end,) = stats["pipes"]
-        names = ("state", "estimate", "loss", "round_trip", "voices_crossing", "layers_crossing", "redundancy")
+        names = (
+            "packets_sent",
+            "octets_sent",
+            "estimate",
+            "loss",
+            "voices_crossing",
+            "layers_crossing",
+            "redundancy",
+        )
         return {name: end[name] for name in names}
+
+    @property
+    def sent(self) -> int:
+        """How many packets everybody at the hub has sent so far."""
+        return sum(seat.sent for seat in self.seats)
 
     async def carried(self, seconds: float) -> Figures:
         """Return what crosses the link in some seconds."""
-        before = await self.link.order()
         hall_before = await self.order("count")
+        before, pipe_before, sent = await self.link.order(), await self.pipe(), self.sent
         await asyncio.sleep(seconds)
+        after, pipe, sent = await self.link.order(), await self.pipe(), self.sent - sent
         hall = await self.order("count")
-        after = await self.link.order()
         octets = {way: after[way]["octets"] - before[way]["octets"] for way in ("down", "up")}
         return {
             **{f"{way}_kbit": round(octets[way] * 8 / seconds / 1000, 1) for way in octets},
             "octets": sum(octets.values()),
+            "published": sent,
+            "octets_per_published": round(sum(octets.values()) / max(1, sent), 2),
+            "in_pipe": {name: pipe[name] - pipe_before[name] for name in ("packets_sent", "octets_sent")},
             "heard": hall["heard"] - hall_before["heard"],
             "dropped_by_queue": sum(after[way]["overflowed"] - before[way]["overflowed"] for way in octets),
             "longest_queue_ms": round(1000 * max(after[way]["longest"] for way in octets)),
-            "pipe": await self.pipe(),
+            "pipe": {name: value for name, value in pipe.items() if not name.endswith("_sent")},
         }
 
 
@@ -260,7 +288,7 @@ async def copies(bench: Bench, options: argparse.Namespace) -> Figures:
         "kbit": options.kbit,
         "one": one,
         "many": {"phones": options.phones, **many},
-        "difference": round(many["octets"] / one["octets"] - 1, 4),
+        "difference": round(many["octets_per_published"] / one["octets_per_published"] - 1, 4),
     }
 
 
@@ -283,13 +311,15 @@ async def ballots(bench: Bench, options: argparse.Namespace) -> Figures:
     await bench.house.command("lan", "grant-floor", member=bench.seat)
     await bench.order("join", phones=2)
     await bench.order("speak", frames=SMALL_FRAMES)
+    await bench.watch()
     await asyncio.sleep(options.settle)
     result["media alone"] = await bench.carried(options.seconds)
     result["with media"] = await cast(bench, options, options.votes)
     few = max(2, options.votes // 4)
-    seconds = few * options.every + 10
+    seconds = few * options.every + 15
     await bench.order("flood", seconds=seconds, kbit=FLOOD_KBIT)
     task = asyncio.create_task(flood(HOME, seconds, FLOOD_KBIT))
+    result["control alone"] = await bench.carried(5)
     result["control: with a stream that does not yield"] = await cast(bench, options, few)
     await task
     return result

@@ -42,7 +42,7 @@ class Seat:
 
     def __init__(self, signalling: MediaSignalling, room: str, owner: str) -> None:
         self.signalling, self.room, self.owner = signalling, room, owner
-        self.heard = 0
+        self.heard = self.sent = 0
         self.wants_key = True
         self._sending: Link | None = None
         self._links: list[Link] = []
@@ -98,6 +98,7 @@ class Seat:
         number, due = 0, time.monotonic()
         while True:
             number, due = number + 1, due + VOICE_S
+            self.sent += 1
             extensions = {MID_ID: b"0", LEVEL_ID: bytes((20,))}
             payload = secrets.token_bytes(VOICE_SIZE)
             link.active.send_rtp(
@@ -116,6 +117,7 @@ class Seat:
         number, due = 0, time.monotonic()
         while True:
             number, due = number + 1, due + 1 / frames_per_s
+            self.sent += 1
             key, self.wants_key = self.wants_key, False
             payload = vp8(key=key, picture=number, tl0=number, body=secrets.token_bytes(FRAME_SIZE))
             stamp = int(number * 90_000 / frames_per_s)
