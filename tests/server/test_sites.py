@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.server import sites_support as support
@@ -15,6 +16,7 @@ from tests.server.common import START, refusal
 from tests.server.sites_support import hall_of, keep_alive, states
 from tests.server.support import House, Socket, connect, serve
 
+from folkmoot_server.commands import floor
 from folkmoot_server.domain.errors import WrongState
 from folkmoot_server.domain.meetings import State
 from folkmoot_server.domain.sites import (
@@ -33,6 +35,8 @@ from folkmoot_server.domain.sites import (
     shown,
     takes,
 )
+from folkmoot_server.realtime import visiting
+from folkmoot_server.storage.events import StoredEvent
 
 LOST_S = 20
 
@@ -326,6 +330,41 @@ async def test_a_thin_link_is_told_and_told_to_be_better(house: House) -> None:
     room.links.ceilings[seat], room.links.levels[seat] = 4, 2
     await tick(house)
     assert (await states(house))[site] == "connected"
+
+
+async def test_a_halls_microphone_is_heard_while_somebody_there_has_the_floor_or_presides(house: House) -> None:
+    site = await hall_of(house)
+    await house.check_in("jonas", "ana")
+    await support.check_in_at_kiosk(house, house.paul, house.binh, site)
+    await support.check_in_at(house, house.lan, "main", await support.code_of(house, house.jonas, "main"))
+    await house.command("lan", "open")
+
+    async def granted() -> tuple[str, ...]:
+        now = house.clock.at
+        return (await house.context.database.read(lambda tx: floor.speakers(tx, house.meeting, now))).granted
+
+    assert await granted() == ("site:main",)  # the chair sits there
+    await house.command("lan", "grant-floor", member=house.ana.member)
+    assert await granted() == (house.ana.member, "site:main")  # who is alone is heard alone
+    await house.command("lan", "grant-floor", member=house.binh.member)
+    assert (await granted())[0] == house.binh.member
+    assert set((await granted())[1:]) == {f"site:{site}", "site:main"}
+    await house.command("lan", "grant-floor", member=f"site:{site}")
+    assert await granted() == (f"site:{site}", "site:main")
+    assert (await house.view("lan"))["speaking"]["now"]["name"] == "Hall 7"
+    assert await house.refused("lan", "grant-floor", member="site:main") == "relay.none"  # it is not connected
+
+
+def test_what_may_put_the_chair_into_another_hall_lets_the_room_hear_anew() -> None:
+    def placed(kind: str, **body: Any) -> bool:
+        return visiting.places_chair(StoredEvent(1, "m", 1, kind, 0, body))
+
+    assert placed("MemberCheckedIn", member="a", site="main")
+    assert placed("SeatMoved", member="a", to="remote")
+    assert placed("DeputyPresides", to="a")
+    assert placed("ChairTaken", member="a")
+    assert not placed("MemberCheckedIn", member="a", site="remote")
+    assert not placed("HandRaised", member="a")
 
 
 async def test_everything_is_closed_with_the_meeting(house: House) -> None:

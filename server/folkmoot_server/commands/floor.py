@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from folkmoot_server.commands import attendance, presiding, rights, speaking
-from folkmoot_server.domain.attendance import Departure, Seat
+from folkmoot_server.domain.attendance import REMOTE, Departure, Seat
 from folkmoot_server.domain.errors import Forbidden, NotFound, WrongState
 from folkmoot_server.domain.meetings import Act, FloorMode, Meeting, advance
 from folkmoot_server.domain.relays import State as RelayState
-from folkmoot_server.domain.relays import site_of_seat
+from folkmoot_server.domain.relays import site_of_seat, site_seat
 from folkmoot_server.domain.roles import Role
 from folkmoot_server.domain.speaking import Rules, Speaker, TurnState, Wish
 from folkmoot_server.domain.visitors import State
@@ -30,11 +30,17 @@ class Speakers:
 
 
 def speakers(tx: Connection, meeting_id: str, now: int) -> Speakers:
-    """Return who may be heard in a meeting, and who is muted."""
+    """Return who may be heard in a meeting, and who is muted.
+
+    Who has the floor in a hall, or presides there, is heard by the hall's own microphone.
+    """
     meeting = meetings.get(tx, meeting_id)
     present = seats.present(tx, meeting_id)
     chairs = members.holders(tx, Role.CHAIR, units.lineage(tx, meeting.unit), now)
     granted = [turn.person for turn in speaking_store.in_states(tx, meeting_id, [TurnState.SPEAKING])]
+    heard = {*granted, meeting.presiding}
+    rooms = {site_seat(seat.site) for seat in present if seat.member in heard and seat.site != REMOTE}
+    granted += sorted(rooms - set(granted))
     # Visitors are heard with the floor only, in whatever mode the room is.
     silent = [visitor.id for visitor in visitors.admitted(tx, meeting_id) if visitor.id not in granted]
     return Speakers(
@@ -69,16 +75,16 @@ def _present(tx: Connection, meeting_id: str, member: str) -> Seat:
 def speaker(tx: Connection, meeting: Meeting, person: str) -> Speaker:
     """Return who is in the room as a speaker: name, and the unit below the meeting's whose time it is.
 
-    A hall with a relay speaks by its own seat, the hall's microphone.
+    A hall that is connected or has a relay speaks by its own seat, the hall's microphone.
 
     Raises:
         WrongState: never checked in, or not in the room now.
-        NotFound: no such hall, or it has no relay.
+        NotFound: no such hall, or it is neither connected nor has a relay.
     """
     site = site_of_seat(person)
     if site is not None:
         found = sites.get(tx, meeting.id, site)
-        if not relays.of_site(tx, meeting.id, site, RelayState.ENROLLED):
+        if not found.live and not relays.of_site(tx, meeting.id, site, RelayState.ENROLLED):
             raise NotFound("relay.none", "This site has no relay.")
         return Speaker(person, found.name)
     visitor = visitors.find(tx, meeting.id, person)

@@ -292,6 +292,8 @@ class Realtime:
                     connection.wake.set()
         if event.type in visiting.LEAVING | visiting.SPEAKING:
             self._spawn(self._follow_visitor(event))
+        if visiting.places_chair(event):
+            self._spawn(self._set_floor(event.meeting))
         if event.type == "RelayRevoked":
             self._spawn(self._context.media.sites.leave(event.meeting, site_seat(event.body["site"])))
         if event.type == "BallotAccepted":
@@ -313,6 +315,9 @@ class Realtime:
         for connection in list(self._connections.values()):
             if (connection.meeting, connection.seat) == (meeting, member):
                 await self._leave_room(connection)
+        await self._set_floor(meeting)
+
+    async def _set_floor(self, meeting: str) -> None:
         with contextlib.suppress(MediaError):  # the room takes the floor over when its worker is back
             if meeting in self._prepared:
                 await set_floor(self._context, meeting)

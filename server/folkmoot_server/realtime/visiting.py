@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection as Tx
 
 from folkmoot_server.commands import attendance, guests, rights, sites, visitors
+from folkmoot_server.domain.attendance import REMOTE
 from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.errors import Conflict, Forbidden, NotSignedIn, WrongState
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
@@ -26,6 +27,7 @@ Place = tuple[int, Audience]
 # Media methods with which somebody begins to be heard or seen.
 SENDING: Final = frozenset({"produce", "resume_producer"})
 LEAVING: Final = frozenset({"VisitorLeft", "VisitorRemoved"})
+PRESIDING: Final = frozenset({"ChairTaken", "ChairHandedOver", "DeputyPresides", "ChairResumed"})
 SPEAKING: Final = frozenset({"FloorGranted", "FloorWithdrawn", "TurnPaused", "TurnResumed"})
 
 
@@ -130,6 +132,12 @@ class Message(Protocol):
     @property
     def method(self) -> str:
         """A method of media_control.md."""
+
+
+def places_chair(event: StoredEvent) -> bool:
+    """Say whether an event may have put who presides into another hall, whose microphone is then the chair's."""
+    arrives = event.type == "MemberCheckedIn" and event.body["site"] != REMOTE
+    return arrives or event.type in PRESIDING or event.type == "SeatMoved"
 
 
 def check_sending(tx: Tx, connection: Connection, message: Message) -> None:
