@@ -190,6 +190,13 @@ async def _waits(page: Page) -> bool:
     return bool(await page.evaluate(script))
 
 
+async def _alone(person: Person) -> bool:
+    """Whether every worker of the browser sees one window."""
+    script = "async () => (await clients.matchAll({ type: 'window', includeUncontrolled: true })).length"
+    seen = [await worker.evaluate(script) for worker in person.context.service_workers]
+    return seen != [] and max(seen) == 1
+
+
 _ASK_WAITING = """
 async () => {
   const { waiting } = await navigator.serviceWorker.getRegistration();
@@ -231,13 +238,19 @@ async def test_the_next_build_is_taken_at_the_next_start_and_not_under_another_w
         assert await _waits(page)
         assert sorted((await stored(page)).builds()) == sorted([f"folkmoot-app-{first}", f"folkmoot-app-{second}"])
         await other.close()
+        await until(lambda: _alone(person), "the browser knows that the other window is gone", deadline_s=60)
 
         await page.reload()
 
         async def taken() -> bool:
+            return not await _waits(page)
+
+        async def alone() -> bool:
             return (await stored(page)).builds() == [f"folkmoot-app-{second}"]
 
-        await until(taken, "the second build alone is kept", deadline_s=60)
+        await until(taken, "the second build is in charge", deadline_s=60)
+        await page.reload()
+        await until(alone, "the second build alone is kept", deadline_s=60)
         await expect(by(page, "new-version")).to_have_count(0)
         await builds.server.stop()
         await page.goto(f"{builds.server.url}/receipts")

@@ -34,14 +34,31 @@ async function fetchPinned(path: string, digest: string): Promise<Response> {
   return answer;
 }
 
-/** An older build's files go when no page uses them any more: this build serves from now on. */
-async function takeOver(): Promise<void> {
+/** An older build's files go when no page uses them any more. */
+async function dropOutdated(): Promise<void> {
   await Promise.all(outdated(await caches.keys(), version).map((name) => caches.delete(name)));
+}
+
+/** Whether this is the one build here; a worker that was replaced must not touch the files of its successor. */
+function isInCharge(): boolean {
+  const { installing, waiting } = worker.registration;
+  return (worker as { serviceWorker?: ServiceWorker }).serviceWorker?.state === "activated" && !installing && !waiting;
+}
+
+/** This build serves from now on. */
+async function takeOver(): Promise<void> {
+  await dropOutdated();
   await worker.clients.claim();
+}
+
+/** Keeps an answer for the next time, unless a newer build has just taken this one's files away. */
+async function keep(key: string, answer: Response): Promise<void> {
+  if (await caches.has(OWN)) await (await caches.open(OWN)).put(key, answer);
 }
 
 /** The page from the network; the kept one when that takes long, fails or the server does. */
 async function page(event: FetchEvent, key: string): Promise<Response> {
+  if (isInCharge()) event.waitUntil(dropOutdated());
   const kept = await caches.match(key, { cacheName: OWN, ignoreVary: true });
   if (!kept) return visited(event, key, await fetch(event.request));
   const patience = new AbortController();
@@ -59,10 +76,7 @@ async function page(event: FetchEvent, key: string): Promise<Response> {
 
 /** A page that is not part of the shell (the auditor's) is kept once somebody here has looked at it. */
 function visited(event: FetchEvent, key: string, answer: Response): Response {
-  if (!Object.hasOwn(files, key) && answer.ok) {
-    const copy = answer.clone();
-    event.waitUntil(caches.open(OWN).then((own) => own.put(key, copy)));
-  }
+  if (!Object.hasOwn(files, key) && answer.ok) event.waitUntil(keep(key, answer.clone()));
   return answer;
 }
 
@@ -82,10 +96,7 @@ async function file(event: FetchEvent, key: string): Promise<Response> {
   const kept = await caches.match(key, { ignoreVary: true });
   if (kept) return kept;
   const answer = await fetch(event.request);
-  if (answer.ok && isHashed(key)) {
-    const copy = answer.clone();
-    event.waitUntil(caches.open(OWN).then((own) => own.put(key, copy)));
-  }
+  if (answer.ok && isHashed(key)) event.waitUntil(keep(key, answer.clone()));
   return answer;
 }
 
