@@ -110,14 +110,15 @@ def _disputes(tx: Connection, found: Iterable[sites.Dispute]) -> list[dict[str, 
 
 
 def _presence(tx: Connection, meeting: Meeting, member: str, now: int) -> dict[str, Any] | None:
-    ask = presence.newest(tx, meeting.id)
-    if ask is None or (ask.over_at and now >= ask.over_at + SHOWN_S):
+    found = presence.newest(tx, meeting.id, member)
+    if found is None or (found.ask.over_at and now >= found.ask.over_at + SHOWN_S):
         return None
+    ask = found.ask
     return {
         "presence": ask.id,
         "at": ask.at,
         "until": ask.until,
-        "asked": len(ask.answers),
-        "confirmed": ask.confirmed,
+        "asked": found.asked,
+        "confirmed": found.confirmed,
         "me": ask.of(member).value,
     }

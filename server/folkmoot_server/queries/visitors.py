@@ -48,6 +48,10 @@ EMPTY: Final[dict[str, Any]] = {
     "challenge_s": 0,
     "removed": [],
     "elections": [],
+    "sites": [],
+    "disputes": [],
+    "alerts": [],
+    "presence": None,
 }
 # Of an election a guest sees what is put to the vote and what came out, never who votes.
 ELECTION: Final = (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.domain.presence import Ask
@@ -39,12 +40,27 @@ def of_meeting(tx: Connection, meeting: str) -> list[Ask]:
     return [_ask(tx, row) for row in tx.execute(query)]
 
 
-def newest(tx: Connection, meeting: str) -> Ask | None:
-    """Return the asking of a meeting that began last, or None."""
-    table = presence_ask
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The asking that began last, with one member's answer alone, and how many it asks and have confirmed."""
+
+    ask: Ask
+    asked: int
+    confirmed: int
+
+
+def newest(tx: Connection, meeting: str, member: str) -> Newest | None:
+    """Return the asking of a meeting that began last, with the answer of one member alone, or None."""
+    table, answers = presence_ask, presence_answer.c
     query = select(table).where(table.c.meeting == meeting).order_by(table.c.at.desc(), table.c.id.desc()).limit(1)
     row = tx.execute(query).first()
-    return None if row is None else _ask(tx, row)
+    if row is None:
+        return None
+    counted = select(func.count(), func.count().filter(answers.confirmed_at > 0)).where(answers.presence == row.id)
+    asked, confirmed = tx.execute(counted).one()
+    mine = select(answers.member, answers.confirmed_at).where(answers.presence == row.id, answers.member == member)
+    own = {one.member: one.confirmed_at for one in tx.execute(mine)}
+    return Newest(Ask(row.id, row.meeting, row.site, row.at, row.until, row.over_at, row.told, own), asked, confirmed)
 
 
 def running(tx: Connection, meeting: str = "") -> list[Ask]:
