@@ -9,6 +9,7 @@ from tests.browser.conftest import NewPerson
 from tests.browser.serving import Server
 from tests.browser.steps import look
 from tests.browser.support import Person
+from tests.browser.test_papers import a_pdf, file
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -125,6 +126,20 @@ async def test_an_observer_asks_at_the_door_and_goes(demo_server: Server, new_pe
     await chair.page.locator('[data-testid^="admit-"]').click(timeout=steps.SLOW_MS)
     await steps.see(observer, "room")
     await expect(steps.by(chair.page, "quorum").first).to_have_attribute("data-present", "1")
+    await steps.click(chair, "panel-papers")
+    await steps.by(chair.page, "paper-file").set_input_files(file("Salaries.pdf", a_pdf(1)))
+    await steps.by(chair.page, "paper-class").select_option("members")
+    await steps.click(chair, "paper-add")
+    await steps.by(chair.page, "paper-open").first.click(timeout=steps.SLOW_MS)
+    await steps.click(chair, "viewer-present")
+    await steps.see(observer, "paper-shown-to-others")
+    await expect(observer.page.locator("body")).not_to_contain_text("Salaries")
+    await expect(steps.by(observer.page, "paper-shown")).to_have_count(0)
+    await look(observer, "paper-shown-to-others")
+    await steps.click(chair, "viewer-present")
+    await expect(steps.by(observer.page, "paper-shown-to-others")).to_have_count(0, timeout=steps.SLOW_MS)
+    await chair.page.keyboard.press("Escape")
+    await steps.click(chair, "panel-chair")
     await steps.click(observer, "panel-agenda")
     await steps.click(observer, "end-attendance")
     await steps.click(observer, "confirm-yes")

@@ -91,7 +91,7 @@ function ShownNow({ shelf, onOpen }: { shelf: Shelf; onOpen: (opened: Opened) =>
   const paper = shelf.papers.value?.find((one) => one.paper === shown?.paper);
   if (shown?.paper === "") {
     return (
-      <p class="note note-info" role="status" data-testid="paper-shown-to-others">
+      <p class="note note-info paper-shown" role="status" data-testid="paper-shown-to-others">
         {t("paper.shown-to-others")}
       </p>
     );
