@@ -2,7 +2,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { floor } from "../../api/floor.ts";
-import type { Meeting } from "../../api/types.ts";
+import type { Meeting, MeetingState } from "../../api/types.ts";
 import type { DiffLine, Motion, MotionAct, MotionText } from "../../api/types_floor.ts";
 import { t, tn } from "../../i18n/index.ts";
 import type { LiveMeeting } from "../../state/live.ts";
@@ -114,6 +114,9 @@ function Collisions({ meeting, motion }: { meeting: Meeting; motion: Motion }) {
   );
 }
 
+/** Where nobody refers a motion: interrupted, or without the quorum. */
+const NOT_SITTING: ReadonlySet<MeetingState> = new Set<MeetingState>(["recess", "quorum-lost", "adjourned"]);
+
 function Next({ live, meeting, motion, go, acting }: Props & { acting: Action }) {
   const { me } = meeting;
   const over = meeting.state === "closed";
@@ -152,7 +155,7 @@ function Next({ live, meeting, motion, go, acting }: Props & { acting: Action })
             {t("motion.amend")}
           </Button>
         )}
-        {me.roles.includes("chair") && isLive(motion) && motion.state !== "voting" && (
+        {me.roles.includes("chair") && isLive(motion) && motion.state !== "voting" && !NOT_SITTING.has(meeting.state) && (
           <ConfirmButton testid="motion-refer" title={t("motion.act.refer")} text={t("motion.refer-text")} yes={t("motion.act.refer")} busy={acting.busy.value} onClick={() => act("refer")}>
             {t("motion.act.refer")}
           </ConfirmButton>
