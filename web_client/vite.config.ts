@@ -10,7 +10,7 @@ import { shellHead } from "./tools/shell_files.ts";
 const COMPRESSIBLE = /\.(?:html|js|css|svg|json|webmanifest|txt|wasm)$/;
 const SMALLEST_WORTH_COMPRESSING = 512;
 
-const BASE = /node_modules\/preact\/|vite\/preload-helper|src\/(?:ui\/(?:trusted|rule_words)|ballot\/(?:errors|rpc)|identity\/records|state\/(?:pins|text_size)|i18n\/catalogue|api\/(?:call|votes))\.ts$/;
+const BASE = /node_modules\/preact\/|vite\/preload-helper|src\/(?:ui\/(?:trusted|rule_words)|ballot\/(?:errors|rpc|standing)|identity\/records|state\/(?:pins|text_size)|i18n\/catalogue|api\/(?:call|votes))\.ts$/;
 
 const page = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
