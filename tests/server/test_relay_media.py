@@ -220,8 +220,16 @@ async def test_in_a_hall_one_microphone_is_open_at_a_time(valley: Valley) -> Non
     greta = await valley.at_site("greta")
     room, near = valley.at_hub._rooms[valley.meeting], valley.here._rooms[valley.meeting]
     await valley.in_the_hall(valley.seat, speaks=True)
-    await valley.in_the_hall(greta, speaks=True)
+    phone = await valley.in_the_hall(greta, speaks=False)
+    # Who has the floor and does not open a phone's microphone is heard by the hall's.
+    await house.command("lan", "grant-floor", member=greta)
+    await until(lambda: {valley.seat, greta} - near.silenced == {valley.seat})
+    await until(lambda: valley.seat in valley.known_at_hub() and valley.seat not in room.silenced)
+    phone.speaks = True
+    await phone.build()
+    await until(lambda: {valley.seat, greta} - near.silenced == {greta})
     await until(lambda: {valley.seat, greta} <= valley.known_at_hub().keys())
+    assert valley.seat in room.silenced
     for granted, open_one in ((valley.seat, valley.seat), (greta, greta)):
         await house.command("lan", "grant-floor", member=granted)
         await until(lambda who=open_one: {valley.seat, greta} - near.silenced == {who})

@@ -56,9 +56,10 @@ class PipeDesk:
     def settle_soon(self, room: Room) -> None:
         """Something has changed: see that every producer of the room stands everywhere."""
         if (room.settling is None or room.settling.done()) and room.pipes.due():
-            room.settling = self._begin(self._settle(room))
+            room.settling = self.begin(self._settle(room))
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let something be done until this desk is closed."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -92,9 +93,9 @@ class PipeDesk:
                 room.pipes.unpublish(producer_id)
                 room.producers.pop(producer_id, None)
             site.begin(None)
-        self._begin(self._close_pipe(edge.centre, edge.near_pipe))
+        self.begin(self._close_pipe(edge.centre, edge.near_pipe))
         if edge.far_pipe is not None:
-            self._begin(self._close_pipe(edge.node, edge.far_pipe))
+            self.begin(self._close_pipe(edge.node, edge.far_pipe))
 
     async def _close_pipe(self, router_id: str, pipe_id: str) -> None:
         try:

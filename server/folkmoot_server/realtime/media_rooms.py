@@ -102,6 +102,11 @@ class ProducerEntry:
     transport_id: str
     paused: bool
 
+    @property
+    def is_voice(self) -> bool:
+        """Say whether it is a microphone."""
+        return self.source == "microphone"
+
     def described(self) -> dict[str, Any]:
         """Return what pages are told of it."""
         return {
@@ -171,18 +176,25 @@ class Room:
         """Return whose microphones are to be silent.
 
         Those whom the chair has muted, and in a hall everyone without the floor: its loudspeakers are on, and a
-        second open microphone there would send back what they play. The chairs have the floor, unless somebody there
-        was given it.
+        second open microphone there would send back what they play.
         """
         if self.hall:
-            return self.muted | (self.members - self._heard(self.members))
+            sending = {entry.owner for entry in self.producers.values() if entry.transport_id and entry.is_voice}
+            return self.muted | (self.members - self._heard(self.members, sending))
         here = [site.owners for site in self.sites.values()]
-        return self.muted.union(*(owners - self._heard(owners) for owners in here))
+        return self.muted.union(*(owners - self._heard(owners, owners) for owners in here))
 
-    def _heard(self, owners: set[str]) -> set[str]:
-        """Return who of the seats in one hall may be heard: one microphone at a time."""
-        granted = next((owner for owner in self.granted if owner in owners), None)
-        return {granted} if granted is not None else owners.intersection(self.chairs)
+    def _heard(self, owners: set[str], sending: set[str]) -> set[str]:
+        """Return who of the seats in one hall may be heard: one microphone at a time.
+
+        The first with the floor who sends; while none of them does, whoever of them begins; where nobody there has
+        the floor, the chairs.
+        """
+        granted = [owner for owner in self.granted if owner in owners]
+        first = next((owner for owner in granted if owner in sending), None)
+        if first is not None:
+            return {first}
+        return set(granted) or owners.intersection(self.chairs)
 
     def part_of(self, owner: str) -> Part | None:
         """Return the part that serves a seat, None while there is none."""

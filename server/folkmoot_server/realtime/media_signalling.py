@@ -241,6 +241,8 @@ class MediaSignalling:
     def _drop_producer(self, room: Room, entry: ProducerEntry) -> None:
         if room.producers.pop(entry.producer_id, None) is not None:
             room.pipes.unpublish(entry.producer_id)
+            if room.hall:  # another microphone of the hall may be open now
+                self._pipes.begin(self._follow_silence(room))
             part = room.part_of(entry.owner)
             if part is not None:
                 self._notices.vanish(room, part, entry.producer_id)
@@ -394,6 +396,7 @@ class MediaSignalling:
         entry = ProducerEntry(answer["id"], owner, data.kind, data.source, data.transport_id, data.paused)
         room.producers[entry.producer_id] = entry
         room.pipes.publish(entry.producer_id, part.router_id, entry.paused)
+        await self._follow_silence(room)
         self._notices.appear(room, part, entry)
         self._pipes.settle_soon(room)
         return answer
