@@ -1,5 +1,6 @@
 """The pages of a hall whose line is cut: what they say, what the relay keeps of them, and the way back."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.browser.votes import hand_over
 from tests.relay.rig import Rig, open_vote, rig
 
 pytestmark = pytest.mark.one_origin
+ARRIVED = re.compile("pending|on-the-board")
 
 
 async def page_of(made: Rig, new_person: NewPerson, name: str) -> support.Person:
@@ -47,6 +49,7 @@ async def test_a_hall_goes_on_voting_and_says_so(tmp_path: Path, new_person: New
         await support.shoot(booth, "cut-booth")
         await otto.page.goto("/receipts")
         await expect(otto.page.get_by_test_id("receipt")).to_have_attribute("data-state", "queued")
+        await support.assert_accessible(otto.page, "receipts in a hall that is cut off")
         await support.shoot(otto.page, "cut-receipts")
         await _checks_in_at_the_hall(made, new_person)
 
@@ -54,6 +57,10 @@ async def test_a_hall_goes_on_voting_and_says_so(tmp_path: Path, new_person: New
         await expect(booth.get_by_test_id("booth-done")).to_be_visible()
         await otto.page.goto(f"{meeting}/room")
         await expect(otto.page.get_by_test_id("cut-banner")).to_have_count(0)
+        await otto.page.goto("/receipts")
+        await expect(otto.page.get_by_test_id("receipt")).to_have_attribute(
+            "data-state", re.compile("pending|on-the-board")
+        )
         assert made.relay.refused() == {}
         assert [one["cast"] for one in (await made.hall.view(made.hall.chair))["elections"]] == [1]
 
@@ -65,4 +72,5 @@ async def _checks_in_at_the_hall(made: Rig, new_person: NewPerson) -> None:
     await steps.click(mai, "check-in-button")
     await mai.page.wait_for_url("**/room")
     await steps.see(mai, "cut-waiting-check-in")
+    await steps.see(mai, "room")
     await support.shoot(mai.page, "cut-check-in")

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from pathlib import Path
 
+import pytest
 from tests.relay.rig import Phone, Rig, open_vote, rig
 from tests.server.votes_support import NO, YES
 
@@ -12,6 +13,8 @@ from folkmoot_voting.ballot import Ballot, sealed_hash
 from folkmoot_voting.casting import FIRST, Place, make_announcement
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.manifest import Manifest
+
+pytestmark = pytest.mark.timeout(400)  # processes, passkeys and a cut of eight seconds, on a slow machine
 
 
 async def test_a_hall_alone_takes_what_can_count_and_nothing_else(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ from tests.server.votes_support import YES
 
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.relay.app import RelaySettings, start
+from folkmoot_server.relay.hub import Hub, HubSilentError
+
+pytestmark = pytest.mark.timeout(400)  # processes, passkeys and a cut of eight seconds, on a slow machine
 
 
 async def test_a_hub_with_another_key_gets_nothing(tmp_path: Path) -> None:
@@ -104,6 +107,32 @@ async def test_phones_hear_everything_in_order_over_one_feed_and_go_on_after_a_c
         await binh.follow(made.hall.meeting, after)
         await _heard(made, "HandRaised")
         assert [event["seq"] for event in binh.heard][: len(everything)] == everything
+
+
+async def test_an_answer_is_read_to_its_end_however_many_pieces_it_comes_in() -> None:
+    long = {"text": "x" * 2_000_000}
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response(long)
+
+    app, answered = web.Application(), []
+    app.router.add_get("/long", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    hub = Hub(f"http://127.0.0.1:{runner.addresses[0][1]}", lambda: answered.append(True))
+    try:
+        assert await hub.get("/long") == long
+        assert answered == []  # it has not shown yet that it is the hub
+        hub.trusted = True
+        assert await hub.get("/long") == long
+        assert answered == [True]
+        with pytest.raises(HubSilentError):  # not in JSON: something else answers in the hub's place
+            await hub.get("/nothing-here")
+        assert answered == [True]
+    finally:
+        await hub.close()
+        await runner.cleanup()
 
 
 async def _heard(made: Rig, kind: str) -> None:

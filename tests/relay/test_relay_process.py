@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from tests.relay.rig import independent_chain, open_vote, receipt_of, rig
 from tests.server.votes_support import NO, YES
 
 from folkmoot_voting import signing
+
+pytestmark = pytest.mark.timeout(400)  # processes, passkeys and a cut of eight seconds, on a slow machine
 
 
 async def test_what_a_hall_does_in_a_cut_reaches_the_hub_once_although_the_relay_is_killed(tmp_path: Path) -> None:

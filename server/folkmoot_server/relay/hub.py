@@ -106,7 +106,7 @@ class Hub:
             async with self._own.request(method, url, data=data, headers=headers, timeout=timeout) as response:
                 if response.status in NOT_AN_ANSWER:
                     raise HubSilentError(f"answered {response.status}")
-                raw = await response.content.read(ANSWER_MAX)
+                raw = await whole(response)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise HubSilentError(_reason(error)) from error
@@ -138,6 +138,22 @@ class Hub:
             raise HubSilentError(f"answered {response.status}")
         self._note()
         return response
+
+
+async def whole(response: aiohttp.ClientResponse, most: int = ANSWER_MAX) -> bytes:
+    """Read an answer to its end.
+
+    Raises:
+        HubSilentError: it is longer than `most` bytes.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > most:
+            raise HubSilentError("the answer is too long")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from folkmoot_server.domain.errors import BadInput
-from folkmoot_server.relay.hub import HubSilentError
+from folkmoot_server.relay.hub import HubSilentError, whole
 from folkmoot_server.relay.kept import ANSWER_MAX, Kept
 from folkmoot_server.relay.node import Node
 
@@ -127,7 +127,7 @@ async def ask(node: Node, method: str, path: str, request: web.Request, body: by
     """
     answer = await _open(node, request, headers_for(request, cookie_of(node.identity.secure)), body, method, path)
     try:
-        return answer.status, await answer.content.read(ANSWER_MAX)
+        return answer.status, await whole(answer, ANSWER_MAX)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise HubSilentError("the answer broke off") from error
     finally:
@@ -174,7 +174,7 @@ def _headers(answer: aiohttp.ClientResponse) -> CIMultiDict[str]:
 async def _whole(answer: aiohttp.ClientResponse) -> Passed:
     try:
         async with asyncio.timeout(SILENT_S):
-            data = await answer.read()
+            data = await whole(answer)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise HubSilentError("the answer broke off") from error
     headers = _headers(answer)

@@ -173,7 +173,7 @@ class Sync:
         expires = 0 if node.start is None else node.start.seed.until - RENEW_BEFORE_S
         if not self._started.is_set() or node.clock() >= expires:
             await self.start()
-        stale = node.cursor > self._state_seq and time.monotonic() >= self._state_due
+        stale = node.cursor > self._state_seq and self._newer is None and time.monotonic() >= self._state_due
         after = 0 if node.cursor == 0 or stale else node.cursor
         have = ",".join(sorted(node.parts.values()))
         path = f"/api/relay/feed?after={after}&wait={FEED_WAIT_S if after else 0}&have={have}"
@@ -184,10 +184,10 @@ class Sync:
         parts = {name: answer[name] for name in store.PARTS if answer.get(name) is not None}
         self._check(parts)
         state = answer.get("state")
-        refresh = state is not None and stale and state["seq"] >= node.cursor
-        if refresh:
+        if stale and state is not None and node.cursor > 0:  # beside the log, which goes on from where it is
             self._newer = state
-        await self._apply(answer.get("events") or [], None if refresh else state, parts)
+            state, answer["events"] = None, []
+        await self._apply(answer.get("events") or [], state, parts)
         if "checkpoint" in parts:
             await ledger_proofs.fetch(node, parts["checkpoint"])
 
@@ -199,7 +199,7 @@ class Sync:
                 store.set_state(tx, state)
             new = store.add_events(tx, events)
             cursor = store.cursor(tx)
-            if self._newer is not None and self._newer["seq"] <= cursor:
+            if self._newer is not None and self._state_seq <= self._newer["seq"] <= cursor:
                 store.put(tx, "state", self._newer)
             store.set_parts(tx, parts)
             held = store.parts(tx)
@@ -214,7 +214,7 @@ class Sync:
         node.parts = {name: store.digest_of(part) for name, part in held.items()}
         node.hall = hall.build(held)
         if self._newer is not None and self._newer["seq"] <= cursor:
-            self._took_state(self._newer["seq"])
+            self._took_state(max(self._state_seq, self._newer["seq"]))
         if any(event["type"] in TELLS_LITTLE for event in new):
             self._state_due = 0.0
         if state is not None:

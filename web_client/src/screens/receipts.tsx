@@ -6,6 +6,7 @@ import type { JsonObject } from "../ballot/encoding.ts";
 import { VotingError } from "../ballot/errors.ts";
 import type { CastRecord } from "../identity/keystore.ts";
 import { type Whereabouts, checkBallot, whereabouts } from "../state/board.ts";
+import { cutSince } from "../state/cut.ts";
 import { keystore } from "../state/keys.ts";
 import { useAction } from "../ui/action.ts";
 import { Button, Copy, LinkButton, Loading, Note, Problem, Title } from "../ui/parts.tsx";
@@ -62,9 +63,10 @@ function Receipt({ record }: { record: CastRecord }) {
       throw error;
     }
   };
+  const linked = cutSince.value === 0;
   useEffect(() => {
-    if (now.peek() !== "confirmed") void checking.run(check);
-  }, []);
+    if (linked && now.peek() !== "confirmed") void checking.run(check);
+  }, [linked]);
   const state = now.value;
   return (
     <section class="card" data-testid="receipt" data-election={record.election} data-state={state} aria-busy={checking.busy.value}>
