@@ -6,9 +6,11 @@ from sqlalchemy import Connection
 
 from folkmoot_server.domain.elections import Phase
 from folkmoot_server.domain.relays import DEGRADED_S
-from folkmoot_server.storage import elections, halls, relays, sites
+from folkmoot_server.storage import elections, halls, lineages, relays, sites
 from folkmoot_server.storage.elections import StoredElection
-from folkmoot_voting.ballot import CheckedBallot
+from folkmoot_voting.ballot import Ballot, CheckedBallot
+from folkmoot_voting.encoding import b64u
+from folkmoot_voting.errors import VotingError
 
 # Until the count is made; nothing is said in it of what comes after it.
 UNCOUNTED = (Phase.CLOSING, Phase.CLOSED, Phase.COUNTING, Phase.TIED)
@@ -23,10 +25,25 @@ def find_unreachable(tx: Connection, stored: StoredElection) -> None:
 
 
 def note(tx: Connection, meeting: str, election: str, site: str, checked: CheckedBallot) -> None:
-    """Count a ballot that is in order but came after the grace, once, until the count is made."""
+    """Count a ballot that would have been taken but for the end of the grace, once, until the count is made."""
     stored = elections.get(tx, meeting, election)
-    if stored.state in UNCOUNTED and halls.is_new(tx, election, checked.leaf):
+    if stored.state not in UNCOUNTED or not _would_count(tx, stored, checked.ballot):
+        return
+    if halls.is_new(tx, election, checked.leaf):
         halls.add(tx, election, site, _name(tx, meeting, site), ballots=1)
+
+
+def _would_count(tx: Connection, stored: StoredElection, ballot: Ballot) -> bool:
+    seat = lineages.find(tx, stored.id, b64u(ballot.credential))
+    if seat is None or seat.lineage.current != ballot.credential:
+        return False
+    if seat.lineage.voted and stored.opened.voting_again == "once":
+        return False
+    try:
+        seat.lineage.check_ballot(stored.opened, ballot)
+    except VotingError:
+        return False
+    return True
 
 
 def _name(tx: Connection, meeting: str, site: str) -> str:

@@ -28,6 +28,7 @@ from folkmoot_server.storage import relays as store
 from folkmoot_server.storage.relays import Relay, Start
 from folkmoot_voting.ballot import Ballot, CheckedBallot
 from folkmoot_voting.encoding import JsonObject
+from folkmoot_voting.errors import VotingError
 
 CLOSED: Final = "ballot.election-not-open"
 BUSY: Final = "ballot.busy"  # the whole request is sent again
@@ -220,6 +221,8 @@ def _outcome(tx: Connection, taking: Taking, one: Queued, begun: Start, at: int)
     try:
         with tx.begin_nested():
             _act(tx, taking, one, _carried(tx, taking, one.entry, begun, at))
+    except VotingError as error:
+        return error.code
     except FolkmootError as error:
         if error.code == BUSY:
             raise
