@@ -271,12 +271,22 @@ async def test_a_kiosk_session_is_its_members_beside_one_cookie_and_opens_little
 async def test_a_custodian_alone_votes_for_nobody(place: Hall) -> None:
     custodian, member = members(place)[:2]
     site = await open_site(place, custodian)
-    for person in (custodian, member):
-        await check_in_at_kiosk(place, custodian, person, site)
+    await check_in_at_kiosk(place, custodian, custodian, site)
+    # A page that keeps the key which it made for the member's check-in, and should have thrown away.
+    kept, kiosk = secrets.token_bytes(32), place.path(f"/sites/{site}/kiosk")
+    begun = await custodian.post(f"{kiosk}/begin")
+    body = await support.check_in_body(place, begun, member, credential=signing.public_key(kept))
+    await custodian.post(f"{kiosk}/finish", body)
     await ready(place, place.officers)
     election = await votes_support.draft(place, kiosk=True)
     manifest = await votes.open_election(place.chair, place.meeting, election)
     path = place.election_path(election, "")
+    cells, draws = votes_support.cells(manifest, 0), casting.SeededDraws(bytes(32))
+    sealed = casting.seal(manifest, signing.public_key(kept), cells, draws, casting.Place(1, 1, b""))
+    announced = casting.make_announcement(manifest, kept, sealed_hash(sealed))
+    assert await refusal(custodian, f"{path}/seals", announced) == (403, "ballot.foreign-credential")
+    ballot = {"ballot": casting.sign_ballot(sealed, kept)}
+    assert await refusal(custodian, f"{path}/ballots", ballot) == (403, "ballot.foreign-credential")
     signed_in = await sign_in_at_kiosk(place, custodian, member, site)
     token = signed_in["token"]
     seed = secrets.token_bytes(32)
@@ -294,9 +304,7 @@ async def test_a_custodian_alone_votes_for_nobody(place: Hall) -> None:
     assert await replace(custodian, passkey=b64u(member.authenticator.credential_id)) == "voting.assertion-signature"
     assert await replace(member, kiosk=False) == "kiosk.unnamed"
     # A ballot with a key of the custodian's own making.
-    standing = casting.Place(1, 1, b"")
-    cells = votes_support.cells(manifest, 0)
-    sealed = casting.seal(manifest, keys[1], cells, casting.SeededDraws(bytes(32)), standing)
+    sealed = casting.seal(manifest, keys[1], cells, casting.SeededDraws(bytes(32)), casting.Place(1, 1, b""))
     status, answer = await at_kiosk(
         custodian, token, "POST", f"{path}/ballots", {"ballot": casting.sign_ballot(sealed, seed)}
     )

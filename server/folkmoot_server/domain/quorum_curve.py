@@ -43,6 +43,7 @@ def curve(events: Iterable[LoggedEvent]) -> list[Point]:
     """
     here: dict[str, str] = {}
     last_site: dict[str, str] = {}
+    counts: Counter[str] = Counter()  # by site; under "" stands who came from nowhere, which is never shown
     num, den, needed = 0, 1, 0
     points: list[Point] = []
     for event in events:
@@ -52,14 +53,17 @@ def curve(events: Iterable[LoggedEvent]) -> list[Point]:
         elif event.type == "RollFrozen":
             needed = -(-num * event.body["size"] // den)
         elif event.type in _ARRIVING:
-            if here.get(member) is not None and event.type == "MemberReturned":
+            if member in here and event.type == "MemberReturned":
                 continue
+            counts[here.pop(member, "")] -= 1
             here[member] = last_site[member] = event.body.get("site", last_site.get(member, REMOTE))
+            counts[here[member]] += 1
         elif event.type == "MemberDeparted":
-            here.pop(member, None)
+            counts[here.pop(member, "")] -= 1
         moving = event.type == "MemberDeparted" and event.body["reason"] == Departure.MOVED
         if event.type in ("RollFrozen", "MemberDeparted", *_ARRIVING) and not moving:
-            _add(points, Point(event.seq, event.at, len(here), needed, dict(sorted(Counter(here.values()).items()))))
+            by_site = {site: counts[site] for site in sorted(counts) if counts[site] > 0}
+            _add(points, Point(event.seq, event.at, len(here), needed, by_site))
     return points
 
 
