@@ -130,6 +130,8 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument(
         "--script", choices=SCRIPTS, default=VOTE, help="one vote, or a full meeting with motions, recess and minutes"
     )
+    demo.add_argument("--sites", type=int, default=0, help="halls with a relay each (default: none)")
+    demo.add_argument("--cut-link", action="store_true", help="with --sites: cut lines while a vote is open")
     demo.add_argument("--seed", type=int, default=1, help="seed of names and choices; keys are always random")
     demo.add_argument(
         "--out",
@@ -275,6 +277,8 @@ def _demo(options: argparse.Namespace) -> int:
         options.out,
         question=options.question,
         script=options.script,
+        sites=options.sites,
+        cut_link=options.cut_link,
         quiet=options.quiet,
     )
 

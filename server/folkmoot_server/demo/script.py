@@ -22,7 +22,7 @@ from pyrage import decrypt, x25519
 from folkmoot_config.settings import Settings
 from folkmoot_server import app
 from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation
-from folkmoot_server.demo import full_meeting, votes
+from folkmoot_server.demo import full_meeting, halls, votes
 from folkmoot_server.demo.client import DemoError, Person
 from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_UNITS, people
@@ -94,6 +94,8 @@ def run_demo(
     *,
     question: str = "yes-no-abstain",
     script: str = VOTE,
+    sites: int = 0,
+    cut_link: bool = False,
     quiet: bool,
 ) -> int:
     """Hold the meeting and return 0 when all of it verified.
@@ -103,6 +105,14 @@ def run_demo(
     """
     if script == FULL_MEETING and members < full_meeting.MEMBERS_MIN:
         print(f"folkmoot demo: a full meeting needs {full_meeting.MEMBERS_MIN} members.", file=sys.stderr)
+        return 2
+    if sites and (sites > halls.SITES_MAX or members < 2 + tellers + halls.PER_SITE * sites or script != VOTE):
+        least = 2 + tellers + halls.PER_SITE * sites
+        limits = f"at most {halls.SITES_MAX} sites, the plain vote"
+        print(f"folkmoot demo: --sites {sites} needs {least} members ({limits}).", file=sys.stderr)
+        return 2
+    if cut_link and sites < halls.CUT_MIN:
+        print(f"folkmoot demo: --cut-link needs --sites {halls.CUT_MIN} or more.", file=sys.stderr)
         return 2
     if not 5 <= members <= MEMBERS_MAX or not 3 <= tellers <= min(9, members - 2):
         print(f"folkmoot demo: needs 5 to {MEMBERS_MAX} members and 3 to 9 tellers among them.", file=sys.stderr)
@@ -117,11 +127,12 @@ def run_demo(
         )
         return 2
     out.mkdir(parents=True, exist_ok=True)
-    bar = Bar(11 if script == VOTE else full_meeting.STEPS, quiet=quiet)
+    steps = halls.STEPS + 2 * cut_link if sites else full_meeting.STEPS if script == FULL_MEETING else 11
+    bar = Bar(steps, quiet=quiet)
     try:
         with tempfile.TemporaryDirectory(prefix="folkmoot-demo-") as folder:
             asked, rng = QUESTIONS[question], Random(seed)  # noqa: S311
-            held = _Held(members, tellers, script, out)
+            held = _Held(members, tellers, script, out, sites, cut_link)
             return asyncio.run(_run(held, rng, asked, Path(folder), bar))
     except DemoError as error:
         print(f"folkmoot demo: {error}", file=sys.stderr)
@@ -142,6 +153,8 @@ class _Held:
     tellers: int
     script: str
     out: Path
+    sites: int
+    cut_link: bool
 
     def roster(self, rng: Random) -> list[NewPerson]:
         """Return who comes; a full meeting has a second holder of the role chair, the last but one."""
@@ -175,9 +188,23 @@ async def _run(held: _Held, rng: Random, asked: Asked, folder: Path, bar: Progre
                 meeting.persons.append(person)
             if held.script == FULL_MEETING:
                 return await full_meeting.hold(origin, meeting.persons, held.tellers, held.out, bar)
+            if held.sites:
+                return await _hold_in_halls(meeting, held, folder, port, bar)
             return await _hold(meeting, held.tellers, held.out, bar)
     finally:
         await installation.stop()
+
+
+async def _hold_in_halls(meeting: Meeting, held: _Held, folder: Path, port: int, bar: Progress) -> int:
+    ports = [_free_port() for _ in range(held.sites)]
+    places = halls.make_halls(meeting.persons, held.tellers, folder, port, ports)
+    course = halls.Course(meeting.origin, meeting.persons, held.tellers, places, meeting.rng)
+
+    async def download(found: str) -> tuple[bytes, bytes, bytes]:
+        meeting.id = found
+        return await _download(meeting, held.out)
+
+    return await halls.hold(course, download, cut=held.cut_link, bar=bar)
 
 
 async def _hold(meeting: Meeting, tellers: int, out: Path, bar: Progress) -> int:

@@ -54,9 +54,12 @@ async def freeze_roll(registrar: Person, meeting: str) -> None:
     await registrar.post(_path(meeting, "/roll/freeze"), {"roll_hash": b64u(core.hash), "signed": signed})
 
 
-async def check_in(person: Person, meeting: str, seed: bytes = b"") -> bytes:
-    """Check in with a credential bound by the passkey, a fresh one unless its seed is given; return the seed."""
-    begun = await person.post(_path(meeting, "/check-in/begin"))
+async def check_in(person: Person, meeting: str, seed: bytes = b"", where: dict[str, str] | None = None) -> bytes:
+    """Check in with a credential bound by the passkey, a fresh one unless its seed is given; return the seed.
+
+    `where` names a site and its code.
+    """
+    begun = await person.post(_path(meeting, "/check-in/begin"), where)
     core = roll.verify_statement(begun["roll"])
     seed = seed or secrets.token_bytes(32)
     credential = signing.public_key(seed)
