@@ -15,14 +15,12 @@ import { checkSeats, presentAt, siteOf } from "../../state/sites.ts";
 import { signAction } from "../../state/sign.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Card, Check, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
-import { Qr } from "../../ui/qr.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
+import { CodeCard } from "./code_card.tsx";
 import { KioskFrame } from "./kiosk_frame.tsx";
 import { heads, Light } from "./light.tsx";
 import { LineTestCard } from "./line_test.tsx";
 import "./sites.css";
-
-const CODE_AGAIN_MS = 20_000;
 
 interface Hall {
   live: LiveMeeting;
@@ -80,33 +78,6 @@ function HallPage({ live, meeting, site }: Hall) {
       {mine && roomOpen(meeting) && <SeatsCard live={live} meeting={meeting} site={site} />}
       {mine && roomOpen(meeting) && <SoundCard meeting={meeting} />}
     </div>
-  );
-}
-
-/** Large enough to be read from the back row; new every ten minutes. */
-function CodeCard({ meeting, site }: Omit<Hall, "live">) {
-  const loading = useAction();
-  const given = useSignal<{ code: string; until: number } | null>(null);
-  const load = (): void => void loading.run(async () => (given.value = await sites.code(meeting.id, site.site)));
-  useEffect(() => {
-    load();
-    const timer = setInterval(load, CODE_AGAIN_MS);
-    return () => clearInterval(timer);
-  }, [site.site]);
-  return (
-    <Card title={t("hall.code")} testid="hall-code-card">
-      <p>{t("hall.code.text")}</p>
-      <Problem error={loading.error.value} />
-      {given.value && (
-        <div class="stack hall-qr">
-          <p class="hall-code" data-testid="hall-code" translate={false}>
-            {given.value.code}
-          </p>
-          <Qr text={`${location.origin}/meetings/${meeting.id}/check-in#hall=${site.site}.${given.value.code}`} label={t("hall.code.qr")} testid="hall-qr" />
-          <p class="hint">{t("hall.code.until", { time: clock(given.value.until) })}</p>
-        </div>
-      )}
-    </Card>
   );
 }
 

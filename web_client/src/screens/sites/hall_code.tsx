@@ -11,7 +11,7 @@ export const hallChoice = signal<{ site: string; code: string }>({ site: "", cod
 export const inHall = (site: string): boolean => site !== "" && site !== "main";
 
 /** What the check-in names: a hall with its code, the main room, or the member's own place. */
-export const whereOf = (choice: { site: string; code: string }): { site: string; code: string } => (choice.site === "" ? { site: "remote", code: "" } : inHall(choice.site) ? choice : { site: choice.site, code: "" });
+export const whereOf = (choice: { site: string; code: string }): { site: string; code: string } => (choice.site === "" ? { site: "remote", code: "" } : choice);
 
 /** Of an address that the hall's square code holds: `#hall=<site>.<code>`. */
 export function hallOf(hash: string): { site: string; code: string } | null {
@@ -43,7 +43,7 @@ export function HallCode({ meeting }: { meeting: Meeting }) {
         ]}
         onChange={(value) => (hallChoice.value = { site: value, code })}
       />
-      {inHall(site) && (
+      {site !== "" && (
         <Field label={t("check-in.code")} hint={t("check-in.code.hint")} value={code} maxLength={12} testid="check-in-code" required onInput={(value) => (hallChoice.value = { site, code: value.toLowerCase().replaceAll(/[^a-z2-7]/g, "") })} />
       )}
     </fieldset>

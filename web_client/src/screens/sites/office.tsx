@@ -10,8 +10,9 @@ import type { LiveMeeting } from "../../state/live.ts";
 import { isEnded } from "../../state/meeting.ts";
 import { places, presentAt } from "../../state/sites.ts";
 import { useAction } from "../../ui/action.ts";
-import { Button, Card, ConfirmButton, Copy, Field, Form, LinkButton, Note, Problem, Select, Title } from "../../ui/parts.tsx";
+import { Button, Card, ConfirmButton, Copy, Field, Fold, Form, LinkButton, Note, Problem, Select, Title } from "../../ui/parts.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
+import { CodeCard } from "./code_card.tsx";
 import { AcceptTest, heads, Light, Tested } from "./light.tsx";
 
 const NAME_MAX = 80;
@@ -124,6 +125,11 @@ function SiteCard({ live, meeting, site, people }: Office & { site: Site; people
       {!over && <AcceptTest live={live} site={site} />}
       {site.seats && <p class="small">{t("sites.seats-signed", { n: site.seats.count, time: clock(site.seats.signed_at, meeting.time_zone) })}</p>}
       <Problem error={acting.error.value} />
+      {!over && site.kind === "main" && places(meeting).length > 1 && (
+        <Fold testid="main-code" summary={t("sites.main-code")}>
+          {() => <CodeCard meeting={meeting} site={site} />}
+        </Fold>
+      )}
       {!over && <Codes meeting={meeting} site={site} />}
       {!over && hall && (
         <div class="actions">
