@@ -41,7 +41,7 @@ from folkmoot_voting.encoding import jcs
 
 REMOTE = SiteKind.REMOTE
 CODE_ELSEWHERE = "code-elsewhere"
-KEEP, REMOVE = "keep", "remove"
+REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ MAIN: Final = "main"
 FIXED: Final = (MAIN, REMOTE)
 SITES_MAX: Final = 64
 EXPECTED_MAX: Final = 100_000
-PROFILES: Final = (0, 64, 128, 256, 512)  # kbit/s, 0 for no limit known
 CODE_S: Final = 600
 CODE_LENGTH: Final = 10
 KIOSK_S: Final = 300  # how long a member is signed in at the browser of a hall

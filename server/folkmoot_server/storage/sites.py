@@ -130,12 +130,6 @@ def lease_at(tx: Connection, meeting: str, site: str) -> int:
     return tx.execute(select(table.at).where(table.meeting == meeting, table.site == site)).scalar() or 0
 
 
-def leases(tx: Connection, meeting: str) -> dict[str, int]:
-    """Return when each site of a meeting was heard last."""
-    table = schema.site_lease.c
-    return {row.site: row.at for row in tx.execute(select(table.site, table.at).where(table.meeting == meeting))}
-
-
 def set_lease(tx: Connection, meeting: str, site: str, at: int) -> None:
     """Note that a site was heard."""
     statement = insert(schema.site_lease).values(meeting=meeting, site=site, at=at)
