@@ -30,7 +30,8 @@ from folkmoot_server.demo.client import Person
 from folkmoot_server.domain import relays
 from folkmoot_server.domain.errors import Refused, WrongState
 from folkmoot_server.domain.relays import State, Verb
-from folkmoot_voting.encoding import b64u
+from folkmoot_voting import challenges
+from folkmoot_voting.encoding import b64u, unb64u
 
 
 @pytest.fixture
@@ -191,6 +192,34 @@ async def test_addresses_of_relays_are_named_before_the_roll_and_are_good_with_a
     assert await asked(origin, b64u(bytes(32))) == (401, "relay.no-session")
     await hall.chair.post(hall.path(f"/sites/{sites[0]}/relay-revoke"))
     assert await asked(origin, relay.token) == (403, "relay.revoked")
+
+
+async def test_a_passkey_answers_at_the_address_of_a_hall_and_only_through_its_relay(
+    hall: Hall, http: aiohttp.ClientSession
+) -> None:
+    await votes_support.convene(hall)
+    origin = "http://hall.localhost:8443"
+    relay = await new_relay(hall, await add_site(hall), http, origin)
+    person, own = hall.plain, hall.plain.authenticator
+    headers = {"Origin": origin, "Sec-Fetch-Site": "same-origin", "Folkmoot-Relay": relay.token}
+
+    async def signed_in(page: str) -> tuple[int, str]:
+        url = hall.settings.public_url + "/api/sign-in/"
+        async with http.post(url + "begin", json={}, headers=headers) as answer:
+            begun = await answer.json()
+        own.origin = page
+        credential = own.authenticate(challenges.sign_in(begun["rp_id"], unb64u(begun["nonce"])))
+        body = {"nonce": begun["nonce"], "credential": credential}
+        async with http.post(url + "finish", json=body, headers=headers) as answer:
+            told = await answer.json()
+            return answer.status, told["member"]["id"] if answer.status == 200 else told["error"]["code"]
+
+    assert await signed_in(origin) == (200, person.member)
+    assert (await signed_in("http://other.localhost:8443"))[0] == 422
+    headers["Origin"] = hall.settings.public_url
+    del headers["Folkmoot-Relay"]
+    assert (await signed_in(origin))[0] == 422
+    assert await signed_in(hall.settings.public_url) == (200, person.member)
 
 
 def cookie(person: Person) -> str:
