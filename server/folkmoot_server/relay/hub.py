@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
-from yarl import URL
 
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_voting.encoding import JsonObject
@@ -51,9 +50,9 @@ class Hub:
 
     def __init__(self, url: str, answered: Callable[[], None]) -> None:
         """Use the system's certificates; call inside a running loop and `close` at the end."""
-        self._url = URL(url)
+        self._url = url
         self._answered = answered
-        trust = ssl.create_default_context() if self._url.scheme == "https" else True
+        trust = ssl.create_default_context() if url.startswith("https:") else True
         self._own = self._session(OWN_CONNECTIONS, trust)
         self._pages = self._session(PAGE_CONNECTIONS, trust)
         self.token = ""
@@ -102,7 +101,7 @@ class Hub:
                 headers["Content-Encoding"] = "gzip"
         timeout = aiohttp.ClientTimeout(total=wait_s, connect=min(wait_s, CONNECT_S))
         try:
-            url = self._url.join(URL(path))
+            url = self._url + path
             async with self._own.request(method, url, data=data, headers=headers, timeout=timeout) as response:
                 if response.status in NOT_AN_ANSWER:
                     raise HubSilentError(f"answered {response.status}")
@@ -126,7 +125,7 @@ class Hub:
             HubSilentError: it did not answer.
         """
         sent = {**headers, "Folkmoot-Relay": self.token}
-        url = self._url.join(URL(path_qs, encoded=True))
+        url = self._url + path_qs
         try:
             response = await self._pages.request(
                 method, url, headers=sent, data=data, allow_redirects=False, skip_auto_headers=("User-Agent",)

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict
 
 from folkmoot_server.domain.errors import BadInput
 from folkmoot_server.relay.hub import HubSilentError, whole
@@ -161,14 +160,8 @@ async def _open(
             opening.cancel()
 
 
-def _headers(answer: aiohttp.ClientResponse) -> CIMultiDict[str]:
-    headers: CIMultiDict[str] = CIMultiDict()
-    for name in ANSWERED:
-        for value in answer.headers.getall(name, []):
-            headers.add(name, value)
-    if "Content-Encoding" not in answer.headers and answer.content_length is not None:
-        headers["Content-Length"] = str(answer.content_length)
-    return headers
+def _headers(answer: aiohttp.ClientResponse) -> list[tuple[str, str]]:
+    return [(name, value) for name in ANSWERED for value in answer.headers.getall(name, [])]
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> Passed:
@@ -177,15 +170,16 @@ async def _whole(answer: aiohttp.ClientResponse) -> Passed:
             data = await whole(answer)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise HubSilentError("the answer broke off") from error
-    headers = _headers(answer)
-    headers.pop("Content-Length", None)
     kept = Kept(answer.headers.get("Content-Type", ""), data) if len(data) <= ANSWER_MAX else None
-    return Passed(web.Response(body=data, status=answer.status, headers=headers), answer.status, kept)
+    return Passed(web.Response(body=data, status=answer.status, headers=_headers(answer)), answer.status, kept)
 
 
 async def _stream(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     """Pass an answer on as it comes; one that breaks off ends the page's connection too, never as a whole one."""
-    response = web.StreamResponse(status=answer.status, headers=_headers(answer))
+    headers = _headers(answer)
+    if "Content-Encoding" not in answer.headers and answer.content_length is not None:
+        headers.append(("Content-Length", str(answer.content_length)))
+    response = web.StreamResponse(status=answer.status, headers=headers)
     await response.prepare(request)
     try:
         while True:
