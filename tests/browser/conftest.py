@@ -25,6 +25,9 @@ NewPerson = Callable[..., Awaitable[support.Person]]
 _NAMES = (
     *("booth", "ceremony", "conduct", "floor", "keyboard_meeting", "ladder", "large_room", "motions", "papers"),
     *("right_to_left", "screens", "support_report", "survival"),
+    "cut",
+    "offline",
+    "sites",
 )
 _ONE_ORIGIN = frozenset(f"test_{name}" for name in _NAMES)
 

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, expect
 from tests.browser import serving, steps, support, votes
 from tests.browser.steps import attribute, by, click, look, see
 from tests.browser.support import Person
@@ -43,6 +43,18 @@ async def present(hall: Hall) -> dict[str, str]:
 
 async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> None:
     """One hall with a custodian, a phone with the hall's code, and a member at the kiosk, who votes there."""
+    jonas, site = await set_up(hall)
+    claire, code = await the_line_is_tested(hall, jonas, site)
+    binh = await a_phone_in_the_hall(hall, site, code)
+    gretas = await a_member_without_a_phone(hall, claire, site)
+    lan, line = await asked_by_the_chair(hall, binh, site)
+    await a_vote_at_the_kiosk(hall, claire, gretas)
+    wall = await on_the_wall(hall, jonas, site)
+    await the_line_is_lost(hall, (claire, lan, wall), line, site)
+
+
+async def set_up(hall: Hall) -> tuple[Person, str]:
+    """The secretary adds a hall on the page; return the page and the hall's id."""
     jonas = await page_of(hall, "secretary-0", "/sites")
     await see(jonas, "sites")
     await by(jonas.page, "site-name").fill("Upper village, school")
@@ -56,7 +68,11 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await expect(card).to_have_count(1)
     site = str(await card.get_attribute("data-site"))
     await expect(card).to_have_attribute("data-state", "invited")
+    return jonas, site
 
+
+async def the_line_is_tested(hall: Hall, jonas: Person, site: str) -> tuple[Person, str]:
+    """The custodian tests the line twice and connects; return the hall's page and its code."""
     claire = await page_of(hall, "Claire", f"/hall/{site}")
     await see(claire, "hall-keep-open")
     await click(claire, "line-measure")
@@ -79,8 +95,11 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     code = str(await by(claire.page, "hall-code").inner_text())
     assert len(code) == 10
     await look(claire, "hall-page")
+    return claire, code
 
-    # A phone in the hall: the square code opens check-in with the hall's code filled in; it stays silent.
+
+async def a_phone_in_the_hall(hall: Hall, site: str, code: str) -> Person:
+    """The square code opens check-in with the hall's code filled in; the phone stays silent."""
     binh = await page_of(hall, "Binh", f"/check-in#hall={site}.{code}")
     await attribute(binh, "hall-choice", "data-site", site)
     await see(binh, "check-in-companion")
@@ -96,8 +115,11 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await attribute(greta, "error", "data-code", "site.bad-code")
     assert await present(hall) == {"Binh": site}
     await greta.page.goto("about:blank")  # a device of her own would keep her present
+    return binh
 
-    # A member without a phone, on the hall's own computer, with a passkey of her own.
+
+async def a_member_without_a_phone(hall: Hall, claire: Person, site: str) -> dict[str, object]:
+    """Greta checks in on the hall's computer, then the custodian signs the seats; return Greta's passkey."""
     own = await kept(claire)
     await votes.hand_over(hall.people["Greta"], claire)
     await click(claire, "kiosk-check-in")
@@ -113,8 +135,11 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await look(claire, "hall-sign-seats")
     await click(claire, "confirm-yes")
     await expect(by(claire.page, "hall-seats")).to_contain_text("2, signed at")
+    return gretas
 
-    # The chair's console: the light, and asking who is here.
+
+async def asked_by_the_chair(hall: Hall, binh: Person, site: str) -> tuple[Person, Locator]:
+    """The chair's console shows the light and asks who is here; return it and the hall's line on it."""
     await hall.check_in(*votes.OFFICERS)
     await hall.begin()
     await hall.open_vote(title="New roof", kiosk=True)
@@ -131,8 +156,11 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await expect(by(binh.page, "presence-card")).to_have_count(0)
     await attribute(lan, "presence-running", "data-confirmed", "1")
     await look(lan, "chair-places")
+    return lan, line
 
-    # The member at the kiosk votes on the hall's computer, while its page goes on.
+
+async def a_vote_at_the_kiosk(hall: Hall, claire: Person, gretas: dict[str, object]) -> None:
+    """The member at the kiosk votes on the hall's computer, while its page goes on."""
     await at_the_computer(claire, gretas)
     await click(claire, "kiosk-vote")
     booth = claire.page.frame_locator('[data-testid="booth-frame"]')
@@ -151,7 +179,9 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     (election,) = (await hall.chair.get(hall.path("")))["elections"]
     assert election["cast"] == 1
 
-    # The wall of the hall, without anybody signed in.
+
+async def on_the_wall(hall: Hall, jonas: Person, site: str) -> Person:
+    """The wall of the hall, without anybody signed in."""
     await by(jonas.page, f"site-codes-{site}").locator("summary").click()
     await click(jonas, f"screen-make-{site}")
     address = str(await by(jonas.page, "screen-url").inner_text())
@@ -161,8 +191,12 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await see(wall, "projector")
     await expect(by(wall.page, "wall-sites").locator('[data-state="connected"]')).to_have_count(1)
     await look(wall, "wall-screen")
+    return wall
 
-    # The hall's computer goes away: the light turns, the member at the kiosk leaves the quorum, the phone stays.
+
+async def the_line_is_lost(hall: Hall, pages: tuple[Person, Person, Person], line: Locator, site: str) -> None:
+    """The hall's computer goes away: its light turns, the member at the kiosk leaves the quorum, the phone stays."""
+    claire, lan, wall = pages
     await claire.page.goto("about:blank")
     await expect(line).to_have_attribute("data-state", "lost", timeout=steps.SLOW_MS)
     await look(lan, "chair-hall-lost")
