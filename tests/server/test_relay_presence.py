@@ -13,13 +13,15 @@ import aiohttp
 import pytest
 from sqlalchemy import Connection
 from tests.server import support, votes_support
-from tests.server.relay_support import Village, add_site, check_in_by_relay, new_relay, open_village
+from tests.server.relay_support import Village, add_site, check_in_body, check_in_by_relay, new_relay, open_village
 from tests.server.votes_support import Hall
 
 from folkmoot_server.commands import attendance, relays
 from folkmoot_server.domain.attendance import JOIN_S, Line, fold
-from folkmoot_server.domain.relays import DEGRADED_S
+from folkmoot_server.domain.ledger import CHECKPOINT_AGE_MAX_S
+from folkmoot_server.domain.relays import DEGRADED_S, NONCES, SESSION_S
 from folkmoot_server.realtime.vote_clock import VoteScheduler
+from folkmoot_voting.encoding import h, u32
 
 LOST_S = 20
 SITE = {"name": "Upper village", "expected": 10, "profile": 64}
@@ -99,6 +101,42 @@ async def test_who_checks_in_during_a_cut_was_there_from_then_and_counts_from_it
     await votes_support.check_in(hall, [hall.plain])
     assert [one["code"] for one in (await relay.send())["refused"]] == ["relay.overtaken"]
     assert [line[1] for line in await lines(hall, hall.plain.member)] == [begun + 340, None]
+
+
+async def test_a_checkpoint_is_good_that_was_the_newest_when_the_relay_started(village: Village) -> None:
+    hall, relay, site, person = village.hall, village.relay, village.site, village.there[0]
+    held = (await relay.feed())["checkpoint"]
+    await votes_support.close(hall, village.manifest.election)  # which the ledger notes
+    hall.clock.at += CHECKPOINT_AGE_MAX_S + 1
+
+    async def outcome() -> list[str]:
+        body, _ = await check_in_body(hall, relay, site, person, checkpoint=held)
+        relay.write("check-in", body, hall.clock(), person.member)
+        return [one["code"] for one in (await relay.send())["refused"]]
+
+    assert await outcome() == []
+    await relay.start(hall.clock())
+    assert await outcome() == ["check-in.old-checkpoint"]
+
+
+async def test_nonces_end_after_twelve_hours_and_are_of_their_start(village: Village) -> None:
+    hall, relay, site, person = village.hall, village.relay, village.site, village.there[0]
+    early, _ = await check_in_body(hall, relay, site, person)
+    late, _ = await check_in_body(hall, relay, site, person)
+    beyond = h("fm1/relay-nonce", relay.nonce_seed, u32(NONCES))
+    many, _ = await check_in_body(hall, relay, site, person, beyond)
+    begun, old = hall.clock(), relay.epoch
+    hall.clock.at += SESSION_S + 60
+    await relay.start(hall.clock())  # brings what was written under the start before
+    await support.sign_in(hall.chair)
+    fresh, _ = await check_in_body(hall, relay, site, person)
+    # A nonce of another start than the entry's; one too many; a good one in its last second; one a second later.
+    told = ((fresh, begun), (many, begun), (early, begun + SESSION_S - 1), (late, begun + SESSION_S))
+    for body, at in told:
+        relay.log.append(relay.entry("check-in", body, at, person.member, epoch=old))
+    first = relay.upto + 1
+    refused = [(one["seq"] - first, one["code"]) for one in (await relay.send())["refused"]]
+    assert refused == [(0, "relay.nonce"), (1, "relay.nonce"), (3, "relay.nonce")]
 
 
 async def test_a_member_who_is_heard_by_another_way_stays_when_the_hall_is_lost(village: Village) -> None:
