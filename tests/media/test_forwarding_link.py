@@ -3,13 +3,16 @@
 import itertools
 
 import pytest
+from tests.media import linked_room
 from tests.media.forwarding_room import NACK, assert_unbroken, listen
 from tests.media.linked_room import RATES, BigCamera, LinkedRoom, SteadyVoice, watch_all
 from tests.media.virtual_link import VirtualLink
 
 from folkmoot_media.forwarding import rtcp
 from folkmoot_media.forwarding.codecs import parse_vp8
+from folkmoot_media.forwarding.estimation import START
 from folkmoot_media.forwarding.model import SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.pacing import Pacer
 from folkmoot_media.forwarding.packets import RtpPacket
 from folkmoot_media.forwarding.temporal import EVERYTHING
 
@@ -307,3 +310,28 @@ def test_a_picture_that_was_still_while_the_link_was_new_is_seen_when_it_moves()
     # The link is tried as fast as a new one, although its first seconds are long over.
     assert room.received["cleo"].rate(consumer.ssrc, 110, 120) > 1_700_000
     assert room.received["cleo"].rate(consumer.ssrc, 130, 140) > 1_700_000
+
+
+def test_when_frames_are_left_out_what_has_left_is_kept_to_try_the_link_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A frame every 5 ms: the queue is too long before the rate of the picture has been measured.
+    monkeypatch.setattr(linked_room, "FRAME_RATE", 200)
+    room = LinkedRoom()
+    camera = BigCamera(room, rates=(1_900_000,))
+    leg = room.connect("cleo", VirtualLink(50e6, 0.005))
+    consumer = watch_all(room, camera, "cleo")
+    downlink = leg.downlink
+    assert downlink is not None
+    leg.pacer = Pacer(START, room.now)
+    room.router._paced = [leg]
+    for _ in range(100):
+        if consumer.held_back:
+            break
+        camera._capture()
+        room.now += 0.002
+    assert (consumer.held_back, consumer.layer) == (1, None)
+    assert downlink._spare is not None
+    kept, packets = downlink._spare
+    # Nothing of what was taken back: its numbers are given to other packets. What has begun to leave is sent whole.
+    on_its_way = {packet.sequence for packet in room.sent["cleo"]} | {queued.copy[2] for queued in leg.pacer._queue}
+    assert kept is consumer
+    assert {again.sequence for again in packets} <= on_its_way

@@ -158,6 +158,10 @@ class Downlink:
     def _is_new(self, now: float) -> bool:
         return self._first_video is not None and now - self._first_video < FIRST_PHASE
 
+    def _is_untried(self, now: float) -> bool:
+        """The first phase may pass with nothing to try the link with: what comes later finds it out as fast."""
+        return self._is_new(now) or self._probes < FIRST_PROBES
+
     def _known(self) -> bool:
         return self._leg.wide is not None or self.estimator.informed
 
@@ -269,17 +273,20 @@ class Downlink:
             isinstance(consumer, VideoConsumer) and self._keep_spare(consumer)
             for consumer in self._leg.consumers.values()
         )
-        if self._spare is not None:
+        if self._spare is not None and (live or self._is_bearable(self._spare[1])):
             consumer, packets = self._spare
             if not live:
                 packets = self._measured(packets)
             self.estimator.begin_probe(len(packets), now)
             repair.send_probe(consumer, packets, now, outbox)
             self._probes += 1
-        # The first phase may pass with nothing to try the link with: a picture that comes later is tried as fast.
-        quick = self._is_new(now) or self._probes < FIRST_PROBES
-        gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if quick else PROBE_GAP
+        gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if self._is_untried(now) else PROBE_GAP
         self._next_probe = now + (gap if self.estimator.bitrate > THIN else PROBE_GAP_IF_THIN)
+
+    def _is_bearable(self, packets: list[repair.Again]) -> bool:
+        """Say whether a trial with what was kept leaves room for voices: large packets fill a thin link for long."""
+        smallest = min(len(again.stored.payload) for again in packets)
+        return self.estimator.bitrate > THIN or smallest <= SMALLEST_PROBE
 
     def _measured(self, packets: list[repair.Again]) -> list[repair.Again]:
         """Return as much of what was kept as the link may be tried with now, the smallest again and again.
@@ -299,12 +306,19 @@ class Downlink:
         A stream that was quiet when the link was new and then takes more than the link is known to carry is cut off
         between two trials: without this there would never be anything to try the link with again.
         """
+        return self.keep_spare(consumer, self.find_spare(consumer, fewest), fewest)
+
+    def find_spare(self, consumer: VideoConsumer, fewest: int = 1) -> list[repair.Again]:
+        """Return what was numbered last for a consumer, as much as the link is to be tried with."""
         if self._leg.wide is None:
-            return False
+            return []
         octets = int(self.estimator.bitrate * PROBE_SECONDS / 8)
         wanted = max(FEWEST_PROBES, min(MOST_PROBES, octets // PROBE_PACKET))
         size = SMALLEST_PROBE if fewest < FEWEST_PROBES else max(SMALLEST_PROBE, octets // wanted)
-        packets = repair.find_probe(consumer, wanted, size)
+        return repair.find_probe(consumer, wanted, size)
+
+    def keep_spare(self, consumer: VideoConsumer, packets: list[repair.Again], fewest: int = 1) -> bool:
+        """Keep packets that a consumer was sent, if they are at least so many; say whether they are."""
         if len(packets) < fewest:
             return False
         if len(packets) >= FEWEST_PROBES or self._spare is None:

@@ -20,6 +20,7 @@ FEEDBACK_SSRC = 1
 # What a packet weighs on the wire beside its payload: RTP, SRTP's tag, header extension, UDP and IPv4.
 OVERHEAD = 64
 RATE_PERIOD = 0.5
+NUMBERS_AHEAD = 1 << 15
 
 
 def forward(
@@ -168,7 +169,8 @@ def _hold_back(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
     pacer = consumer.leg.pacer
     if pacer is None:
         return
-    layer = consumer.layer
+    layer, downlink = consumer.layer, consumer.leg.downlink
+    numbered = [] if downlink is None else downlink.find_spare(consumer)
     detach(consumer)
     # The frame's first packet has been counted but is not sent.
     consumer.last_sequence = (consumer.last_sequence - 1) & 0xFFFF
@@ -185,6 +187,10 @@ def _hold_back(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
         consumer.octets_before -= sum(packet.size - OVERHEAD for packet in taken)
     consumer.held_back += 1
     outbox.held_back += 1
+    if downlink is not None:
+        # Numbers that were taken back are given to other packets: only what has left may be sent again.
+        last = consumer.last_sequence
+        downlink.keep_spare(consumer, [one for one in numbered if (last - one.sequence) & 0xFFFF < NUMBERS_AHEAD])
     if consumer.target is None and layer is not None:
         consumer.target = layer
         express.drop(layer)
