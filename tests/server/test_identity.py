@@ -432,17 +432,18 @@ async def test_strangers_cannot_use_up_the_sign_ins(house: House, monkeypatch: p
     )
 
 
-async def test_a_member_cannot_flood_the_installation(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_member_cannot_flood_the_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MEMBER_MAX", 40)
-    await house.enrol("lan", "jonas", "ana")
-    await house.draft()
-    codes = {(await refusal(house.ana, "/api/socket-ticket", {"meeting": house.meeting}))[1] for _ in range(50)}
-    assert codes == {"accepted", "socket.too-many-tickets", "request.too-many"}
-    assert await refusal(house.ana, "/api/nonce", {"purpose": "action"}) == (429, "request.too-many")
-    assert (await refusal(house.jonas, "/api/nonce", {"purpose": "action"}))[0] == 200
-    await house.ana.get("/api/session")  # reading goes on
-    house.clock.at += 300
-    assert (await refusal(house.ana, "/api/nonce", {"purpose": "action"}))[0] == 200
+    async with serve(tmp_path) as house:
+        await house.enrol("lan", "jonas", "ana")
+        await house.draft()
+        codes = {(await refusal(house.ana, "/api/socket-ticket", {"meeting": house.meeting}))[1] for _ in range(50)}
+        assert codes == {"accepted", "socket.too-many-tickets", "request.too-many"}
+        assert await refusal(house.ana, "/api/nonce", {"purpose": "action"}) == (429, "request.too-many")
+        assert (await refusal(house.jonas, "/api/nonce", {"purpose": "action"}))[0] == 200
+        await house.ana.get("/api/session")  # reading goes on
+        house.clock.at += 300
+        assert (await refusal(house.ana, "/api/nonce", {"purpose": "action"}))[0] == 200
 
 
 def test_a_hall_behind_one_address_gets_in_and_a_flood_does_not() -> None:
