@@ -128,12 +128,11 @@ class Hall:
         casts, whole, tasks = [], [], []
 
         async def one(voter: Figures) -> None:
-            seed, cookie = bytes.fromhex(voter["seed"]), voter["cookie"]
+            seed, cookie, begun = bytes.fromhex(voter["seed"]), voter["cookie"], time.monotonic()
             me = (await self._send("GET", f"{path}/manifest", cookie))["me"]
             place = casting.Place(me["weight"], me["seq"] + 1, unb64u(me["prev"]))
             draws = casting.SeededDraws(secrets.token_bytes(32))
             sealed = casting.seal(manifest, signing.public_key(seed), [[1, 0, 0]], draws, place)
-            begun = time.monotonic()
             announced = casting.make_announcement(manifest, seed, sealed_hash(sealed))
             await self._send("POST", f"{path}/seals", cookie, announced)
             cast = time.monotonic()
@@ -334,7 +333,9 @@ async def cast(bench: Bench, options: argparse.Namespace, count: int) -> Figures
         f"{way}_kbit": round((after[way]["octets"] - before[way]["octets"]) * 8 / 1000 / seconds, 1)
         for way in ("down", "up")
     }
-    return {"cast": spread(found["casts"]), "seal and cast": spread(found["whole"]), **rates}
+    queue = {f"longest_queue_{way}_ms": round(1000 * after[way]["longest"]) for way in ("down", "up")}
+    late = {"link_late_ms": round(max(after[way]["late_ms"] for way in ("down", "up")), 1)}
+    return {"cast": spread(found["casts"]), "look, seal and cast": spread(found["whole"]), **rates, **queue, **late}
 
 
 SCENARIOS = {"copies": copies, "votes": ballots}
