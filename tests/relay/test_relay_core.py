@@ -3,12 +3,13 @@
 import dataclasses
 
 import pytest
+from sqlalchemy import create_engine, func, select
 from tests.relay.rig import independent_chain
 
 from folkmoot_server.domain import relays
 from folkmoot_server.domain.errors import TooMany
 from folkmoot_server.domain.relays import Kind
-from folkmoot_server.relay import views
+from folkmoot_server.relay import kept, schema, views
 from folkmoot_server.relay.link_state import CUT_AFTER_S, NEXT, Link, LinkState, Sign
 from folkmoot_server.relay.nonces import Seed, next_nonce
 from folkmoot_server.relay.outbox_chain import Head, Signer, Wish, head_of, make_entry, receipt, wish_digest
@@ -123,3 +124,27 @@ def test_a_hall_alone_shows_the_newest_meeting_with_the_members_own_part() -> No
     assert (new["me"]["checked_in"], new["me"]["waiting"], new["me"]["removed"]) == (True, True, False)
     out = {**state, "removed": [{"member": "m", "name": "M"}]}
     assert views.snapshot(out, None, views.own_part("m", entitled=True), {"m"}, queued=False)["me"]["removed"] is True
+
+
+def test_what_is_kept_is_its_members_own_and_goes_when_the_hub_gives_it_no_more() -> None:
+    path = "/api/meetings/m1/papers"
+    assert kept.owner(path, "m1", "ann") == "ann"
+    assert kept.owner("/api/info", "m1", "") == kept.EVERYBODY
+    assert [kept.owner(other, "m1", "ann") for other in ("/api/meetings/m2/papers", f"{path}/x/reads")] == [
+        None,
+        None,
+    ]
+    assert kept.owner(path, "m1", "") is None
+    engine = create_engine("sqlite://")
+    schema.metadata.create_all(engine)
+    paper, other = kept.Kept("text/plain", b"paper"), kept.Kept("text/plain", b"another")
+    with engine.begin() as tx:
+        assert kept.keep(tx, "ann", path, paper)
+        assert kept.keep(tx, "ben", path, paper)
+        assert (kept.find(tx, "ann", path), kept.find(tx, "cid", path)) == (paper, None)
+        assert kept.keep(tx, "ann", path, other)
+        assert (kept.find(tx, "ann", path), kept.find(tx, "ben", path)) == (other, paper)
+        kept.drop(tx, "ben", path)
+        assert (kept.find(tx, "ann", path), kept.find(tx, "ben", path)) == (other, None)
+        assert tx.execute(select(func.count()).select_from(schema.blob)).scalar() == 1
+        assert not kept.keep(tx, "ann", path, kept.Kept("text/plain", bytes(kept.ANSWER_MAX + 1)))

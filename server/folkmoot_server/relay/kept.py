@@ -57,6 +57,17 @@ def keep(tx: Connection, owner: str, path: str, answer: Kept) -> bool:
     return True
 
 
+def drop(tx: Connection, owner: str, path: str) -> None:
+    """Forget an answer: the hub gives it no more."""
+    table, blob = schema.kept, schema.blob
+    before = tx.execute(select(table.c.body).where(table.c.member == owner, table.c.path == path)).scalar()
+    if before is None:
+        return
+    tx.execute(delete(table).where(table.c.member == owner, table.c.path == path))
+    used = select(table.c.body).where(table.c.body == before)
+    tx.execute(delete(blob).where(blob.c.digest == before, ~used.exists()))
+
+
 def find(tx: Connection, owner: str, path: str) -> Kept | None:
     """Return a kept answer."""
     table, blob = schema.kept.c, schema.blob.c

@@ -36,6 +36,7 @@ TICKET: Final = "/api/socket-ticket"
 LEDGER: Final = "/api/ledger"
 OK: Final = 200
 UNAUTHORISED: Final = 401
+GONE: Final = frozenset({403, 404})
 UNAVAILABLE: Final = 503
 NUMBER_LENGTH: Final = 15
 
@@ -103,6 +104,8 @@ class Lan:
         return await self._node.database.read(lambda tx: people.session(tx, digest, now))
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
+        if not request.path_qs.startswith(API):  # what stands behind the hub's address is nothing but a path
+            raise web.HTTPNotFound
         body = b"" if passing.is_upload(request) or not request.can_read_body else await raw_body(request)
         if not self._node.link.cut:
             try:
@@ -132,6 +135,8 @@ class Lan:
             raise _unreachable()
         if passed.status == OK:
             await self._learn(request, passed, session, owner)
+        elif passed.status in GONE and owner is not None:
+            await node.database.write(lambda tx: kept.drop(tx, owner, request.path_qs))
         if request.path == "/api/sign-out" or passed.code.startswith("session."):
             await self._forget(request)
         return passed.response
@@ -223,6 +228,8 @@ class Lan:
         if status != OK or digest is None:
             if status == UNAUTHORISED:
                 await self._forget(request)
+            elif digest is not None and status in GONE:
+                await self._node.database.write(lambda tx: people.follow(tx, digest, follows=False))
             return web.Response(body=raw, status=status, content_type="application/json")
         if await self._session(request) is None:
             status, raw = await passing.ask(self._node, "GET", SESSION, request, None)

@@ -62,7 +62,7 @@ class Sync:
     def __init__(self, node: Node, here: Callable[[], Collection[str]]) -> None:
         self._node, self._here = node, here
         self._tasks: list[asyncio.Task[None]] = []
-        self._started = asyncio.Event()
+        self._started, self._leased = asyncio.Event(), asyncio.Event()
         self._piece = PIECE_FIRST
         self._newer: JsonObject | None = None  # a snapshot that waits for the events before it
         self._state_due = 0.0
@@ -143,6 +143,7 @@ class Sync:
         node.start, node.hub.token = start, start.token
         node.clock.adopt(int(answer["now"]))
         await self._take_cursor(answer)
+        self._leased.clear()
         self._started.set()
         log.info("relay.started epoch=%d", start.epoch)
 
@@ -236,12 +237,15 @@ class Sync:
         body = {"here": sorted(self._here()), "upto": node.acknowledged.seq}
         answer = await node.hub.post("/api/relay/lease", body, wait_s=LEASE_ANSWER_S)
         await self._take_cursor(answer)
+        self._leased.set()
         await asyncio.sleep(LEASE_EVERY_S)
 
     async def _watch(self) -> None:
         next_sweep = time.monotonic() + SWEEP_EVERY_S
         while True:
             await self._node.tick()
+            if self._node.link.cut:
+                self._leased.clear()
             if time.monotonic() >= next_sweep:
                 now = self._node.clock()
                 await self._node.database.write(lambda tx: people.sweep(tx, now))  # noqa: B023  awaited at once
@@ -264,6 +268,7 @@ class Sync:
         node = self._node
         await node.queued.wait()
         await self._started.wait()
+        await self._leased.wait()  # the hub takes a hand of those only whom it knows to be here
         node.queued.clear()
         try:
             while await self._send_piece():
