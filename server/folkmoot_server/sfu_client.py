@@ -28,6 +28,7 @@ RESTART_PAUSE = 0.2
 RESTART_PAUSE_LIMIT = 5.0
 STALE_ROUTER_LIFETIME = 30.0
 SHUTDOWN_TIMEOUT = 3.0
+DEATH_NOTICED = 0.5
 # A meeting of 300 with few voices and one picture is what one worker is measured for.
 SEATS_PER_ROUTER = 300
 
@@ -319,9 +320,15 @@ class MediaPool:
 
     @staticmethod
     async def _kill(link: WorkerLink) -> None:
-        if link.process is not None and link.process.returncode is None:
-            link.process.kill()
-            await link.process.wait()
+        process = link.process
+        if process is None or process.returncode is not None:
+            return
+        # To signal a process that has just died would take its exit status away from asyncio, which makes one up.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), DEATH_NOTICED)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
     async def _connect(self, link: WorkerLink, adopt: str | None) -> list[str]:
         reader, writer = await asyncio.open_unix_connection(str(link.socket_path))
