@@ -74,8 +74,7 @@ class Node:
     """The state that feed, outbox, pages and phones of one relay share.
 
     Attributes:
-        cut: set while the link is cut.
-        changed: set when the link changed; whoever waits clears it.
+        cut, linked: one of them is set.
         queued: set when something new waits in the outbox.
         fatal: why the relay must stop, once it must.
     """
@@ -91,7 +90,7 @@ class Node:
         self.acknowledged = Head()
         self.cursor = 0
         self.tail: deque[Told] = deque(maxlen=TAIL_MAX)
-        self.cut, self.queued = asyncio.Event(), asyncio.Event()
+        self.cut, self.linked, self.queued = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.cut.set()
         self.fatal: asyncio.Future[StopError] = asyncio.get_running_loop().create_future()
         self.on_link: Callable[[], None] = lambda: None
@@ -118,12 +117,14 @@ class Node:
         """Note that the hub has answered."""
         if self.link.answered(time.monotonic(), self.clock()):
             self.cut.clear()
+            self.linked.set()
             self.queued.set()
             self.on_link()
 
     async def tick(self) -> None:
         """Let time pass for the link; remember on disk when the hub was heard last."""
         if self.link.tick(time.monotonic()):
+            self.linked.clear()
             self.cut.set()
             since = self.link.since
             await self.database.write(lambda tx: store.put(tx, "heard", since))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -33,6 +34,7 @@ LEASE_EVERY_S: Final = 4.0
 LEASE_ANSWER_S: Final = 7.0
 UPLOAD_ANSWER_S: Final = 60.0
 HERE_EVERY_S: Final = 60.0
+HERE_LOOK_S: Final = 1.0
 TICK_S: Final = 0.25
 SWEEP_EVERY_S: Final = 60.0
 BACKOFF_FIRST_S: Final = 0.5
@@ -257,10 +259,14 @@ class Sync:
         node = self._node
         await node.cut.wait()
         members = sorted(set(self._here()))
-        if members and node.start is not None:
-            wish = Wish(Kind.HERE, "", {"members": members})
-            await node.queue(wish, lambda _tx, _hall: (wish, Place()))
-        await asyncio.sleep(HERE_EVERY_S)
+        if not members or node.start is None:
+            await asyncio.sleep(HERE_LOOK_S)
+            return
+        wish = Wish(Kind.HERE, "", {"members": members})
+        await node.queue(wish, lambda _tx, _hall: (wish, Place()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HERE_EVERY_S):
+                await node.linked.wait()
 
     # -- outbox -------------------------------------------------------------------------------------------------
 
