@@ -189,6 +189,8 @@ async def on_the_wall(hall: Hall, jonas: Person, site: str) -> Person:
     hall.stack.push_async_callback(wall.close)
     await wall.page.goto(address)
     await see(wall, "projector")
+    await present_a_paper(hall)
+    await see(wall, "wall-page")
     await expect(by(wall.page, "wall-sites").locator('[data-state="connected"]')).to_have_count(1)
     await look(wall, "wall-screen")
     return wall
@@ -208,6 +210,22 @@ async def the_line_is_lost(hall: Hall, pages: tuple[Person, Person, Person], lin
     await lan.page.goto(f"{hall.server.url}/meetings/{hall.meeting}/attendance")
     await see(lan, "quorum-curve")
     await look(lan, "attendance")
+
+
+async def present_a_paper(hall: Hall) -> None:
+    """The secretary brings a text that everybody may read; the chair shows its page to all."""
+    path = f"/papers?item={hall.item}&name=Budget.txt&class=open"
+    headers = {"Origin": hall.server.url, "Content-Type": "application/octet-stream"}
+    data = b"Budget of 2027\n\nRoof of the hall: 36,000\nBooks of the school: 1,200\n"
+    async with hall.secretary._http.put(hall.server.url + hall.path(path), data=data, headers=headers) as answer:
+        paper = (await answer.json())["paper"]
+
+    async def ready() -> bool:
+        papers = (await hall.secretary.get(hall.path("/papers")))["papers"]
+        return all(one["state"] == "ready" for one in papers)
+
+    await support.until(ready, "the paper is rendered")
+    await hall.chair.post(hall.path("/present"), {"paper": paper, "version": 1, "page": 1})
 
 
 async def kept(person: Person) -> dict[str, object]:

@@ -246,6 +246,27 @@ async def test_removing_one_of_two_equal_papers_keeps_the_bytes_of_the_other(hou
     assert (await fetch(house.binh, house.path(f"/papers/{other}/1/pages/1")))[0] == 200
 
 
+async def test_a_wall_shows_the_open_page_that_everybody_sees_and_no_other(house: House) -> None:
+    url = str((await house.jonas.post(house.path("/screens"), {"site": "main"}))["url"])
+    token = url.partition("#")[2]
+    wall = house.stranger()
+
+    async def page(token: str = token) -> tuple[int, str]:
+        headers = {"Authorization": f"Screen {token}"}
+        async with wall._http.get(f"{house.origin}/api/screen/page", headers=headers) as answer:
+            return answer.status, answer.headers["Content-Type"].partition(";")[0]
+
+    plain, members = await bring(house, "Open.png", a_png()), await bring(house, "Ours.png", a_png(), "members")
+    assert await page() == (404, "application/json")
+    await house.lan.post(house.path("/present"), {"paper": plain, "version": 1, "page": 1})
+    assert await page() == (200, "image/webp")
+    assert (await page("A" * len(token)))[0] == 401
+    await house.jonas.post(house.path(f"/papers/{plain}"), {"class": "members", "item": "", "name": "Open.png"})
+    assert (await page())[0] == 404  # shut while it is shown
+    await house.lan.post(house.path("/present"), {"paper": members, "version": 1, "page": 1})
+    assert (await page())[0] == 404
+
+
 async def test_the_chair_and_who_has_the_floor_present_and_nobody_else(house: House) -> None:
     paper, secret = await bring(house, "A.pdf", a_pdf(2)), await bring(house, "S.pdf", a_pdf(2), "restricted")
     body = {"paper": paper, "version": 1, "page": 2}

@@ -43,6 +43,7 @@ PUBLIC: Final = {
     ("GET", "/api/info"),
     ("GET", "/api/ledger"),
     ("GET", "/api/screen"),
+    ("GET", "/api/screen/page"),
     ("GET", "/api/manifests/{manifest}"),
     ("GET", "/api/manifests/{manifest}/voids/{sealed}"),
     ("POST", "/api/guests/enter"),

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from folkmoot_server.domain.elections import RUNNING, Phase
-from folkmoot_server.domain.papers import PaperClass
+from folkmoot_server.domain.papers import PaperClass, Type
 from folkmoot_server.queries.meetings import Picture
 from folkmoot_server.storage import papers
 
@@ -81,3 +81,13 @@ def _presented(tx: Connection, meeting_id: str) -> dict[str, Any] | None:
     if shown is None or paper is None or paper.paper_class is not PaperClass.OPEN:
         return None
     return {"paper": shown[0], "version": shown[1], "page": shown[2], "name": paper.name}
+
+
+def presented_page(tx: Connection, meeting_id: str) -> tuple[str, Type] | None:
+    """Return the SHA-256 of the page of an open paper that is shown to everybody, and the paper's type; else None."""
+    shown, named = papers.shown(tx, meeting_id), _presented(tx, meeting_id)
+    if shown is None or named is None:
+        return None
+    version = papers.version(tx, shown[0], shown[1])
+    files = papers.page(tx, *shown)
+    return None if files is None or version is None else (files.page, version.type)

@@ -11,14 +11,18 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from folkmoot_server.commands import screens
+from folkmoot_server.commands.papers import unknown
 from folkmoot_server.domain.errors import BadInput, NotSignedIn
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
+from folkmoot_server.domain.papers import CONTENT_TYPES, Type
 from folkmoot_server.queries import meetings as meeting_queries
-from folkmoot_server.queries.screens import screen_view
+from folkmoot_server.queries.screens import presented_page, screen_view
 from folkmoot_server.storage import meetings
 from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.handlers_papers import SEALED
 from folkmoot_server.web.limits import client_address
 from folkmoot_server.web.middleware import current
+from folkmoot_server.web.paper_service import PAPERS
 from folkmoot_server.web.parsing import Id, Strict, query_number, read
 from folkmoot_server.web.relay_feeds import FEEDS
 from folkmoot_server.web.site_limits import SITE_LIMITS
@@ -64,6 +68,26 @@ async def show(request: web.Request) -> web.Response:
         return web.json_response(await context.database.read(view))
 
 
+async def page(request: web.Request) -> web.Response:
+    """GET /api/screen/page: the page of an open paper that is shown to everybody just now."""
+    context, token = request.app[CONTEXT], _token(request)
+    meeting, _ = await _opened(request, token)
+    request.app[SITE_LIMITS].count_screen(b64u(token_hash(token)), context.now())
+    shown = await context.database.read(lambda tx: presented_page(tx, meeting))
+    if shown is None:
+        raise unknown()
+    try:
+        file = await asyncio.to_thread(request.app[PAPERS].files.open, shown[0])
+    except FileNotFoundError:
+        raise unknown() from None
+    # Asked once more with the file open: the paper may have been shut meanwhile.
+    if await context.database.read(lambda tx: presented_page(tx, meeting)) != shown:
+        file.close()
+        raise unknown()
+    content_type = CONTENT_TYPES[Type.TEXT] if shown[1] is Type.TEXT else "image/webp"
+    return web.Response(body=file, headers={"Content-Type": content_type, "Cache-Control": "no-store", **SEALED})
+
+
 def _token(request: web.Request) -> bytes:
     header = request.headers.get("Authorization", "")
     try:
@@ -100,4 +124,5 @@ async def _news(request: web.Request, meeting: str, after: int) -> None:
 ROUTES: Final = (
     web.post("/api/meetings/{m}/screens", make),
     web.get("/api/screen", show),
+    web.get("/api/screen/page", page),
 )

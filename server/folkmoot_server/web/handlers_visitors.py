@@ -247,6 +247,7 @@ GUESTS: Final = GuestRoutes(
             ("POST", "/api/guests/enter"),
             ("GET", "/api/ledger"),
             ("GET", "/api/screen"),
+            ("GET", "/api/screen/page"),
             ("GET", "/api/manifests/{manifest}"),
             ("GET", "/api/manifests/{manifest}/voids/{sealed}"),
             *(("POST", f"/api/{name}/{step}") for name in ("enrol", "sign-in") for step in ("begin", "finish")),

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { clock, t, tn } from "../i18n/index.ts";
+import type { Page } from "../state/page.ts";
 import { spokenAt } from "../state/speaking.ts";
 import { type WallSite, type WallView, wallOf } from "../state/wall.ts";
 import { Arrow } from "../ui/parts.tsx";
@@ -19,7 +20,7 @@ export function Projector({ id }: { id: string }) {
 }
 
 /** `children` stand under the title: whatever keeps the wall from being up to date. */
-export function Wall({ view, where = "", children }: { view: WallView; where?: string; children?: ComponentChildren }) {
+export function Wall({ view, where = "", page = null, children }: { view: WallView; where?: string; page?: Page | null; children?: ComponentChildren }) {
   const now = useServerTime();
   useEffect(() => {
     document.documentElement.dataset["ready"] = "";
@@ -37,6 +38,7 @@ export function Wall({ view, where = "", children }: { view: WallView; where?: s
         {item ? `${item.number} ${item.title}` : t(`meeting.state.${view.state}`)}
       </h1>
       <StateBanner meeting={view} />
+      {page && !view.vote && <Shown page={page} name={view.presented?.name ?? ""} />}
       {view.vote ? <OpenVote vote={view.vote} now={now.value} /> : view.result ? <Declared result={view.result} /> : <Speakers view={view} now={now.value} />}
       <footer class="wall-foot">
         <p class={`wall-quorum ${quorum.met ? "wall-good" : "wall-bad"}`} data-testid="wall-quorum" data-met={String(quorum.met)}>
@@ -48,6 +50,16 @@ export function Wall({ view, where = "", children }: { view: WallView; where?: s
         {view.sites.length > 1 && <Sites sites={view.sites} />}
       </footer>
     </div>
+  );
+}
+
+/** The page that the presenter shows; a vote goes before it. */
+function Shown({ page, name }: { page: Page; name: string }) {
+  return (
+    <figure class="wall-page" data-testid="wall-page">
+      {page.picture === "" ? <p class="pre" dir="auto">{page.text}</p> : <img src={page.picture} alt={name} />}
+      <figcaption>{name}</figcaption>
+    </figure>
   );
 }
 

@@ -3,15 +3,10 @@ import { ApiError } from "../api/call.ts";
 import { pageUrl, wordsUrl } from "../api/papers.ts";
 import type { Paper } from "../api/types_papers.ts";
 import { drop, pageStore } from "./cache.ts";
+import { type Page, readPage } from "./page.ts";
 import { session } from "./session.ts";
 
 const GONE = new Set([401, 403, 404]);
-
-export interface Page {
-  /** A picture as a data: address, or empty. */
-  picture: string;
-  text: string;
-}
 
 /** The pages that the member who is signed in has kept; no other member's are looked at. */
 async function store(): Promise<Cache | null> {
@@ -22,15 +17,6 @@ async function store(): Promise<Cache | null> {
   } catch {
     return null; // no secure context, or storage is blocked
   }
-}
-
-function picture(blob: Blob): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(String(reader.result)));
-    reader.addEventListener("error", () => reject(new Error("unreadable")));
-    reader.readAsDataURL(blob);
-  });
 }
 
 /** A page or what it says, from the browser's store, else from the server, which may keep it from whom it is no longer for. */
@@ -54,8 +40,7 @@ async function fetched(paper: Paper, url: string): Promise<Response> {
 
 export async function pageOf(meeting: string, paper: Paper, version: number, page: number): Promise<Page> {
   const answer = await fetched(paper, pageUrl(meeting, paper.paper, version, page));
-  const isText = answer.headers.get("Content-Type")?.startsWith("text/plain") ?? false;
-  return isText ? { picture: "", text: await answer.text() } : { picture: await picture(await answer.blob()), text: "" };
+  return readPage(answer);
 }
 
 const isPdf = (paper: Paper, version: number): boolean => paper.versions.find((one) => one.version === version)?.type === "pdf";

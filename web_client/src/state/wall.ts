@@ -30,6 +30,8 @@ export interface WallView {
   vote: Pick<ElectionSummary, "title" | "state" | "cast" | "electorate_size" | "ends_at"> | null;
   result: (Voted & { core: TallyCore }) | null;
   sites: WallSite[];
+  /** The page of an open paper that is shown to everybody; null where the wall shows none. */
+  presented: { paper: string; version: number; page: number; name: string } | null;
 }
 
 export function wallOf(meeting: Meeting): WallView {
@@ -49,6 +51,7 @@ export function wallOf(meeting: Meeting): WallView {
     quorum: meeting.quorum,
     vote: meeting.elections.find(isRunning) ?? null,
     result: declared?.result ? { ...declared, core: declared.result } : null,
+    presented: null,
     sites: meeting.sites.map((one) => ({ site: one.site, name: one.name, kind: one.kind, state: one.state, present: presentAt(meeting, one.site) })),
   };
 }

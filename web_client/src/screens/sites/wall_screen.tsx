@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ApiError } from "../../api/call.ts";
 import { t } from "../../i18n/index.ts";
+import { type Page, readPage } from "../../state/page.ts";
 import type { WallView } from "../../state/wall.ts";
 import { Loading, Note, Title } from "../../ui/parts.tsx";
 import { Wall } from "../projector.tsx";
@@ -36,8 +37,28 @@ async function told(token: string, after: number, signal: AbortSignal): Promise<
   return (await answer.json()) as Told;
 }
 
+/** The page that is shown to everybody, fetched when it turns. */
+function usePage(token: string, presented: Told["presented"]): Page | null {
+  const page = useSignal<Page | null>(null);
+  const what = presented === null ? "" : `${presented.paper}/${presented.version}/${presented.page}`;
+  useEffect(() => {
+    const stop = new AbortController();
+    page.value = null;
+    if (what !== "") {
+      void fetch("/api/screen/page", { cache: "no-store", credentials: "omit", headers: { Authorization: `Screen ${token}` }, signal: stop.signal })
+        .then(async (answer) => {
+          if (answer.ok) page.value = await readPage(answer);
+        })
+        .catch(() => undefined); // the wall goes on without the page
+    }
+    return () => stop.abort();
+  }, [what]);
+  return page.value;
+}
+
 export function WallScreen() {
   const shown = useSignal<Told | null>(null);
+  const page = usePage(location.hash.slice(1), shown.value?.presented ?? null);
   const trouble = useSignal<"" | "away" | "ended">("");
   useEffect(() => {
     document.documentElement.dataset["ready"] = "";
@@ -77,7 +98,7 @@ export function WallScreen() {
     );
   }
   return (
-    <Wall view={shown.value} where={shown.value.site}>
+    <Wall view={shown.value} where={shown.value.site} page={page}>
       {trouble.value === "away" && <Note kind="warn" testid="wall-away">{t("screen.away")}</Note>}
     </Wall>
   );
