@@ -38,7 +38,7 @@ export function Wall({ view, where = "", page = null, children }: { view: WallVi
         {item ? `${item.number} ${item.title}` : t(`meeting.state.${view.state}`)}
       </h1>
       <StateBanner meeting={view} />
-      {page && !view.vote && <Shown page={page} name={view.presented?.name ?? ""} />}
+      {page && <Shown page={page} name={view.presented?.name ?? ""} small={view.vote !== null} />}
       {view.vote ? <OpenVote vote={view.vote} now={now.value} /> : view.result ? <Declared result={view.result} /> : <Speakers view={view} now={now.value} />}
       <footer class="wall-foot">
         <p class={`wall-quorum ${quorum.met ? "wall-good" : "wall-bad"}`} data-testid="wall-quorum" data-met={String(quorum.met)}>
@@ -53,10 +53,10 @@ export function Wall({ view, where = "", page = null, children }: { view: WallVi
   );
 }
 
-/** The page that the presenter shows; a vote goes before it. */
-function Shown({ page, name }: { page: Page; name: string }) {
+/** The page that the presenter shows, smaller while a vote wants room. */
+function Shown({ page, name, small }: { page: Page; name: string; small: boolean }) {
   return (
-    <figure class="wall-page" data-testid="wall-page">
+    <figure class={`wall-page ${small ? "wall-page-small" : ""}`} data-testid="wall-page">
       {page.picture === "" ? <p class="pre" dir="auto">{page.text}</p> : <img src={page.picture} alt={name} />}
       <figcaption>{name}</figcaption>
     </figure>
