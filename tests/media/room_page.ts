@@ -62,6 +62,7 @@ const room = new RoomMedia({
     videos.set(`${owner}/${source}`, video);
   },
   onTrackEnded: ({ owner, source }: RemoteTrack) => {
+    log.push(`ended ${owner} ${source}`);
     videos.get(`${owner}/${source}`)?.remove();
     videos.delete(`${owner}/${source}`);
   },
