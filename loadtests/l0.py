@@ -288,6 +288,8 @@ def requests(member: Member) -> Figures:
         "slowest": slowest,
         "largest_answer": largest,
         "slower_than_a_page_waits": sum(one["s"] > PAGE_PATIENCE_S for one in member.asked),
+        "answers_octets": sum(one["octets"] for one in member.asked),
+        "answers_octets_if_deflated": sum(one["deflated"] for one in member.asked),
         "compressed_answers": sum(bool(one["encoding"]) for one in member.asked),
         "snapshots": member.snapshots,
         "connections": member.connections,
@@ -381,7 +383,9 @@ def describe(result: Figures) -> list[str]:
     lines.append(
         f"{asked['count']} requests, median {asked['median_s']:.1f} s, slowest {asked['slowest']['s']} s "
         f"({asked['slowest']['path']}); {asked['slower_than_a_page_waits']} slower than the {PAGE_PATIENCE_S:g} s "
-        f"that a page waits; {asked['compressed_answers']} answers compressed; {asked['connections']} connections"
+        f"that a page waits; {asked['compressed_answers']} answers compressed: "
+        f"{asked['answers_octets']} bytes, {asked['answers_octets_if_deflated']} if all were; "
+        f"{asked['connections']} connections"
     )
     return lines
 

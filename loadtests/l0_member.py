@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random  # noqa: TID251  moments of a page; never keys
@@ -97,7 +98,8 @@ class Member(Person):
                     raise
                 continue
             took = round(time.monotonic() - began, 2)
-            self.asked.append({"path": path, "s": took, "octets": len(data), "encoding": packed})
+            less = len(zlib.compress(data, 6)) if len(data) > 500 else len(data)
+            self.asked.append({"path": path, "s": took, "octets": len(data), "encoding": packed, "deflated": less})
             return answer.status, data
         raise AssertionError("two attempts either answer or raise")
 
