@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -90,13 +90,16 @@ class Meter:
     def __init__(self, link: Link) -> None:
         self._link = link
         self.parts: Figures = {}
+        self.quiet: Callable[[], Awaitable[None]] | None = None
 
     @asynccontextmanager
     async def part(self, name: str, settle_s: float) -> AsyncIterator[None]:
-        """Count a part; its last acknowledgements and repairs have `settle_s` to come."""
+        """Count a part with what it made the page fetch; acknowledgements have `settle_s` more to come."""
         before, began = self._link.octets(), time.monotonic()
         yield
         took = time.monotonic() - began
+        if self.quiet is not None:
+            await self.quiet()
         await asyncio.sleep(settle_s)
         after = self._link.octets()
         found = {key: after[key] - before[key] for key in after}

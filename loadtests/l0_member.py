@@ -139,6 +139,11 @@ class Member(Person):
                 await asyncio.gather(task, return_exceptions=True)
         self._life = self._fetching = None
 
+    async def quiet(self) -> None:
+        """Wait until the page fetches nothing by itself."""
+        while self._fetching is not None and not self._fetching.done():
+            await asyncio.wait({self._fetching})
+
     async def until(self, ready: Callable[[], bool], what: str) -> None:
         """Wait until something heard makes `ready` true.
 

@@ -38,7 +38,7 @@ def test_a_short_meeting_is_held_from_signing_in_to_leaving_and_every_part_is_co
     whole = result["whole"]
     assert whole["down_sent"] + whole["up_sent"] >= sum(part["sent"] for part in parts.values())
     turns = result["page_turns"]
-    assert (turns["turns"], turns["down_arrived"] > turns["frame_octets"] > 0) == (2, True)
+    assert (turns["turns"], turns["least_down"] > turns["frame_octets"] > 0) == (2, True)
     assert result["vote"]["proof_requests"] >= 1
     assert result["hour"]["together"] == pytest.approx(
         sum(octets for name, octets in result["hour"].items() if name != "together"), abs=10
