@@ -325,9 +325,9 @@ async def test_after_a_dead_worker_the_relay_dials_again(valley: Valley, side: s
 
 
 async def test_while_no_hub_answers_the_hall_has_its_room_and_one_pipe_waits(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    hub = Hub(f"http://127.0.0.1:{port}", lambda: None)
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))  # ours and not listened on: nobody else answers there
+    hub = Hub(f"http://127.0.0.1:{taken.getsockname()[1]}", lambda: None)
     tries: list[int] = []
 
     def device() -> Device:
@@ -348,6 +348,7 @@ async def test_while_no_hub_answers_the_hall_has_its_room_and_one_pipe_waits(tmp
         await page.leave()
         await media.close()
         await hub.close()
+        taken.close()
 
 
 def _has_part(signalling: MediaSignalling, room: str, owner: str) -> Callable[[], bool]:
