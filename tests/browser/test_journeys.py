@@ -71,6 +71,7 @@ async def _two_members_one_browser(assembly: steps.Assembly, shared: Person, fir
     await steps.check_in(assembly, shared, media=False)
     await shared.page.goto(f"{assembly.server.url}/")
     await steps.click(shared, "sign-out")
+    await steps.see(shared, "sign-in-button")
     for passkey in await shared.credentials():
         if passkey["credentialId"] not in first:  # so that signing in takes the first member's
             removed = {"authenticatorId": shared.authenticator, "credentialId": passkey["credentialId"]}
