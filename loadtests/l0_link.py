@@ -34,8 +34,9 @@ class Here(AbstractResolver):
         family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002
     ) -> list[ResolveResult]:
         """Return the hub."""
-        found = {"hostname": host, "host": HUB, "port": port, "proto": 0, "flags": socket.AI_NUMERICHOST}
-        return [ResolveResult(family=socket.AF_INET, **found)]  # type: ignore[typeddict-item]
+        flags = socket.AI_NUMERICHOST
+        found = ResolveResult(hostname=host, host=HUB, port=port, family=socket.AF_INET, proto=0, flags=flags)
+        return [found]
 
     async def close(self) -> None:
         """Nothing to close."""

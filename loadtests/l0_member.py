@@ -9,6 +9,7 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random  # noqa: TID251  moments of a page; never keys
 from typing import Any, Final
@@ -267,11 +268,11 @@ class Member(Person):
                 await self.get(f"{path}/board?from={BEYOND}")
                 self._verify(manifest, leaf, shown)
                 return attempt
-            await self.until(
-                lambda seen=published: len(self.heard("BoardPublished", election=manifest.election)) > seen,  # type: ignore[misc]
-                "another board",
-            )
+            await self.until(partial(self._published_since, manifest, published), "another board")
         raise DemoError(f"{self.name}: the ballot never came to the board.")
+
+    def _published_since(self, manifest: Manifest, seen: int) -> bool:
+        return len(self.heard("BoardPublished", election=manifest.election)) > seen
 
     def _verify(self, manifest: Manifest, leaf: str, shown: dict[str, Any]) -> None:
         note = merkle_log.verify_note(shown["checkpoint"], manifest.board_origin, manifest.server_key)

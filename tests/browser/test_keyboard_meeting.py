@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Frame, Page, expect
+from playwright.async_api import Browser, Frame, Page, ViewportSize, expect
 from tests import drafts
 from tests.browser import serving, steps, votes
 from tests.browser.steps import attribute, by, look, see
@@ -20,7 +20,7 @@ from folkmoot_voting.manifest import Manifest
 
 pytestmark = pytest.mark.one_origin
 
-DESK = {"width": 1280, "height": 800}
+DESK = ViewportSize(width=1280, height=800)
 TABS_MAX = 160
 TEXT = "The roof is renewed.\n\nThe work begins in May."
 # What has the focus: null for the page itself, else its test id and what is wrong with showing that it has it.
@@ -130,7 +130,7 @@ async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) 
         for name in ("chair-0", "Binh"):
             hall.browsers[name] = await hall.browser_of(name)
             await hall.check_in_browser(hall.browsers[name])
-        await hall.browsers["chair-0"].page.set_viewport_size(DESK)  # type: ignore[arg-type]
+        await hall.browsers["chair-0"].page.set_viewport_size(DESK)
         hall.tellers = await demo.make_key(hall.officers[2:], hall.meeting)
         hall.cosigners = [await demo.name_cosigner(person, hall.meeting) for person in hall.officers[1:]]
         yield hall

@@ -116,7 +116,9 @@ async def test_a_malformed_choice_changes_nothing(house: House, data: dict[str, 
     assert room.links.ceiling(house.binh.member) == 0
 
 
-async def test_the_choice_reaches_the_worker_with_transports_made_before_and_after(house: House) -> None:
+async def test_the_choice_reaches_the_worker_with_transports_made_before_and_after(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     binh = await enter(house, "binh", ceiling=1)
     asked: list[tuple[str, Any]] = []
     pool = house.context.media._routers._pool
@@ -126,7 +128,7 @@ async def test_the_choice_reaches_the_worker_with_transports_made_before_and_aft
         asked.append((method, data.get("ceiling")))
         return await request(router_id, method, data)
 
-    pool.request = noted  # type: ignore[method-assign]
+    monkeypatch.setattr(pool, "request", noted)
     await binh.call("media", {"method": "create_transport", "data": {"direction": "recv"}})
     await binh.call("media", {"method": "set_ladder", "data": {"ceiling": 3}})
     assert [one for one in asked if one[1] is not None] == [("router.create_transport", 1), ("router.set_ladder", 3)]

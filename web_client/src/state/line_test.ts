@@ -8,11 +8,13 @@ const LARGE_BYTES = 131_072;
 /** A line that takes longer for the small piece is not burdened with the large one. */
 const PATIENCE_S = 1.5;
 const LEAST_S = 0.001;
+/** Beyond it the pieces are too small to tell: they take less than the way there and back. */
+export const MOST_KBPS = 20_000;
 
 export const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
-/** kbit/s of so many bytes, the way of the request and its answer left out. */
-export const rateKbps = (bytes: number, seconds: number, rttS: number): number => Math.max(1, Math.round((bytes * 8) / 1000 / Math.max(seconds - rttS, LEAST_S)));
+/** kbit/s of so many bytes, the way of the request and its answer left out; `MOST_KBPS` stands for that much or more. */
+export const rateKbps = (bytes: number, seconds: number, rttS: number): number => Math.min(MOST_KBPS, Math.max(1, Math.round((bytes * 8) / 1000 / Math.max(seconds - rttS, LEAST_S))));
 
 /** By how many milliseconds this device is ahead of the hub, the way there taken as half of both ways. */
 export const clockMs = (sentMs: number, seconds: number, hubMs: number): number => Math.round(sentMs + (seconds * 1000) / 2 - hubMs);

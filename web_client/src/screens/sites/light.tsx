@@ -1,7 +1,8 @@
 /** A site's light: a mark, a word and since when; never colour alone. */
 import { sites } from "../../api/sites.ts";
 import type { Site, SiteState } from "../../api/types_sites.ts";
-import { clock, t, tn } from "../../i18n/index.ts";
+import { clock, number, t, tn } from "../../i18n/index.ts";
+import { MOST_KBPS } from "../../state/line_test.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Note, Problem } from "../../ui/parts.tsx";
@@ -45,6 +46,9 @@ export function AcceptTest({ live, site }: { live: LiveMeeting; site: Site }) {
   );
 }
 
+/** A measured rate in kbit/s; the highest that can be told stands for more. */
+export const rate = (kbps: number): string => (kbps >= MOST_KBPS ? t("sites.rate-more", { n: MOST_KBPS }) : number(kbps));
+
 /** What the last line test said, in a line. */
 export function Tested({ site, zone }: { site: Site; zone: string }) {
   const { tested } = site;
@@ -52,7 +56,7 @@ export function Tested({ site, zone }: { site: Site; zone: string }) {
   const loss = tested.loss_permille === null ? "" : ` · ${t("sites.loss", { n: (tested.loss_permille / 10).toFixed(1) })}`;
   return (
     <span class="small muted" data-testid="site-tested">
-      {t("sites.tested-at", { time: clock(tested.at, zone), rtt: tested.rtt_ms, up: tested.up_kbps, down: tested.down_kbps })}
+      {t("sites.tested-at", { time: clock(tested.at, zone), rtt: tested.rtt_ms, up: rate(tested.up_kbps), down: rate(tested.down_kbps) })}
       {loss} · {t(tested.sound ? "sites.sound-good" : "sites.sound-bad")} · {t(tested.picture ? "sites.picture-good" : "sites.picture-bad")}
     </span>
   );

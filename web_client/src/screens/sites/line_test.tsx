@@ -10,7 +10,7 @@ import type { LiveMeeting } from "../../state/live.ts";
 import { measureLine, type Measured } from "../../state/line_test.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Card, Check, Note, Problem, Progress } from "../../ui/parts.tsx";
-import { failedTest, Tested } from "./light.tsx";
+import { failedTest, rate, Tested } from "./light.tsx";
 
 const PARTS = 3;
 const HEARD = 0.02;
@@ -75,7 +75,7 @@ function Figures({ measured }: { measured: Measured }) {
   const off = Math.abs(measured.clock_ms) > CLOCK_MAX_MS;
   return (
     <>
-      <p data-testid="line-figures">{t("hall.test.figures", { rtt: measured.rtt_ms, up: measured.up_kbps, down: measured.down_kbps })}</p>
+      <p data-testid="line-figures">{t("hall.test.figures", { rtt: measured.rtt_ms, up: rate(measured.up_kbps), down: rate(measured.down_kbps) })}</p>
       {off && (
         <Note kind="warn" testid="line-clock">
           {t("hall.test.clock", { n: Math.round(measured.clock_ms / 1000) })}
