@@ -18,7 +18,7 @@ import struct
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,37 @@ from tests.media.support import Dice
 TUNSETIFF = 0x400454CA
 TUN_WITHOUT_HEADER = 0x1001
 CLONE_NEWNET = 0x40000000
-HUB, HOME = "10.79.0.1", "10.79.0.2"
+
+
+def addresses(number: int) -> tuple[str, str]:
+    """Return the addresses of hub and home on link `number` (0 to 255)."""
+    return f"10.79.{number}.1", f"10.79.{number}.2"
+
+
+def device_of(namespace: str, number: int) -> str:
+    """Return the name of the device of link `number` in a namespace.
+
+    Chromium does not count a device called tun… as a network: it would never see that one's address change.
+    """
+    return f"way{number or ''}{namespace}"[:15]
+
+
+def enter(name: str) -> None:
+    """Move this thread, and what it starts from now on, into a namespace.
+
+    Raises:
+        OSError: there is none of this name, or it may not be entered.
+    """
+    with Path(f"/var/run/netns/{name}").open() as place:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(place.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot enter the namespace {name}")
+
+
+HUB, HOME = addresses(0)
 LARGEST = 2000
 QUEUE_S = 1.0
+UDP = 17
 WAIT_S = 0.05
 
 
@@ -48,8 +76,13 @@ class Settings:
 
 @dataclass
 class Carried:
-    """What one direction has carried since it began; waiting times are seconds, `longest` since the last answer."""
+    """What one direction has carried since it began; waiting times are seconds, `longest` since the last answer.
 
+    `streams` holds for each RTP stream, by SSRC, how many of its packets came to the link, were lost there, and
+    ended a picture (those with the marker bit).
+    """
+
+    streams: dict[int, list[int]] = field(default_factory=dict)
     packets: int = 0
     octets: int = 0
     lost: int = 0
@@ -108,6 +141,22 @@ class Way:
         return said
 
 
+def stream_of(data: bytes) -> int | None:
+    """Return the SSRC of an IPv4 packet that carries RTP over UDP; it is not encrypted."""
+    head = (data[0] & 15) * 4
+    if data[0] >> 4 != 4 or data[9] != UDP or len(data) < head + 20:
+        return None
+    first, second = data[head + 8], data[head + 9]
+    if first >> 6 != 2 or 192 <= second <= 223:
+        return None
+    return int.from_bytes(data[head + 16 : head + 20], "big")
+
+
+def ends_a_picture(data: bytes) -> bool:
+    """Say whether an RTP packet as `stream_of` knows them has the marker bit."""
+    return bool(data[(data[0] & 15) * 4 + 9] & 0x80)
+
+
 def open_tun(name: str) -> int:
     """Make a TUN device; it lives as long as the descriptor."""
     descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
@@ -149,6 +198,12 @@ class Mover:
             except BlockingIOError:
                 return
             arrival = way.put(len(data), time.monotonic())
+            stream = stream_of(data)
+            if stream is not None:
+                seen = way.carried.streams.setdefault(stream, [0, 0, 0])
+                seen[0] += 1
+                seen[1] += arrival is None
+                seen[2] += ends_a_picture(data)
             if arrival is not None:
                 self._number += 1
                 heapq.heappush(self._due, (arrival, self._number, target, data, way))
@@ -186,9 +241,14 @@ class Mover:
 class Emulator:
     """Two namespaces, `hub` and `home`, joined by the emulated link; "down" leads home."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: str = "", number: int = 0) -> None:
+        """Join a new home to a hub of its own, or, as link `number`, to the namespace `shared`, which is there."""
         mark = os.getpid() % 100_000
-        self.hub, self.home = f"hub{mark}", f"home{mark}"
+        self.hub, self.home = shared or f"hub{mark}", f"home{number}-{mark}" if number else f"home{mark}"
+        self.number = number
+        self.hub_address, self.home_address = addresses(number)
+        self.hub_device, self.home_device = (device_of(name, number) for name in (self.hub, self.home))
+        self._own = (self.home,) if shared else (self.hub, self.home)
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -197,10 +257,10 @@ class Emulator:
         Raises:
             RuntimeError: the process did not come up.
         """
-        for name in (self.hub, self.home):
+        for name in self._own:
             ip(f"netns add {name}")
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, __file__, self.hub, self.home),
+            *(sys.executable, __file__, self.hub, self.home, str(self.number)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -222,12 +282,17 @@ class Emulator:
         """Change the same settings of both directions."""
         return await self.order(down=settings, up=settings)
 
+    async def move_home(self, seconds: float) -> None:
+        """Take home's address away and, after some seconds without any, give it the next one."""
+        network, _, last = self.home_address.rpartition(".")
+        ip(f"-n {self.home} addr del {self.home_address}/24 dev {self.home_device}")
+        await asyncio.sleep(seconds)
+        self.home_address = f"{network}.{int(last) + 1}"
+        ip(f"-n {self.home} addr add {self.home_address}/24 dev {self.home_device}")
+
     def enter(self, name: str) -> None:
         """Move this thread, and what it starts from now on, into a namespace."""
-        with Path(f"/var/run/netns/{name}").open() as place:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.setns(place.fileno(), CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), f"cannot enter the namespace {name}")
+        enter(name)
 
     async def stop(self) -> None:
         """End the process and take the namespaces away."""
@@ -235,7 +300,7 @@ class Emulator:
             assert self._process.stdin is not None
             self._process.stdin.close()
             await self._process.wait()
-        for name in (self.hub, self.home):
+        for name in self._own:
             ip(f"netns del {name}")
 
 
@@ -243,12 +308,13 @@ def main() -> None:
     """Move packets between the namespaces named on the command line, before whatever else the machine does."""
     os.nice(-15)
     tuns = []
-    for name, address in zip(sys.argv[1:3], (HUB, HOME), strict=True):
-        device = f"tun{name}"[:15]
-        tuns.append(open_tun(device))
-        ip(f"link set {device} netns {name}")
-        ip(f"-n {name} addr add {address}/24 dev {device}")
-        ip(f"-n {name} link set {device} up mtu 1400")
+    number = int(sys.argv[3])
+    for name, address in zip(sys.argv[1:3], addresses(number), strict=True):
+        end = device_of(name, number)
+        tuns.append(open_tun(end))
+        ip(f"link set {end} netns {name}")
+        ip(f"-n {name} addr add {address}/24 dev {end}")
+        ip(f"-n {name} link set {end} up mtu 1400")
         ip(f"-n {name} link set lo up")
     print("up", flush=True)
     hub, home = tuns

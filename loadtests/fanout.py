@@ -183,6 +183,8 @@ async def run(options: argparse.Namespace, network: namespace.Network) -> list[B
     try:
         for bench in benches:
             await prepare(load, bench, options)
+        if options.pipe and isinstance(benches[0].server, Worker):
+            await benches[0].server.hold_pipe()
         for number in range(options.rounds):
             for bench in benches if number % 2 == 0 else benches[::-1]:
                 made = await measure(load, bench, options)
@@ -237,6 +239,7 @@ def summarise(benches: list[Bench], options: argparse.Namespace) -> dict[str, An
         "loss": options.loss,
         "burst": options.burst,
         "feedback": options.feedback,
+        "pipe": options.pipe,
         "seconds": options.seconds,
         "nice": options.nice,
         "ours_us": median_of(ours.rounds, "cpu_us_per_packet"),
@@ -325,6 +328,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--nice", type=int, default=0, help="priority of generator and servers; below 0 needs root")
     parser.add_argument("--seed", default="load", help="of the losses")
+    parser.add_argument("--pipe", action="store_true", help="hold a pipe open in our room, as a hall's relay does")
     parser.add_argument("--delay", action="store_true", help="also measure the delay that a server adds")
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args(arguments)

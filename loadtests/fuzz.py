@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from loadtests.fuzz_pipes import Pipes
+from loadtests.fuzz_pipes import PipedPictures, Pipes
 from loadtests.fuzz_streams import Framing
 from tests.media.support import (
     CAPABILITIES,
@@ -391,13 +391,15 @@ def prints() -> list[dict[str, str]]:
     return [{"algorithm": "sha-256", "value": ":".join(["AB"] * 32)}]
 
 
-PARSERS: dict[str, Callable[[Dice], Target | Pipes | Framing]] = {
+Parser = Target | Pipes | PipedPictures | Framing
+PARSERS: dict[str, Callable[[Dice], Parser]] = {
     "stun": Stun,
     "rtp": Rtp,
     "rtcp": Rtcp,
     "dependency-descriptor": Descriptor,
     "parameters": Parameters,
     "pipe": Pipes,
+    "piped-pictures": lambda dice: PipedPictures(dice, descriptor_seed()),
     "framing": Framing,
 }
 
@@ -419,7 +421,7 @@ def run(name: str, count: int, seed: str) -> dict[str, Any]:
                 findings.append({"number": str(number), "error": repr(error), "input": shown[:4000]})
     if isinstance(target, InRoom):
         target.room.check()
-    elif isinstance(target, Pipes):
+    elif isinstance(target, Pipes | PipedPictures):
         target.check()
     seconds = round(time.process_time() - began, 1)
     return {

@@ -15,9 +15,6 @@ import asyncio
 import itertools
 import json
 import os
-import socket
-import statistics
-import struct
 import sys
 import tempfile
 import time
@@ -29,7 +26,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from loadtests.emulator import HOME, HUB, Emulator
+from loadtests.emulator import HUB, Emulator
+from loadtests.link_check import check
 from playwright.async_api import Browser, Page, Playwright, async_playwright
 from tests.chromium import ALLOW_DEVICES, FLAGS
 from tests.media.page_server import ROOM, PageServer, bundle_page
@@ -41,6 +39,8 @@ THIN = {"link": 64, "opus": 12_000, "ptime": 60, "dtx": False, "video": None}
 FREE = {"link": 0, "opus": 32_000, "ptime": 20, "dtx": True, "video": {"kbit": 2500, "frames": 30, "height": 720}}
 CAMERA = {"width": 640, "height": 360, "frameRate": 15}
 SETTLE_S, MEASURE_S = 20.0, 30.0
+OUTAGES_S = (5, 20, 45, 60)
+PAUSES_S = (0, 2, 5, 9)
 
 _RECORD = """
 (() => {
@@ -56,18 +56,26 @@ _SAMPLE = """
   window.__samples = [];
   window.__sums = async () => {
     const sums = { at: Date.now() / 1000, audio: 0, video: 0, heard: 0, sentAudio: 0, sentVideo: 0, again: 0,
-                   frames: 0, peers: window.__peers.length };
+                   frames: 0, whole: 0, streams: [], heardStreams: [],
+                   peers: window.__peers.length };
     for (const peer of window.__peers) {
       if (peer.connectionState === "closed") continue;
       for (const one of (await peer.getStats()).values()) {
         if (one.type === "inbound-rtp" && one.mid !== "probator") {
           sums[one.kind] += one.bytesReceived;
           if (one.kind === "audio") sums.heard += one.packetsReceived;
-          else sums.frames += one.framesDecoded ?? 0;
+          else {
+            sums.frames += one.framesDecoded ?? 0;
+            sums.whole += one.framesReceived ?? 0;
+            sums.heardStreams.push(one.ssrc);
+          }
         }
         if (one.type === "outbound-rtp") {
           sums[one.kind === "audio" ? "sentAudio" : "sentVideo"] += one.packetsSent;
           sums.again += one.retransmittedPacketsSent ?? 0;
+          if (one.kind === "video") {
+            sums.streams.push(one.ssrc);
+          }
         }
       }
     }
@@ -145,89 +153,6 @@ async def samples(page: Page) -> list[Figures]:
     return found
 
 
-# -- is the link what it says? ----------------------------------------------------------------------------------
-
-
-def probe(link: Emulator) -> tuple[socket.socket, socket.socket]:
-    """Return connected UDP sockets: in the hub and at home."""
-    link.enter(link.home)
-    home = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    home.bind((HOME, 9000))
-    link.enter(link.hub)
-    hub = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    hub.bind((HUB, 9000))
-    hub.connect((HOME, 9000))
-    home.connect((HUB, 9000))
-    for one in (hub, home):
-        one.setblocking(False)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-    return hub, home
-
-
-def drain(sink: socket.socket, delays: list[float]) -> int:
-    """Take what has come; return how many bytes on the wire it was."""
-    octets = 0
-    while True:
-        try:
-            data = sink.recv(2048)
-        except BlockingIOError:
-            return octets
-        delays.append(time.monotonic() - struct.unpack_from("d", data)[0])
-        octets += len(data) + 28
-
-
-async def pour(source: socket.socket, sink: socket.socket, size: int, rate: float, seconds: float) -> Figures:
-    """Send packets of `size` bytes, `rate` a second; return what came of them."""
-    delays: list[float] = []
-    started, sent, octets, first, last = time.monotonic(), 0, 0, 0.0, 0.0
-    while (now := time.monotonic()) < started + seconds + 2.5:
-        while sent < min(now - started, seconds) * rate:
-            source.send(struct.pack("d", time.monotonic()).ljust(size, b"\0"))
-            sent += 1
-        came = drain(sink, delays)
-        if came:
-            first, last = first or now, now
-            octets += came
-        await asyncio.sleep(0.002)
-    # The first packet begins the time in which the others came.
-    kbit = (octets - size - 28) * 8 / 1000 / max(0.001, last - first)
-    return {"sent": sent, "came": len(delays), "kbit": kbit, "delay_ms": statistics.median(delays) * 1000}
-
-
-async def check(link: Emulator) -> Figures:
-    """Compare the link with its own settings: rate within 3 %, delay within 10 ms, losses within 1 % of the packets.
-
-    Raises:
-        SystemExit: it is not what it says; nothing measured over it could be believed.
-    """
-    hub, home = probe(link)
-    found: Figures = {}
-    wrong: list[str] = []
-    for name, source, sink in (("down", hub, home), ("up", home, hub)):
-        for kbit in (64, 512):
-            await link.both(kbit=kbit, delay_ms=300, loss=0.0, burst=1)
-            # The queue's end is part of what came: the rate is that of the time in which anything arrived.
-            result = await pour(source, sink, 1000, kbit * 1.3 * 1000 / 8 / 1028, 8)
-            found[f"{name}-{kbit}-kbit"] = round(result["kbit"], 1)
-            if abs(result["kbit"] / kbit - 1) > 0.03:
-                wrong.append(f"{name}: {result['kbit']:.1f} instead of {kbit} kbit/s")
-        for loss, burst in ((0.1, 1), (0.1, 3), (0.2, 1)):
-            await link.both(kbit=8000, delay_ms=300, loss=loss, burst=burst)
-            result = await pour(source, sink, 100, 900, 11)
-            share = 1 - result["came"] / result["sent"]
-            found[f"{name}-loss-{loss}-burst-{burst}"] = round(share, 4)
-            found[f"{name}-delay-ms"] = round(result["delay_ms"], 2)
-            if abs(share - loss) > 0.01 * (1 if burst == 1 else 1.5):
-                wrong.append(f"{name}: {share:.3f} lost instead of {loss} in runs of {burst}")
-            if abs(result["delay_ms"] - 300) > 10:
-                wrong.append(f"{name}: {result['delay_ms']:.1f} ms instead of 300")
-    for one in (hub, home):
-        one.close()
-    if wrong:
-        raise SystemExit("the emulated link is not what it says: " + "; ".join(wrong))
-    return found
-
-
 # -- scenarios --------------------------------------------------------------------------------------------------
 
 
@@ -258,34 +183,80 @@ async def m6(bench: Bench) -> Figures:
     return result
 
 
+def lost_of(streams: list[int], carried: Figures, before: Figures) -> tuple[int, int, int]:
+    """Return how many packets of some streams came to the link meanwhile, were lost there, and ended a picture."""
+    found = [0, 0, 0]
+    for stream in map(str, streams):
+        now, then = carried["streams"].get(stream, (0, 0, 0)), before["streams"].get(stream, (0, 0, 0))
+        found = [one + after - earlier for one, after, earlier in zip(found, now, then, strict=True)]
+    return found[0], found[1], found[2]
+
+
+async def missing(bench: Bench) -> tuple[int, int]:
+    """Return the packets of Lan's camera that the worker never got, and those that it has sent again to anybody."""
+    report = await bench.server.signalling.report(ROOM, "lan")
+    layers = [
+        layer
+        for transport in report["transports"]
+        for producer in transport["producers"]
+        if producer["source"] == "camera"
+        for layer in producer["layers"]
+    ]
+    return sum(layer["lost"] for layer in layers), (await bench.server.pool.stats())[0]["counters"]["resent"]
+
+
 async def m8(bench: Bench) -> Figures:
-    """Lan's camera over a lossy link: how often a lost packet is asked for, and what is sent again both ways."""
+    """A camera each way over a lossy link: what was lost there, asked for, sent again, and never came.
+
+    Upward the worker says which packets it never got, repairs counted. Downward the link counts the pictures
+    that came to it and the page those that it got as a whole: every packet that was never repaired costs a picture.
+    """
     result: Figures = {}
     for loss, delay in ((0.2, 300), (0.02, 20)):
-        await bench.link.both(kbit=2000, delay_ms=delay, loss=0.0)
+        await bench.link.both(kbit=4000, delay_ms=delay, loss=0.0)
         anna, lan = await bench.enter(bench.hub, "anna"), await bench.enter(bench.home, "lan")
         await publish(lan, FREE, camera=True)
         await publish(anna, FREE, camera=True)
-        await asyncio.sleep(8)
+        await asyncio.sleep(15)
         await bench.link.both(loss=loss)
         await asyncio.sleep(5)
-        carried, before, heard = await bench.link.order(), await sums(lan), await sums(anna)
-        resent = (await bench.server.pool.stats())[0]["counters"]["resent"]
-        await asyncio.sleep(MEASURE_S)
-        after, now, then = await bench.link.order(), await sums(lan), await sums(anna)
-        again = now["again"] - before["again"]
-        sent = now["sentVideo"] - before["sentVideo"]
-        up = {name: after["up"][name] - carried["up"][name] for name in ("packets", "lost")}
-        # Chance takes pictures as often as everything else.
-        lost = up["lost"] * sent / max(1, up["packets"] + up["lost"])
+        carried, before, heard, (gone, resent) = (
+            await bench.link.order(),
+            await sums(lan),
+            await sums(anna),
+            await missing(bench),
+        )
+        await asyncio.sleep(2 * MEASURE_S)
+        after, now, then, (gone_then, resent_then) = (
+            await bench.link.order(),
+            await sums(lan),
+            await sums(anna),
+            await missing(bench),
+        )
+        sent, lost, _ = lost_of(now["streams"], after["up"], carried["up"])
+        sent_down, lost_down, pictures = lost_of(now["heardStreams"], after["down"], carried["down"])
+        again, again_down = now["again"] - before["again"], resent_then - resent
+        whole = now["whole"] - before["whole"]
         result[f"{loss:.0%}, {2 * delay} ms"] = {
-            "lost_of_pictures_up": round(lost),
-            "sent_again_per_lost_packet_up": round(again / max(1.0, lost), 2),
-            "sent_again_share_up": round(again / max(1, sent), 3),
-            "sent_again_by_worker": (await bench.server.pool.stats())[0]["counters"]["resent"] - resent,
-            "packets_down": after["down"]["packets"] - carried["down"]["packets"],
-            "frames_per_s_at_anna": round((then["frames"] - heard["frames"]) / MEASURE_S, 1),
-            "frames_per_s_at_lan": round((now["frames"] - before["frames"]) / MEASURE_S, 1),
+            "up": {
+                "packets": sent,
+                "lost_on_the_link": lost,
+                "sent_again_per_lost": round(again / max(1, lost), 2),
+                "sent_again_share": round(again / max(1, sent), 3),
+                "never_came": gone_then - gone,
+                "repaired": round(1 - (gone_then - gone) / max(1, lost), 3),
+            },
+            "down": {
+                "packets": sent_down,
+                "lost_on_the_link": lost_down,
+                "sent_again_per_lost": round(again_down / max(1, lost_down), 2),
+                "sent_again_share": round(again_down / max(1, sent_down), 3),
+                "pictures_sent": pictures,
+                "pictures_not_whole": pictures - whole,
+                "repaired_at_least": round(1 - max(0, pictures - whole) / max(1, lost_down), 3),
+            },
+            "frames_per_s_at_anna": round((then["frames"] - heard["frames"]) / 2 / MEASURE_S, 1),
+            "frames_per_s_at_lan": round((now["frames"] - before["frames"]) / 2 / MEASURE_S, 1),
         }
         await bench.leave(lan, anna)
     return result
@@ -356,32 +327,96 @@ async def m10(bench: Bench) -> Figures:
     return result
 
 
-async def m11(bench: Bench) -> Figures:
-    """Outages of 5 and 20 s at 512 kbit/s, 600 ms: when voices are back, and whether anything was made anew."""
-    result: Figures = {}
-    for outage in (5, 20):
-        anna = await bench.enter(bench.hub, "anna")
-        await publish(anna, FREE, camera=False)
-        await bench.link.both(kbit=512, delay_ms=300)
-        lan = await bench.enter(bench.home, "lan")
-        await asyncio.sleep(10)
-        before = await sums(lan)
-        await bench.link.both(cut=True)
-        await asyncio.sleep(outage)
-        await bench.link.both(cut=False)
-        back = time.time()
-        await asyncio.sleep(40)
-        series = await samples(lan)
+async def back_again(bench: Bench, broken: Callable[[], Awaitable[None]]) -> Figures:
+    """Both speak; `broken` breaks Lan's link and returns when it works again: when voices are back, each way."""
+    anna = await bench.enter(bench.hub, "anna")
+    await publish(anna, FREE, camera=False)
+    await bench.link.both(kbit=512, delay_ms=300)
+    lan = await bench.enter(bench.home, "lan")
+    await publish(lan, FREE, camera=False)
+    await asyncio.sleep(10)
+    before = await sums(lan)
+    await broken()
+    back = time.time()
+    await asyncio.sleep(25)
+    found = {"connections_made_anew": (await samples(lan))[-1]["peers"] - before["peers"]}
+    for name, page in (("down", lan), ("up", anna)):
+        series = await samples(page)
         heard = [b["at"] for a, b in itertools.pairwise(series) if b["heard"] > a["heard"] and b["at"] > back]
+        found[f"voices_back_{name}_after_s"] = round(heard[0] - back, 2) if heard else None
+        found[f"longest_gap_{name}_from_5_s_on_ms"] = round(longest_gap(series, back + 5, back + 20) * 1000)
+    await bench.leave(lan, anna)
+    print(json.dumps(found), flush=True)
+    return found
+
+
+async def m11(bench: Bench) -> Figures:
+    """Outages of 5 to 60 s, 512 kbit/s, 600 ms: when voices are back, and what was made anew."""
+    result: Figures = {}
+    for outage in OUTAGES_S:
+
+        async def cut(seconds: float = outage) -> None:
+            await bench.link.both(cut=True)
+            await asyncio.sleep(seconds)
+            await bench.link.both(cut=False)
+
+        result[f"{outage} s"] = await back_again(bench, cut)
+    return result
+
+
+async def m11_address(bench: Bench) -> Figures:
+    """Another address, at once and after some seconds without any, 512 kbit/s, 600 ms: when voices are back."""
+    result: Figures = {}
+    for pause in PAUSES_S:
+
+        async def move(seconds: float = pause) -> None:
+            await bench.link.move_home(seconds)
+
+        result[f"{pause} s without an address"] = await back_again(bench, move)
+    return result
+
+
+async def m11_picture(bench: Bench) -> Figures:
+    """Cuts in which Lan's page wants its only picture no more: how long after it is wanted again it comes."""
+    result: Figures = {}
+    for outage in (3, 20):
+        await bench.link.both(kbit=4000, delay_ms=40)
+        anna, lan = await bench.enter(bench.hub, "anna"), await bench.enter(bench.home, "lan")
+        await publish(anna, FREE, camera=True)
+        await asyncio.sleep(SETTLE_S)
+        seen = (await sums(lan))["frames"]
+        await bench.link.both(cut=True)
+        await asyncio.sleep(1)
+        await lan.evaluate("void folkmoot.room.setWatched('anna', 'camera', false)")
+        await asyncio.sleep(outage - 1)
+        await bench.link.both(cut=False)
+        await asyncio.sleep(SETTLE_S)
+        early, wanted = len(bench.told()), time.time()
+        await lan.evaluate("void folkmoot.room.setWatched('anna', 'camera', true)")
+        await asyncio.sleep(60)
+        series = await samples(lan)
+        came = [b["at"] for a, b in itertools.pairwise(series) if b["frames"] > a["frames"] and b["at"] > wanted]
+        kbit = (series[-1]["video"] - next(one["video"] for one in series if one["at"] > wanted + 40)) * 8 / 20_000
         result[f"{outage} s"] = {
-            "voices_back_after_s": round(heard[0] - back, 2) if heard else None,
-            "connections_made_anew": series[-1]["peers"] - before["peers"],
+            "pictures_before": seen,
+            "first_picture_after_s": round(came[0] - wanted, 2) if came else None,
+            "levels_told_since": [data["level"] for data in bench.told()[early:]],
+            "picture_kbit_from_40_to_60_s": round(kbit, 1),
         }
+        print(json.dumps(result), flush=True)
         await bench.leave(lan, anna)
     return result
 
 
-SCENARIOS: dict[str, Callable[[Bench], Awaitable[Figures]]] = {"M6": m6, "M8": m8, "M9": m9, "M10": m10, "M11": m11}
+SCENARIOS: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
+    "M6": m6,
+    "M8": m8,
+    "M9": m9,
+    "M10": m10,
+    "M11": m11,
+    "M11-address": m11_address,
+    "M11-picture": m11_picture,
+}
 
 
 async def run(options: argparse.Namespace) -> Figures:

@@ -73,7 +73,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="fan",
-        sources=tuple(f"{_FAN}/{name}.c" for name in ("address", "table", "receive", "express", "send")),
+        sources=tuple(f"{_FAN}/{name}.c" for name in ("address", "table", "receive", "express", "again", "send")),
         headers=(f"{_FAN}/fan.h",),
         output=f"{_FAN}/libfolkmoot_fan.so",
         libraries=("-ldl",),

@@ -92,6 +92,10 @@ class Worker:
             raise RuntimeError(f"the worker uses the back end {', '.join(found)}, not {self.name}")
         await self._pool.request(self.room, "router.create", {"router_id": self.room, "floor_mode": floor_mode})
 
+    async def hold_pipe(self) -> None:
+        """Open a pipe in the room that nobody comes by, as a hall's relay would: rules rest while there is one."""
+        await self.ask("pipe.create", router_id=self.room, side="answer", pipe_id="held")
+
     async def stats(self) -> dict[str, Any]:
         """Return the worker's own figures."""
         (found,) = await self.pool.stats()

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from folkmoot_media.errors import MediaError
 from folkmoot_media.forwarding.floor import FloorMode
-from folkmoot_media.forwarding.ladder import Level
+from folkmoot_media.forwarding.ladder import Level, Sample
 from folkmoot_media.forwarding.model import Leg, PipedVoice, Producer, SlotConsumer, VideoConsumer
 from folkmoot_media.forwarding.report import describe
 from folkmoot_media.forwarding.router import Router
@@ -36,6 +36,7 @@ from folkmoot_media.rtp_parameters import (
     to_producer_spec,
 )
 from folkmoot_media.transport.aiortc_adapter import SUPPORTED_DIGESTS, Fingerprint
+from folkmoot_media.transport.endpoint import Credentials
 
 # A control message has room for them.
 MOST_PIPES_TOLD = 100
@@ -88,6 +89,13 @@ class OwnerRef(Strict):
 Ceiling = Annotated[int, Field(ge=0, le=4)]
 
 
+class FirstLook(Strict):
+    """What a page has measured of its link before joining."""
+
+    kbps: Annotated[int, Field(ge=1, le=10_000_000)]
+    rtt_ms: Annotated[int, Field(ge=0, le=60_000)]
+
+
 class CreateTransport(Strict):
     """router.create_transport."""
 
@@ -95,6 +103,7 @@ class CreateTransport(Strict):
     owner: Id
     direction: Literal["send", "recv"]
     ceiling: Ceiling = 4
+    link: FirstLook | None = None
 
 
 class SetLadder(Strict):
@@ -262,20 +271,24 @@ class Methods:
         router = self._rooms.router(data.router_id)
         attached = self._rooms.create_transport(router, data.owner, data.direction, now)
         attached.router.set_ceiling(attached.leg, Level(data.ceiling), now)
+        if data.link is not None and attached.leg.downlink is not None:
+            first = Sample(data.link.kbps, 0.0, data.link.rtt_ms / 1000)
+            attached.leg.downlink.begin(first, now, attached.router.outbox)
+            self._rooms.flush(attached.router, now)
         fingerprints = [
             {"algorithm": found.algorithm, "value": found.value} for found in self._rooms.mux.identity.fingerprints
         ]
-        credentials = attached.endpoint.credentials[-1]
         return {
             "id": attached.leg.id,
-            "iceParameters": self._ice(credentials.fragment, credentials.password),
+            "iceParameters": self._ice(attached.endpoint.credentials[-1]),
+            "spareIceParameters": self._ice(self._rooms.mux.add_credentials(attached.endpoint)),
             "iceCandidates": self._candidates,
             "dtlsParameters": {"role": "auto", "fingerprints": fingerprints},
         }
 
     @staticmethod
-    def _ice(fragment: str, password: str) -> dict[str, object]:
-        return {"usernameFragment": fragment, "password": password, "iceLite": True}
+    def _ice(pair: Credentials) -> dict[str, object]:
+        return {"usernameFragment": pair.fragment, "password": pair.password, "iceLite": True}
 
     def _connect(self, data: Connect, _now: float) -> dict[str, object]:
         endpoint = self._rooms.transport(data.transport_id).endpoint
@@ -290,8 +303,11 @@ class Methods:
         return {}
 
     def _restart_ice(self, data: TransportRef, _now: float) -> dict[str, object]:
-        credentials = self._rooms.mux.restart_ice(self._rooms.transport(data.transport_id).endpoint)
-        return {"iceParameters": self._ice(credentials.fragment, credentials.password)}
+        mux, endpoint = self._rooms.mux, self._rooms.transport(data.transport_id).endpoint
+        return {
+            "iceParameters": self._ice(mux.add_credentials(endpoint)),
+            "spareIceParameters": self._ice(mux.add_credentials(endpoint)),
+        }
 
     def _close_transport(self, data: TransportRef, now: float) -> dict[str, object]:
         attached = self._rooms.transport(data.transport_id)

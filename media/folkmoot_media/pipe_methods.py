@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from folkmoot_media.errors import MediaError
-from folkmoot_media.forwarding import pipe_voices
+from folkmoot_media.forwarding import codecs, pipe_pictures, pipe_voices
 from folkmoot_media.forwarding.model import CodecChoice, EncodingSpec, Producer, ProducerSpec
 from folkmoot_media.pipes import PipeEnd
 from folkmoot_media.rooms import Rooms
@@ -258,4 +258,7 @@ def to_mirrored_spec(told: Announcement) -> ProducerSpec:
         payload_type = VIDEO_PAYLOAD_TYPES[told.codec]
         codec = CodecChoice(told.codec, payload_type, payload_type + 1, 90000)
         level_id = 0
-    return ProducerSpec(told.kind, told.source, told.producer_id, codec, encodings, 0, 0, 0, level_id, WIDE_ID)
+    descriptor_id = pipe_pictures.DESCRIPTOR_ID if codec.mime == codecs.AV1 else 0
+    return ProducerSpec(
+        told.kind, told.source, told.producer_id, codec, encodings, 0, 0, 0, level_id, WIDE_ID, descriptor_id
+    )

@@ -321,6 +321,14 @@ class Rooms:
         if attached is not None:
             afterwards.note_forwarded(attached.router, attached.leg, data, now)
 
+    def note_answered(self, endpoint: Endpoint, data: bytes, now: float) -> None:
+        """A decrypted RTCP packet has arrived, and what it asks for was sent again by a rule."""
+        endpoint.packets_in += 1
+        endpoint.octets_in += len(data)
+        attached = self.transports.get(endpoint.id)
+        if attached is not None:
+            afterwards.note_answered(attached.router, attached.leg, data, now, self.wall_ntp(now))
+
     def on_rtcp(self, endpoint: Endpoint, data: bytes, now: float) -> None:
         """A decrypted RTCP packet has arrived."""
         attached = self.transports.get(endpoint.id) or self.pipe_ends.get(endpoint.id)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from folkmoot_media.errors import MediaError
+from folkmoot_media.forwarding.codecs import AV1
 from folkmoot_media.forwarding.model import CodecChoice, EncodingSpec, ProducerSpec
 
 MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
@@ -285,7 +286,8 @@ def to_producer_spec(kind: Kind, source: Source, parameters: RtpParameters) -> P
         ids.get(REPAIRED_RID_URI, 0),
         ids.get(LEVEL_URI, 0),
         ids.get(WIDE_URI, 0),
-        ids.get(DESCRIPTOR_URI, 0),
+        # Other codecs say in their payload what is read from it, and more: picture numbers and temporal layers.
+        ids.get(DESCRIPTOR_URI, 0) if codec.mime == AV1 else 0,
     )
 
 

@@ -245,6 +245,13 @@ class Worker:
         except Exception as error:
             self._contain("forwarded packet", error, now)
 
+    def take_answered(self, endpoint: Endpoint, data: bytes, now: float) -> None:
+        """Let the rooms take note of requests that were answered already; whatever goes wrong stays here."""
+        try:
+            self._rooms.note_answered(endpoint, data, now)
+        except Exception as error:
+            self._contain("answered request", error, now)
+
     def take_datagram(self, data: bytes, source: Address, now: float) -> None:
         """Hand one datagram to the mux; whatever goes wrong stays here."""
         try:

@@ -161,11 +161,11 @@ class BigCamera:
 
 
 class SteadyVoice:
-    """A microphone that sends 20 ms packets of 100 bytes."""
+    """A microphone that sends 20 ms packets of 100 bytes, over a link if one is given."""
 
-    def __init__(self, room: LinkedRoom, owner: str, ssrc: int = 0x77) -> None:
+    def __init__(self, room: LinkedRoom, owner: str, ssrc: int = 0x77, link: VirtualLink | None = None) -> None:
 
-        self.room, self.ssrc = room, ssrc
+        self.room, self.ssrc, self.link = room, ssrc, link
         self.leg = room.leg(f"{owner}-voice", "send", owner)
         spec = ProducerSpec(
             "audio", "microphone", "0", OPUS, (EncodingSpec(ssrc, None, None),), MID_ID, 0, 0, LEVEL_ID
@@ -184,6 +184,12 @@ class SteadyVoice:
             payload=bytes(100 - OVERHEAD),
             extensions={LEVEL_ID: b"\x1e"},
         )
+        arrival = self.room.now if self.link is None else self.link.send(100, self.room.now)
+        if arrival is not None:
+            self.room.clock.at(arrival, lambda: self._arrive(packet))
+
+    def _arrive(self, packet: bytes) -> None:
+        self.room.now = self.room.clock.now
         self.room.receive(self.leg, packet)
 
 

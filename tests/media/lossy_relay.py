@@ -37,7 +37,10 @@ class LossyRelay:
         asyncio.get_running_loop().add_reader(source.fileno(), take)
 
     def _from_clients(self) -> None:
-        data, client = self._front.recvfrom(2048)
+        self.pass_up(*self._front.recvfrom(2048))
+
+    def pass_up(self, data: bytes, client: Address) -> None:
+        """Send one datagram of a client to the worker."""
         way = self._ways.get(client)
         if way is None:
             way = self._ways[client] = self._new_socket()

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CLIENTS = 4, LARGEST_INPUT = 4096, MOST_COPIES = 200, MOST_PIECES = 16, NUMBERS = 80 };
+enum { CLIENTS = 4, LARGEST_INPUT = 4096, MOST_COPIES = 200, MOST_PIECES = 16, NUMBERS = 80, NEVER_SET = 63 };
 
 struct input {
     const uint8_t *data;
@@ -24,7 +24,7 @@ struct input {
 static int clients[2][CLIENTS], servers[2];
 static uint16_t client_ports[2][CLIENTS], server_ports[2];
 static int sessions[NUMBERS];
-static uint64_t copies_by_rules;
+static uint64_t copies_by_rules, copies_again;
 
 static void require(int good, const char *what) {
     if (!good) {
@@ -156,12 +156,95 @@ static void deliver_media(struct input *input, int family) {
     send_to_server(family, number(input, 1) % 32 == 0, datagram, at + 16);
 }
 
+/* A packet that fits, unless it is too long or its descriptor is cut. */
+static void deliver_plain(struct input *input, int family) {
+    static uint8_t datagram[FAN_SLOT];
+    uint32_t kind = number(input, 1), size = FAN_HEADER + 3 + (kind % 16 ? kind : 1000 + 2 * kind);
+    memset(datagram, 0x5A, sizeof datagram);
+    const uint8_t head[] = {0x80, (uint8_t)(96 | (kind & 0x80)), (uint8_t)(following >> 8), (uint8_t)following, 0, 0, 0, 9,
+                            0,    0,                             0,                         7,                  0xCA, 0x3A};
+    memcpy(datagram, head, sizeof head);
+    following++;
+    send_to_server(family, 0, datagram, size + 16);
+}
+
+/* A compound in which something is asked for, mostly as receivers do: of what a rule may have forwarded. */
+static void deliver_request(struct input *input, int family) {
+    static uint8_t datagram[FAN_SLOT];
+    uint32_t at = 0, kind = number(input, 1), from = number(input, 1) % 2;
+    memset(datagram, 0, sizeof datagram);
+    if (kind % 4 == 0) {
+        const uint8_t report[] = {0x80, 201, 0, 1, 0, 0, 0, 1};
+        memcpy(datagram, report, sizeof report);
+        at = sizeof report;
+    }
+    for (uint32_t part = 0; part <= (kind >= 250); part++) {
+        uint32_t pairs = kind % 16 == 1 ? number(input, 1) % 100 : 1 + kind % 5, start = at;
+        const uint8_t head[] = {0x81, 205, 0, (uint8_t)(2 + pairs), 0, 0, 0, 1, 0, 0, 0, (uint8_t)(kind % 32 ? from : 9)};
+        memcpy(datagram + at, head, sizeof head);
+        at += sizeof head;
+        for (uint32_t i = 0; i < pairs; i++) {
+            uint32_t first = following - (kind % 8 == 7 ? number(input, 2) : number(input, 1) % 16);
+            uint32_t mask = number(input, 1) % 4 ? 0 : number(input, 2);
+            const uint8_t pair[] = {(uint8_t)(first >> 8), (uint8_t)first, (uint8_t)(mask >> 8), (uint8_t)mask};
+            memcpy(datagram + at, pair, sizeof pair);
+            at += sizeof pair;
+        }
+        if (kind % 64 == 3)
+            datagram[start + number(input, 1) % 8] = (uint8_t)number(input, 1);
+    }
+    for (uint32_t i = FAN_HEADER; i < at; i++)
+        datagram[i] ^= 0x5A;
+    send_to_server(family, from, datagram, at + 16);
+}
+
+/* A receiver asks for so many times 17 packets from `first` on; with an empty mask for one packet each time. */
+static void deliver_pairs(int family, uint32_t from, uint32_t first, uint32_t pairs, uint32_t mask) {
+    enum { MOST_PAIRS = 2, NAMED = 17 };
+    uint8_t datagram[FAN_HEADER + 4 * MOST_PAIRS + 16] = {0x81, 205, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0};
+    uint32_t at = FAN_HEADER;
+    datagram[3] = (uint8_t)(2 + pairs);
+    datagram[11] = (uint8_t)from;
+    for (uint32_t i = 0; i < pairs; i++, first += NAMED) {
+        const uint8_t pair[] = {(uint8_t)(first >> 8), (uint8_t)first, (uint8_t)(mask >> 8), (uint8_t)mask};
+        memcpy(datagram + at, pair, sizeof pair);
+        at += sizeof pair;
+    }
+    for (uint32_t i = FAN_HEADER; i < at; i++)
+        datagram[i] ^= 0x5A;
+    send_to_server(family, from, datagram, at + 16);
+}
+
 static uint32_t epoch;
 
-/* Rules of receivers 0 and 1 for stream 7, placed at what comes next. */
-static void set_rules(struct fan *fan, struct input *input, int family) {
-    uint32_t count = number(input, 1), rule = number(input, 1) % 3, shift = number(input, 1);
-    count = count < 200 ? 1 + count % 40 : 4 * count;
+/* Who may ask for packets of a rule; now and then nobody, or nobody that is known. */
+static void set_askers(struct fan *fan, struct input *input, uint32_t rule, uint32_t count) {
+    uint32_t kind = number(input, 1);
+    struct fan_asker *askers = malloc(count * sizeof *askers);
+    require(askers != NULL, "memory for the askers");
+    for (uint32_t i = 0; i < count; i++)
+        askers[i] = (struct fan_asker){.receiver = i % 7 == 6 ? FAN_NONE : i % 2,
+                                       .ssrc = 1000 + i,
+                                       .payload_type = kind % 8 ? 97 : FAN_NONE,
+                                       .sequence = i,
+                                       .spare = kind % 16 == 15 ? -40 : 1 << 24};
+    require(fan_set_askers(fan, rule, askers, count) == 0, "askers");
+    require(fan_set_askers(fan, rule, askers, count + 1) == -1, "as many askers as rows");
+    require(fan_set_askers(fan, FAN_MOST_RULES, askers, count) == -1, "askers have a rule");
+    require(fan_set_askers(fan, NEVER_SET, askers, 0) == -1, "askers have rows");
+    askers[count - 1].receiver = FAN_MOST_LANES;
+    require(fan_set_askers(fan, rule, askers, count) == -1, "askers are known");
+    (void)fan_note_again(fan, any_index(input) % 4, any_index(input), following - number(input, 1), 1000, 7);
+    require(fan_note_again(fan, rule, count, following, 1, 7) == -1, "rows are known");
+    require(fan_note_again(fan, FAN_MOST_RULES, 0, following, 1, 7) == -1, "rules are known");
+    free(askers);
+}
+
+/* Rules of receivers 0 and 1 for stream 7, placed at what comes next; a `full` one with all rows that it may have, all
+ * of them plain, of which two packets are as many copies as are gathered. */
+static void set_rules(struct fan *fan, struct input *input, int family, int full) {
+    uint32_t count = number(input, 1), rule = number(input, 1) % 3, shift = full ? 4 : number(input, 1);
+    count = full ? FAN_MOST_ROWS : count < 200 ? 1 + count % 40 : 800 + 4 * (count % 20);
     /* Exactly as large as promised. */
     struct fan_row *rows = malloc(count * sizeof *rows);
     require(rows != NULL, "memory for the rows");
@@ -176,7 +259,7 @@ static void set_rules(struct fan *fan, struct input *input, int family) {
     for (uint32_t i = 0; i < 6; i++)
         (void)fan_set_lane(fan, i, &sessions[i], host, client_ports[family][i % CLIENTS], 0, 0);
     for (uint32_t i = 0; i < 2; i++) {
-        (void)fan_set_receiver(fan, i, &sessions[i], 50000, 20);
+        (void)fan_set_receiver(fan, i, &sessions[i], 50000, 5000);
         (void)fan_set_source(fan, host, client_ports[family][i], 0, i);
     }
     uint8_t *mid = malloc(FAN_MID + 1);
@@ -189,7 +272,9 @@ static void set_rules(struct fan *fan, struct input *input, int family) {
     require(fan_set_rule(fan, rule, 0, 7, kind, mid, 0, rows, FAN_MOST_ROWS + 1) == -1, "rows are bounded");
     require(fan_set_rule(fan, FAN_MOST_RULES, 0, 7, kind, mid, 0, rows, count) == -1, "rules are bounded");
     require(fan_set_rule(fan, rule, FAN_MOST_LANES, 7, kind, mid, 0, rows, count) == -1, "receivers are known");
-    require(fan_place_rule(fan, rule, epoch, following, number(input, 2)) == 0, "a place");
+    if (shift % 3)
+        set_askers(fan, input, rule, count);
+    require(fan_place_rule(fan, rule, epoch, following, following) == 0, "a place");
     require(fan_place_rule(fan, rule, epoch + 1, following, 0) == -1, "rules have an epoch");
     fan_set_stamp(fan, any_index(input), 65535);
     free(rows);
@@ -212,7 +297,7 @@ static void receive(struct fan *fan, double now) {
     const char *hosts = fan_hosts(fan);
     volatile uint8_t seen = 0;
     for (int i = 0; i < results; i++) {
-        require(result[i].kind <= FAN_FORWARDED, "known kinds");
+        require(result[i].kind <= FAN_ANSWERED, "known kinds");
         require(when[i] > 0, "every result has a time");
         require(result[i].offset <= FAN_BATCH * FAN_SLOT && result[i].length <= FAN_SLOT, "results lie in the buffer");
         require(result[i].offset + result[i].length <= FAN_BATCH * FAN_SLOT, "results end in the buffer");
@@ -257,6 +342,28 @@ static void send_table(struct fan *fan, struct input *input) {
     free(bytes);
 }
 
+/* As many copies and pieces as are gathered, and requests for as many packets, and for one that never was. */
+static void ask_for_all(struct fan *fan, struct input *input, int family) {
+    /* Now and then back to numbers that were used, or not yet: what is kept has its place by the number. */
+    uint32_t back = number(input, 1), many = 1 + number(input, 1) % 20, pairs = 1 + number(input, 1) % 2;
+    following = back % 4 ? following : back % 8 ? (uint16_t)(following - back) : (uint16_t)(back / 8 % 4);
+    uint32_t before = following - 1u;
+    if (number(input, 1) % 64 == 0) {
+        set_rules(fan, input, family, 1);
+        many = 9, pairs = 1;
+    }
+    for (uint32_t rule = 0; rule < 3; rule++)
+        (void)fan_place_rule(fan, rule, epoch, following, following);
+    for (uint32_t i = 0; i < many; i++) {
+        deliver_plain(input, family);
+        deliver_plain(input, family);
+    }
+    deliver_pairs(family, 0, before, 1, 0);
+    for (uint32_t from = 0; from < 2; from++)
+        deliver_pairs(family, from, following - 17 * pairs, pairs, 0xFFFF);
+    wait_for_media(fan);
+}
+
 static void empty(int socket) {
     static uint8_t waste[FAN_SLOT];
     while (recv(socket, waste, sizeof waste, MSG_DONTWAIT) >= 0)
@@ -264,7 +371,7 @@ static void empty(int socket) {
 }
 
 static void step(struct fan *fan, struct input *input, int family, double now) {
-    uint32_t what = number(input, 1) % 24, index = any_index(input);
+    uint32_t what = number(input, 1) % 26, index = any_index(input);
     void *session = &sessions[index % NUMBERS];
     const char *host;
     switch (what) {
@@ -313,14 +420,14 @@ static void step(struct fan *fan, struct input *input, int family, double now) {
         break;
     case 13:
     case 14:
-        set_rules(fan, input, family);
+        set_rules(fan, input, family, 0);
         break;
     case 15:
     case 16:
     case 17:
     case 18:
         for (uint32_t rule = 0; rule < 3; rule++)
-            (void)fan_place_rule(fan, rule, epoch, following, 0);
+            (void)fan_place_rule(fan, rule, epoch, following, following);
         for (uint32_t more = number(input, 1) % 64; more < 64; more++)
             deliver_media(input, family);
         if (what % 2)
@@ -328,6 +435,20 @@ static void step(struct fan *fan, struct input *input, int family, double now) {
         receive(fan, now);
         break;
     case 19:
+        for (uint32_t rule = 0; rule < 3; rule++)
+            (void)fan_place_rule(fan, rule, epoch, following, following);
+        for (uint32_t more = number(input, 1) % 32; more < 32; more++)
+            deliver_plain(input, family);
+        for (uint32_t more = number(input, 1) % 16; more < 16; more++)
+            deliver_request(input, family);
+        wait_for_media(fan);
+        receive(fan, now);
+        break;
+    case 20:
+        ask_for_all(fan, input, family);
+        receive(fan, now);
+        break;
+    case 21:
         if (index % 3)
             fan_clear_rule(fan, index % 4);
         else
@@ -351,6 +472,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         step(fan, &input, family, now);
     receive(fan, 2000);
     copies_by_rules += ((const uint64_t *)fan_counters(fan))[FAN_EXPRESS];
+    copies_again += ((const uint64_t *)fan_counters(fan))[FAN_AGAIN];
     fan_free(fan);
     empty(servers[family]);
     for (int i = 0; i < CLIENTS; i++)
@@ -424,6 +546,7 @@ int main(int argc, char **argv) {
         LLVMFuzzerTestOneInput(data, size);
     }
     require(count < 1000 || copies_by_rules > count, "rules make copies");
+    require(count < 1000 || copies_again > count / 40, "packets are sent again");
     printf("%lu inputs\n", count);
     return 0;
 }

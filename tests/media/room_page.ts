@@ -1,5 +1,6 @@
 /** The smallest page around RoomMedia: a WebSocket carries the requests, `window.folkmoot` is what the test drives. */
 import { RoomMedia, type RemoteTrack } from "../../web_client/src/media/room_media.ts";
+import { answered, asked, extensions, figures, prepare, speak } from "./page_wishes.ts";
 
 interface Answer {
   readonly id?: number;
@@ -23,8 +24,10 @@ const listeners = new Set<(event: string, data: unknown) => void>();
 const socket = new WebSocket(`ws://${location.host}/link${location.search}`);
 const opened = new Promise<void>((resolve) => socket.addEventListener("open", () => resolve()));
 const log: string[] = [];
+const speakers: { at: number; slot: number; owner: string | null }[] = [];
 const videos = new Map<string, HTMLVideoElement>();
 let counter = 0;
+prepare();
 
 socket.addEventListener("message", (message: MessageEvent<string>) => {
   const answer = JSON.parse(message.data) as Answer;
@@ -42,10 +45,11 @@ async function request(method: string, data: object): Promise<unknown> {
   await opened;
   counter += 1;
   const id = counter;
-  return new Promise((resolve, reject) => {
+  const answer = await new Promise<unknown>((resolve, reject) => {
     waiting.set(id, { resolve, reject });
-    socket.send(JSON.stringify({ id, method, data }));
+    socket.send(JSON.stringify({ id, method, data: asked(method, data) }));
   });
+  return answered(method, answer);
 }
 
 const room = new RoomMedia({
@@ -66,7 +70,10 @@ const room = new RoomMedia({
     videos.get(`${owner}/${source}`)?.remove();
     videos.delete(`${owner}/${source}`);
   },
-  onSpeaker: (slot, owner) => log.push(`speaker ${slot} ${owner ?? "-"}`),
+  onSpeaker: (slot, owner) => {
+    log.push(`speaker ${slot} ${owner ?? "-"}`);
+    speakers.push({ at: Date.now(), slot, owner });
+  },
   onSource: (owner, source, state) => log.push(`source ${owner} ${source} ${state}`),
   onMuted: (muted) => log.push(`muted ${muted}`),
   onState: (state) => log.push(`state ${state}`),
@@ -76,4 +83,5 @@ const tap = document.createElement("button");
 tap.textContent = "Join";
 tap.addEventListener("click", () => void room.join());
 document.body.append(tap);
-Object.assign(window, { folkmoot: { room, request, log, videos: () => [...videos.keys()].sort() } });
+const own = { room, request, log, speakers, figures, extensions, speak };
+Object.assign(window, { folkmoot: { ...own, videos: () => [...videos.keys()].sort() } });

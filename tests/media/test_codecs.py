@@ -12,6 +12,7 @@ from folkmoot_media.forwarding import codecs
 from folkmoot_media.forwarding.dependency_descriptor import Dependencies, parse
 from folkmoot_media.forwarding.model import CodecChoice, EncodingSpec, ProducerSpec
 from folkmoot_media.rtp_parameters import (
+    DESCRIPTOR_URI,
     ROUTER_CAPABILITIES,
     ROUTER_CODECS,
     WIDE_URI,
@@ -243,6 +244,15 @@ def parameters(mime: str, **values: Any) -> RtpParameters:
 )
 def test_these_codecs_are_forwarded(mime: str, values: dict[str, Any]) -> None:
     assert to_producer_spec("video", "camera", parameters(mime, **values)).codec.mime == mime.lower()
+
+
+@pytest.mark.parametrize(("mime", "read"), [("video/VP8", 0), ("video/VP9", 0), ("video/AV1", 8)])
+def test_a_descriptor_is_read_where_the_payload_says_less(mime: str, read: int) -> None:
+    codec = {"mimeType": mime, "payloadType": 96, "clockRate": 90000}
+    extension = {"uri": DESCRIPTOR_URI, "id": 8}
+    wanted = {"mid": "0", "codecs": [codec], "encodings": [{"ssrc": 5}], "headerExtensions": [extension]}
+    given = checked(RtpParameters, wanted)
+    assert to_producer_spec("video", "camera", given).descriptor_id == read
 
 
 @pytest.mark.parametrize(

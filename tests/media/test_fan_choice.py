@@ -126,7 +126,7 @@ def test_command_line_setting_and_pool_name_the_back_end(tmp_path: Path, monkeyp
     with pytest.raises(SystemExit):
         parse_arguments(["--socket", socket_path, "--fan", "fastest"])
     monkeypatch.setenv("FOLKMOOT_MEDIA_FAN", "python")
-    assert _media_pool(Settings(data=tmp_path)).settings.fan == "python"
+    assert _media_pool(Settings(data=tmp_path), closed=False).settings.fan == "python"
     monkeypatch.setenv("FOLKMOOT_MEDIA_FAN", "fastest")
     with pytest.raises(ValueError, match="media_fan"):
         Settings(data=tmp_path)

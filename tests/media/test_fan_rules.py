@@ -224,7 +224,7 @@ def test_an_address_taken_over_by_another_transport_is_no_longer_sent_the_first_
 
 def test_after_consent_has_expired_nothing_is_sent_and_nothing_comes_in(rig: RoomRig) -> None:
     anna, cleo = camera_room(rig)
-    for _ in range(7):
+    for _ in range(16):
         rig.wait(5)
         anna.active.check()
         rig.settle()

@@ -8,7 +8,7 @@ from tests.media.forwarding_room import NACK, assert_unbroken, listen
 from tests.media.linked_room import RATES, BigCamera, LinkedRoom, SteadyVoice, watch_all
 from tests.media.virtual_link import VirtualLink
 
-from folkmoot_media.forwarding import rtcp
+from folkmoot_media.forwarding import downlink, rtcp
 from folkmoot_media.forwarding.codecs import parse_vp8
 from folkmoot_media.forwarding.estimation import START
 from folkmoot_media.forwarding.model import SlotConsumer, VideoConsumer
@@ -275,7 +275,9 @@ def test_a_page_that_asks_too_often_over_a_satellite_gets_no_more_than_its_share
     assert answered <= 3 * len(seat.asked)
     again = [packet for packet in seat.room.sent["cleo"] if packet.ssrc == seat.consumer.rtx_ssrc]
     media = sum(len(packet.payload) for packet in seat.sent_video())
-    assert sum(len(packet.payload) for packet in again) <= 0.27 * media + 40_000
+    assert seat.consumer.repair_octets <= 0.25 * media + 42_000
+    # Beside what is repaired there are the link's trials.
+    assert sum(len(packet.payload) for packet in again) <= 0.29 * media + 40_000
 
 
 def test_on_a_short_link_nearly_everything_is_repaired() -> None:
@@ -335,3 +337,43 @@ def test_when_frames_are_left_out_what_has_left_is_kept_to_try_the_link_with(mon
     on_its_way = {packet.sequence for packet in room.sent["cleo"]} | {queued.copy[2] for queued in leg.pacer._queue}
     assert kept is consumer
     assert {again.sequence for again in packets} <= on_its_way
+
+
+def wait_for_a_picture_after_a_cut(seconds: float) -> tuple[Seat, VideoConsumer]:
+    """Three seconds of cut in which Cleo closes the picture, and another picture opened when the line is back."""
+    link = VirtualLink(5e6, 0.03)
+    seat = Seat(link).run(20)
+    assert seat.layer == 2
+    link.loss = 1.0
+    seat.run(1)
+    seat.room.router.close_consumer(seat.consumer)
+    seat.run(2)
+    link.loss = 0.0
+    seat.run(10)
+    assert seat.leg.downlink is not None
+    assert seat.leg.downlink.estimator.bitrate < 100_000
+    other = watch_all(seat.room, BigCamera(seat.room, "dora"), "cleo")
+    seat.run(seconds)
+    return seat, other
+
+
+def test_a_picture_opened_after_a_cut_comes_although_nothing_was_wanted_meanwhile() -> None:
+    seat, other = wait_for_a_picture_after_a_cut(20)
+    assert other.layer is not None
+    assert other.layer.index == 2
+    # What the link was tried with at first was shorter than a retransmission's number: receivers drop it.
+    again = [len(packet.payload) for packet in seat.room.sent["cleo"] if packet.ssrc == other.rtx_ssrc]
+    assert again[: downlink.FEWEST_PROBES] == [1] * downlink.FEWEST_PROBES
+
+
+def test_control_without_padding_the_picture_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downlink.Downlink, "_probe_with_padding", lambda *_: False)
+    _, other = wait_for_a_picture_after_a_cut(60)
+    assert other.layer is None
+
+
+def test_trials_of_a_link_for_one_voice_leave_room_for_the_voice() -> None:
+    seat = Seat(VirtualLink(64e3, 0.03)).run(90)
+    again = [len(packet.payload) for packet in seat.room.sent["cleo"] if packet.ssrc == seat.consumer.rtx_ssrc]
+    assert 1 in again
+    assert seat.voice_gap(10, 90) < 0.25

@@ -8,6 +8,8 @@ from folkmoot_media.forwarding.floor import FLOOR_LIVE_FOR, RESERVED_SLOT, SLOT_
 
 OWNERS = ("chair", "guest", "anna", "bela", "cleo", "dora", "emil")
 TRACES = 10_000
+SHORT, LONG = 15, 500  # steps of 20 ms
+LONG_TRACES = 1_000
 LATEST = 0.4
 
 
@@ -21,6 +23,7 @@ class Trace:
         self.privileged: list[str] = []
         self.heard: dict[str, float] = {}
         self.talking = {owner: self.dice.below(4) > 0 for owner in OWNERS}
+        self.displaced = self.given_back = 0
         for owner in OWNERS:
             self.floor.add_voice(owner)
         self.grant()
@@ -31,7 +34,15 @@ class Trace:
         mode = FloorMode.CHAIRED if self.dice.below(2) else FloorMode.OPEN
         self.floor.set_floor(mode, chairs, granted)
         self.privileged = list(dict.fromkeys([*granted, *chairs]))
+        self.assign()
+
+    def assign(self) -> None:
+        before = list(self.floor.holders)
         self.floor.assign(self.now)
+        for slot, (old, new) in enumerate(zip(before, self.floor.holders, strict=True)):
+            if old is not None and new != old and self.floor.may_speak(old):
+                self.displaced += slot != RESERVED_SLOT and new is not None
+                self.given_back += slot == RESERVED_SLOT and old in self.privileged
 
     def step(self) -> None:
         self.now += 0.02
@@ -50,11 +61,11 @@ class Trace:
             level = 60 + draw[number] % 60 if owner in self.privileged else draw[number] % 20
             self.heard[owner] = self.now
             if self.floor.hear(owner, level, self.now):
-                self.floor.assign(self.now)
+                self.assign()
 
     def wrong(self) -> bool:
         """Say whether the reserved slot is where it must not be, after a regular assignment."""
-        self.floor.assign(self.now)
+        self.assign()
         holders = self.floor.holders
         speaking = [owner for owner in holders if owner is not None]
         live = [
@@ -80,23 +91,33 @@ class ByLoudness(Floor):
             self._give(RESERVED_SLOT, waiting[0].owner, now)
 
 
-def count_wrong(kind: type[Floor], traces: int) -> int:
-    wrong = 0
+def count_wrong(kind: type[Floor], traces: int, steps: int = SHORT) -> tuple[int, int, int]:
+    """Return how often the slots were wrong, somebody was displaced by loudness, and the floor was given back."""
+    wrong = displaced = given_back = 0
     for seed in range(traces):
         trace = Trace(seed, kind)
-        for number in range(15):
+        for number in range(steps):
             trace.step()
             if number % 5 == 4 and trace.wrong():
                 wrong += 1
-    return wrong
+        displaced, given_back = displaced + trace.displaced, given_back + trace.given_back
+    return wrong, displaced, given_back
 
 
 def test_in_ten_thousand_random_traces_no_claimed_level_takes_the_reserved_slot() -> None:
-    assert count_wrong(Floor, TRACES) == 0
+    assert count_wrong(Floor, TRACES)[0] == 0
+
+
+def test_nor_does_it_in_long_ones_in_which_slots_change_and_the_floor_is_given_back() -> None:
+    wrong, displaced, given_back = count_wrong(Floor, LONG_TRACES, LONG)
+    assert wrong == 0
+    assert displaced > 500
+    assert given_back > 500
 
 
 def test_a_slot_given_by_loudness_is_caught_by_the_same_traces() -> None:
-    assert count_wrong(ByLoudness, 50) > 20
+    assert count_wrong(ByLoudness, 50)[0] > 20
+    assert count_wrong(ByLoudness, 5, LONG)[0] > 20
 
 
 # -- how soon ---------------------------------------------------------------------------------------------------

@@ -1,20 +1,19 @@
-"""The ladder's figures stand in three places: worker, page and specification. They are the same."""
+"""The ladder's figures stand in worker, page and specification. They are the same, and fit their links."""
 
 import re
 from pathlib import Path
 
-from folkmoot_media.forwarding.ladder import PROFILE_FREE, PROFILES, RUNGS, Profile
+import pytest
+
+from folkmoot_media.forwarding.ladder import PROFILES, RUNGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "web_client" / "src" / "media" / "profiles.ts").read_text()
 SPECIFICATION = (ROOT / "docs" / "spec" / "media_control.md").read_text().split("\n## 7. ")[1]
-ALL = (*PROFILES, PROFILE_FREE)
 Row = tuple[int, int, int, bool, tuple[int, int, int] | None]
-
-
-def of_the_worker(profile: Profile) -> Row:
-    video = (profile.video, profile.frames, profile.height) if profile.video else None
-    return profile.link, profile.opus_bitrate, profile.ptime, profile.dtx, video
+# IP, UDP, RTP, level and media section, SRTP and what carries them, in bytes; STUN, RTCP and signalling in kbit/s.
+HEADERS = 58
+CONTROL = 4.0
 
 
 def of_the_page(text: str) -> list[Row]:
@@ -37,10 +36,19 @@ def of_the_specification(text: str) -> list[Row]:
 
 
 def test_the_profiles_are_the_same_everywhere() -> None:
-    wanted = [of_the_worker(profile) for profile in ALL]
-    assert of_the_page(PAGE) == wanted
-    assert of_the_specification(SPECIFICATION) == wanted
-    assert all(profile.fec for profile in ALL)
+    assert of_the_specification(SPECIFICATION) == of_the_page(PAGE)
+    assert tuple(row[0] for row in of_the_page(PAGE)) == PROFILES
+
+
+@pytest.mark.parametrize(("link", "most"), [(64, 28), (128, 48), (256, 152), (512, 324)])
+def test_what_a_page_sends_fits_its_link_with_headers_and_control(link: int, most: float) -> None:
+    (found,) = (row for row in of_the_page(PAGE) if row[0] == link)
+    _, opus, ptime, _, video = found
+    packets = 1000 / ptime
+    voice = packets * (opus / 8 / packets + HEADERS) * 8 / 1000
+    sent = voice + (1.07 * video[0] if video else 0) + CONTROL
+    assert ptime == 60
+    assert sent < most < link
 
 
 def test_the_steps_are_the_same_everywhere() -> None:

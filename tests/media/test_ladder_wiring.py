@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from tests.media.forwarding_room import listen
 from tests.media.linked_room import BigCamera, LinkedRoom, SteadyVoice, watch_all
+from tests.media.support import Network
 from tests.media.virtual_link import VirtualLink
 
+from folkmoot_media.errors import MediaError
 from folkmoot_media.forwarding import ladder, link_level
 from folkmoot_media.forwarding.ladder import Level, Sample
 from folkmoot_media.forwarding.link_level import LinkLevel
@@ -19,10 +21,19 @@ WIDE, THIN = 3e6, 60e3
 class Seat:
     """Cleo, who hears Bela and watches Anna and Dora through a link; times are seconds since the beginning."""
 
-    def __init__(self, link: VirtualLink, cameras: tuple[str, ...] = ("anna",), numbered: bool = True) -> None:
+    def __init__(
+        self,
+        link: VirtualLink,
+        cameras: tuple[str, ...] = ("anna",),
+        numbered: bool = True,
+        first: Sample | None = None,
+    ) -> None:
         self.room = LinkedRoom()
         self.link = link
         self.leg = self.room.connect("cleo", link, numbered)
+        if first is not None:
+            assert self.leg.downlink is not None
+            self.leg.downlink.begin(first, self.room.clock.now, self.room.router.outbox)
         SteadyVoice(self.room, "bela")
         self.voices = listen(self.room, "cleo")
         self.pictures: dict[str, VideoConsumer] = {}
@@ -85,7 +96,9 @@ def test_a_link_that_becomes_thin_keeps_voices_says_so_within_five_seconds_and_c
     seat.at(20, THIN)
     seat.at(60, WIDE)
     seat.run(120)
-    assert [data["level"] for when, data in seat.told if when < 20] == [4]
+    early = [data for when, data in seat.told if when < 20]
+    assert {data["level"] for data in early} == {4}
+    assert early[-1]["profile"] == (512 if delay > 0.2 else 0)
     assert seat.first_below(Level.THUMBNAIL, 20) <= 25
     thin = [data for when, data in seat.told if 25 <= when < 60]
     assert {(data["owner"], data["reason"], data["trouble"]) for data in thin} == {("cleo", "link", True)}
@@ -95,6 +108,61 @@ def test_a_link_that_becomes_thin_keeps_voices_says_so_within_five_seconds_and_c
     assert seat.voice_gap(26, 60) < 0.75, "five packets of a kilobyte try the link every 15 s"
     assert seat.told[-1][1] == {**seat.told[-1][1], "level": 4, "trouble": False}
     assert seat.shown("anna") == 2
+
+
+THIN_AT_FIRST = Sample(64, 0.0, 0.6)
+
+
+def test_a_link_measured_before_joining_begins_where_it_stands_and_says_so_before_a_packet_is_sent() -> None:
+    seat = Seat(VirtualLink(64e3, 0.3), first=THIN_AT_FIRST).run(30)
+    when, data = seat.told[0]
+    assert when < 0.1
+    assert (data["level"], data["reason"], data["trouble"]) == (2, "link", True)
+    assert (data["profile"], data["estimate_kbps"], data["rtt_ms"]) == (64, 64, 600)
+    assert seat.picture_rate(1, 30) == 0
+    assert {level for _, level in seat.levels} <= {Level.VOICE, Level.DOCUMENTS}
+    assert seat.voice_gap(1, 30) < 0.75
+
+
+def test_control_without_a_measurement_the_same_link_begins_with_pictures() -> None:
+    seat = Seat(VirtualLink(64e3, 0.3)).run(30)
+    assert seat.told[0][1]["level"] == 4
+    assert seat.picture_rate(1, 30) > 0
+
+
+def test_a_link_that_was_measured_too_thin_is_found_to_be_wide() -> None:
+    seat = Seat(VirtualLink(WIDE, 0.03), first=THIN_AT_FIRST).run(60)
+    assert seat.told[0][1]["level"] == 2
+    assert seat.told[-1][1] == {**seat.told[-1][1], "level": 4, "trouble": False, "profile": 0}
+    assert seat.shown("anna") == 2
+
+
+def levels_told(network: Network, owner: str, **measured: object) -> list[tuple[int, int]]:
+    """What the owner is told when both transports have been made: level and profile."""
+    for direction in ("recv", "send"):
+        network.call("router.create_transport", router_id="r", owner=owner, direction=direction, **measured)
+    told = [data for _, name, data in network.events if name == "link_level" and data["owner"] == owner]
+    return [(data["level"], data["profile"]) for data in told]
+
+
+def test_what_a_page_has_measured_comes_with_the_request_that_makes_its_transport() -> None:
+    network = Network()
+    network.call("router.create", router_id="r", floor_mode="open")
+    assert levels_told(network, "thin", link={"kbps": 64, "rtt_ms": 600}) == [(2, 64)]
+    assert levels_told(network, "middling", link={"kbps": 260, "rtt_ms": 600}) == [(3, 256)]
+    assert levels_told(network, "wide", link={"kbps": 5000, "rtt_ms": 600}) == [(4, 512)]
+    assert levels_told(network, "chosen", link={"kbps": 5000, "rtt_ms": 600}, ceiling=1) == [(1, 64)]
+    assert levels_told(network, "unmeasured") == []
+
+
+@pytest.mark.parametrize(
+    "link", [{"kbps": 0, "rtt_ms": 0}, {"kbps": 64}, {"kbps": 64, "rtt_ms": -1}, {"kbps": "x"}, 64]
+)
+def test_a_measurement_that_cannot_be_is_refused(link: object) -> None:
+    network = Network()
+    network.call("router.create", router_id="r", floor_mode="open")
+    with pytest.raises(MediaError, match="link"):
+        levels_told(network, "anna", link=link)
 
 
 def test_events_keep_their_distance() -> None:
@@ -235,6 +303,32 @@ def test_heavy_losses_are_trouble_and_calm_down_late() -> None:
     feed(0.0, 25, 40)
     turns = [after[0] for before, after in itertools.pairwise(said) if before[1] != after[1]]
     assert turns == pytest.approx([6.5, 30.0], abs=0.5)
+
+
+def test_a_better_profile_is_told_although_the_level_stays() -> None:
+    place = LinkLevel()
+    place.begin(Sample(150, 0.0, 0.6))
+    told = []
+    for number in range(150):
+        place.see(Sample(150 if number < 50 else 300, 0.0, 0.6), True, False, number * 0.2)
+        told.append(place.tell(number * 0.2))
+    said = [(number * 0.2, one.level, one.profile) for number, one in enumerate(told) if one is not None]
+    assert [(level, profile) for _, level, profile in said] == [(Level.THUMBNAIL, 128), (Level.THUMBNAIL, 256)]
+    assert said[1][0] == pytest.approx(10 + ladder.RISE_AFTER, abs=0.3)
+
+
+def test_a_lossy_link_is_told_as_one_until_it_has_calmed_down() -> None:
+    place = LinkLevel()
+    told = []
+    for number in range(200):
+        loss = 0.15 if 25 <= number < 75 else 0.0
+        place.see(Sample(150, loss, 0.6), True, False, number * 0.2)
+        told.append(place.tell(number * 0.2))
+    said = [(round(number * 0.2), one.lossy, one.profile) for number, one in enumerate(told) if one is not None]
+    lossy = [when for when, is_lossy, _ in said if is_lossy]
+    assert 5 < lossy[0] <= 8
+    assert {profile for when, _, profile in said if when in lossy} == {128}
+    assert 19 <= next(when for when, is_lossy, _ in said if when > lossy[-1] and not is_lossy) <= 22
 
 
 def test_nothing_is_told_of_a_link_that_nothing_is_known_of() -> None:

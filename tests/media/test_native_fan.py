@@ -36,7 +36,7 @@ def harness() -> Path:
 def fuzz(program: Path, seed: int, count: int) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "ASAN_OPTIONS": "abort_on_error=0:exitcode=99", "UBSAN_OPTIONS": "exitcode=99"}
     return subprocess.run(
-        [program, str(seed), str(count)], capture_output=True, text=True, timeout=110, check=False, env=environment
+        [program, str(seed), str(count)], capture_output=True, text=True, timeout=240, check=False, env=environment
     )
 
 
@@ -71,6 +71,14 @@ GUARDS = {
     ),
     "copies-of-rules": ("express.c", "express->count + rule->count > FAN_EXPRESS_COPIES || ", ""),
     "heads-of-rules": ("express.c", " || express->pieces + rule->count + 2 > FAN_EXPRESS_PIECES", ""),
+    "row-of-an-asker": ("again.c", "row >= fan->rules[number].count", "0"),
+    "copies-sent-again": ("again.c", "express->count + 1 > FAN_EXPRESS_COPIES || ", ""),
+    "pieces-sent-again": ("again.c", "express->pieces + 2 > FAN_EXPRESS_PIECES", "0"),
+    "packets-sent-again": ("again.c", "express->again == FAN_MOST_AGAIN", "0"),
+    "room-of-what-is-kept": ("again.c", "kept->room < length", "kept->payload == NULL"),
+    "nothing-kept": ("again.c", "kept->length != 0 && ", ""),
+    "numbers-of-a-request": ("again.c", "bit < 17 && request->count < FAN_MOST_ASKED", "bit < 17"),
+    "rows-for-askers": ("again.c", "fan->rules[number].rows == NULL || ", ""),
     "receiver-number": ("table.c", "receiver >= fan->receiver_count || ", ""),
 }
 

@@ -2,7 +2,6 @@
 
 import itertools
 from collections import Counter
-from typing import Any
 
 import pytest
 from tests.media.piped_rooms import (
@@ -21,7 +20,8 @@ from tests.media.piped_rooms import (
 )
 
 from folkmoot_media.errors import MediaError
-from folkmoot_media.forwarding import rtcp
+from folkmoot_media.forwarding import pipe_downlink, rtcp
+from folkmoot_media.forwarding.downlink import THIN, Downlink
 
 # -- the same producer in two workers ---------------------------------------------------------------------------
 
@@ -281,28 +281,6 @@ def test_whoever_is_muted_does_not_cross_nor_is_heard_if_it_does() -> None:
 # -- losses -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("loss", "burst", "most"), [(0.1, 1.0, 0.015), (0.1, 3.0, 0.04), (0.2, 1.0, 0.02)])
-def test_redundancy_repairs_what_a_lossy_link_takes_and_control_without_it_gaps_stay(
-    loss: float, burst: float, most: float
-) -> None:
-    shares = []
-    ways: list[dict[str, Any]] = [{}, {"redundancy": []}]
-    for options in ways:
-        world = joined(512_000, 0.3, **options)
-        anna = Microphone(world, world.hub, "anna", 6000)
-        world.mirror(world.hub, anna.producer_id)
-        far = Listener(world, world.site, "lan", 7000)
-        far.hear()
-        world.run(3.0)
-        for link in (world.to_site, world.to_hub):
-            link.loss, link.burst = loss, burst
-        world.run(5.0)
-        shares.append(missing_share(world, anna, far, 60.0))
-    repaired, bare = shares
-    assert repaired <= most
-    assert bare > 0.7 * loss
-
-
 def test_a_clean_link_carries_no_redundancy() -> None:
     world = joined()
     anna = Microphone(world, world.hub, "anna", 6000, size=100)
@@ -382,6 +360,37 @@ def test_a_step_from_512_to_128_kbit_empties_its_queue_and_hardly_interrupts_the
     assert all(wait < 0.5 for after, wait in waits if after > 3.0)
     times = [when for when, packet in far.packets if packet.payload_type == VOICE and when > start - 0.5]
     assert max(after - before for before, after in itertools.pairwise(times)) < 0.3
+
+
+def seconds_until_all_layers_cross(narrow: float) -> float:
+    """Let a link of 100 Mbit/s with 600 ms of round trip be narrow at first; return how long the rest then takes."""
+    world = joined(narrow, 0.3)
+    anna = Microphone(world, world.hub, "anna", 6000)
+    world.mirror(world.hub, anna.producer_id)
+    film = with_film(world)
+    far = Listener(world, world.site, "lan", 7000)
+    far.hear()
+    far.watch(film.producer_id)
+    world.run(20.0)
+    assert world.site.named("layers_changed")[-1]["layer"] != 2
+    start = world.clock.now
+    world.to_site.set_rate(100e6, start)
+    while world.site.named("layers_changed")[-1]["layer"] != 2 and world.clock.now < start + 120:
+        world.run(0.2)
+    return world.clock.now - start
+
+
+@pytest.mark.parametrize("narrow", [128_000, 400_000])
+def test_a_link_that_gets_better_is_used_within_ten_seconds(narrow: float) -> None:
+    assert seconds_until_all_layers_cross(narrow) < 10
+
+
+def test_control_with_trials_at_fixed_times_a_link_that_gets_better_is_used_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipe_downlink, "VOICES_ALONE", THIN)
+    monkeypatch.setattr(pipe_downlink.PipeDownlink, "feedback", Downlink.feedback)
+    assert seconds_until_all_layers_cross(128_000) > 12
 
 
 def test_where_not_even_the_smallest_picture_fits_only_voices_cross() -> None:

@@ -124,7 +124,7 @@ def test_after_a_cut_pictures_come_back_too_although_the_site_has_another_port()
     world.run(10.0)
     assert set(world.outlets) != before
     first = next(when for when, packet in far.packets if when >= start and packet.payload_type == VP8)
-    assert first - start < 3.0
+    assert first - start < 5.0  # of a link that was cut nothing is known: trials first show that it carries pictures
     assert world.site.named("layers_changed")[-1]["layer"] == 2
     assert not world.hub.rooms.mux.endpoints["p"].restricted
 

@@ -186,6 +186,27 @@ async def test_a_seat_that_joins_again_starts_afresh(hall: Hall) -> None:
     assert second != first
 
 
+async def test_a_seat_whose_connection_comes_back_keeps_what_it_had_until_its_page_begins_anew(hall: Hall) -> None:
+    await hall.signalling.join("hall", "anna")
+    transport, producer = await hall.camera("anna")
+    await hall.signalling.join("hall", "anna", resume=True)
+    listed = await hall.ask("anna", "list")
+    assert (listed["transports"], listed["muted"]) == ([transport], False)
+    assert [one["producer_id"] for one in listed["producers"]] == [producer]
+    await hall.ask("anna", "capabilities")
+    assert (await hall.ask("anna", "list"))["transports"] == []
+    assert (await hall.pool.stats())[0]["transports"] == 0
+
+
+async def test_who_reads_along_only_has_nothing_open_any_more(hall: Hall) -> None:
+    await hall.signalling.join("hall", "anna")
+    await hall.camera("anna")
+    await hall.ask("anna", "set_ladder", ceiling=1)
+    assert (await hall.pool.stats())[0]["transports"] == 1
+    await hall.ask("anna", "set_ladder", ceiling=0)
+    assert (await hall.pool.stats())[0]["transports"] == 0
+
+
 async def test_a_removed_seat_has_no_transports_left(hall: Hall) -> None:
     for owner in ("anna", "bela"):
         await hall.signalling.join("hall", owner)

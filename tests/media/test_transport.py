@@ -169,18 +169,72 @@ def test_a_wrong_fingerprint_fails_the_handshake_and_closes_the_transport(networ
     assert endpoint.protect is None
 
 
-def test_consent_expires_after_thirty_seconds_without_checks(network: Network) -> None:
+def test_without_checks_nothing_is_sent_after_thirty_seconds_and_the_transport_ends_after_seventy_five(
+    network: Network,
+) -> None:
     client = network.join("r", "anna", "send", 1)
+    endpoint = endpoint_of(network, client)
     for _ in range(10):
         network.pass_time(5)
         client.active.check()
         network.run()
     assert network.events == []
     network.pass_time(29)
+    assert endpoint.address is not None
+    network.pass_time(2)
+    assert endpoint.address is None
+    network.pass_time(43)
     assert network.events == []
     network.pass_time(2)
     assert [data["reason"] for _, name, data in network.events if name == "transport_closed"] == ["consent-expired"]
     assert network.rooms.transports == {}
+
+
+def test_after_an_outage_of_a_minute_one_check_brings_everything_back_on_the_same_dtls(network: Network) -> None:
+    anna, cleo, _ = camera_room(network)
+    for _ in range(6):
+        network.pass_time(10)
+        anna.active.check()
+        network.run()
+    cleo.rtp.clear()
+    send_frames(network, anna, 1, first=4)
+    assert cleo.rtp == [], "nothing goes where nobody has said for a minute that it may"
+    dtls = endpoint_of(network, cleo).dtls
+    cleo.active.check()
+    network.run()
+    send_frames(network, anna, 1, first=5)
+    assert len(cleo.rtp) == 1
+    assert endpoint_of(network, cleo).dtls is dtls
+
+
+def test_a_page_whose_signalling_is_cut_off_too_comes_back_with_the_spare_credentials(network: Network) -> None:
+    made = network.call("router.create_transport", router_id="r", owner="anna", direction="send")
+    assert made["spareIceParameters"]["usernameFragment"] != made["iceParameters"]["usernameFragment"]
+    client = network.join("r", "cleo", "send", 7)
+    endpoint = endpoint_of(network, client)
+    spare = endpoint.credentials[1]
+    network.pass_time(45)
+    assert endpoint.address is None
+    client.active.set_remote(spare.fragment, spare.password)
+    client.move(("198.51.100.9", 4445))
+    client.active.check()
+    network.run()
+    assert endpoint.address == ("198.51.100.9", 4445)
+
+
+@pytest.mark.parametrize("spare", [True, False])
+def test_who_lost_the_way_is_followed_at_the_first_check_and_who_only_tries_another_is_not(
+    network: Network, spare: bool
+) -> None:
+    client = network.join("r", "anna", "send", 1)
+    endpoint = endpoint_of(network, client)
+    before = endpoint.address
+    if spare:
+        client.active.set_remote(endpoint.credentials[1].fragment, endpoint.credentials[1].password)
+    client.move(("198.51.100.9", 4446))
+    network.to_server(client.active.binding_request(nominate=False), client.address)
+    network.run()
+    assert endpoint.address == (("198.51.100.9", 4446) if spare else before)
 
 
 def test_an_ice_restart_keeps_the_first_credentials_and_dtls(network: Network) -> None:

@@ -39,6 +39,10 @@ class VirtualLink:
         self.waiting(now)
         self.rate = rate
 
+    def hold(self, seconds: float) -> None:
+        """Let nothing through for a while: it queues."""
+        self._backlog += seconds * self.rate / 8
+
     def _share(self) -> float:
         return self._dice.below(1 << 30) / (1 << 30)
 

@@ -19,7 +19,7 @@ from pylibsrtp import Session
 from folkmoot_media.fan import libsrtp
 from folkmoot_media.fan.interface import Intake, QueueingFan, Unavailable, Wire
 from folkmoot_media.fan.rules import RuleTable
-from folkmoot_media.forwarding.model import Batch
+from folkmoot_media.forwarding.model import Batch, Leg
 from folkmoot_media.transport.endpoint import (
     CONTROL_PER_SECOND,
     PACKETS_PER_SECOND,
@@ -28,15 +28,15 @@ from folkmoot_media.transport.endpoint import (
 )
 
 LIBRARY = Path(__file__).parent / "native" / "libfolkmoot_fan.so"
-ABI = 2
+ABI = 3
 BATCH, SLOT, HOST = 64, 2048, 48
 CONTROL = 1 << 24
 MOST_COPIES = 1 << 16
 RESULT_FIELDS = 7
 COPY_FIELDS = 7
-OTHER, RTP, RTCP, OVER_BUDGET, REFUSED, FORWARDED = range(6)
-UNCHECKED, SEND_CALLS, SEGMENTED, SEND_FAILED, EXPRESS, EXPRESS_SENT = range(6)
-COUNTERS = 6
+OTHER, RTP, RTCP, OVER_BUDGET, REFUSED, FORWARDED, ANSWERED = range(7)
+UNCHECKED, SEND_CALLS, SEGMENTED, SEND_FAILED, EXPRESS, EXPRESS_SENT, AGAIN = range(7)
+COUNTERS = 7
 _NUMBER = ctypes.c_uint32
 _POINTER = ctypes.c_void_p
 
@@ -90,6 +90,8 @@ def _declare(library: ctypes.CDLL) -> None:
             ctypes.c_int,
             (_POINTER, _NUMBER, _NUMBER, _NUMBER, _NUMBER, text, _NUMBER, text, _NUMBER),
         ),
+        "fan_set_askers": (ctypes.c_int, (_POINTER, _NUMBER, text, _NUMBER)),
+        "fan_note_again": (ctypes.c_int, (_POINTER, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER)),
         "fan_place_rule": (ctypes.c_int, (_POINTER, _NUMBER, _NUMBER, _NUMBER, _NUMBER)),
         "fan_clear_rule": (None, (_POINTER, _NUMBER)),
         "fan_new_epoch": (_NUMBER, (_POINTER,)),
@@ -271,6 +273,8 @@ class CompiledFan(QueueingFan):
                 continue
             if kind == FORWARDED:
                 intake.take_forwarded(endpoint, bytes(buffer[offset : offset + length]), arrived)
+            elif kind == ANSWERED:
+                intake.take_answered(endpoint, bytes(buffer[offset : offset + length]), arrived)
             elif kind == OVER_BUDGET:
                 endpoint.counters["over_budget"] += 1
             elif kind == REFUSED:
@@ -320,8 +324,11 @@ class CompiledFan(QueueingFan):
         self._hand_over(table)
         for batch in batches:
             if batch.place is not None:
-                receiver = self._receivers.get(cast("Endpoint", batch.place.rule.leg.sink))
-                self._rules.place(batch.place, receiver, self._open_lane)
+                self._rules.place(batch.place, self._receiver_of, self._open_lane)
+
+    def _receiver_of(self, leg: Leg) -> int | None:
+        """Return the number under which a leg's packets come in, if they come over the socket."""
+        return self._receivers.get(cast("Endpoint", leg.sink))
 
     def _open_lane(self, endpoint: Endpoint) -> int | None:
         """Return the lane of an endpoint that may be sent anything."""
@@ -364,6 +371,7 @@ class CompiledFan(QueueingFan):
             "fan_send_calls": counters[SEND_CALLS],
             "fan_segmented": counters[SEGMENTED],
             "fan_express": counters[EXPRESS],
+            "fan_again": counters[AGAIN],
         }
 
 

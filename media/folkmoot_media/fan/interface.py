@@ -60,6 +60,10 @@ class Intake(Protocol):
         """Take note of a decrypted RTP packet that a rule has forwarded (`forwarding.express`)."""
         ...
 
+    def take_answered(self, endpoint: Endpoint, data: bytes, now: float) -> None:
+        """Take note of a decrypted RTCP packet whose requests for lost packets a rule has answered."""
+        ...
+
 
 class Fan(Protocol):
     """A fan-out back end. All back ends send the same bytes to the same addresses for the same calls.

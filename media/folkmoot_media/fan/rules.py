@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-from struct import pack
+from collections.abc import Callable
+from struct import Struct, pack
 from typing import Any
 
 from folkmoot_media.forwarding.express import Place, Rule
+from folkmoot_media.forwarding.model import Leg, VideoConsumer
+from folkmoot_media.forwarding.repair import spare_octets
 
 ROW_FIELDS = 8
 MOST_RULES = 1 << 16
 MOST_ROWS = 4096
+NUMBER_MASK = NOBODY = (1 << 32) - 1
+_ASKER = Struct("=IIIIqII")
 
 
 class RuleTable:
@@ -27,24 +32,30 @@ class RuleTable:
         """A path has changed: no rule fits anything until it is made anew."""
         self._epoch = self._library.fan_new_epoch(self._fan)
 
-    def place(self, place: Place, receiver: int | None, lanes: Any) -> None:
-        """Let a rule fit a packet.
+    def place(self, place: Place, receivers: Callable[[Leg], int | None], lanes: Any) -> None:
+        """Let a rule fit a packet, unless it has been dropped since the packet was queued.
 
         Args:
             place: the rule and its packet.
-            receiver: whose packets they are, None when they do not come over the socket.
+            receivers: returns the number under which a leg's packets come in, None when not over the socket.
             lanes: returns the lane of a transport that may be sent anything without looking, or None.
         """
         rule = place.rule
-        stale = rule.handle < 0 or self._epochs[rule.handle] != self._epoch
-        if stale and (receiver is None or not self._make(rule, receiver, lanes)):
+        if rule.dropped:
             return
-        self._library.fan_place_rule(self._fan, rule.handle, self._epoch, place.sequence, place.delta)
+        stale = rule.handle < 0 or self._epochs[rule.handle] != self._epoch
+        if stale and not self._make(rule, receivers, lanes):
+            return
+        position = place.position & NUMBER_MASK
+        self._library.fan_place_rule(self._fan, rule.handle, self._epoch, place.sequence, position)
 
-    def _make(self, rule: Rule, receiver: int, lanes: Any) -> bool:
+    def _make(self, rule: Rule, receivers: Callable[[Leg], int | None], lanes: Any) -> bool:
+        receiver = receivers(rule.leg)
+        if receiver is None:
+            return False
         fields: list[int] = []
         stamps: list[tuple[int, int]] = []
-        for leg, *numbers, stamp in rule.rows:
+        for leg, *numbers, stamp, _ in rule.rows:
             lane = lanes(leg.sink)
             if lane is None:
                 return False
@@ -65,10 +76,33 @@ class RuleTable:
         )
         self._epochs[handle] = self._epoch
         rule.handle, rule.release = handle, self.release
-        return not problem
+        if problem:
+            return False
+        if any(row.consumer is not None for row in rule.rows):
+            self._let_ask(rule, receivers)
+        return True
+
+    def _let_ask(self, rule: Rule, receivers: Callable[[Leg], int | None]) -> None:
+        """Let those who receive by the rule ask for lost packets."""
+        askers = b"".join(_asker(row.consumer, receivers(row.leg)) for row in rule.rows)
+        self._library.fan_set_askers(self._fan, rule.handle, askers, len(rule.rows))
+        rule.tell_again = self._tell_again
+
+    def _tell_again(self, handle: int, row: int, position: int, octets: int, sequence: int) -> None:
+        self._library.fan_note_again(self._fan, handle, row, position & NUMBER_MASK, octets, sequence)
 
     def release(self, handle: int) -> None:
         """Forget a rule."""
         self._library.fan_clear_rule(self._fan, handle)
         del self._epochs[handle]
         self._free.append(handle)
+
+
+def _asker(consumer: VideoConsumer | None, receiver: int | None) -> bytes:
+    """Return who may ask for the packets of a row again and how they leave then, as the library takes it."""
+    if consumer is None or receiver is None:
+        return _ASKER.pack(NOBODY, 0, 0, 0, 0, 0, 0)
+    again = consumer.rtx_payload_type if consumer.rtx_payload_type >= 0 else NOBODY
+    # The library counts in quarters, so that a quarter of the media is a whole number.
+    spare = int(4 * spare_octets(consumer))
+    return _ASKER.pack(receiver, consumer.rtx_ssrc, again, consumer.rtx_sequence, spare, 0, 0)

@@ -1,10 +1,10 @@
-"""What the core learns a little later of packets that the fan-out has forwarded by a rule."""
+"""What the core learns a little later of packets that the fan-out has forwarded, or sent again, by a rule."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from folkmoot_media.forwarding import feedback, pipe_voices, video, voices
+from folkmoot_media.forwarding import answers, feedback, pipe_voices, video, voices
 from folkmoot_media.forwarding.demux import Count
 from folkmoot_media.forwarding.model import Leg
 from folkmoot_media.forwarding.packets import parse_rtp, read_extensions
@@ -41,3 +41,11 @@ def note_forwarded(router: Router, leg: Leg, data: bytes, arrived: float) -> Non
     slot = router.speaking.get(producer.owner)
     if slot is not None:
         voices.note_forwarded(slot, packet, position, arrived)
+
+
+def note_answered(router: Router, leg: Leg, data: bytes, arrived: float, wall_ntp: int) -> None:
+    """Take note of a decrypted RTCP compound from `leg` whose requests for lost packets were answered by a rule.
+
+    That rule answers only where `repair.answer_nack` would send every packet that is kept: it decides the same again.
+    """
+    answers.take(router, leg, data, arrived, wall_ntp, answered=True)

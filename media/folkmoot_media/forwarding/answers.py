@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from folkmoot_media.forwarding.router import Router
 
 
-def take(router: Router, leg: Leg, data: bytes, now: float, wall_ntp: int) -> list[rtcp.ReportBlock]:
-    """Take one decrypted RTCP compound from `leg`; return its report blocks (they may prove a path)."""
+def take(
+    router: Router, leg: Leg, data: bytes, now: float, wall_ntp: int, answered: bool = False
+) -> list[rtcp.ReportBlock]:
+    """Take one decrypted RTCP compound from `leg`; return its report blocks (they may prove a path).
+
+    `answered`: the packets it asks for have been sent again by the fan-out.
+    """
     try:
         parts = rtcp.parse_compound(data)
     except rtcp.MalformedRtcpError:
@@ -45,7 +50,8 @@ def take(router: Router, leg: Leg, data: bytes, now: float, wall_ntp: int) -> li
             if isinstance(part, rtcp.KeyFrameRequest):
                 router.request_key_frame(consumer, now)
             else:
-                router.counters[Count.RESENT] += repair.answer_nack(consumer, part, now, router.outbox)
+                outbox = None if answered else router.outbox
+                router.counters[Count.RESENT] += repair.answer_nack(consumer, part, now, outbox)
     return blocks
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+AV1 = "video/av1"
 _H264_KEY_TYPES = frozenset({5, 7})
 _STAP_A = 24
 _FU_A = 28
@@ -160,5 +161,5 @@ READERS: dict[str, Reader] = {
     "video/vp8": parse_vp8,
     "video/vp9": parse_vp9,
     "video/h264": parse_h264,
-    "video/av1": parse_av1,
+    AV1: parse_av1,
 }

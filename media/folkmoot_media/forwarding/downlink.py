@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from folkmoot_media.forwarding import repair, rtcp, video, voices
 from folkmoot_media.forwarding.allocation import NOTHING, Demand, Option, allocate
-from folkmoot_media.forwarding.estimation import START, SendEstimator
+from folkmoot_media.forwarding.estimation import SMALLEST, START, SendEstimator
 from folkmoot_media.forwarding.ladder import Level, Sample
 from folkmoot_media.forwarding.link_level import LinkLevel
 from folkmoot_media.forwarding.model import (
@@ -42,7 +44,22 @@ PROBE_PACKET = 1_000
 SMALLEST_PROBE = 300
 THIN = 150_000.0
 PROBE_GAP_IF_THIN = 15.0
+# While nobody watched, nothing was tried: what is known of the link then is old when a picture is wanted again.
+ANEW = 20.0
+PROBE_GAP_IF_THIN_ANEW = 4.0
+PROBE_GAP_WITH_PADDING = 30.0
+PROBE_GAP_IF_CONTENT = 15.0
 CONTROL_RATE = 4_000.0
+# A link on which nothing is heard for so much longer was cut, not full.
+CUT_AFTER = 2.0
+
+
+class Silence(NamedTuple):
+    """When nothing had been heard for so long that the estimate went down, and where it stood before."""
+
+    since: float
+    bitrate: float
+    level: Level
 
 
 class Downlink:
@@ -56,21 +73,47 @@ class Downlink:
         self._first_video: float | None = None
         self._next = now
         self._next_probe = now
+        self._silence: Silence | None = None
         self._probes = 0
         self._wanting = self._watching = False
+        self._watched_since = float("inf")
         # What was sent last: the link of a subscriber who gets no video for now is tried with it.
         self._spare: tuple[VideoConsumer, list[repair.Again]] | None = None
+
+    def begin(self, first: Sample, now: float, outbox: Outbox) -> None:
+        """Take what was measured of the link before joining, until more is known; say at once what it carries."""
+        self.estimator = SendEstimator(min(START, max(SMALLEST, 1000 * first.estimate)))
+        self.place.begin(first)
+        self._tell(now, outbox)
 
     # -- feedback ---------------------------------------------------------------------------------------------
 
     def feedback(self, told: rtcp.TransportFeedback, now: float) -> None:
-        """Take transport-wide feedback."""
+        """Take transport-wide feedback; the first after a cut begins anew, for what a cut took is no loss."""
         wide = self._leg.wide
-        if wide is not None:
-            outcomes = wide.resolve(told.base, told.arrivals)
-            if outcomes.arrived or outcomes.lost:
-                self.estimator.feed(outcomes, self._leg.round_trip, now)
-                self._follow()
+        if wide is None:
+            return
+        outcomes = wide.resolve(told.base, told.arrivals)
+        silence, self._silence = self._silence, None
+        if silence is not None and now - silence.since > CUT_AFTER:
+            self._begin_anew(silence, now)
+        elif outcomes.arrived or outcomes.lost:
+            self.estimator.feed(outcomes, self._leg.round_trip, now)
+            self._follow()
+
+    def move(self, now: float) -> None:
+        """Packets take another way from now on: what is told of the one before says nothing of it."""
+        self.estimator.trend.rebase()
+        before = self._silence or Silence(now, self.estimator.bitrate, self.place.ladder.by_link)
+        self._silence = before._replace(since=float("-inf"))
+
+    def _begin_anew(self, silence: Silence, now: float) -> None:
+        """Something is heard again: the link carries what it did, as far as a beginning goes, until it shows else."""
+        self.estimator = SendEstimator(min(START, silence.bitrate))
+        self.place.ladder.resume(silence.level)
+        self._first_video = None
+        self._next_probe = now
+        self._follow()
 
     def limit(self, told: rtcp.BitrateLimit, now: float) -> None:
         """Take the receiver's own estimate (REMB)."""
@@ -105,7 +148,10 @@ class Downlink:
         """Share out what there is; call every 50 ms or so."""
         wide = self._leg.wide
         if wide is not None:
+            before = self.estimator.bitrate
             self.estimator.poll(wide.last_sent, self._leg.round_trip, now)
+            if self.estimator.bitrate < before and self._silence is None:
+                self._silence = Silence(now, before, self.place.ladder.by_link)
         if now >= self._next:
             self._next = now + ALLOCATE_PERIOD
             self._climb(now, outbox)
@@ -120,10 +166,12 @@ class Downlink:
 
     def _climb(self, now: float, outbox: Outbox) -> None:
         """Look where the link stands on the ladder, and say so."""
-        place = self.place
-        place.see(self.sample, self._wanting, self._is_new(now), now)
+        self.place.see(self.sample, self._wanting, self._is_new(now), now)
         self._hold_voices()
-        told = place.tell(now)
+        self._tell(now, outbox)
+
+    def _tell(self, now: float, outbox: Outbox) -> None:
+        told = self.place.tell(now)
         if told is not None:
             outbox.events.append(Event("link_level", {"owner": self._leg.owner, **told.describe()}))
 
@@ -186,6 +234,7 @@ class Downlink:
             for consumer in self._leg.consumers.values()
             if isinstance(consumer, VideoConsumer) and not consumer.paused and not consumer.producer.silent
         ]
+        self._note_watched(bool(watched), now)
         permitted = self._permitted(watched)
         self._watching = bool(permitted)
         self._wanting = bool(watched) and self.place.held_by_link
@@ -211,6 +260,13 @@ class Downlink:
             self._apply(consumer, demand, given, now, outbox)
         # Pacing costs: where nothing more is wanted, find out all the same whether it can be done without.
         self._wanting |= bool(permitted) and self.estimator.bitrate < PACED_NO_MORE
+
+    def _note_watched(self, watched: bool, now: float) -> None:
+        if not watched:
+            self._watched_since = float("inf")
+        elif self._watched_since > now:
+            self._watched_since = now
+            self._probes, self._next_probe = 0, min(self._next_probe, now)
 
     def _withhold(self, consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
         """Send a picture no more, not even what waits: the next one begins with a key frame anyway."""
@@ -266,13 +322,18 @@ class Downlink:
     # -- probing ----------------------------------------------------------------------------------------------
 
     def _probe(self, now: float, outbox: Outbox) -> None:
-        """Try whether the link carries more, when more is wanted than it is known to carry."""
-        if not self._wanting or now < self._next_probe or not self.estimator.may_probe(now):
+        """Try whether the link carries more, when more is wanted than it is known to carry.
+
+        A link that is paced is tried as well, though more seldom: perhaps it can be done without.
+        """
+        paced = self._watching and self._leg.pacer is not None
+        if not (self._wanting or paced) or now < self._next_probe or not self.estimator.may_probe(now):
             return
         live = any(
             isinstance(consumer, VideoConsumer) and self._keep_spare(consumer)
             for consumer in self._leg.consumers.values()
         )
+        padded = False
         if self._spare is not None and (live or self._is_bearable(self._spare[1])):
             consumer, packets = self._spare
             if not live:
@@ -280,8 +341,30 @@ class Downlink:
             self.estimator.begin_probe(len(packets), now)
             repair.send_probe(consumer, packets, now, outbox)
             self._probes += 1
-        gap = PROBE_GAP_AT_FIRST + self._leg.round_trip if self._is_untried(now) else PROBE_GAP
-        self._next_probe = now + (gap if self.estimator.bitrate > THIN else PROBE_GAP_IF_THIN)
+        elif self.estimator.bitrate <= THIN:
+            padded = self._probe_with_padding(now, outbox)
+        self._next_probe = now + self._probe_gap(padded, now)
+
+    def _probe_gap(self, padded: bool, now: float) -> float:
+        if self.estimator.bitrate <= THIN:
+            if now - self._watched_since < ANEW:
+                return PROBE_GAP_IF_THIN_ANEW
+            return PROBE_GAP_WITH_PADDING if padded else PROBE_GAP_IF_THIN
+        if self._is_untried(now):
+            return PROBE_GAP_AT_FIRST + self._leg.round_trip
+        return PROBE_GAP if self._wanting else PROBE_GAP_IF_CONTENT
+
+    def _probe_with_padding(self, now: float, outbox: Outbox) -> bool:
+        """Try a thin link although nothing sent of late is small enough to be sent again beside voices."""
+        for consumer in self._leg.consumers.values():
+            if isinstance(consumer, VideoConsumer) and not consumer.paused and consumer.rtx_payload_type >= 0:
+                fitting = int(self.estimator.bitrate * PROBE_SECONDS / 8) // repair.PADDING_SIZE
+                packets = max(FEWEST_PROBES, min(MOST_PROBES, fitting))
+                self.estimator.begin_probe(packets, now)
+                repair.send_padding(consumer, packets, now, outbox)
+                self._probes += 1
+                return True
+        return False
 
     def _is_bearable(self, packets: list[repair.Again]) -> bool:
         """Say whether a trial with what was kept leaves room for voices: large packets fill a thin link for long."""

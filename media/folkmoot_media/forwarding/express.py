@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from folkmoot_media.forwarding.packets import SEQUENCE_MODULUS, TIMESTAMP_MASK
 
 if TYPE_CHECKING:
-    from folkmoot_media.forwarding.model import Layer, Leg, Slot
+    from folkmoot_media.forwarding.model import Layer, Leg, Slot, VideoConsumer
 
 LONGEST_MID = 16
 PICTURE_MODULUS = 1 << 15
@@ -24,7 +24,10 @@ PLAIN = frozenset({"video/h264", "video/av1"})
 
 
 class Row(NamedTuple):
-    """One copy of every packet: what is added to its position, timestamp and VP8 numbers; `stamp` 0 or the id."""
+    """One copy of every packet: what is added to its position, timestamp and VP8 numbers; `stamp` 0 or the id.
+
+    A `consumer` may ask for packets again.
+    """
 
     leg: Leg
     ssrc: int
@@ -34,11 +37,17 @@ class Row(NamedTuple):
     picture: int
     tl0: int
     stamp: int
+    consumer: VideoConsumer | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Rule:
-    """How the packets of one layer are copied; `release` is set by the back end that holds the rule as `handle`."""
+    """How the packets of one layer are copied; `release` is set by the back end that holds the rule as `handle`.
+
+    So is `tell_again`, if that back end answers requests for lost packets too: it is told of what the core has sent
+    again to a row by itself (handle, row, position or -1, bytes of payload, retransmission number). A place of a rule
+    that is `dropped` may still wait to be handed over.
+    """
 
     leg: Leg
     ssrc: int
@@ -50,14 +59,16 @@ class Rule:
     stamped: bool
     handle: int = -1
     release: Callable[[int], None] | None = field(default=None)
+    tell_again: Callable[[int, int, int, int, int], None] | None = field(default=None)
+    dropped: bool = False
 
 
 class Place(NamedTuple):
-    """A rule and the packet that it fits: its sequence number, and what its position is more than that."""
+    """A rule and the packet that it fits: its sequence number and its position."""
 
     rule: Rule
     sequence: int
-    delta: int
+    position: int
 
 
 def drop(layer: Layer) -> None:
@@ -65,6 +76,7 @@ def drop(layer: Layer) -> None:
     rule = layer.rule
     if rule is not None:
         layer.rule = None
+        rule.dropped = True
         if rule.release is not None:
             rule.release(rule.handle)
 
@@ -77,7 +89,7 @@ def place(layer: Layer, sequence: int, position: int, make: Callable[[Layer], li
         if rule is None:
             return None
         layer.rule = rule
-    return Place(rule, (sequence + 1) % SEQUENCE_MODULUS, (position - sequence) % SEQUENCE_MODULUS)
+    return Place(rule, (sequence + 1) % SEQUENCE_MODULUS, position + 1)
 
 
 def _new(layer: Layer, make: Callable[[Layer], list[Row] | None]) -> Rule | None:
@@ -105,19 +117,23 @@ def video_rows(layer: Layer) -> list[Row] | None:
     mime = layer.producer.spec.codec.mime
     if layer.views or layer.changing or layer.waiting or not (mime == NUMBERED or mime in PLAIN):
         return None
-    return [
-        Row(
-            consumer.leg,
-            consumer.ssrc,
-            consumer.payload_type,
-            consumer.sequence_shift % SEQUENCE_MODULUS,
-            consumer.timestamp_shift & TIMESTAMP_MASK,
-            consumer.picture_shift % PICTURE_MODULUS,
-            consumer.tl0_shift % TL0_MODULUS,
-            _stamp(consumer.leg),
+    rows: list[Row] = []
+    for consumer in layer.active:
+        consumer.row = len(rows)
+        rows.append(
+            Row(
+                consumer.leg,
+                consumer.ssrc,
+                consumer.payload_type,
+                consumer.sequence_shift % SEQUENCE_MODULUS,
+                consumer.timestamp_shift & TIMESTAMP_MASK,
+                consumer.picture_shift % PICTURE_MODULUS,
+                consumer.tl0_shift % TL0_MODULUS,
+                _stamp(consumer.leg),
+                consumer,
+            )
         )
-        for consumer in layer.active
-    ]
+    return rows
 
 
 def voice_rows(slot: Slot) -> list[Row]:
@@ -139,6 +155,13 @@ def voice_rows(slot: Slot) -> list[Row]:
 
 def _stamp(leg: Leg) -> int:
     return 0 if leg.wide is None else leg.wide.extension_id
+
+
+def tell_again(consumer: VideoConsumer, position: int, octets: int) -> None:
+    """The core has sent a packet again: the one at `position`, or with -1 one that nobody had asked for."""
+    rule = None if consumer.layer is None else consumer.layer.rule
+    if rule is not None and rule.tell_again is not None:
+        rule.tell_again(rule.handle, consumer.row, position, octets, consumer.rtx_sequence)
 
 
 def drop_all(layers: Sequence[Layer]) -> None:

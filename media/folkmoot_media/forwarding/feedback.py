@@ -75,7 +75,9 @@ def ask_again(leg: Leg, now: float, outbox: Outbox) -> None:
 
 
 def report_to_consumer(leg: Leg, now: float, wall_ntp: int, outbox: Outbox) -> None:
-    """Queue sender reports, in our clock, for every stream now being sent to `leg`.
+    """Queue sender reports, in our clock, for every stream now being sent to `leg`; something in any case.
+
+    A page of which nothing has come for longer than that knows that its way is broken.
 
     Args:
         leg: the receiving leg.
@@ -83,7 +85,7 @@ def report_to_consumer(leg: Leg, now: float, wall_ntp: int, outbox: Outbox) -> N
         wall_ntp: the same instant as 32.32 fixed point NTP time.
         outbox: where the packets go.
     """
-    compound = b""
+    compound, told = b"", False
     for consumer in leg.consumers.values():
         report = _sender_report(consumer, now, wall_ntp)
         if report is None:
@@ -92,9 +94,9 @@ def report_to_consumer(leg: Leg, now: float, wall_ntp: int, outbox: Outbox) -> N
         compound += rtcp.build_source_description(consumer.ssrc, consumer.cname)
         if len(compound) >= MAXIMUM_COMPOUND:
             outbox.reports.append((leg, compound))
-            compound = b""
-    if compound:
-        outbox.reports.append((leg, compound))
+            compound, told = b"", True
+    if compound or (leg.consumers and not told):
+        outbox.reports.append((leg, compound or rtcp.build_receiver_report(FEEDBACK_SSRC, ())))
 
 
 def _sender_report(consumer: Consumer, now: float, wall_ntp: int) -> rtcp.SenderReport | None:

@@ -23,6 +23,9 @@ LOSS_WEIGHT = 1.0
 MOST_LOSS = 0.5
 LONG_ROUND_TRIP = 0.4
 HEAVY_LOSS = 0.1
+LIGHT_LOSS = 0.05
+ALARM_AFTER = 1.5
+CALM_AFTER = 5.0
 
 
 class Level(IntEnum):
@@ -51,54 +54,9 @@ RUNGS = (
 )
 
 
-class Profile(NamedTuple):
-    """How media is sent at a given link; 0 video means none.
-
-    `redundancy` says which older voice packets ride along, in packets back (`red.Maker`). `documents` is what may be
-    used for slides in the background, `listening_buffer` the receiver's buffer while the member does not speak (s).
-    """
-
-    link: int
-    voices: int
-    opus_bitrate: int
-    ptime: int
-    dtx: bool
-    fec: bool
-    redundancy: tuple[int, ...]
-    video: int
-    frames: int
-    height: int
-    documents: int
-    listening_buffer: float
-
-
-# Over 600 ms of round trip: long packets because headers cost more than the codec, redundancy instead of repair.
-# In-band FEC does nothing below 16 kbit/s of Opus and DTX saves nothing where redundancy must stay regular.
-PROFILES = (
-    Profile(64, 1, 12_000, 60, False, True, (1,), 0, 0, 0, 15, 1.5),
-    Profile(128, 2, 16_000, 60, False, True, (1,), 12, 1, 120, 30, 1.5),
-    Profile(256, 2, 24_000, 60, False, True, (1,), 90, 8, 180, 30, 1.2),
-    Profile(512, 3, 24_000, 60, True, True, (1,), 250, 15, 360, 60, 1.2),
-)
-PROFILE_64_LOSSY = Profile(64, 1, 8_000, 60, False, True, (1, 4), 0, 0, 0, 10, 2.0)
-PROFILE_128_LOSSY = Profile(128, 2, 12_000, 60, False, True, (1, 4), 0, 0, 0, 15, 2.0)
-# A short, wide link: small packets and repair by retransmission.
-PROFILE_FREE = Profile(0, 3, 32_000, 20, True, True, (), 2_500, 30, 720, 1_000, 0.2)
-HEADER_BYTES = 58
-CONTROL_KBIT = 4.0
-
-WORDS = {
-    (Level.TEXT, "link"): "ladder.text-by-link",
-    (Level.TEXT, "switch"): "ladder.text-by-choice",
-    (Level.VOICE, "link"): "ladder.voice-by-link",
-    (Level.VOICE, "switch"): "ladder.voice-by-choice",
-    (Level.DOCUMENTS, "link"): "ladder.documents-by-link",
-    (Level.DOCUMENTS, "switch"): "ladder.documents-by-choice",
-    (Level.THUMBNAIL, "link"): "ladder.thumbnail-by-link",
-    (Level.THUMBNAIL, "switch"): "ladder.thumbnail-by-choice",
-    (Level.FULL, "link"): "ladder.full",
-    (Level.FULL, "switch"): "ladder.full",
-}
+# How a page sends, by the link in kbit/s that it is for, thin links first; the last is a short, wide link. What each
+# of them is stands in the page (`web_client/src/media/profiles.ts`) and in media_control.md section 7.
+PROFILES = (64, 128, 256, 512, 0)
 
 
 class Sample(NamedTuple):
@@ -113,11 +71,10 @@ UNKNOWN_LINK = Sample(1_000.0, 0.0, 0.1)
 
 
 class Standing(NamedTuple):
-    """The result: level, the key of the words that say so, and the profile to send with."""
+    """The result: the level, and the profile to send with (one of `PROFILES`)."""
 
     level: Level
-    words: str
-    profile: Profile
+    profile: int
 
 
 def usable(sample: Sample) -> float:
@@ -126,28 +83,14 @@ def usable(sample: Sample) -> float:
     return max(0.0, sample.estimate) * (1 - LOSS_WEIGHT * lost)
 
 
-def choose_profile(level: Level, sample: Sample) -> Profile:
-    """Return how to send at `level` over a link like `sample`."""
-    lossy = sample.loss > HEAVY_LOSS
-    if level <= Level.DOCUMENTS:
-        return PROFILE_64_LOSSY if lossy else PROFILES[0]
+def fitting_profile(sample: Sample) -> int:
+    """Return the place in `PROFILES` of the one that fits a link which carries pictures."""
     rate = usable(sample)
-    if rate < 2 * PROFILES[-1].link and (sample.round_trip >= LONG_ROUND_TRIP or rate < PROFILES[-1].link):
-        fitting = [profile for profile in PROFILES[1:] if profile.link <= rate * 1.1]
-        chosen = fitting[-1] if fitting else PROFILES[1]
-        return PROFILE_128_LOSSY if lossy and chosen is PROFILES[1] else chosen
-    return PROFILES[-1] if sample.round_trip >= LONG_ROUND_TRIP else PROFILE_FREE
-
-
-def wire_rate(profile: Profile) -> float:
-    """Return the most kbit/s that all voices of a profile take on the wire, headers and redundancy included.
-
-    Opus seldom uses all it may; measured speech needs about four fifths of this.
-    """
-    packets = 1000 / profile.ptime
-    payload = profile.opus_bitrate / 8 / packets
-    redundant = len(profile.redundancy) * (payload + 4) + (1 if profile.redundancy else 0)
-    return profile.voices * packets * (payload + redundant + HEADER_BYTES) * 8 / 1000
+    widest = len(PROFILES) - 2
+    if rate < 2 * PROFILES[widest] and (sample.round_trip >= LONG_ROUND_TRIP or rate < PROFILES[widest]):
+        fitting = [place for place in range(1, widest + 1) if PROFILES[place] <= rate * 1.1]
+        return fitting[-1] if fitting else 1
+    return widest if sample.round_trip >= LONG_ROUND_TRIP else widest + 1
 
 
 @dataclass(slots=True)
@@ -179,20 +122,57 @@ def _since(before: float | None, holds: bool, now: float) -> float | None:
 
 
 @dataclass(slots=True)
+class _Settled:
+    """The place in `PROFILES` that has fitted for long enough: `RISE_AFTER` to rise, `FALL_AFTER` to fall."""
+
+    place: int
+    nearest: int = 0
+    turn: int = 0
+    since: float = 0.0
+
+    def see(self, fitting: int, now: float) -> None:
+        turn = (fitting > self.place) - (fitting < self.place)
+        if turn != self.turn:
+            self.turn, self.since, self.nearest = turn, now, fitting
+        self.nearest = min(self.nearest, fitting) if turn > 0 else max(self.nearest, fitting)
+        if turn and now - self.since >= (RISE_AFTER if turn > 0 else FALL_AFTER):
+            self.place, self.turn = self.nearest, 0
+
+
+@dataclass(slots=True)
+class Alarm:
+    """Goes on at `heavy` and above for the whole of `ALARM_AFTER`, and off below `light` for `CALM_AFTER`."""
+
+    heavy: float
+    light: float
+    on: bool = False
+    turning_since: float | None = None
+
+    def see(self, value: float, now: float) -> None:
+        """Take the value as it is now."""
+        turning = value < self.light if self.on else value >= self.heavy
+        self.turning_since = _since(self.turning_since, turning, now)
+        if self.turning_since is not None and now - self.turning_since >= (CALM_AFTER if self.on else ALARM_AFTER):
+            self.on, self.turning_since = not self.on, None
+
+
+@dataclass(slots=True)
 class Ladder:
     """One member's place on the ladder; `see` takes samples, `switch` the member's own wish.
 
-    Whatever samples say, the link counts as carrying `cap` at most.
+    It begins at `start` and as fits `first`. Whatever samples say, the link counts as carrying `cap` at most.
     """
 
     start: Level = Level.FULL
     most: Level = Level.FULL
     cap: Level = Level.FULL
-    _sample: Sample = UNKNOWN_LINK
-    _latches: list[_Latch] = field(default_factory=list)
+    first: Sample = UNKNOWN_LINK
+    _latches: list[_Latch] = field(init=False)
+    _settled: _Settled = field(init=False)
 
     def __post_init__(self) -> None:
         self._latches = [_Latch(rung, rung.level <= self.start) for rung in RUNGS]
+        self._settled = _Settled(fitting_profile(self.first))
 
     def switch(self, most: Level) -> Standing:
         """Take the highest level that the member wants; it holds at once, both ways."""
@@ -201,7 +181,7 @@ class Ladder:
 
     def see(self, sample: Sample, now: float) -> Standing:
         """Take what is known of the link now; samples should come at least twice a second."""
-        self._sample = sample
+        self._settled.see(fitting_profile(sample), now)
         rate = usable(sample)
         for latch in self._latches:
             latch.see(rate, now)
@@ -220,23 +200,17 @@ class Ladder:
 
     @property
     def standing(self) -> Standing:
-        """Level, words and profile as they are now."""
-        carried = self.by_link
-        level = min(carried, self.most)
-        why = "switch" if self.most <= carried else "link"
-        return Standing(level, WORDS[level, why], choose_profile(level, self._sample))
+        """Level and profile as they are now: without pictures the thinnest, whatever the link."""
+        level = min(self.by_link, self.most)
+        return Standing(level, PROFILES[0 if level <= Level.DOCUMENTS else self._settled.place])
 
 
-def before_joining(sample: Sample | None, most: Level) -> Standing:
-    """Return where a member would stand: by a first measurement if there is one, without waiting for latches."""
-    if sample is None:
-        return Ladder(most=most).standing
-    rate = usable(sample)
+def before_joining(first: Sample, most: Level) -> Ladder:
+    """Return the ladder of a link of which only a first measurement is known, without waiting for latches."""
+    rate = usable(first)
     reached = Level.TEXT
     for rung in RUNGS:
         if rate < rung.comes_on:
             break
         reached = rung.level
-    ladder = Ladder(start=reached, most=most)
-    ladder._sample = sample
-    return ladder.standing
+    return Ladder(start=reached, most=most, first=first)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from folkmoot_media.forwarding.estimation import START
-from folkmoot_media.forwarding.ladder import HEAVY_LOSS, UNKNOWN_LINK, Ladder, Level, Sample, Standing
+from folkmoot_media.forwarding.ladder import (
+    HEAVY_LOSS,
+    LIGHT_LOSS,
+    UNKNOWN_LINK,
+    Alarm,
+    Ladder,
+    Level,
+    Sample,
+    Standing,
+    before_joining,
+)
 
 LOOK_PERIOD = 0.2
 TELL_GAP = 2.0
@@ -14,12 +24,10 @@ TROUBLE_PERIOD = 6.0
 FALL_REMEMBERED = 20.0
 FELL = 0.97
 LOWERED = 0.9
-LOSS_TROUBLE_AFTER = 1.5
-LIGHT_LOSS = 0.05
-LOSS_CALM_AFTER = 5.0
 # A link too weak for voices is tried with them again after this long, or it could never be found to be better.
 VOICES_HELD_FOR = 10.0
 MOST_VOICES = 4
+VOICES_WITHOUT_PICTURES = 1
 # Who falls so soon after a rise waits twice as long before the next, up to a limit.
 SOON = 20.0
 SHORTEST_PATIENCE = 10.0
@@ -27,12 +35,16 @@ LONGEST_PATIENCE = 60.0
 
 
 class Told(NamedTuple):
-    """What the seat and the chair are told; `estimate` is kbit/s, None while the link has not been found wanting."""
+    """What the seat and the chair are told; `estimate` is kbit/s, None while the link has not been found wanting.
+
+    `lossy` says that a tenth is lost and more; a change of the first five is told.
+    """
 
     level: Level
     by_choice: bool
     trouble: bool
     profile: int
+    lossy: bool
     estimate: float | None
     loss: float
     round_trip: float
@@ -44,6 +56,7 @@ class Told(NamedTuple):
             "reason": "choice" if self.by_choice else "link",
             "trouble": self.trouble,
             "profile": self.profile,
+            "lossy": self.lossy,
             "estimate_kbps": None if self.estimate is None else round(self.estimate),
             "loss": round(self.loss, 3),
             "rtt_ms": round(self.round_trip * 1000),
@@ -60,13 +73,13 @@ class LinkLevel:
         self._highest_since_fall = 0.0
         self._fell = float("-inf")
         self._held_since: float | None = None
-        self._lossy = False
-        self._loss_since: float | None = None
+        self._lossy = Alarm(HEAVY_LOSS, LIGHT_LOSS)
         self._rose = float("-inf")
         self._patience = SHORTEST_PATIENCE
         self._capped_until = float("-inf")
         self._judged = UNKNOWN_LINK
         self._known: Sample | None = None
+        self._first: Sample | None = None
         self._told: Told | None = None
         self._told_at = float("-inf")
 
@@ -77,10 +90,10 @@ class LinkLevel:
 
     @property
     def voices(self) -> int:
-        """How many voices may be sent at once: on a link too thin for pictures those of its profile."""
+        """How many voices may be sent at once: fewer on a link that is too thin for pictures."""
         if self.voices_held:
             return 0
-        return self.standing.profile.voices if self.ladder.by_link < Level.THUMBNAIL else MOST_VOICES
+        return VOICES_WITHOUT_PICTURES if self.ladder.by_link < Level.THUMBNAIL else MOST_VOICES
 
     @property
     def held_by_link(self) -> bool:
@@ -90,6 +103,14 @@ class LinkLevel:
     def switch(self, ceiling: Level) -> None:
         """Take the member's own highest level; it holds at once."""
         self.standing = self.ladder.switch(ceiling)
+
+    def begin(self, first: Sample) -> None:
+        """Take what was measured of the link before joining; it holds until more is known."""
+        self.ladder = before_joining(first, self.ladder.most)
+        self.standing = self.ladder.standing
+        self._first = first
+        if self.ladder.by_link < Level.FULL:
+            self._judged = first
 
     def see(self, sample: Sample | None, wanting: bool, early: bool, now: float) -> None:
         """Take what is known of the link.
@@ -111,7 +132,7 @@ class LinkLevel:
         self.ladder.see(self._judged, now)
         self._be_patient(before, now)
         self.standing = self.ladder.standing
-        self._watch_losses(sample.loss, now)
+        self._lossy.see(sample.loss, now)
         self._hold_voices(now)
 
     def _be_patient(self, before: Level, now: float) -> None:
@@ -134,16 +155,6 @@ class LinkLevel:
             self._highest_since_fall = estimate
         self._highest_since_fall = max(self._highest_since_fall, estimate)
 
-    def _watch_losses(self, loss: float, now: float) -> None:
-        turning = loss < LIGHT_LOSS if self._lossy else loss >= HEAVY_LOSS
-        if not turning:
-            self._loss_since = None
-            return
-        if self._loss_since is None:
-            self._loss_since = now
-        if now - self._loss_since >= (LOSS_CALM_AFTER if self._lossy else LOSS_TROUBLE_AFTER):
-            self._lossy, self._loss_since = not self._lossy, None
-
     def _hold_voices(self, now: float) -> None:
         """Hold voices back at the lowest level, and let them try again after a while."""
         if self.level > Level.TEXT:
@@ -159,15 +170,16 @@ class LinkLevel:
 
     def tell(self, now: float) -> Told | None:
         """Return what has to be told now, if anything: changes, and in trouble the figures now and then."""
-        if self._known is None or now - self._told_at < TELL_GAP:
+        known, before = self._known or self._first, self._told
+        if known is None or now - self._told_at < TELL_GAP:
             return None
-        known, before = self._known, self._told
         by_choice = self.ladder.most <= self.ladder.by_link
         shown = known.estimate if self._judged is known else None
-        trouble = self.ladder.by_link < min(Level.THUMBNAIL, self.ladder.most) or self._lossy
-        told = Told(self.level, by_choice, trouble, self.standing.profile.link, shown, known.loss, known.round_trip)
+        trouble = self.ladder.by_link < min(Level.THUMBNAIL, self.ladder.most) or self._lossy.on
+        profile, lossy = self.standing.profile, self._lossy.on
+        told = Told(self.level, by_choice, trouble, profile, lossy, shown, known.loss, known.round_trip)
         stale = trouble and now - self._told_at >= TROUBLE_PERIOD
-        if before is not None and told[:3] == before[:3] and not stale:
+        if before is not None and told[:5] == before[:5] and not stale:
             return None
         self._told, self._told_at = told, now
         return told

@@ -17,6 +17,7 @@ from folkmoot_media.forwarding.reception import History, Reception, Retransmissi
 from folkmoot_media.forwarding.red import Maker
 from folkmoot_media.forwarding.temporal import EVERYTHING, TemporalView
 from folkmoot_media.forwarding.transport_wide import ArrivalLog, SendLog
+from folkmoot_media.forwarding.uplink import Uplink
 
 if TYPE_CHECKING:
     from folkmoot_media.forwarding.downlink import Downlink
@@ -109,7 +110,8 @@ class ProducerSpec:
 class Leg:
     """The forwarding side of one transport or `pipe`; `ready` once its DTLS handshake has finished.
 
-    Upstream, `arrivals` gathers transport-wide feedback when the publisher sends extension `wide_id`. Downstream,
+    Upstream, `arrivals` gathers transport-wide feedback when the publisher sends extension `wide_id`, and `uplink`
+    judges how well everything arrives. Downstream,
     `wide` numbers every packet when the subscriber understands it, and `pacer` is there while video must wait.
     """
 
@@ -131,6 +133,7 @@ class Leg:
     wide_id: int = 0
     arrivals: ArrivalLog | None = None
     next_arrivals: float = 0.0
+    uplink: Uplink = field(default_factory=Uplink)
     wide: SendLog | None = None
     pacer: Pacer | None = None
     downlink: Downlink | None = None
@@ -211,8 +214,8 @@ class VideoConsumer:
 
     A packet at position p of the current layer (place p of the temporal view, if there is one) leaves with sequence
     number p + `sequence_shift`; packets before position `base` belong to the time before the last switch and are not
-    sent. `preferred` is what the page wants, `allowed` what its link carries (-1: nothing), `temporal` the same for
-    temporal layers. A `pinned` one is a pipe's and sees that layer only.
+    sent. `row` is its place in the layer's rule. `preferred` is what the page wants, `allowed` what its link carries
+    (-1: nothing), `temporal` the same for temporal layers. A `pinned` one is a pipe's and sees that layer only.
     """
 
     id: str
@@ -253,6 +256,7 @@ class VideoConsumer:
     reported: tuple[int, int] | None = None
     retransmissions: Retransmissions = field(default_factory=Retransmissions)
     next_report: float = 0.0
+    row: int = -1
 
 
 @dataclass(slots=True, eq=False)

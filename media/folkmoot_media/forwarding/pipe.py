@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from folkmoot_media.errors import MediaError
-from folkmoot_media.forwarding import pipe_messages, pipe_voices, rtcp, video
+from folkmoot_media.forwarding import pipe_messages, pipe_pictures, pipe_voices, rtcp, video
 from folkmoot_media.forwarding.allocation import RAISE_MARGIN
 from folkmoot_media.forwarding.downlink import RISE_AFTER_FALL, rate_of
 from folkmoot_media.forwarding.floor import RESERVED_SLOT, SILENCE, SLOT_COUNT, WINNING_MARGIN, Floor
@@ -38,6 +38,8 @@ GUESSED_VOICE = 40_000.0
 VOICE_RISE_GAP = 0.5
 VOICE_PATIENCE = 1.5
 FAR_TOO_FEW = 0.6
+LARGEST_CROSSING = pipe_pictures.LARGEST_CROSSING
+DESCRIBED = frozenset({pipe_pictures.DESCRIBED, pipe_pictures.DESCRIBED_AGAIN})
 
 
 class Pipe:
@@ -102,9 +104,10 @@ class Pipe:
         self._check(producer, len(self.videos) < MOST_VIDEOS)
         # On a link that is not known yet, begin with the least.
         offered = PipedVideo(producer, cap=0)
+        types = pipe_pictures.payload_types(producer.spec, payload_types)
         for layer in producer.layers:
             consumer = self._router.new_video_consumer(
-                f"{producer.id}:{layer.index}", self.leg, producer, payload_types, True
+                f"{producer.id}:{layer.index}", self.leg, producer, types, True
             )
             consumer.pinned = layer.index
             offered.streams.append(consumer)
@@ -152,6 +155,16 @@ class Pipe:
     def is_probe(packet: RtpPacket) -> bool:
         """Say whether a packet of the other end has done its work by arriving."""
         return packet.payload_type == PROBE_TYPE
+
+    @staticmethod
+    def is_described(packet: RtpPacket) -> bool:
+        """Say whether a dependency descriptor may stand before what the other end has sent."""
+        return packet.payload_type in DESCRIBED
+
+    @staticmethod
+    def unfold(layer: Layer, packet: RtpPacket) -> tuple[RtpPacket, dict[int, bytes]] | None:
+        """Take that descriptor off (`pipe_pictures.unfold`)."""
+        return pipe_pictures.unfold(layer, packet)
 
     def begin_anew(self, layer: Layer) -> None:
         """The publisher of a microphone has begun its numbers anew."""

@@ -22,13 +22,14 @@ _SEEN_MASK = (1 << SEEN_WINDOW) - 1
 
 
 class StoredPacket(NamedTuple):
-    """A forwarded packet kept for retransmission."""
+    """A forwarded packet kept for retransmission; `marks` is its AV1 dependency descriptor, if it carried one."""
 
     position: int
     marker: int
     timestamp: int
     payload: bytes
     descriptor: Descriptor
+    marks: bytes | None = None
 
 
 class History:
@@ -83,12 +84,14 @@ class Reception:
         "_transit",
         "clock",
         "clock_rate",
+        "earliest",
         "first",
         "heard",
         "highest",
         "jitter",
         "last_position",
         "last_timestamp",
+        "latest",
         "missing",
         "octets",
         "received",
@@ -104,6 +107,7 @@ class Reception:
         self.octets = 0
         self.heard = float("-inf")
         self.jitter = 0.0
+        self.earliest, self.latest = float("inf"), float("-inf")
         self.last_position = -1
         self.last_timestamp = 0
         self.clock: ClockReference | None = None
@@ -180,11 +184,21 @@ class Reception:
     def _measure_jitter(self, timestamp: int, now: float) -> None:
         # RFC 3550 appendix A.8, in media units.
         transit = now * self.clock_rate - timestamp
+        if transit > self.latest:
+            self.latest = transit
+        if transit < self.earliest:
+            self.earliest = transit
         if self.received:
             change = abs(transit - self._transit)
             if change < self.clock_rate * 10:
                 self.jitter += (change - self.jitter) / 16
         self._transit = transit
+
+    def take_transits(self) -> tuple[float, float] | None:
+        """Return how early and how late packets have come since the last call, in seconds of an unknown clock."""
+        earliest, latest = self.earliest / self.clock_rate, self.latest / self.clock_rate
+        self.earliest, self.latest = float("inf"), float("-inf")
+        return (earliest, latest) if earliest <= latest else None
 
     def note_sender_report(self, report: SenderReport, now: float) -> None:
         """Remember the publisher's clock for report blocks and for our own sender reports."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from folkmoot_media.forwarding import codecs, rtcp
+from folkmoot_media.forwarding import codecs, express, pipe_pictures, rtcp
 from folkmoot_media.forwarding.model import Batch, Copy, Outbox, VideoConsumer
 from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, extend
 from folkmoot_media.forwarding.reception import StoredPacket
@@ -15,12 +15,16 @@ MINIMUM_RESEND_GAP = 0.02
 REPAIR_SHARE = 0.25
 REPAIR_ALLOWANCE = 40_000
 PROBE_LOOKBACK = 64
+# Shorter than the number that a retransmission begins with (RFC 4588 section 4): a receiver counts it and drops it.
+PADDING = b"\0"
+PADDING_SIZE = len(PADDING) + OVERHEAD
 
 
-def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Outbox) -> int:
+def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Outbox | None) -> int:
     """Queue kept packets again, in the retransmission format where negotiated (RFC 4588 section 4).
 
     Each packet at most three times and not within 0.8 of a round trip; altogether at most a quarter of the media.
+    Without an `outbox` the fan-out has sent them already, and they are only taken note of.
 
     Returns:
         How many packets were queued.
@@ -31,10 +35,10 @@ def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Ou
     view = consumer.view
     gap = max(MINIMUM_RESEND_GAP, 0.8 * consumer.leg.round_trip)
     newest = layer.reception.last_position - (0 if view is None else view.packets_left_out)
-    octets = consumer.octets_before + (layer if view is None else view).forwarded_octets
     resent = 0
+    spare = spare_octets(consumer)
     for sequence in nack.sequences:
-        if consumer.repair_octets > REPAIR_SHARE * octets + REPAIR_ALLOWANCE:
+        if spare < 0:
             break
         position = extend(sequence - consumer.sequence_shift, newest)
         if view is not None:
@@ -43,10 +47,34 @@ def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Ou
         if stored is None or not consumer.retransmissions.allow(position, now, gap):
             continue
         consumer.repair_octets += len(stored.payload)
-        outbox.batches.append(_again(consumer, stored, sequence, now, False))
+        spare -= len(stored.payload)
+        if outbox is None:
+            _count(consumer, stored, now, False)
+        else:
+            outbox.batches.append(_again(consumer, stored, sequence, now, False))
+            express.tell_again(consumer, position, len(stored.payload))
         resent += 1
     consumer.resent += resent
     return resent
+
+
+def spare_octets(consumer: VideoConsumer) -> float:
+    """Return how many bytes of payload may be sent again now to a consumer that has a layer."""
+    layer, view = consumer.layer, consumer.view
+    octets = consumer.octets_before
+    if layer is not None:
+        octets += (layer if view is None else view).forwarded_octets
+    return REPAIR_SHARE * octets + REPAIR_ALLOWANCE - consumer.repair_octets
+
+
+def _count(consumer: VideoConsumer, stored: StoredPacket, now: float, probe: bool) -> int:
+    """Count a packet that is sent again; return its stamp."""
+    leg, size = consumer.leg, len(stored.payload) + OVERHEAD
+    if leg.pacer is not None:
+        leg.pacer.spend(size)
+    if consumer.rtx_payload_type >= 0:
+        consumer.rtx_sequence = (consumer.rtx_sequence + 1) & 0xFFFF
+    return 0 if leg.wide is None else leg.wide.stamp(Sent(now, size, probe))
 
 
 def _again(consumer: VideoConsumer, stored: StoredPacket, sequence: int, now: float, probe: bool) -> Batch:
@@ -57,17 +85,15 @@ def _again(consumer: VideoConsumer, stored: StoredPacket, sequence: int, now: fl
     if descriptor.length and (picture_shift or consumer.tl0_shift):
         head = codecs.patch(payload, descriptor, picture_shift, consumer.tl0_shift)
         payload = head + payload[len(head) :]
+    if pipe_pictures.is_described(consumer):
+        payload = pipe_pictures.fold(stored.marks, payload)
     timestamp = (stored.timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK
-    size = len(payload) + OVERHEAD
-    stamp = 0 if leg.wide is None else leg.wide.stamp(Sent(now, size, probe))
-    if leg.pacer is not None:
-        leg.pacer.spend(size)
+    stamp = _count(consumer, stored, now, probe)
     copy: Copy
     if consumer.rtx_payload_type < 0:
         copy = (leg, stored.marker | consumer.payload_type, sequence, timestamp, consumer.ssrc, b"", stamp)
     else:
         payload = sequence.to_bytes(2, "big") + payload
-        consumer.rtx_sequence = (consumer.rtx_sequence + 1) & 0xFFFF
         copy = (
             leg,
             stored.marker | consumer.rtx_payload_type,
@@ -116,3 +142,28 @@ def send_probe(consumer: VideoConsumer, packets: list[Again], now: float, outbox
     """Queue packets again in one go, to learn from their arrival what the link carries."""
     for sequence, stored in packets:
         outbox.batches.append(_again(consumer, stored, sequence, now, True))
+    express.tell_again(consumer, -1, 0)
+
+
+def send_padding(consumer: VideoConsumer, packets: int, now: float, outbox: Outbox) -> None:
+    """Queue so many small packets that hold nothing, in one go, where nothing has been sent that could be sent again.
+
+    They take the consumer's retransmission stream, which it must have.
+    """
+    leg = consumer.leg
+    for _ in range(packets):
+        consumer.rtx_sequence = (consumer.rtx_sequence + 1) & 0xFFFF
+        if leg.pacer is not None:
+            leg.pacer.spend(PADDING_SIZE)
+        stamp = 0 if leg.wide is None else leg.wide.stamp(Sent(now, PADDING_SIZE, True))
+        copy: Copy = (
+            leg,
+            consumer.rtx_payload_type,
+            consumer.rtx_sequence,
+            consumer.last_timestamp,
+            consumer.rtx_ssrc,
+            b"",
+            stamp,
+        )
+        outbox.batches.append(Batch(PADDING, False, [copy]))
+    express.tell_again(consumer, -1, 0)

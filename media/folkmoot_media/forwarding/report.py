@@ -26,7 +26,7 @@ def _link(leg: Leg) -> dict[str, object] | None:
         "level": int(place.level),
         "ceiling": int(place.ladder.most),
         "by_link": int(place.ladder.by_link),
-        "profile": place.standing.profile.link,
+        "profile": place.standing.profile,
         "estimate_kbps": None if sample is None else round(sample.estimate),
         "loss": None if sample is None else round(sample.loss, 3),
         "paced": leg.pacer is not None,

@@ -30,7 +30,7 @@ from folkmoot_media.forwarding.model import (
     VideoConsumer,
 )
 from folkmoot_media.forwarding.packets import RtpPacket, parse_rtp, read_extensions
-from folkmoot_media.forwarding.pipe import Pipe
+from folkmoot_media.forwarding.pipe import LARGEST_CROSSING, Pipe
 from folkmoot_media.forwarding.reception import DUPLICATE, JUMPED, RESTARTED, History, Reception
 from folkmoot_media.forwarding.transport_wide import ArrivalLog, SendLog
 
@@ -118,7 +118,7 @@ class Router:
         """The leg's packets take another way from now on: challenge it soon, and measure its waiting time anew."""
         leg.next_feedback = now
         if leg.downlink is not None:
-            leg.downlink.estimator.trend.rebase()
+            leg.downlink.move(now)
         if leg.pipe is not None:
             leg.pipe.speak_up()
 
@@ -350,7 +350,7 @@ class Router:
             self.counters[Count.MALFORMED] += 1
             return
         self.counters[RECEIVED] += 1
-        if len(packet.payload) > LARGEST_PAYLOAD:
+        if len(packet.payload) > (LARGEST_PAYLOAD if leg.pipe is None else LARGEST_CROSSING):
             self.counters[Count.OVERSIZE] += 1
             return
         values = read_extensions(packet.extension_profile, packet.extensions) if packet.extensions else NO_EXTENSIONS
@@ -371,6 +371,12 @@ class Router:
             self.counters[Count.WRONG_SECTION] += 1
             return
         repair = packet.ssrc != layer.ssrc
+        if leg.pipe is not None and leg.pipe.is_described(packet):
+            parted = leg.pipe.unfold(layer, packet)
+            if parted is None:
+                self.counters[Count.MALFORMED] += 1
+                return
+            packet, values = parted
         if repair:
             repaired = demux.unwrap(layer, packet)
             if repaired is None:
@@ -470,9 +476,12 @@ class Router:
                 leg.next_feedback = now + feedback.REPORT_PERIOD
                 feedback.report_to_publisher(leg, self._upstream_bitrate, now, self.outbox)
                 feedback.report_to_consumer(leg, now, wall_ntp, self.outbox)
-            elif leg.producers:
+            elif leg.producers or leg.uplink.troubled:
                 leg.next_feedback = now + feedback.FEEDBACK_PERIOD
                 feedback.report_to_publisher(leg, self._upstream_bitrate, now, self.outbox)
+                told = leg.uplink.see(leg, now)
+                if told is not None:
+                    self.outbox.events.append(Event("uplink", {"owner": leg.owner, **told.describe()}))
             else:
                 leg.next_feedback = now + feedback.REPORT_PERIOD
                 feedback.report_to_consumer(leg, now, wall_ntp, self.outbox)

@@ -5,7 +5,7 @@ Source: draft-holmer-rmcat-transport-wide-cc-extensions-01 (section 2: header ex
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from struct import Struct
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ LARGEST_SMALL_DELTA = 255
 LARGEST_DELTA = (1 << 15) - 1
 VECTOR_SYMBOLS = 7
 MISSING, SMALL, LARGE = 0, 1, 2
+# What the bits of a status vector say: seven symbols of one bit, four of two.
+_SINGLES = [tuple(bits >> shift & 1 for shift in range(6, -1, -1)) for bits in range(128)]
+_PAIRS = [tuple(bits >> shift & 3 for shift in range(6, -1, -2)) for bits in range(256)]
 _HEADER = Struct("!HHL")
 _WORD = Struct("!H")
 _SIGNED = Struct("!h")
@@ -38,12 +41,15 @@ def parse_feedback(control: bytes) -> tuple[int, tuple[int, ...]] | None:
     base, count, reference = _HEADER.unpack_from(control)
     if not 0 < count <= MAXIMUM_STATUSES:
         return None
+    ticks = (reference >> 8) * REFERENCE_TICKS
+    size = len(control)
+    if size >= 10 + count and control[8] >> 5 == SMALL and (control[8] << 8 | control[9]) & 0x1FFF >= count:
+        # Nearly every one: all have arrived, one soon after the other.
+        return base, tuple(accumulate(control[10 : 10 + count], initial=ticks))[1:]
     read = _read_symbols(control, 8, count)
     if read is None:
         return None
     symbols, position = read
-    ticks = (reference >> 8) * REFERENCE_TICKS
-    size = len(control)
     arrivals: list[int] = []
     for symbol in symbols:
         if symbol == SMALL:
@@ -75,9 +81,11 @@ def _read_symbols(control: bytes, position: int, count: int) -> tuple[list[int],
             if not chunk & 0x1FFF:
                 return None
         elif chunk & 0x4000:
-            symbols.extend(chunk >> shift & 3 for shift in range(12, -1, -2))
+            symbols += _PAIRS[chunk >> 6 & 0xFF]
+            symbols += _PAIRS[chunk & 0x3F][1:]
         else:
-            symbols.extend(chunk >> shift & 1 for shift in range(13, -1, -1))
+            symbols += _SINGLES[chunk >> 7 & 0x7F]
+            symbols += _SINGLES[chunk & 0x7F]
     del symbols[count:]
     return symbols, position
 

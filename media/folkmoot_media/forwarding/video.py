@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from folkmoot_media.forwarding import codecs, express, rtcp
+from folkmoot_media.forwarding import codecs, express, pipe_pictures, rtcp
 from folkmoot_media.forwarding.codecs import Descriptor
 from folkmoot_media.forwarding.model import Batch, Copy, Event, Layer, Outbox, Producer, VideoConsumer
 from folkmoot_media.forwarding.pacing import Queued
@@ -53,11 +53,18 @@ def forward(
     _weigh(layer, descriptor, size)
     if not layer.active and not layer.views:
         return
-    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor))
+    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor, marks))
     layer.forwarded_packets += 1
     layer.forwarded_octets += size
     copies: list[Copy] = []
-    overdue = _copy(copies, layer.active, packet, (position, position, 0), descriptor, now, starts)
+    numbers = (position, position, 0)
+    plain, described = pipe_pictures.part(layer)
+    overdue = _copy(copies, plain, packet, numbers, descriptor, now, starts)
+    if described:
+        crossing: list[Copy] = []
+        folded = packet._replace(payload=pipe_pictures.fold(marks, payload))
+        overdue += _copy(crossing, described, folded, numbers, descriptor, now, starts)
+        outbox.batches += [Batch(folded.payload, False, crossing)] if crossing else []
     for view in layer.views:
         placed = view.place(position, descriptor, newest)
         if placed is not None:
@@ -87,7 +94,7 @@ def note_forwarded(layer: Layer, packet: RtpPacket, position: int, now: float, m
     layer.frame_timestamp = packet.timestamp
     size = len(payload)
     _weigh(layer, descriptor, size)
-    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor))
+    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor, marks))
     layer.forwarded_packets += 1
     layer.forwarded_octets += size
     rule = layer.rule

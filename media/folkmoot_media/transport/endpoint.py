@@ -31,7 +31,9 @@ PACKETS_PER_SECOND = 6000
 CONTROL_PER_SECOND = 200
 CHECKS_PER_SECOND = 50
 SENDER_REPORT_TYPE = 200
+# Nothing is sent for longer than this without a good check (RFC 7675); keys and streams are kept for `PATIENCE`.
 CONSENT_TIMEOUT = 30.0
+PATIENCE = 75.0
 _LONG = Struct("!L")
 
 
@@ -47,9 +49,10 @@ def family(address: Address) -> str:
 
 @dataclass(slots=True)
 class Path:
-    """An address that has passed a STUN check, with the bytes of both directions."""
+    """An address that has passed a STUN check, with the bytes of both directions; `fragment` is of the last check."""
 
     address: Address
+    fragment: str = ""
     received: int = 0
     sent: int = 0
     last_check: float = 0.0
@@ -95,7 +98,7 @@ class Endpoint:
         self.on_unrouted: Callable[[], None] | None = None
         self.restricted = False
         self.created = now
-        self.patience = CONSENT_TIMEOUT
+        self.patience = PATIENCE
         self.last_check: float | None = None
         self.round_trip: float | None = None
         self.packet_budget = TokenBucket(PACKETS_PER_SECOND, PACKETS_PER_SECOND)
@@ -133,8 +136,12 @@ class Endpoint:
 
     # -- paths ------------------------------------------------------------------------------------------------
 
-    def add_path(self, address: Address, size: int, now: float) -> tuple[Path, Address | None]:
-        """Record a passed check from `address`; return the path and the address that had to give way."""
+    def add_path(self, address: Address, size: int, now: float, fragment: str = "") -> tuple[Path, Address | None]:
+        """Record a passed check from `address` with our credentials `fragment`.
+
+        Returns:
+            The path, and the address that had to give way.
+        """
         path = self.paths.get(address)
         evicted: Address | None = None
         if path is None:
@@ -147,6 +154,7 @@ class Endpoint:
                 del self.paths[evicted]
             # Nobody can make a connection in another's name.
             path = self.paths[address] = Path(address, proven=is_stream(address))
+        path.fragment = fragment
         path.received += size
         path.last_check = self.last_check = now
         return path, evicted
@@ -165,8 +173,12 @@ class Endpoint:
         """Another transport has taken over `address`: send nothing there any more."""
         path = self.paths.pop(address, None)
         if path is not None and path is self.selected:
-            self.selected, self.address, self.restricted = None, None, True
-            self._unroute()
+            self.fall_silent()
+
+    def fall_silent(self) -> None:
+        """Send nothing anywhere until the next good check."""
+        self.selected, self.address, self.restricted = None, None, True
+        self._unroute()
 
     def prove(self, last_sender_reports: list[int]) -> bool:
         """Take echoed sender reports; return True when they prove the selected path."""

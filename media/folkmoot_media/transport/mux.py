@@ -13,7 +13,7 @@ from typing import Protocol
 from folkmoot_media.transport import stun_lite
 from folkmoot_media.transport.aiortc_adapter import DtlsIdentity
 from folkmoot_media.transport.dtls import DtlsState
-from folkmoot_media.transport.endpoint import Address, Credentials, Endpoint, Path, Send
+from folkmoot_media.transport.endpoint import CONSENT_TIMEOUT, Address, Credentials, Endpoint, Path, Send
 from folkmoot_media.transport.limits import SourceLimiter
 
 UNUSED_TIMEOUT = 600.0
@@ -21,7 +21,7 @@ ADDRESS_STALE_AFTER = 10.0
 FAILURES_PER_SECOND = 50.0
 FAILURE_BURST = 100.0
 MAXIMUM_SOURCES = 4096
-MAXIMUM_CREDENTIALS = 2
+MAXIMUM_CREDENTIALS = 4
 RTCP_FIRST, RTCP_LAST = 192, 223
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -91,8 +91,8 @@ class Mux:
         self._by_fragment[credentials.fragment] = endpoint
         return endpoint
 
-    def restart_ice(self, endpoint: Endpoint) -> Credentials:
-        """Register a second pair of credentials beside the first; DTLS stays (RFC 8445 section 9)."""
+    def add_credentials(self, endpoint: Endpoint) -> Credentials:
+        """Register another pair of credentials beside those before; DTLS stays (RFC 8445 section 9)."""
         credentials = self._new_credentials()
         endpoint.credentials.append(credentials)
         self._by_fragment[credentials.fragment] = endpoint
@@ -183,14 +183,17 @@ class Mux:
                 return
             password = next(own.password for own in endpoint.credentials if own.fragment == fragment)
             check = stun_lite.check_request(data, password, (host, port))
-        if endpoint is None or check is None:
+        if endpoint is None or check is None or fragment is None:
             self.counters["stun_refused"] += 1
             self._failures.charge(host, now)
             return
         if not self._claim(endpoint, source, now):
             self.counters["address_in_use"] += 1
             return
-        path, evicted = endpoint.add_path(source, len(data), now)
+        # Who comes from a new address with other credentials has looked for another way, having lost the one in use.
+        selected = endpoint.selected
+        lost = selected is None or (source not in endpoint.paths and fragment != selected.fragment)
+        path, evicted = endpoint.add_path(source, len(data), now, fragment)
         if evicted is not None and self._by_address.pop(evicted, None) is not None:
             self._watcher.left(evicted)
         held = self._by_address.get(source)
@@ -200,7 +203,7 @@ class Mux:
         endpoint.send_guarded(check.response, path)
         if check.role_conflict:
             return
-        if (endpoint.selected is None or check.nominated) and endpoint.select(path, now):
+        if (lost or check.nominated) and endpoint.select(path, now):
             self._handler.on_moved(endpoint, now)
         endpoint.flush_pending(path)
 
@@ -237,6 +240,8 @@ class Mux:
                     self._expire(endpoint, "unused", now)
             elif now - endpoint.last_check > endpoint.patience:
                 self._expire(endpoint, "consent-expired", now)
+            elif now - endpoint.last_check > CONSENT_TIMEOUT and endpoint.selected is not None:
+                endpoint.fall_silent()
             elif endpoint.dtls.state is not DtlsState.CONNECTED and now - endpoint.created > UNUSED_TIMEOUT:
                 self._expire(endpoint, "connect-timeout", now)
 

@@ -43,16 +43,10 @@ static uint32_t payload_start(const struct fan_rule *rule, const uint8_t *data, 
     return start;
 }
 
-/* Where the numbers of a VP8 payload descriptor stand; -1 where one is absent. */
-struct numbers {
-    uint32_t length;
-    int picture_at, wide, tl0_at;
-};
-
 /* RFC 7741 section 4.2, as parse_vp8 in codecs.py; 0 when it is not cut. */
-static int read_vp8(const uint8_t *data, uint32_t size, struct numbers *found) {
+static int read_vp8(const uint8_t *data, uint32_t size, struct fan_numbers *found) {
     uint32_t at = 1;
-    *found = (struct numbers){.picture_at = -1, .tl0_at = -1};
+    *found = (struct fan_numbers){.picture_at = -1, .tl0_at = -1};
     if (size < 2)
         return -1;
     if (data[0] & 0x80) {
@@ -77,7 +71,7 @@ static int read_vp8(const uint8_t *data, uint32_t size, struct numbers *found) {
     return at < size ? 0 : -1;
 }
 
-static void patch_vp8(uint8_t *head, const struct numbers *numbers, uint32_t picture_shift, uint32_t tl0_shift) {
+void fan_patch_vp8(uint8_t *head, const struct fan_numbers *numbers, uint32_t picture_shift, uint32_t tl0_shift) {
     if (numbers->picture_at >= 0 && numbers->wide) {
         uint32_t picture = ((get16(head + numbers->picture_at) & 0x7FFF) + picture_shift) & 0x7FFF;
         head[numbers->picture_at] = (uint8_t)(0x80 | picture >> 8);
@@ -96,29 +90,29 @@ void fan_send_express(struct fan *fan) {
         return;
     const uint8_t *blob = (const uint8_t *)fan + offsetof(struct fan, in);
     int64_t sent = fan_send(fan, express->copy, express->count, express->piece, express->pieces, blob,
-                            sizeof fan->in + sizeof fan->heads);
+                            sizeof fan->in + sizeof fan->heads + sizeof fan->again);
     fan->counters[FAN_EXPRESS] += express->count;
     fan->counters[FAN_EXPRESS_SENT] += sent > 0 ? (uint64_t)sent : 0;
-    express->count = express->pieces = 0;
+    express->count = express->pieces = express->again = 0;
 }
 
-static uint32_t add_piece(struct fan *fan, uint32_t offset, uint32_t length) {
+uint32_t fan_add_piece(struct fan *fan, uint32_t offset, uint32_t length) {
     fan->express.piece[fan->express.pieces] = (struct fan_piece){offset, length};
     return fan->express.pieces++;
 }
 
 /* Gather the copies of one packet: its payload, and before it the descriptor's bytes as each receiver needs them. */
 static void copy_rows(struct fan *fan, const struct fan_rule *rule, const uint8_t *packet, uint32_t start,
-                      uint32_t length, const struct numbers *numbers) {
+                      uint32_t length, const struct fan_numbers *numbers) {
     struct fan_express *express = &fan->express;
     /* A row needs at most one head, a packet two pieces more. */
     if (express->count + rule->count > FAN_EXPRESS_COPIES || express->pieces + rule->count + 2 > FAN_EXPRESS_PIECES)
         fan_send_express(fan);
     if (express->count == 0)
         express->heads = 0;
-    uint32_t payload = add_piece(fan, (uint32_t)(packet - fan->in[0]) + start, length);
-    uint32_t nothing = add_piece(fan, 0, 0), head = nothing, picture = 0, tl0 = 0;
-    uint32_t word = ((uint32_t)packet[1] & 0x80) << 16, position = get16(packet + 2) + rule->delta;
+    uint32_t payload = fan_add_piece(fan, (uint32_t)(packet - fan->in[0]) + start, length);
+    uint32_t nothing = fan_add_piece(fan, 0, 0), head = nothing, picture = 0, tl0 = 0;
+    uint32_t word = ((uint32_t)packet[1] & 0x80) << 16;
     uint32_t timestamp = get32(packet + 4);
     for (uint32_t i = 0; i < rule->count; i++) {
         const struct fan_row *row = &rule->rows[i];
@@ -128,8 +122,8 @@ static void copy_rows(struct fan *fan, const struct fan_rule *rule, const uint8_
             if (picture || tl0) {
                 uint8_t *made = fan->heads[express->heads];
                 memcpy(made, packet + start, numbers->length);
-                patch_vp8(made, numbers, picture, tl0);
-                head = add_piece(fan, (uint32_t)(sizeof fan->in + express->heads++ * FAN_HEAD), numbers->length);
+                fan_patch_vp8(made, numbers, picture, tl0);
+                head = fan_add_piece(fan, (uint32_t)(sizeof fan->in + express->heads++ * FAN_HEAD), numbers->length);
             }
         }
         struct fan_lane *lane = row->lane < fan->lane_count ? &fan->lanes[row->lane] : NULL;
@@ -138,7 +132,7 @@ static void copy_rows(struct fan *fan, const struct fan_rule *rule, const uint8_
             (struct fan_copy){.lane = row->lane,
                               .payload = payload,
                               .head = head,
-                              .word = word | row->payload_type << 16 | ((position + row->sequence) & 0xFFFF),
+                              .word = word | row->payload_type << 16 | ((rule->position + row->sequence) & 0xFFFF),
                               .timestamp = timestamp + row->timestamp,
                               .ssrc = row->ssrc,
                               .stamp = stamp};
@@ -163,11 +157,13 @@ int fan_forward(struct fan *fan, uint32_t receiver, const uint8_t *packet, uint3
     uint32_t start = payload_start(rule, packet, length);
     if (start == 0 || start >= length || length - start > FAN_LARGEST_EXPRESS)
         return 0;
-    struct numbers numbers = {.length = 0};
+    struct fan_numbers numbers = {.length = 0};
     if (rule->vp8 && read_vp8(packet + start, length - start, &numbers) != 0)
         return 0;
     copy_rows(fan, rule, packet, start, length - start, &numbers);
+    fan_keep(rule, packet, packet + start, length - start, &numbers);
     rule->expected++;
+    rule->position++;
     return 1;
 }
 
@@ -200,6 +196,7 @@ int fan_set_rule(struct fan *fan, uint32_t number, uint32_t receiver, uint32_t s
     if (rule->rows == NULL)
         return -1;
     memcpy(rule->rows, rows, count * sizeof *rows);
+    rule->octets = 0;
     rule->count = count;
     rule->receiver = receiver;
     rule->ssrc = ssrc;
@@ -215,15 +212,15 @@ int fan_set_rule(struct fan *fan, uint32_t number, uint32_t receiver, uint32_t s
     return 0;
 }
 
-/* Let a rule fit the packet with this sequence number, whose position is that plus `delta` (both modulo 65536);
- * 0, or -1 when the rule was made before a path changed, and must be made anew. */
-int fan_place_rule(struct fan *fan, uint32_t number, uint32_t epoch, uint32_t expected, uint32_t delta) {
+/* Let a rule fit the packet with this sequence number and position; 0, or -1 when the rule was made before a path
+ * changed, and must be made anew. */
+int fan_place_rule(struct fan *fan, uint32_t number, uint32_t epoch, uint32_t expected, uint32_t position) {
     if (number >= fan->rule_count || fan->rules[number].rows == NULL || epoch != fan->epoch)
         return -1;
     struct fan_rule *rule = &fan->rules[number];
     rule->epoch = epoch;
     rule->expected = (uint16_t)expected;
-    rule->delta = (uint16_t)delta;
+    rule->position = position;
     return 0;
 }
 
@@ -235,6 +232,7 @@ void fan_clear_rule(struct fan *fan, uint32_t number) {
     while (*at != number)
         at = &fan->rules[*at].following;
     *at = rule->following;
+    fan_clear_askers(fan, rule);
     free(rule->rows);
     rule->rows = NULL;
 }

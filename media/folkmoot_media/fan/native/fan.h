@@ -18,7 +18,7 @@
 #define FAN_API __attribute__((visibility("default")))
 
 /* Raised with every change of what Python sees; the loader refuses another number. */
-#define FAN_ABI 2
+#define FAN_ABI 3
 
 enum {
     FAN_BATCH = 64,            /* datagrams per system call */
@@ -40,7 +40,10 @@ enum {
     FAN_HEAD = 8,              /* bytes of a VP8 payload descriptor, rounded up */
     FAN_LARGEST_EXPRESS = 1330, /* bytes of payload, as LARGEST_PAYLOAD in demux.py */
     FAN_EXPRESS_COPIES = 8192, /* gathered before they are sent */
-    FAN_EXPRESS_PIECES = 4096 + 256
+    FAN_EXPRESS_PIECES = 4096 + 256,
+    FAN_KEPT = 512,            /* packets kept to be sent again, as HISTORY_SIZE in reception.py */
+    FAN_MOST_AGAIN = 64,       /* packets to be sent again that are gathered before they are sent */
+    FAN_MOST_ASKED = 256       /* of one request, as MAXIMUM_NACKS in rtcp.py */
 };
 
 /* The word of a copy: marker and payload type in bits 16 to 23, sequence number in bits 0 to 15. */
@@ -52,7 +55,8 @@ enum fan_kind {
     FAN_RTCP,        /* decrypted */
     FAN_OVER_BUDGET, /* dropped: too many from this receiver */
     FAN_REFUSED,     /* dropped: forged, replayed or malformed */
-    FAN_FORWARDED    /* RTP, decrypted and already forwarded by a rule */
+    FAN_FORWARDED,   /* RTP, decrypted and already forwarded by a rule */
+    FAN_ANSWERED     /* RTCP, decrypted; what it asks for has been sent again */
 };
 
 /* What fan_wait has found. */
@@ -65,6 +69,7 @@ enum fan_counter {
     FAN_SEND_FAILED,
     FAN_EXPRESS,      /* copies made by rules */
     FAN_EXPRESS_SENT, /* of these, those that the kernel took */
+    FAN_AGAIN,        /* packets sent again without Python, counted in both */
     FAN_COUNTERS
 };
 
@@ -99,7 +104,9 @@ struct fan_bucket {
 struct fan_receiver {
     void *session; /* NULL: no key yet */
     struct fan_bucket media, control;
-    uint32_t rule; /* the first of its rules, or FAN_NONE */
+    uint32_t rule;  /* the first of its rules, or FAN_NONE */
+    uint32_t asker; /* what it may ask for: the first of its askers, as rule, and row of that rule; or FAN_NONE */
+    uint32_t asker_row;
 };
 
 /* One receiver of a stream with a rule. `sequence` and `timestamp` are added to a packet's position and timestamp,
@@ -107,12 +114,37 @@ struct fan_receiver {
 struct fan_row {
     uint32_t lane, ssrc, payload_type, sequence, timestamp, picture, tl0, stamp;
 };
+/* Who may ask for packets of a row again, and how they leave then: with their own numbers when `payload_type` is
+ * FAN_NONE. `spare` are the bytes that may be sent again, times four. The last two: the receiver's next asker. */
+struct fan_asker {
+    uint32_t receiver, ssrc, payload_type, sequence;
+    int64_t spare;
+    uint32_t following, following_row;
+};
+/* Where the numbers of a VP8 payload descriptor stand; -1 where one is absent. */
+struct fan_numbers {
+    uint32_t length;
+    int picture_at, wide, tl0_at;
+};
+/* A packet that a rule has forwarded; `length` 0: none. */
+struct fan_kept {
+    uint32_t position, timestamp, length, room;
+    uint32_t marker;
+    struct fan_numbers numbers;
+    uint8_t *payload;
+};
 struct fan_rule {
     struct fan_row *rows; /* NULL: no such rule */
     uint32_t count, receiver, ssrc, epoch;
     uint32_t following; /* rule of the same receiver */
-    uint16_t expected, delta;
+    uint32_t position;  /* of the packet that fits */
+    uint16_t expected;
     uint8_t payload_type, vp8, mid_id, mid_length, mid[FAN_MID];
+    struct fan_asker *askers; /* one for each row; NULL: nobody may ask */
+    struct fan_kept *kept;    /* FAN_KEPT of them */
+    uint8_t *asked;           /* for each of them a bit for each row: it has been sent again */
+    uint32_t asked_size;      /* bytes of them for one packet */
+    int64_t octets;           /* of payload, forwarded by the rule */
 };
 
 /* Address to receiver: open addressing, linear probing. */
@@ -157,7 +189,7 @@ struct fan_outgoing {
 struct fan_express {
     struct fan_copy copy[FAN_EXPRESS_COPIES];
     struct fan_piece piece[FAN_EXPRESS_PIECES];
-    uint32_t count, pieces, heads;
+    uint32_t count, pieces, heads, again;
 };
 
 struct fan {
@@ -180,7 +212,8 @@ struct fan {
     int halted;             /* a result waits for Python: rules rest, because it may change them */
     int changing;           /* a result may change who may send */
     uint8_t in[FAN_BATCH][FAN_SLOT] __attribute__((aligned(16)));
-    uint8_t heads[FAN_EXPRESS_PIECES][FAN_HEAD]; /* right behind `in`: both are one blob */
+    uint8_t heads[FAN_EXPRESS_PIECES][FAN_HEAD]; /* right behind `in`, and `again` behind it: they are one blob */
+    uint8_t again[FAN_MOST_AGAIN][FAN_LARGEST_RTP];
     double when[FAN_BATCH];
     char host[FAN_BATCH][FAN_HOST];
     struct fan_result result[FAN_BATCH];
@@ -202,8 +235,17 @@ void fan_drop_source(struct fan_sources *sources, const struct fan_source *key);
 /* express.c */
 int fan_forward(struct fan *fan, uint32_t receiver, const uint8_t *packet, uint32_t length);
 void fan_send_express(struct fan *fan);
+uint32_t fan_add_piece(struct fan *fan, uint32_t offset, uint32_t length);
+void fan_patch_vp8(uint8_t *head, const struct fan_numbers *numbers, uint32_t picture_shift, uint32_t tl0_shift);
 
-/* What Python calls: table.c, receive.c, express.c, send.c. */
+/* again.c */
+void fan_keep(struct fan_rule *rule, const uint8_t *packet, const uint8_t *payload, uint32_t length,
+              const struct fan_numbers *numbers);
+int fan_answer(struct fan *fan, uint32_t receiver, const uint8_t *data, uint32_t length);
+void fan_clear_askers(struct fan *fan, struct fan_rule *rule);
+void fan_drop_asking(struct fan *fan, uint32_t receiver);
+
+/* What Python calls: table.c, receive.c, express.c, again.c, send.c. */
 FAN_API int fan_abi(void);
 FAN_API const char *fan_load(const char *library, const char *const *versions, uint32_t count);
 FAN_API struct fan *fan_new(int fd, int ipv6, int segments, uint64_t seed);
@@ -225,7 +267,10 @@ FAN_API int fan_receive(struct fan *fan, double now);
 FAN_API int fan_wait(struct fan *fan, int other, double seconds);
 FAN_API int fan_set_rule(struct fan *fan, uint32_t number, uint32_t receiver, uint32_t ssrc, uint32_t kind,
                          const uint8_t *mid, uint32_t mid_length, const struct fan_row *rows, uint32_t count);
-FAN_API int fan_place_rule(struct fan *fan, uint32_t number, uint32_t epoch, uint32_t expected, uint32_t delta);
+FAN_API int fan_set_askers(struct fan *fan, uint32_t number, const struct fan_asker *askers, uint32_t count);
+FAN_API int fan_note_again(struct fan *fan, uint32_t number, uint32_t row, uint32_t position, uint32_t octets,
+                           uint32_t sequence);
+FAN_API int fan_place_rule(struct fan *fan, uint32_t number, uint32_t epoch, uint32_t expected, uint32_t position);
 FAN_API void fan_clear_rule(struct fan *fan, uint32_t number);
 FAN_API uint32_t fan_new_epoch(struct fan *fan);
 FAN_API void fan_set_stamp(struct fan *fan, uint32_t lane, uint32_t number);

@@ -53,8 +53,14 @@ static int may_wait(const uint8_t *data, uint32_t length) {
 
 /* Deal with decrypted media; say whether Python must see it before anything else is forwarded. */
 static int take_media(struct fan *fan, struct fan_result *result, const uint8_t *data) {
-    if (result->kind == FAN_RTCP)
-        return !may_wait(data, result->length);
+    if (result->kind == FAN_RTCP) {
+        if (may_wait(data, result->length))
+            return 0;
+        if (fan->halted || !fan_answer(fan, result->receiver, data, result->length))
+            return 1;
+        result->kind = FAN_ANSWERED;
+        return 0;
+    }
     if (result->kind != FAN_RTP)
         return 0;
     if (fan->halted || !fan_forward(fan, result->receiver, data, result->length))

@@ -72,13 +72,13 @@ struct fan *fan_new(int fd, int ipv6, int segments, uint64_t seed) {
 void fan_free(struct fan *fan) {
     if (fan == NULL)
         return;
+    for (uint32_t i = 0; i < fan->rule_count; i++)
+        fan_clear_rule(fan, i);
     free(fan->lanes);
     free(fan->receivers);
     free(fan->sources.table);
     free(fan->next);
     free(fan->order);
-    for (uint32_t i = 0; i < fan->rule_count; i++)
-        free(fan->rules[i].rows);
     free(fan->rules);
     free(fan);
 }
@@ -133,7 +133,7 @@ int fan_set_receiver(struct fan *fan, uint32_t receiver, void *session, double m
             return -1;
         fan->receivers = larger;
         for (uint32_t i = fan->receiver_count; i < wanted; i++)
-            fan->receivers[i] = (struct fan_receiver){.session = NULL, .rule = FAN_NONE};
+            fan->receivers[i] = (struct fan_receiver){.session = NULL, .rule = FAN_NONE, .asker = FAN_NONE};
         fan->receiver_count = wanted;
     }
     fan->receivers[receiver].session = session;
@@ -148,6 +148,7 @@ void fan_clear_receiver(struct fan *fan, uint32_t receiver) {
     fan->receivers[receiver].session = NULL;
     while (fan->receivers[receiver].rule != FAN_NONE)
         fan_clear_rule(fan, fan->receivers[receiver].rule);
+    fan_drop_asking(fan, receiver);
 }
 
 int fan_set_source(struct fan *fan, const char *host, uint16_t port, uint32_t scope, uint32_t receiver) {
