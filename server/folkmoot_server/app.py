@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
-import resource
 import secrets
 import signal
 import ssl
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +20,6 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from folkmoot_config.settings import Settings
-from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.domain.meetings import ROOM_STATES
 from folkmoot_server.domain.turn import SECRET_MIN, TurnService, ice_servers
 from folkmoot_server.realtime.media_links import Audience
@@ -31,8 +27,13 @@ from folkmoot_server.realtime.media_signalling import MediaSignalling
 from folkmoot_server.realtime.sockets import Realtime
 from folkmoot_server.realtime.steady_clock import SteadyClock
 from folkmoot_server.realtime.vote_clock import VoteScheduler
-from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
-from folkmoot_server.storage import meetings, schema
+from folkmoot_server.serving import BACKLOG, HANDSHAKE_S, LINGER_S, SHUTDOWN_S
+from folkmoot_server.serving import FILES_MAX as FILES_MAX
+from folkmoot_server.serving import StartError as StartError
+from folkmoot_server.serving import raise_file_limit as raise_file_limit
+from folkmoot_server.serving import run_dir as run_dir
+from folkmoot_server.sfu_client import STALE_ROUTER_LIFETIME, MediaPool, MediaPoolSettings
+from folkmoot_server.storage import closed_sessions, meetings, schema
 from folkmoot_server.storage.database import Database, StoreClosedError
 from folkmoot_server.web import routes, routes_votes
 from folkmoot_server.web.context import CONTEXT, Context
@@ -40,24 +41,14 @@ from folkmoot_server.web.http_log import http_log
 from folkmoot_server.web.metrics import Metrics, Snapshot
 from folkmoot_server.web.middleware import MIDDLEWARES
 from folkmoot_server.web.static import add_static
-from folkmoot_server.web.watchdog import Watchdog
+from folkmoot_server.web.watchdog import REST_S, Watchdog
 from folkmoot_voting import signing
 
 log = structlog.get_logger()
 BODY_MAX = 256 * 1024
-SHUTDOWN_S = 5.0
-HANDSHAKE_S = 10.0
 CLOCK_EVERY_S = 30.0
 CLOCK_JUMP_S = 5
-BACKLOG = 512
 METRICS_HOST = "127.0.0.1"
-FILES_MAX = 65_536
-LINGER_S = 1.0  # for the rest of a body that was refused; the library's 10 s would add to our own 10 s
-SOCKET_PATH_MAX = 80  # a Unix socket's path holds 107 bytes, its file name needs the rest
-
-
-class StartError(FolkmootError):
-    """The installation cannot start with these settings; the message says what to change."""
 
 
 def now_s() -> int:
@@ -124,14 +115,6 @@ def keep_server_key(tx: Connection, key: bytes) -> None:
         )
 
 
-def raise_file_limit() -> None:
-    """Allow this process as many open connections as the system lets it; the usual 1,024 are a hall of 500."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 @dataclass
 class Installation:
     """A running server; make it with `start`, end it with `stop`."""
@@ -195,23 +178,8 @@ async def _open_metrics(settings: Settings, metrics: Metrics) -> web.AppRunner:
     return runner
 
 
-def run_dir(data: Path) -> Path:
-    """Return where workers' control sockets live: beside the data, or in /tmp when that path is too long for one.
-
-    Raises:
-        StartError: the folder there is somebody else's.
-    """
-    folder = (data / "run").resolve()
-    if len(os.fsencode(folder)) > SOCKET_PATH_MAX:
-        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-        folder = Path(tempfile.gettempdir()) / f"folkmoot-{os.getuid()}-{digest}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise StartError("start.run-folder", f"{folder} belongs to somebody else; remove it or set TMPDIR.")
-    return folder
-
-
-def _media_pool(settings: Settings) -> MediaPool:
+def _media_pool(settings: Settings, *, closed: bool) -> MediaPool:
+    """Return the workers; with `closed` rooms of an earlier server end at once: some there may be outside by now."""
     return MediaPool(
         MediaPoolSettings(
             run_dir=run_dir(settings.data),
@@ -220,6 +188,7 @@ def _media_pool(settings: Settings) -> MediaPool:
             udp_port=settings.media_port,
             workers=settings.media_workers or None,
             fan=settings.media_fan,
+            stale_s=0.0 if closed else STALE_ROUTER_LIFETIME,
         )
     )
 
@@ -253,7 +222,7 @@ async def start(settings: Settings, database: Database) -> Installation:
     await database.write(lambda tx: keep_relying_party(tx, settings.rp_id))
     await database.write(lambda tx: keep_server_key(tx, signing.public_key(seed)))
     turn = turn_service(settings)
-    pool = _media_pool(settings)
+    pool = _media_pool(settings, closed=await database.read(closed_sessions.any_runs))
     holder: list[Realtime] = []
 
     def notify(room: str, owner: Audience, event: str, data: dict[str, object]) -> None:
@@ -269,7 +238,7 @@ async def start(settings: Settings, database: Database) -> Installation:
     runner = web.AppRunner(
         build_app(context, realtime, watchdog, metrics),
         access_log=None,
-        keepalive_timeout=10,
+        keepalive_timeout=REST_S,
         shutdown_timeout=SHUTDOWN_S,
         logger=http_log(),
         lingering_time=LINGER_S,

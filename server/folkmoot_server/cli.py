@@ -11,25 +11,23 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from folkmoot_config.settings import Settings
-from folkmoot_server import app
-from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation, enrolment_links
-from folkmoot_server.demo.questions import QUESTIONS
-from folkmoot_server.demo.script import SCRIPTS, VOTE, run_demo
-from folkmoot_server.demo.seed import seed_demo
 from folkmoot_server.domain.errors import FolkmootError
-from folkmoot_server.queries.export import write_bundle, write_meeting, write_sealed_annex
 from folkmoot_server.relay import app as relay_app
 from folkmoot_server.relay.node import StopError
-from folkmoot_server.storage.database import read_snapshot
-from folkmoot_server.storage.paper_files import PaperFiles
+from folkmoot_server.serving import StartError
 
+# What the other commands need is loaded by them alone: a relay that starts again in a meeting has no time for it.
+if TYPE_CHECKING:
+    from folkmoot_config.settings import Settings
+    from folkmoot_server.app import Installation
+
+RELAY = "relay"
 EXIT_USAGE = 2
 EXIT_REFUSED = 3  # of a relay that the hub wants nothing more of: starting it again would not help
 WALKTHROUGH = """
@@ -47,8 +45,9 @@ What to do next (the home page of each says what is asked of them):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; errors are one plain line on standard error and exit code 1, or 2 for wrong usage."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser(words)
+    options = parser.parse_args(words)
     if "run" not in options:
         parser.print_help()
         return EXIT_USAGE
@@ -72,15 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="folkmoot", description="Formal meetings with votes that anyone can verify."
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    _add_serve(commands)
-    _add_init(commands)
-    _add_demo(commands)
-    _add_export(commands)
+    if words[:1] != [RELAY]:
+        _add_serve(commands)
+        _add_init(commands)
+        _add_demo(commands)
+        _add_export(commands)
     _add_relay(commands)
     return parser
 
@@ -122,6 +122,9 @@ def _add_init(commands: Any) -> None:
 
 
 def _add_demo(commands: Any) -> None:
+    from folkmoot_server.demo.questions import QUESTIONS
+    from folkmoot_server.demo.script import SCRIPTS, VOTE
+
     demo = commands.add_parser("demo", help="hold a whole scripted meeting and verify its vote")
     demo.set_defaults(run=_demo)
     demo.add_argument("--members", type=int, default=12, help="members on the roll, officers included (default: 12)")
@@ -152,7 +155,7 @@ def _add_export(commands: Any) -> None:
 
 
 def _add_relay(commands: Any) -> None:
-    relay = commands.add_parser("relay", help="run the relay of a hall, which goes on when the link is cut")
+    relay = commands.add_parser(RELAY, help="run the relay of a hall, which goes on when the link is cut")
     relay.set_defaults(run=_relay)
     relay.add_argument("--hub", required=True, help="address of the Folkmoot server, e.g. https://meet.example.org")
     relay.add_argument("--data", type=Path, required=True, help="folder with the relay's key and outbox")
@@ -167,6 +170,8 @@ def _add_relay(commands: Any) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
+    from folkmoot_config.settings import Settings
+
     given = {
         name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
     }
@@ -181,20 +186,22 @@ def _reset(data: Path) -> None:
     if not data.exists():
         return
     if not (data / "folkmoot.db").exists() and any(data.iterdir()):
-        raise app.StartError("start.reset", f"{data} does not look like a Folkmoot data folder; nothing was deleted.")
+        raise StartError("start.reset", f"{data} does not look like a Folkmoot data folder; nothing was deleted.")
     shutil.rmtree(data)
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from folkmoot_server import app
+
     settings = _settings(options)
     if options.reset:
         if not settings.demo:
-            raise app.StartError("start.reset", "--reset deletes all data and works only together with --demo.")
+            raise StartError("start.reset", "--reset deletes all data and works only together with --demo.")
         _reset(settings.data)
     if settings.demo:
         asyncio.run(_make_demo(settings))
 
-    def ready(installation: app.Installation) -> None:
+    def ready(installation: Installation) -> None:
         asyncio.get_running_loop().create_task(_announce(installation, options.print_links_json))
 
     asyncio.run(app.serve(settings, ready))
@@ -202,6 +209,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 async def _make_demo(settings: Settings) -> None:
+    from folkmoot_server import app
+    from folkmoot_server.demo.seed import seed_demo
+    from folkmoot_server.storage.paper_files import PaperFiles
+
     database = app.open_database(settings)
     try:
         files = PaperFiles(settings.data)
@@ -210,8 +221,11 @@ async def _make_demo(settings: Settings) -> None:
         database.close()
 
 
-async def _announce(installation: app.Installation, file: Path | None) -> None:
+async def _announce(installation: Installation, file: Path | None) -> None:
     """Print a fresh one-time link for everyone who has no passkey yet."""
+    from folkmoot_server import app
+    from folkmoot_server.commands.organisation import enrolment_links
+
     settings = installation.settings
     links = await installation.context.database.write(
         lambda tx: enrolment_links(tx, settings.public_url, app.now_s(), secrets.token_bytes)
@@ -233,11 +247,12 @@ async def _announce(installation: app.Installation, file: Path | None) -> None:
 
 
 def _init(options: argparse.Namespace) -> int:
+    from folkmoot_server import app
+    from folkmoot_server.commands.organisation import NewPerson, bootstrap_organisation
+
     settings = _settings(options)
     if (settings.data / "folkmoot.db").exists():
-        raise app.StartError(
-            "start.not-empty", f"{settings.data} already holds an organisation; nothing was changed."
-        )
+        raise StartError("start.not-empty", f"{settings.data} already holds an organisation; nothing was changed.")
     people = (
         NewPerson(name=options.secretary, unit=None, roles=("secretary", "registrar")),
         NewPerson(name=options.chair, unit=None, roles=("chair",)),
@@ -270,6 +285,8 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from folkmoot_server.demo.script import run_demo
+
     return run_demo(
         options.members,
         options.tellers,
@@ -284,9 +301,13 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from folkmoot_server import app
+    from folkmoot_server.queries.export import write_bundle, write_meeting, write_sealed_annex
+    from folkmoot_server.storage.database import read_snapshot
+
     settings = _settings(options)
     if not (settings.data / "folkmoot.db").exists():
-        raise app.StartError("start.no-data", f"{settings.data} holds no organisation.")
+        raise StartError("start.no-data", f"{settings.data} holds no organisation.")
 
     database, now = settings.data / "folkmoot.db", app.now_s()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -307,7 +328,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _relay(options: argparse.Namespace) -> int:
     if (options.cert is None) != (options.key is None):
-        raise app.StartError("start.certificate", "--cert and --key belong together.")
+        raise StartError("start.certificate", "--cert and --key belong together.")
     host, port = relay_app.read_listen(options.listen)
     settings = relay_app.RelaySettings(
         hub=options.hub,

@@ -44,7 +44,8 @@ class MediaPoolSettings:
     `run_dir` must be private to this user. `udp_port` is the first worker's port, the next worker has the next, and
     the one after the last is for a worker that takes over from one that drains; 0 lets every worker take a free one.
     `workers` None means one per core but one, at least one. `fan` names the workers' fan-out back end; `auto` takes
-    the best that works. A room with more than `seats_per_router` seats is spread over several workers.
+    the best that works. A room with more than `seats_per_router` seats is spread over several workers. Rooms of an
+    earlier server go on for `stale_s` seconds.
     """
 
     run_dir: Path
@@ -54,6 +55,7 @@ class MediaPoolSettings:
     workers: int | None = None
     fan: str = "auto"
     seats_per_router: int = SEATS_PER_ROUTER
+    stale_s: float = STALE_ROUTER_LIFETIME
 
     @property
     def dial_ip(self) -> str:
@@ -278,7 +280,7 @@ class MediaPool:
 
     async def _close_stale(self, link: WorkerLink, router_ids: list[str]) -> None:
         # Members of the earlier server's rooms keep hearing each other until their pages have moved over.
-        await asyncio.sleep(STALE_ROUTER_LIFETIME)
+        await asyncio.sleep(self.settings.stale_s)
         for router_id in router_ids:
             if self._placed.get(router_id) is link:
                 with contextlib.suppress(MediaError):

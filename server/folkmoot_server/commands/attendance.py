@@ -48,6 +48,7 @@ def arrive(
     since: int = 0,
     *,
     kiosk: bool = False,
+    same_device: bool = False,
 ) -> int:
     """Record a check-in: open an interval unless one is open; return the last event's seq.
 
@@ -55,8 +56,9 @@ def arrive(
     then on and counts for the quorum from `now` on.
 
     The caller verified the check-in itself; `proof` is its salted hash, which the event cites. Checking in again
-    from another device is told as an event too; at another site, it ends the interval at the first one. With `kiosk`
-    the member has no lease, and is there as long as the hall is.
+    from another device is told as an event too; at another site, it ends the interval at the first one, and is
+    disputed when the member is still heard there, unless it comes from the `same_device`. With `kiosk` the member has
+    no lease, and is there as long as the hall is.
 
     Raises:
         WrongState: the meeting takes no check-ins.
@@ -69,6 +71,7 @@ def arrive(
     name = members.get(tx, member).name
     before = seat.site if seat is not None and seat.present else ""
     moved = before not in ("", site)
+    twice = moved and seat is not None and not same_device and disputes.still_there(tx, seat)
     if moved:
         _end_interval(tx, meeting_id, member, Departure.MOVED, since if 0 < since < now else now, now)
     was_present = before == site
@@ -82,7 +85,7 @@ def arrive(
         body["since"] = since
     seq = events.append(tx, meeting_id, "MemberCheckedIn", now, body)
     if moved:
-        seq = disputes.note_move(tx, seat, name, before, now)
+        seq = disputes.note_move(tx, seat, name, before, now, twice=twice)
     update_quorum(tx, meeting_id, now)
     return seq
 

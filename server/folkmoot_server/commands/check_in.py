@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import rights, sites
+from folkmoot_server.commands import disputes, rights, sites
 from folkmoot_server.commands.attendance import arrive
 from folkmoot_server.commands.identity import new_nonce, take_nonce
 from folkmoot_server.domain.attendance import REMOTE
@@ -97,12 +97,21 @@ def _bound(session: SessionInfo, site: str) -> bytes:
 
 
 def finish_check_in(
-    tx: Connection, meeting: str, actor: Actor, request: JsonObject, notary: Notary, now: int, rng: Rng
+    tx: Connection,
+    meeting: str,
+    actor: Actor,
+    request: JsonObject,
+    notary: Notary,
+    now: int,
+    rng: Rng,
+    *,
+    kiosk: bool = False,
 ) -> int:
     """Accept a check-in, open the attendance interval and return the number of its event.
 
-    `request` has the fields of wire.md. The statement goes into the annex; a later check-in of the same
-    member replaces the credential for elections opened afterwards, also when it is one of theirs from before.
+    `request` has the fields of wire.md; `kiosk` is what the relay of a hall says, in whose outbox it was.
+    The statement goes into the annex; a later check-in of the same member replaces the credential for elections
+    opened afterwards, also when it is one of theirs from before.
 
     Raises:
         Forbidden: the member is not on the roll.
@@ -110,14 +119,31 @@ def finish_check_in(
         Refused: nonce, site, checkpoint, passkey or assertion does not fit.
         Conflict: another member has checked in with the credential.
     """
+    _take_fresh(tx, meeting, actor, request, notary, now)
+    at = now if isinstance(actor, SessionInfo) else actor.at
+    return _accept(tx, meeting, actor.member_id, request, now, rng, at=at, kiosk=kiosk)
+
+
+def note_overtaken(tx: Connection, meeting: str, actor: Actor, request: JsonObject, notary: Notary, now: int) -> None:
+    """Take a check-in that a later one has overtaken: nobody arrives, and one from elsewhere is the chair's to judge.
+
+    Raises:
+        Forbidden, WrongState, Refused: as `finish_check_in`; what nobody signed says nothing of anybody.
+    """
+    _take_fresh(tx, meeting, actor, request, notary, now)
+    _require_signed(tx, meeting, actor.member_id, request)
+    if rolls.newest_credential(tx, meeting, actor.member_id) != request["credential"]:
+        disputes.note_overtaken(tx, meeting, actor.member_id, request["site"], now)
+
+
+def _take_fresh(tx: Connection, meeting: str, actor: Actor, request: JsonObject, notary: Notary, now: int) -> None:
+    """Take the nonce of a check-in, and refuse one with an old checkpoint."""
     nonce = unb64u(request["nonce"])
     if isinstance(actor, SessionInfo):
         take_nonce(tx, nonce, Purpose.CHECK_IN, _bound(actor, request["site"]), now)
     else:
         actor.take_nonce(nonce)
     _require_checkpoint(tx, meeting, request["checkpoint"], notary, _since(actor, now) - CHECKPOINT_AGE_MAX_S)
-    at = now if isinstance(actor, SessionInfo) else actor.at
-    return _accept(tx, meeting, actor.member_id, request, now, rng, at=at)
 
 
 def finish_at_kiosk(
@@ -151,6 +177,27 @@ def _accept(
     kiosk: bool = False,
 ) -> int:
     """Take a check-in whose nonce and checkpoint are checked; return the number of its last event."""
+    _require_signed(tx, meeting, member, request)
+    site, credential = request["site"], request["credential"]
+    same_device = rolls.newest_credential(tx, meeting, member) == credential
+    owner = rolls.credential_owner(tx, meeting, credential)
+    if owner == member:
+        # Back on the same device after leaving: the annex keeps the first statement, one per credential.
+        kept = rolls.renew_check_in(tx, meeting, credential)
+        return arrive(tx, meeting, member, site, _proof(kept), now, at, kiosk=kiosk, same_device=same_device)
+    # A replaced credential stands on the board for all to read; it stays its member's own.
+    taken = lineages.taken_over_by(tx, meeting, credential)
+    if owner is not None or taken not in (None, member):
+        raise Conflict("check-in.credential-known", "Another member has checked in with this credential.")
+    fields = ("credential", "site", "checkpoint", "nonce", "passkey", "assertion")
+    signed = {"member": member, **{name: request[name] for name in fields}}
+    statement = {**signed, "at": at, "salt": b64u(rng(32))}
+    rolls.add_check_in(tx, meeting, member, credential, statement)
+    return arrive(tx, meeting, member, site, _proof(statement), now, at, kiosk=kiosk)
+
+
+def _require_signed(tx: Connection, meeting: str, member: str, request: JsonObject) -> None:
+    """Refuse a check-in that no passkey of the member's roll entry has signed."""
     entry = _own_entry(tx, meeting, member)
     roll = RollCore.from_json(rolls.frozen(tx, meeting).core)
     site = request["site"]
@@ -164,20 +211,6 @@ def _accept(
             meeting, roll.hash, site, unb64u(request["credential"]), request["checkpoint"], unb64u(request["nonce"])
         )
         verify_assertion(roll.rp, challenge, key, request["assertion"])
-    owner = rolls.credential_owner(tx, meeting, request["credential"])
-    if owner == member:
-        # Back on the same device after leaving: the annex keeps the first statement, one per credential.
-        kept = rolls.renew_check_in(tx, meeting, request["credential"])
-        return arrive(tx, meeting, member, site, _proof(kept), now, at, kiosk=kiosk)
-    # A replaced credential stands on the board for all to read; it stays its member's own.
-    taken = lineages.taken_over_by(tx, meeting, request["credential"])
-    if owner is not None or taken not in (None, member):
-        raise Conflict("check-in.credential-known", "Another member has checked in with this credential.")
-    fields = ("credential", "site", "checkpoint", "nonce", "passkey", "assertion")
-    signed = {"member": member, **{name: request[name] for name in fields}}
-    statement = {**signed, "at": at, "salt": b64u(rng(32))}
-    rolls.add_check_in(tx, meeting, member, request["credential"], statement)
-    return arrive(tx, meeting, member, site, _proof(statement), now, at, kiosk=kiosk)
 
 
 def _since(actor: Actor, now: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import motion_votes
+from folkmoot_server.commands import attendance_log, motion_votes
 from folkmoot_server.commands.electorates import Facts, build, collect, secret_repeats
 from folkmoot_server.commands.identity import StepUp as StepUp
 from folkmoot_server.commands.identity import signed_action
@@ -136,6 +136,7 @@ def open_election(
     notary: Notary,
     electorate_min: int,
     now: int,
+    rng: Rng,
 ) -> JsonObject:
     """Freeze the electorate from those present now, publish the manifest and return it.
 
@@ -185,6 +186,7 @@ def open_election(
     ledger.append(
         tx, notary, kind="opened", meeting=meeting, election=election, digest=note.checkpoint.hash(), now=now
     )
+    attendance_log.mark_opening(tx, meeting, manifest, now, notary=notary, rng=rng)
     told = {"title": stored.title, "secrecy": stored.secrecy}
     body = {"election": election, "manifest": b64u(manifest.hash), "present": manifest.present, **told}
     events.append(tx, meeting, "ElectionOpened", now, body)

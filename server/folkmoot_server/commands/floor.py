@@ -21,12 +21,16 @@ from folkmoot_server.storage import speaking as speaking_store
 
 @dataclass(frozen=True, slots=True)
 class Speakers:
-    """Who may be heard: in chaired mode the chairs and who has the floor, unless paused (ids of persons)."""
+    """Who may be heard: in chaired mode the chairs and who has the floor, unless paused (ids of persons).
+
+    `halls` has the members who are present at each hall, by the hall's own seat: of those one is heard at a time.
+    """
 
     mode: FloorMode
     chairs: tuple[str, ...]
     granted: tuple[str, ...]
     muted: tuple[str, ...]
+    halls: dict[str, tuple[str, ...]]
 
 
 def speakers(tx: Connection, meeting_id: str, now: int) -> Speakers:
@@ -39,7 +43,12 @@ def speakers(tx: Connection, meeting_id: str, now: int) -> Speakers:
     chairs = members.holders(tx, Role.CHAIR, units.lineage(tx, meeting.unit), now)
     granted = [turn.person for turn in speaking_store.in_states(tx, meeting_id, [TurnState.SPEAKING])]
     heard = {*granted, meeting.presiding}
-    rooms = {site_seat(seat.site) for seat in present if seat.member in heard and seat.site != REMOTE}
+    halls: dict[str, tuple[str, ...]] = {}
+    for seat in present:
+        if seat.site != REMOTE:
+            name = site_seat(seat.site)
+            halls[name] = (*halls.get(name, ()), seat.member)
+    rooms = {name for name, there in halls.items() if heard.intersection(there)}
     granted += sorted(rooms - set(granted))
     # Visitors are heard with the floor only, in whatever mode the room is.
     silent = [visitor.id for visitor in visitors.admitted(tx, meeting_id) if visitor.id not in granted]
@@ -48,6 +57,7 @@ def speakers(tx: Connection, meeting_id: str, now: int) -> Speakers:
         tuple(chair.id for chair in chairs),
         tuple(granted),
         (*(seat.member for seat in present if seat.muted), *silent),
+        halls,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import attendance, presiding, rights, speaking
+from folkmoot_server.commands import attendance, closed_sessions, presiding, rights, speaking
 from folkmoot_server.domain import agenda, notices
 from folkmoot_server.domain.agenda import Item, ItemState
 from folkmoot_server.domain.attendance import Departure
@@ -254,6 +254,7 @@ def adjourn(tx: Connection, meeting_id: str, member: str, continues_at: int, now
     meeting = _lead(tx, meeting_id, member, Act.ADJOURN, now)
     _check_later(continues_at, now)
     _check_no_vote(tx, meeting_id)
+    closed_sessions.finish(tx, meeting_id, now)
     attendance.end_all(tx, meeting_id, Departure.ADJOURNED, now)
     # Nobody left early: an empty hall has no quorum to lose.
     gone = replace(meeting, quorum_met=False, presiding="", offered_to="", lost_chair="")
@@ -270,6 +271,7 @@ def close_meeting(tx: Connection, meeting_id: str, member: str, now: int) -> int
     meeting = _lead(tx, meeting_id, member, Act.CLOSE, now)
     if elections.is_running(tx, meeting_id):
         raise WrongState("meeting.election-running", "An election of this meeting has no declared result yet.")
+    closed_sessions.finish(tx, meeting_id, now)
     attendance.end_all(tx, meeting_id, Departure.CLOSED, now)
     before = meetings.items(tx, meeting_id)
     meetings.save_items(tx, meeting_id, before, agenda.finish(before))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import presiding, rights
+from folkmoot_server.commands import closed_sessions, presiding, rights
 from folkmoot_server.commands.visitors import OVER, Caller, Presence, presence
 from folkmoot_server.domain.errors import Forbidden, NotFound, WrongState
 from folkmoot_server.domain.meetings import ROOM_STATES
@@ -25,11 +25,11 @@ def post(tx: Connection, meeting_id: str, caller: Caller, kind: Kind, text: str,
     here = _in_room(tx, meeting_id, caller, now)
     visitor = not here.checked_in and not here.office
     check_kind(Writer(here.person, here.name, here.office, visitor), messages.rules(tx, meeting_id), kind)
-    check_target(kind, messages.find(tx, meeting_id, to) if to else None)
+    check_target(kind, _find(tx, meeting_id, caller, to, now) if to else None)
     check_pace(*messages.written(tx, meeting_id, here.person), now)
     number = messages.last(tx, meeting_id) + 1
-    messages.add(tx, Message(meeting_id, number, here.person, here.name, kind, to, text, now))
-    events.append(tx, meeting_id, "MessagePosted", now, {"id": number, "kind": kind.value})
+    seq = events.append(tx, meeting_id, "MessagePosted", now, {"id": number, "kind": kind.value})
+    messages.add(tx, Message(meeting_id, number, here.person, here.name, kind, to, text, now, seq=seq))
     return number
 
 
@@ -51,7 +51,7 @@ def hide(tx: Connection, meeting_id: str, caller: Caller, number: int, reason: s
     """
     here = presence(tx, meeting_id, caller, now)
     rights.require(tx, here.person, Action.MODERATE_MESSAGES, here.meeting.unit, now)
-    if _known(tx, meeting_id, number).hidden:
+    if _known(tx, meeting_id, caller, number, now).hidden:
         raise WrongState("message.hidden-already", "This message has been hidden already.")
     messages.hide(tx, meeting_id, number, reason, here.person)
     events.append(tx, meeting_id, "MessageHidden", now, {"id": number, "reason": reason})
@@ -64,7 +64,7 @@ def support(tx: Connection, meeting_id: str, caller: Caller, number: int, now: i
         NotFound, Forbidden, WrongState: no such meeting or question, not in the room, or not in session.
     """
     here = _in_room(tx, meeting_id, caller, now)
-    found = _known(tx, meeting_id, number)
+    found = _known(tx, meeting_id, caller, number, now)
     if found.kind is not Kind.QUESTION or found.hidden:
         raise NotFound("message.unknown", "There is no such question.")
     messages.support(tx, meeting_id, number, here.person)
@@ -89,8 +89,14 @@ def set_rules(tx: Connection, meeting_id: str, caller: Caller, wanted: Rules, no
     events.append(tx, meeting_id, "MessageRulesSet", now, body)
 
 
-def _known(tx: Connection, meeting_id: str, number: int) -> Message:
+def _find(tx: Connection, meeting_id: str, caller: Caller, number: int, now: int) -> Message | None:
     found = messages.find(tx, meeting_id, number)
+    knows = found is not None and closed_sessions.knows(tx, meeting_id, caller, found.seq, now)
+    return found if knows else None
+
+
+def _known(tx: Connection, meeting_id: str, caller: Caller, number: int, now: int) -> Message:
+    found = _find(tx, meeting_id, caller, number, now)
     if found is None:
         raise NotFound("message.unknown", "There is no such message.")
     return found

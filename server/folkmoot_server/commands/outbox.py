@@ -7,7 +7,8 @@ relay sends again, and what was taken is known by its number and head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -26,11 +27,12 @@ from folkmoot_server.domain.speaking import Wish
 from folkmoot_server.storage import board, elections, events, rolls
 from folkmoot_server.storage import relays as store
 from folkmoot_server.storage.relays import Relay, Start
-from folkmoot_voting.ballot import Ballot, CheckedBallot
+from folkmoot_voting.ballot import Ballot, CheckedBallot, ballot_leaf
 from folkmoot_voting.encoding import JsonObject
 from folkmoot_voting.errors import VotingError
 
 CLOSED: Final = "ballot.election-not-open"
+OVERTAKEN: Final = Conflict("relay.overtaken", "The member has checked in again since, by another way.")
 BUSY: Final = "ballot.busy"  # the whole request is sent again
 
 
@@ -58,9 +60,10 @@ class Here:
 
 @dataclass(frozen=True, slots=True)
 class CheckIn:
-    """A check-in with the fields of wire.md."""
+    """A check-in with the fields of wire.md; `kiosk` says that it was made at the hall's own browser."""
 
     request: JsonObject
+    kiosk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ def take(
     now: int,
     rng: Rng,
 ) -> dict[str, Any] | FolkmootError:
-    """Take the entries that are new, in order, and return {"upto", "head", "refused"}.
+    """Take the entries that are new, in order, and return {"upto", "head", "refused", "promises"}.
 
     Args:
         tx: the writer's transaction.
@@ -178,7 +181,20 @@ def take(
     values = {"upto": cursor.upto, "head": cursor.head, "last_at": cursor.last_at}
     store.change(tx, relay.id, **values, caught_entries=entries, caught_refused=refused, caught_from=since)
     refusals = store.refusals(tx, relay.id, queued[0].entry.seq, queued[-1].entry.seq) if queued else []
-    return {"upto": cursor.upto, "head": b64u(cursor.head), "refused": refusals}
+    promises = _promises(tx, queued, {one["seq"] for one in refusals})
+    return {"upto": cursor.upto, "head": b64u(cursor.head), "refused": refusals, "promises": promises}
+
+
+def _promises(tx: Connection, queued: Sequence[Queued], refused: Collection[int]) -> list[JsonObject]:
+    """Return of each ballot's promise what the relay cannot know: when it will be published, and the signature."""
+    found = []
+    for one in queued:
+        if one.entry.kind is Kind.BALLOT and one.entry.seq not in refused and isinstance(one.what, About):
+            given = board.promise(tx, one.what.election, ballot_leaf(_json(one.what)))
+            if given is not None:
+                promise = json.loads(given)
+                found.append({"seq": one.entry.seq, "publish_by": promise["publish_by"], "sig": promise["sig"]})
+    return found
 
 
 def _caught_up(tx: Connection, relay: Relay, now: int) -> Relay:
@@ -220,7 +236,7 @@ def _outcome(tx: Connection, taking: Taking, one: Queued, begun: Start, at: int)
     """Do what an entry says and return an empty string, or the code with which it is refused."""
     try:
         with tx.begin_nested():
-            _act(tx, taking, one, _carried(tx, taking, one.entry, begun, at))
+            return _act(tx, taking, one, _carried(tx, taking, one.entry, begun, at))
     except VotingError as error:
         return error.code
     except FolkmootError as error:
@@ -231,7 +247,6 @@ def _outcome(tx: Connection, taking: Taking, one: Queued, begun: Start, at: int)
             if isinstance(verdict, CheckedBallot):
                 late_halls.note(tx, taking.session.meeting, one.what.election, taking.session.site, verdict)
         return error.code
-    return ""
 
 
 def _carried(tx: Connection, taking: Taking, entry: Entry, begun: Start, at: int) -> Carried:
@@ -246,8 +261,8 @@ def _carried(tx: Connection, taking: Taking, entry: Entry, begun: Start, at: int
     return Carried(entry.member, take_nonce, begun.started_at, at)
 
 
-def _act(tx: Connection, taking: Taking, one: Queued, actor: Carried) -> None:
-    """Do what an entry says.
+def _act(tx: Connection, taking: Taking, one: Queued, actor: Carried) -> str:
+    """Do what an entry says; return an empty string, or the code of a refusal whose effects stay.
 
     Raises:
         FolkmootError: it is refused, for the reasons of the direct request or because nothing proves who asks.
@@ -261,8 +276,9 @@ def _act(tx: Connection, taking: Taking, one: Queued, actor: Carried) -> None:
         if what.request["site"] != site:
             raise Forbidden("relay.not-here", "A relay brings check-ins of its own hall alone.")
         if rolls.checked_in_at(tx, meeting, actor.member_id) > actor.at:
-            raise Conflict("relay.overtaken", "The member has checked in again since, by another way.")
-        check_in.finish_check_in(tx, meeting, actor, what.request, taking.notary, now, taking.rng)
+            check_in.note_overtaken(tx, meeting, actor, what.request, taking.notary, now)
+            return OVERTAKEN.code
+        check_in.finish_check_in(tx, meeting, actor, what.request, taking.notary, now, taking.rng, kiosk=what.kiosk)
     elif isinstance(what, Hand):
         seat = hall_presence.in_hall(tx, meeting, site, actor.member_id)
         if seat is None:
@@ -271,6 +287,7 @@ def _act(tx: Connection, taking: Taking, one: Queued, actor: Carried) -> None:
             floor.lower_hand(tx, meeting, actor.member_id, now)
         else:
             floor.raise_hand(tx, meeting, actor.member_id, now, what.wish)
+    return ""
 
 
 def _vote(tx: Connection, taking: Taking, entry: Entry, wanted: About, actor: Carried) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import late_halls, motion_votes
+from folkmoot_server.commands import attendance_log, late_halls, motion_votes
 from folkmoot_server.commands.elections import begin_closing
 from folkmoot_server.domain.elections import EXPIRING, Phase, Verb, follow, mixed
 from folkmoot_server.domain.ids import Rng
@@ -113,7 +113,10 @@ def seal_closing(tx: Connection, stored: StoredElection, now: int, *, notary: No
         digest=note.checkpoint.hash(),
         now=now,
     )
-    events.append(tx, stored.meeting, "ElectionClosed", now, {"election": stored.id, "cast": numbers.cast})
+    mark = attendance_log.mark_closing(tx, stored, now, notary)
+    there = {} if mark is None else {"present": mark["present"], "met": mark["met"]}
+    body = {"election": stored.id, "cast": numbers.cast, **there}
+    events.append(tx, stored.meeting, "ElectionClosed", now, body)
 
 
 def expire(tx: Connection, stored: StoredElection, now: int) -> None:

@@ -16,7 +16,7 @@ from folkmoot_server.domain.ids import Rng, b64u, new_id, token_hash
 from folkmoot_server.domain.meetings import FINAL, ROOM_STATES, Meeting
 from folkmoot_server.domain.relays import Alert, Cursor, Session, State, Verb, follow
 from folkmoot_server.domain.roles import Action
-from folkmoot_server.domain.sites import HEARD_STATES
+from folkmoot_server.domain.sites import HEARD_STATES, lease_end
 from folkmoot_server.storage import events, meetings, relays, rolls, sites
 from folkmoot_server.storage.relays import Place, Relay, Start
 from folkmoot_voting import signing
@@ -257,18 +257,20 @@ def current(tx: Connection, session: Session) -> Relay:
     return relay
 
 
-def lease(tx: Connection, session: Session, here: list[str], upto: int, now: int) -> dict[str, Any]:
+def lease(tx: Connection, session: Session, here: list[str], upto: int, now: int, ms: int = 0) -> dict[str, Any]:
     """Renew the lease of a hall and of the members whose phones are connected to its relay.
+
+    `ms` are the milliseconds that `now` leaves out.
 
     Raises:
         Forbidden, Conflict: as `current`.
     """
     relay = current(tx, session)
     find_rewound(tx, relay, upto, session.epoch, now)
-    relays.set_lease(tx, relay.id, now)
+    relays.set_lease(tx, relay.id, now, ms)
     state = meetings.get(tx, relay.meeting).state
     if state in HEARD_STATES:
-        site_commands.heard(tx, relay.meeting, relay.site, now)
+        site_commands.heard(tx, relay.meeting, relay.site, now, ms)
     if state in ROOM_STATES:
         hall_presence.renew(tx, relay.meeting, relay.site, here, now)
     return {"upto": relay.cursor.upto, "head": b64u(relay.cursor.head), "now": now}
@@ -304,36 +306,45 @@ def _settle(tx: Connection, relay: Relay) -> None:
         sites.dismiss_alert(tx, relay.meeting, relay.site, alert.value)
 
 
-def silent(tx: Connection, now: int, lost_s: int, watching_since: int) -> list[tuple[Relay, int]]:
-    """Return the relays of meetings in session that were heard once and not for `lost_s`, and when last."""
+def lease_ends(tx: Connection, lost_s: int, watching_since: int) -> list[tuple[Relay, int]]:
+    """Return the relays of meetings in session that were heard once, and when each is silent, in milliseconds."""
     found = []
     for meeting in meetings.in_states(tx, ROOM_STATES):
         for relay in relays.of_meeting(tx, meeting.id):
-            heard_at = relays.lease_at(tx, relay.id)
-            if heard_at and now - max(heard_at, watching_since) >= lost_s:
-                found.append((relay, heard_at))
+            heard_ms = relays.lease_ms(tx, relay.id)
+            if heard_ms:
+                found.append((relay, lease_end(heard_ms, watching_since, lost_s)))
     return found
 
 
-def quiet(tx: Connection, now: int, watching_since: int) -> set[tuple[str, str]]:
+def silent(tx: Connection, now: int, lost_s: int, watching_since: int, ms: int = 0) -> list[tuple[Relay, int]]:
+    """Return the relays of meetings in session that were heard once and not for `lost_s`, and when last."""
+    return [
+        (relay, relays.lease_at(tx, relay.id))
+        for relay, end in lease_ends(tx, lost_s, watching_since)
+        if now * 1000 + ms >= end
+    ]
+
+
+def quiet(tx: Connection, now: int, watching_since: int, ms: int = 0) -> set[tuple[str, str]]:
     """Return meeting and site of each relay that was not heard for so long that its hall is degraded."""
-    return {(relay.meeting, relay.site) for relay, _ in silent(tx, now, domain.DEGRADED_S, watching_since)}
+    return {(relay.meeting, relay.site) for relay, _ in silent(tx, now, domain.DEGRADED_S, watching_since, ms)}
 
 
-def some_lost(tx: Connection, now: int, lost_s: int, watching_since: int) -> bool:
+def some_lost(tx: Connection, now: int, lost_s: int, watching_since: int, ms: int = 0) -> bool:
     """Say whether `lose` would end anybody's interval."""
     return any(
         hall_presence.lost_with(tx, relay.meeting, relay.site, heard_at)
-        for relay, heard_at in silent(tx, now, lost_s, watching_since)
+        for relay, heard_at in silent(tx, now, lost_s, watching_since, ms)
     )
 
 
-def lose(tx: Connection, now: int, lost_s: int, watching_since: int) -> None:
+def lose(tx: Connection, now: int, lost_s: int, watching_since: int, ms: int = 0) -> None:
     """End the intervals of those in halls whose relay is silent for `lost_s`, and of whom nothing was heard since.
 
     Sent by the scheduler. `watching_since` is when this server began to listen.
     """
-    for relay, heard_at in silent(tx, now, lost_s, watching_since):
+    for relay, heard_at in silent(tx, now, lost_s, watching_since, ms):
         hall_presence.cut_off(tx, relay.meeting, relay.site, heard_at, now)
 
 
@@ -353,4 +364,4 @@ def require_from_hall(
             continue
         if now - heard_at < lost_s:
             raise Forbidden("relay.elsewhere", "This hall's code is taken from the hall's own network alone.")
-        sites.raise_alert(tx, meeting, site, Alert.ELSEWHERE.value, now)
+        site_commands.tell_stray_code(tx, meeting, site, now)

@@ -33,7 +33,7 @@ from folkmoot_server.domain.sites import (
     advance,
     code,
     differences,
-    is_silent,
+    lease_end,
     takes,
 )
 from folkmoot_server.storage import events, meetings, members, rolls, screens, seats, sites
@@ -84,6 +84,15 @@ def require_looks_after(tx: Connection, meeting_id: str, site_id: str, actor: st
     return site
 
 
+def is_custodian(tx: Connection, meeting_id: str, site_id: str, actor: str) -> bool:
+    """Say whether somebody is the custodian of a site.
+
+    Raises:
+        NotFound: no such site.
+    """
+    return bool(actor) and sites.get(tx, meeting_id, site_id).custodian == actor
+
+
 def require_custodian(tx: Connection, meeting_id: str, site_id: str, actor: str) -> Site:
     """Return a site of which the actor is the custodian.
 
@@ -95,6 +104,16 @@ def require_custodian(tx: Connection, meeting_id: str, site_id: str, actor: str)
     if not actor or actor != site.custodian:
         raise Forbidden("site.not-custodian", "Only the site's custodian may do this.")
     return site
+
+
+def require_tester(tx: Connection, meeting_id: str, site_id: str, actor: str) -> None:
+    """Let nobody test a site's line but its custodian, and nobody once the meeting is over.
+
+    Raises:
+        NotFound, Forbidden, WrongState: no such site, the actor is not its custodian, or the meeting is over.
+    """
+    require_custodian(tx, meeting_id, site_id, actor)
+    _not_over(meetings.get(tx, meeting_id))
 
 
 def _check_custodian(tx: Connection, meeting: Meeting, wanted: Wanted, now: int) -> str:
@@ -194,9 +213,8 @@ def keep_test(tx: Connection, meeting_id: str, site_id: str, actor: str, test: L
         NotFound, Forbidden: no such site, or the actor is not its custodian.
         WrongState: the meeting is over.
     """
-    site = require_custodian(tx, meeting_id, site_id, actor)
-    _not_over(meetings.get(tx, meeting_id))
-    site = replace(site, tested=test)
+    require_tester(tx, meeting_id, site_id, actor)
+    site = replace(sites.get(tx, meeting_id, site_id), tested=test)
     sites.save(tx, site)
     body = {"site": site_id, "sound": test.sound, "picture": test.picture}
     events.append(tx, meeting_id, "SiteTested", now, body)
@@ -231,10 +249,10 @@ def _move(tx: Connection, site: Site, act: SiteAct, now: int) -> SiteState:
     return state
 
 
-def heard(tx: Connection, meeting_id: str, site_id: str, now: int) -> None:
+def heard(tx: Connection, meeting_id: str, site_id: str, now: int, ms: int = 0) -> None:
     """Note a sign of life of a site, of its page or its relay; whom it holds and was lost with it is back.
 
-    The caller has made sure that it comes from there.
+    The caller has made sure that it comes from there. `ms` are the milliseconds that `now` leaves out.
 
     Raises:
         NotFound: no such meeting or site.
@@ -246,7 +264,7 @@ def heard(tx: Connection, meeting_id: str, site_id: str, now: int) -> None:
     meeting = meetings.get(tx, meeting_id)
     if meeting.state not in HEARD_STATES:
         raise WrongState("meeting.wrong-state", "The meeting is not in session.")
-    sites.set_lease(tx, meeting_id, site_id, now)
+    sites.set_lease(tx, meeting_id, site_id, now, ms)
     if _move(tx, site, SiteAct.LEASE, now) is SiteState.REJOINED and site.state is SiteState.LOST:
         _bring_back(tx, meeting, site_id, now)
 
@@ -260,8 +278,8 @@ def _bring_back(tx: Connection, meeting: Meeting, site_id: str, now: int) -> Non
     attendance.update_quorum(tx, meeting.id, now)
 
 
-def lease(tx: Connection, meeting_id: str, site_id: str, actor: str, now: int) -> None:
-    """Note that the page of a hall is there.
+def lease(tx: Connection, meeting_id: str, site_id: str, actor: str, now: int, ms: int = 0) -> None:
+    """Note that the page of a hall is there; `ms` are the milliseconds that `now` leaves out.
 
     Raises:
         Forbidden: the actor is not its custodian, or may not read the meeting any more.
@@ -271,7 +289,7 @@ def lease(tx: Connection, meeting_id: str, site_id: str, actor: str, now: int) -
     if not rights.may_read(tx, actor, meetings.get(tx, meeting_id).unit, now):
         raise Forbidden("site.not-custodian", "Only the site's custodian may do this.")
     rights.require_not_removed(tx, meeting_id, actor)
-    heard(tx, meeting_id, site_id, now)
+    heard(tx, meeting_id, site_id, now, ms)
 
 
 def note_link(tx: Connection, meeting_id: str, site_id: str, thin: bool, now: int) -> None:
@@ -290,16 +308,19 @@ def live(tx: Connection) -> list[Site]:
     return sites.in_states(tx, LIVE)
 
 
-def silent(tx: Connection, now: int, lost_s: int, watching_since: int) -> list[Site]:
+def lease_ends(tx: Connection, lost_s: int, watching_since: int) -> list[tuple[Site, int]]:
+    """Return the live sites and when each is lost if nothing more is heard, in milliseconds."""
+    return [(site, lease_end(sites.lease_ms(tx, site.meeting, site.id), watching_since, lost_s)) for site in live(tx)]
+
+
+def silent(tx: Connection, now: int, lost_s: int, watching_since: int, ms: int = 0) -> list[Site]:
     """Return the live sites of which nothing was heard for `lost_s`; no lease runs while the server is away."""
-    return [
-        site for site in live(tx) if is_silent(sites.lease_at(tx, site.meeting, site.id), watching_since, now, lost_s)
-    ]
+    return [site for site, end in lease_ends(tx, lost_s, watching_since) if now * 1000 + ms >= end]
 
 
-def lose_silent(tx: Connection, now: int, lost_s: int, watching_since: int) -> None:
+def lose_silent(tx: Connection, now: int, lost_s: int, watching_since: int, ms: int = 0) -> None:
     """Let silent sites be lost, and with them whom they hold. Sent by the scheduler."""
-    for site in silent(tx, now, lost_s, watching_since):
+    for site in silent(tx, now, lost_s, watching_since, ms):
         if meetings.get(tx, site.meeting).state in FINAL:
             sites.save(tx, replace(site, state=SiteState.CLOSED, since=now))
             continue
@@ -346,7 +367,13 @@ def note_stray_code(tx: Connection, meeting_id: str, site_id: str, given: str, n
     """Tell chair and secretary when the code of one site was given for another one."""
     for other, secret in sites.secrets(tx, meeting_id).items():
         if other != site_id and takes(secret, given, now):
-            sites.raise_alert(tx, meeting_id, other, CODE_ELSEWHERE, now)
+            tell_stray_code(tx, meeting_id, other, now)
+
+
+def tell_stray_code(tx: Connection, meeting_id: str, site_id: str, now: int) -> None:
+    """Tell chair and secretary that a site's code was used from elsewhere; once, until one of them has seen it."""
+    if sites.raise_alert(tx, meeting_id, site_id, CODE_ELSEWHERE, now):
+        events.append(tx, meeting_id, "CodeElsewhere", now, {"site": site_id})
 
 
 def dismiss_alert(tx: Connection, meeting_id: str, site_id: str, actor: str, kind: str, now: int) -> None:

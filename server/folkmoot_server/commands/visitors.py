@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import attendance, presiding, rights, speaking
+from folkmoot_server.commands import attendance, closed_sessions, presiding, rights, speaking
 from folkmoot_server.domain.errors import Conflict, Forbidden, NotFound, WrongState
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
 from folkmoot_server.domain.meetings import ROOM_STATES, Meeting
@@ -130,6 +130,7 @@ def wait(tx: Connection, visitor: Visitor, now: int) -> None:
         raise Forbidden("lobby.refused", "The chair does not let you in.")
     state = advance(visitor.state, Act.ASK)
     visitors.save(tx, replace(visitor, state=state, at=now, back="", since=0, seen_at=now))
+    closed_sessions.forget_visitor(tx, visitor.meeting, visitor.id, now)
     body = {"visitor": visitor.id, "kind": visitor.kind.value}
     events.append(tx, visitor.meeting, EVENTS[Act.ASK], now, body)
 
@@ -152,6 +153,8 @@ def decide(tx: Connection, meeting_id: str, actor: str, visitor_id: str, act: Ac
     state = advance(State(visitor.back or visitor.state), act)
     if act is Act.REMOVE:
         speaking.depart(tx, meeting_id, visitor.id, now, now)
+    if act is not Act.ADMIT:
+        closed_sessions.forget_visitor(tx, meeting_id, visitor.id, now)
     body = {"visitor": visitor.id}
     if act is not Act.REFUSE:
         body["name"] = visitor.name
@@ -179,6 +182,8 @@ def _go(tx: Connection, visitor: Visitor, back: str, now: int) -> int:
     state = advance(visitor.state, Act.LEAVE)
     speaking.depart(tx, visitor.meeting, visitor.id, now, now)
     visitors.save(tx, replace(visitor, state=state, back=back))
+    if not back:
+        closed_sessions.forget_visitor(tx, visitor.meeting, visitor.id, now)
     # Whom the chair never admitted, the others never knew by name.
     name = visitor.name if visitor.state is State.ADMITTED else ""
     return events.append(tx, visitor.meeting, EVENTS[Act.LEAVE], now, {"visitor": visitor.id, "name": name})

@@ -182,6 +182,17 @@ class Person:
             "/api/enrol/finish", {"token": token, "nonce": begin["nonce"], "credential": credential}
         )
 
+    async def sign_in(self) -> None:
+        """Sign in with the passkey.
+
+        Raises:
+            DemoError: the server refused.
+        """
+        begun = await self.post("/api/sign-in/begin")
+        challenge = challenges.sign_in(begun["rp_id"], unb64u(begun["nonce"]))
+        body = {"nonce": begun["nonce"], "credential": self.authenticator.authenticate(challenge)}
+        self.session = await self.post("/api/sign-in/finish", body)
+
     async def signed(self, purpose: str, make_challenge: Any) -> dict[str, Any]:
         """A `Signed` object for the challenge that `make_challenge(nonce bytes)` computes."""
         nonce = (await self.post("/api/nonce", {"purpose": purpose}))["nonce"]

@@ -6,11 +6,9 @@ Of the halls whose line is cut the first has its relay killed and comes back in 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -25,10 +23,10 @@ from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import DemoError, Person
 from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_server.demo.questions import QUESTIONS, choose
+from folkmoot_server.demo.relay_folder import RelayFolder
 from folkmoot_server.demo.wire import Wire
-from folkmoot_voting import casting, challenges, signing
+from folkmoot_voting import casting, signing
 from folkmoot_voting.ballot import sealed_hash
-from folkmoot_voting.encoding import unb64u
 from folkmoot_voting.manifest import Manifest
 from folkmoot_voting.verify import verify_bundle
 
@@ -54,7 +52,7 @@ async def _until(condition: Callable[[], Awaitable[Any]], what: str) -> Any:
 
 
 @dataclass
-class Hall:
+class Hall(RelayFolder):
     """One hall: its line, its relay in a process of its own, and the phones of its members."""
 
     name: str
@@ -66,6 +64,7 @@ class Hall:
     phones: list[Person] = field(default_factory=list)
     seeds: list[bytes] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
+    refused: int = 0
 
     @property
     def origin(self) -> str:
@@ -96,29 +95,10 @@ class Hall:
             self.process.send_signal(how)
             await self.process.wait()
 
-    def rows(self, query: str) -> list[Any]:
-        """Read the relay's own database."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.folder / 'relay.db'}?mode=ro", uri=True)) as raw:
-            return list(raw.execute(query))
-
-    def entries(self) -> int:
-        """How many entries its outbox holds."""
-        return int(self.rows("SELECT count(*) FROM entry")[0][0])
-
     async def is_alone(self) -> bool:
         """Whether the relay answers by itself."""
         status, body = await self.phones[0].raw("GET", "/api/meetings")
         return status == 503 and json.loads(body)["error"]["code"] == "relay.cut"
-
-    async def delivered(self) -> bool:
-        """Whether the hub has acknowledged every entry of the outbox."""
-        rows = self.rows("SELECT text FROM value WHERE name = 'acknowledged'")
-        return (int(json.loads(rows[0][0])["seq"]) if rows else 0) == self.entries()
-
-    async def holds(self, election: str) -> bool:
-        """Whether the relay has the manifest of this vote."""
-        rows = self.rows("SELECT text FROM value WHERE name = 'part.manifest'")
-        return bool(rows) and json.loads(rows[0][0])["manifest"]["election"] == election
 
 
 @dataclass
@@ -263,16 +243,9 @@ async def _arrive(course: Course) -> None:
             phone = Person(hall.origin, person.name)
             hall.phones.append(phone)
             phone.authenticator = person.authenticator
-            await _sign_in(phone)
+            await phone.sign_in()
             hall.seeds.append(await votes.check_in(phone, course.meeting, where={"site": hall.site, "code": code}))
             await phone.join_socket(course.meeting, int((await phone.get(course.path()))["seq"]))
-
-
-async def _sign_in(phone: Person) -> None:
-    begun = await phone.post("/api/sign-in/begin")
-    challenge = challenges.sign_in(begun["rp_id"], unb64u(begun["nonce"]))
-    body = {"nonce": begun["nonce"], "credential": phone.authenticator.authenticate(challenge)}
-    phone.session = await phone.post("/api/sign-in/finish", body)
 
 
 async def _open(course: Course) -> Manifest:
@@ -296,7 +269,7 @@ async def _halls_vote(course: Course, manifest: Manifest, *, cut: bool, bar: Pro
     for hall in gone:
         await _until(partial(hall.holds, manifest.election), f"the manifest in {hall.name}")
     for hall in gone:
-        hall.wire.cut()
+        hall.wire.drop()
     for hall in gone:
         await _until(hall.is_alone, f"the relay of {hall.name} to see that it is alone")
         for phone, seed in zip(hall.phones, hall.seeds, strict=True):
@@ -331,13 +304,15 @@ async def _count(course: Course, manifest: Manifest, late: Hall | None, bar: Pro
     closing = asyncio.create_task(votes.close_election(course.chair, course.meeting, course.election))
     for hall in course.halls:
         if hall is not late:
-            hall.wire.mend()
+            hall.wire.restore()
             await _until(hall.delivered, f"what {hall.name} kept to reach the hub")
     bar("waiting for the end of the grace")
     await closing
     if late is not None:
-        late.wire.mend()
+        late.wire.restore()
         await _until(late.delivered, f"what {late.name} kept to reach the hub")
+    for hall in course.halls:  # a relay forgets them with the meeting
+        hall.refused = len(hall.rows("SELECT 1 FROM entry WHERE refused != ''"))
     await votes.cosign(course.cosigners, course.meeting, manifest)
     await votes.count(course.trustees[: manifest.trustees.threshold], course.meeting, manifest)
     return await votes.declare(course.cosigners[0], course.meeting, manifest)
@@ -350,11 +325,8 @@ def _problems(course: Course, core: dict[str, Any], counted: int, late: Hall | N
     wanted = [] if late is None else [(late.site, "late", len(late.phones))]
     if named != wanted:
         problems.append(f"the tally names the halls {named}, not {wanted}")
-    for hall in course.halls:
-        refused = len(hall.rows("SELECT 1 FROM entry WHERE refused != ''"))
-        if (refused > 0) is not (hall is late):
-            problems.append(f"{refused} entries of {hall.name} were refused")
-    return problems
+    wrong = [hall for hall in course.halls if (hall.refused > 0) is not (hall is late)]
+    return problems + [f"{hall.refused} entries of {hall.name} were refused" for hall in wrong]
 
 
 def _print(course: Course, core: dict[str, Any], report: Any, attendance: bytes, problems: list[str]) -> None:

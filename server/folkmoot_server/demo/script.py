@@ -339,10 +339,10 @@ async def _speak(meeting: Meeting) -> int:
                 },
             )
             microphones.append(microphone)
+        capabilities = await meeting.persons[SPEAKERS].media("capabilities", {})
         listener = MediaPeer(meeting.persons[SPEAKERS].media)
         stack.push_async_callback(listener.close)
         await listener.connect("recv")
-        capabilities = await meeting.persons[SPEAKERS].media("capabilities", {})
         listed = await meeting.persons[SPEAKERS].media("list", {})
         for slot in listed["slots"]:
             request = {

@@ -54,28 +54,25 @@ async def freeze_roll(registrar: Person, meeting: str) -> None:
     await registrar.post(_path(meeting, "/roll/freeze"), {"roll_hash": b64u(core.hash), "signed": signed})
 
 
-async def check_in(person: Person, meeting: str, seed: bytes = b"", where: dict[str, str] | None = None) -> bytes:
-    """Check in with a credential bound by the passkey, a fresh one unless its seed is given; return the seed.
+async def begin_check_in(person: Person, meeting: str, seed: bytes, where: dict[str, str] | None) -> dict[str, Any]:
+    """Begin to check in with the credential of a seed; return the body that finishes it.
 
     `where` names a site and its code.
     """
     begun = await person.post(_path(meeting, "/check-in/begin"), where)
     core = roll.verify_statement(begun["roll"])
-    seed = seed or secrets.token_bytes(32)
     credential = signing.public_key(seed)
     challenge = challenges.checkin(
         meeting, core.hash, begun["site"], credential, begun["checkpoint"], unb64u(begun["nonce"])
     )
-    await person.post(
-        _path(meeting, "/check-in/finish"),
-        {
-            "credential": b64u(credential),
-            "site": begun["site"],
-            "checkpoint": begun["checkpoint"],
-            "nonce": begun["nonce"],
-            **person.assertion(challenge),
-        },
-    )
+    fields = {name: begun[name] for name in ("site", "checkpoint", "nonce")}
+    return {"credential": b64u(credential), **fields, **person.assertion(challenge)}
+
+
+async def check_in(person: Person, meeting: str, seed: bytes = b"", where: dict[str, str] | None = None) -> bytes:
+    """Check in with a credential bound by the passkey, a fresh one unless its seed is given; return the seed."""
+    seed = seed or secrets.token_bytes(32)
+    await person.post(_path(meeting, "/check-in/finish"), await begin_check_in(person, meeting, seed, where))
     return seed
 
 
@@ -185,7 +182,7 @@ async def close_election(chair: Person, meeting: str, election: str) -> None:
     await _until(chair, meeting, election, lambda view: bool(view["closing"]), "the closing checkpoint")
 
 
-async def _board(person: Person, meeting: str, election: str) -> dict[str, Any]:
+async def whole_board(person: Person, meeting: str, election: str) -> dict[str, Any]:
     """The whole board, its texts, and the entries decoded."""
     entries: list[str] = []
     while True:
@@ -199,7 +196,7 @@ async def _board(person: Person, meeting: str, election: str) -> dict[str, Any]:
 async def _until(person: Person, meeting: str, election: str, ready: Any, what: str) -> dict[str, Any]:
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
-        view = await _board(person, meeting, election)
+        view = await whole_board(person, meeting, election)
         if ready(view):
             return view
         await asyncio.sleep(STEP_S)
@@ -209,7 +206,7 @@ async def _until(person: Person, meeting: str, election: str, ready: Any, what: 
 async def cosign(cosigners: Sequence[Cosigner], meeting: str, manifest: Manifest) -> None:
     """All but the last officer check the board against the closing checkpoint and cosign it."""
     for cosigner in cosigners[: manifest.cosign_quorum]:
-        view = await _board(cosigner.person, meeting, manifest.election)
+        view = await whole_board(cosigner.person, meeting, manifest.election)
         note = merkle_log.verify_note(view["closing"], manifest.board_origin, manifest.server_key)
         leaves = board.entry_leaves(view["entries"][: note.checkpoint.size])
         if merkle_log.tree_hash(leaves) != note.checkpoint.root:
@@ -247,7 +244,7 @@ async def count(tellers: Sequence[Teller], meeting: str, manifest: Manifest) -> 
     prepared = []
     path = _path(meeting, f"/elections/{manifest.election}")
     for teller in tellers:
-        view = await _board(teller.person, meeting, manifest.election)
+        view = await whole_board(teller.person, meeting, manifest.election)
         listed = (await teller.person.get(f"{path}/manifest"))["electorate"]
         total = counted_sum(manifest, listed, view["entries"])
         note = merkle_log.parse_note(view["closing"])

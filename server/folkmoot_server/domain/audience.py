@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
+
+from folkmoot_server.domain.closed_sessions import Admission, Party, is_inside
 
 
 class Audience(Enum):
@@ -14,6 +17,15 @@ class Audience(Enum):
     MEMBERS = "members"  # on the roll, or with an office here
     OBSERVERS = "observers"  # may read the meeting, and no more
     GUESTS = "guests"
+    HALLS = "halls"  # a relay: as observers, and which page is shown, for the members among its phones
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who hears events: of which audience, and what decides about closed sessions."""
+
+    audience: Audience
+    party: Party
 
 
 WITHHELD: Final = "EventWithheld"
@@ -38,6 +50,9 @@ FOR_GUESTS: Final = frozenset(
         "ChairHandedOver",
         "ChairResumed",
         "ChairTaken",
+        "ClosedSessionAdmitted",
+        "ClosedSessionBegan",
+        "ClosedSessionEnded",
         "DeputyPresides",
         "ElectionAborted",
         "ElectionClosed",
@@ -97,12 +112,29 @@ FOR_GUESTS: Final = frozenset(
 )
 
 
+def heard(
+    kind: str, body: Mapping[str, Any], closed: Admission | None, listener: Listener
+) -> tuple[str, Mapping[str, Any]]:
+    """Return type and body of an event as `listener` gets it.
+
+    `closed` is who was admitted when it happened in a closed session, None when it did not.
+    """
+    if closed is not None and not is_inside(listener.party, closed):
+        return WITHHELD, {}
+    return project(kind, body, listener.audience)
+
+
 def project(kind: str, body: Mapping[str, Any], audience: Audience) -> tuple[str, Mapping[str, Any]]:
     """Return type and body of an event as `audience` gets it; what is not for it keeps its place in the numbering."""
     if audience is Audience.MEMBERS:
         return kind, body
     if kind in FOR_MEMBERS or (audience is Audience.GUESTS and kind not in FOR_GUESTS):
         return WITHHELD, {}
-    if kind == SHOWN and body.get("open") is not True:
+    if audience is not Audience.HALLS and is_unseen(kind, body):
         return kind, dict(UNSEEN)
     return kind, body
+
+
+def is_unseen(kind: str, body: Mapping[str, Any]) -> bool:
+    """Say whether an event tells of a page that is for members alone."""
+    return kind == SHOWN and body.get("open") is not True

@@ -50,13 +50,17 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """A live session; `session_hash` is the SHA-256 of its token, times are seconds UTC."""
+    """A live session; `session_hash` is the SHA-256 of its token, times are seconds UTC.
+
+    `carried` names the relays that have passed on a request of it, each as "<meeting>/<site>".
+    """
 
     session_hash: bytes
     member_id: str
     passkey_id: str
     created_at: int
     used_at: int
+    carried: frozenset[str] = frozenset()
 
     @property
     def person(self) -> str:
@@ -102,6 +106,7 @@ class GuestSession:
     visitor: str
     created_at: int
     used_at: int
+    carried: frozenset[str] = frozenset()
 
     @property
     def person(self) -> str:

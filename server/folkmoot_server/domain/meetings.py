@@ -60,6 +60,7 @@ class Act(StrEnum):
     MUTE = "mute"
     UNMUTE = "unmute"
     MUTE_ALL = "mute-all"
+    CLOSE_SESSION = "close-session"
     REMOVE = "remove"
     READMIT = "readmit"
     OPEN_ELECTION = "open-election"
@@ -102,6 +103,7 @@ _STAY: Final[Mapping[Act, tuple[State, ...]]] = MappingProxyType(
         Act.MUTE: ROOM_STATES,
         Act.UNMUTE: ROOM_STATES,
         Act.MUTE_ALL: ROOM_STATES,
+        Act.CLOSE_SESSION: IN_SESSION,
         Act.REMOVE: ROOM_STATES,
         Act.READMIT: ROOM_STATES,
         Act.START_ITEM: (State.OPENED, State.QUORUM_LOST),

@@ -32,7 +32,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message; `to` is the question that an answer belongs to or 0; the text of a hidden one is empty."""
+    """A message; `to` is the question that an answer belongs to or 0; the text of a hidden one is empty.
+
+    `seq` is the number of the event that told of it: who may not know of that does not get the message.
+    """
 
     meeting: str
     id: int
@@ -45,6 +48,7 @@ class Message:
     hidden: bool = False
     reason: str = ""
     votes: int = 0
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,14 @@ Cites = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence and the numbers of the events it rests on, ascending."""
+    """One sentence and the numbers of the events it rests on, ascending.
+
+    `told` are those of them that it tells of; the others only name its people and subjects.
+    """
 
     text: str
     events: Cites
+    told: Cites = ()
 
 
 @dataclass(slots=True)
@@ -112,7 +116,8 @@ class Course:
 
     def sentence(self, key: str, events: Iterable[int], **given: Any) -> Sentence:
         """Return a sentence; values that are Known bring their events with them."""
-        cites = set(events)
+        told = tuple(sorted(set(events)))
+        cites = set(told)
         texts: dict[str, Any] = {}
         for name, value in given.items():
             if isinstance(value, Known):
@@ -120,7 +125,7 @@ class Course:
                 texts[name] = value.text
             else:
                 texts[name] = value
-        return Sentence(self.words.say(key, **texts), tuple(sorted(cites)))
+        return Sentence(self.words.say(key, **texts), tuple(sorted(cites)), told)
 
     def begin(self, section: Section) -> None:
         """Write into another section from now on."""

@@ -6,18 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from folkmoot_server.domain import minutes_sites
+from folkmoot_server.domain import minutes_closed, minutes_sites
 from folkmoot_server.domain.attendance import LoggedEvent
 from folkmoot_server.domain.minutes import Course, Handler, Known, Section, Turn
+from folkmoot_server.domain.minutes_words import ended
 
 _HASH_SHOWN: Final = 16
 _OPTION_KEYS: Final = ("option.yes", "option.no", "option.abstain")
-
-
-def _ended(text: str) -> str:
-    """Return what somebody wrote as a sentence of its own."""
-    text = " ".join(text.split())
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _short(digest: str) -> str:
@@ -30,7 +25,7 @@ def _says(key: str, *texts: str) -> Handler:
     def handle(course: Course, event: LoggedEvent) -> None:
         given = {text: event.body[text] for text in texts}
         if "reason" in given:
-            given["reason"] = _ended(given["reason"])
+            given["reason"] = ended(given["reason"])
         course.say(key, [event.seq], time=course.clock(event.at), moment=course.moment(event.at), **given)
 
     return handle
@@ -52,7 +47,7 @@ def _about(key: str, field: str = "motion") -> Handler:
     def handle(course: Course, event: LoggedEvent) -> None:
         subject = course.title(event.body[field])
         named = {"motion": subject} if field == "motion" else {"title": subject}
-        extra = {"reason": _ended(event.body["reason"])} if "reason" in event.body else {}
+        extra = {"reason": ended(event.body["reason"])} if "reason" in event.body else {}
         course.say(key, [event.seq], time=course.clock(event.at), **named, **extra)
 
     return handle
@@ -206,7 +201,7 @@ def _vote_timer(course: Course, event: LoggedEvent) -> None:
     body = event.body
     if body["reason"]:
         until, title = course.clock(body["ends_at"]), course.title(body["election"])
-        course.say("vote-timer", [event.seq], title=title, time=until, reason=_ended(body["reason"]))
+        course.say("vote-timer", [event.seq], title=title, time=until, reason=ended(body["reason"]))
 
 
 def _vote_closed(course: Course, event: LoggedEvent) -> None:
@@ -304,6 +299,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         "ResultDeclared": _declared,
         "PaperAdded": _paper,
         **minutes_sites.HANDLERS,
+        **minutes_closed.HANDLERS,
     }
 )
 # What happens in every meeting without being worth a sentence, or is told by a later event.

@@ -19,7 +19,7 @@ def _key(site: str) -> str:
     return f"site {site}"
 
 
-def _site(course: Course, site: str) -> Known:
+def site_name(course: Course, site: str) -> Known:
     """Return the name of a site as it was said last."""
     known = course.titles.get(_key(site))
     if known is None and site == MAIN:
@@ -31,7 +31,7 @@ def _tells(key: str) -> Handler:
     """Return a handler for a sentence about one site."""
 
     def handle(course: Course, event: LoggedEvent) -> None:
-        course.say(key, [event.seq], site=_site(course, event.body["site"]), time=course.clock(event.at))
+        course.say(key, [event.seq], site=site_name(course, event.body["site"]), time=course.clock(event.at))
 
     return handle
 
@@ -46,7 +46,7 @@ def _connected(course: Course, event: LoggedEvent) -> None:
 def _seats_signed(course: Course, event: LoggedEvent) -> None:
     body = event.body
     numbers = {"n": body["count"], "missing": body["missing"], "extra": body["extra"]}
-    course.say("seats-signed", [event.seq], site=_site(course, body["site"]), **numbers)
+    course.say("seats-signed", [event.seq], site=site_name(course, body["site"]), **numbers)
 
 
 def _disputed(course: Course, event: LoggedEvent) -> None:
@@ -90,7 +90,7 @@ def _outcome(course: Course, asked: Asked) -> Sentence:
 def _caught_up(course: Course, event: LoggedEvent) -> None:
     body = event.body
     said = {"n": body["entries"], "refused": body["refused"], "time": course.clock(body["from"])}
-    course.say("caught-up", [event.seq], site=_site(course, body["site"]), **said)
+    course.say("caught-up", [event.seq], site=site_name(course, body["site"]), **said)
 
 
 def tell_hall(course: Course, seq: int, hall: Mapping[str, Any]) -> None:
@@ -118,6 +118,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
 # Told by the attendance, or of no account once the meeting is over.
 SILENT: Final = frozenset(
     {
+        "CodeElsewhere",
         "HallConfirmed",
         "RelayClock",
         "RelayEnrolled",

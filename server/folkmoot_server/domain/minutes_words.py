@@ -42,6 +42,12 @@ class Words:
         return self.say("and", first=", ".join(texts[:-1]), last=texts[-1])
 
 
+def ended(text: str) -> str:
+    """Return what somebody wrote as a sentence of its own."""
+    text = " ".join(text.split())
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 LANGUAGES: Final[Mapping[str, Words]] = {"en": Words("en", EN, EN_MONTHS), "vi": Words("vi", VI)}
 
 

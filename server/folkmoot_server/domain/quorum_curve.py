@@ -1,6 +1,7 @@
 """How many were present and how many were needed, after every event that changed it: a fold over the log.
 
-The same numbers follow from attendance.csv alone (docs/spec/sites.md section 3).
+The same numbers follow from attendance.csv alone (docs/spec/sites.md section 3), and from the attendance log at the
+openings and closings of votes (docs/spec/voting.md section 9).
 """
 
 from __future__ import annotations

@@ -69,7 +69,6 @@ class Alert(StrEnum):
     CLOCK = "relay-clock"
     FORKED = "relay-forked"
     REWOUND = "relay-rewound"
-    ELSEWHERE = "code-elsewhere"
 
 
 class Kind(StrEnum):

@@ -169,9 +169,15 @@ def shown(site: Site, meeting: MeetingState) -> SiteState:
     return SiteState.CLOSED if meeting in FINAL else site.state
 
 
-def is_silent(lease_at: int, watching_since: int, now: int, lost_s: int) -> bool:
-    """Say whether nothing was heard of a site for `lost_s`; while the server was away nothing could be."""
-    return now - max(lease_at, watching_since) >= lost_s
+def lease_end(lease_ms: int, watching_since: int, lost_s: int) -> int:
+    """Return when a site is lost of which nothing more is heard, in milliseconds.
+
+    Args:
+        lease_ms: its last sign of life, in milliseconds.
+        watching_since: since when the server listens, in seconds; while it was away nothing could be heard.
+        lost_s: seconds of silence.
+    """
+    return max(lease_ms, watching_since * 1000) + lost_s * 1000
 
 
 def code(secret: bytes, period: int) -> str:

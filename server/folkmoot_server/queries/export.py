@@ -8,15 +8,17 @@ from typing import Any
 from pyrage import encrypt, x25519
 from sqlalchemy import Connection
 
+from folkmoot_server.commands import attendance_log
 from folkmoot_server.commands.keys import key_generation
 from folkmoot_server.domain.elections import FINISHED
 from folkmoot_server.domain.errors import Conflict, NotFound
 from folkmoot_server.queries.board import closing_note
 from folkmoot_server.queries.elections import signatures
+from folkmoot_server.storage import attendance_log as attendance_marks
 from folkmoot_server.storage import board, elections, keys, ledger, lineages, meetings, members, rolls, units
 from folkmoot_server.storage.elections import StoredElection
-from folkmoot_voting import bundle
-from folkmoot_voting.encoding import b64u, unb64u
+from folkmoot_voting import attendance, bundle
+from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.keygen import empty_json
 
 KEEP_S = 365 * 86_400  # how long auditors keep an annex, unless the challenge period is longer
@@ -91,8 +93,16 @@ def _bundle(tx: Connection, meeting: str, finished: list[StoredElection]) -> byt
                 manifest["ledger"]["origin"], ledger.latest_checkpoint(tx), ledger.hashes(tx), entries
             ),
             elections={one.id: _files(tx, one) for one in finished},
+            marks=_marks(tx, meeting, finished),
         )
     )
+
+
+def _marks(tx: Connection, meeting: str, finished: list[StoredElection]) -> list[JsonObject]:
+    """Return what these votes have signed of the attendance log, in the ledger's order."""
+    known = attendance_marks.marks(tx, meeting)
+    wanted = [(one.id, when) for one in finished for when in (attendance.OPENING, attendance.CLOSING)]
+    return [known[place] for place in wanted if place in known]
 
 
 def _files(tx: Connection, stored: StoredElection) -> bundle.ElectionFiles:
@@ -135,5 +145,6 @@ def _annex(
                 one for one in rolls.statements(tx, meeting, "cosigner") if (one["name"], one["key"]) in named
             ],
             attempts=keys.ended_attempts(tx, meeting),
-        )
+        ),
+        attendance_log.lines(tx, meeting, max((one["count"] for one in _marks(tx, meeting, finished)), default=0)),
     )

@@ -9,7 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from folkmoot_server.commands import attendance, rights
+from folkmoot_server.commands import attendance, closed_sessions, rights
+from folkmoot_server.domain.closed_sessions import from_outside
+from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.notices import Notice
 from folkmoot_server.domain.roles import Role, held
@@ -17,6 +19,7 @@ from folkmoot_server.domain.speaking import ON_FLOOR, OPEN, TurnState
 from folkmoot_server.queries import elections, keys, messages, rolls, sites, speaking, visitors
 from folkmoot_server.queries.access import readable
 from folkmoot_server.queries.agenda import agenda_view, sees_internal
+from folkmoot_server.queries.closed_sessions import closed_session_view
 from folkmoot_server.queries.members import organisation
 from folkmoot_server.queries.motions import drafts_view, motion_rules, motions_view, without_conflicts
 from folkmoot_server.queries.notices import own_notice, rules_view
@@ -31,13 +34,17 @@ EVENTS_MAX = 500
 PICTURE_S = 5  # what depends on the time of day in a picture is never older
 
 
-def meetings_view(tx: Connection, member: str, now: int) -> dict[str, Any]:
-    """Return the meetings that the member may read, the latest first."""
-    visible = rights.readable_units(tx, member, now)
-    called = notice_store.of_member(tx, member)
-    return {
-        "meetings": [_summary(tx, one, called.get(one.id)) for one in meetings.in_units(tx, visible)],
-    }
+def meetings_view(tx: Connection, session: SessionInfo, now: int) -> dict[str, Any]:
+    """Return the meetings that a member may read, the latest first."""
+    visible = rights.readable_units(tx, session.member_id, now)
+    called = notice_store.of_member(tx, session.member_id)
+    listed = []
+    for one in meetings.in_units(tx, visible):
+        summary = _summary(tx, one, called.get(one.id))
+        if summary["open_election"] and closed_sessions.is_outside(tx, one, session, now):
+            summary["open_election"] = None
+        listed.append(summary)
+    return {"meetings": listed}
 
 
 def _summary(tx: Connection, meeting: Meeting, notice: Notice | None) -> dict[str, Any]:
@@ -77,6 +84,7 @@ class Picture:
     trustees: Mapping[str, int]
     cosigners: Mapping[str, str]
     drafters: frozenset[str]
+    closed: bool
     until: int
 
 
@@ -97,12 +105,27 @@ def picture(tx: Connection, meeting: Meeting, now: int) -> Picture:
         {one["member"]: one["index"] for one in view["key"]["trustees"]},
         {one["member"]: one["name"] for one in view["cosigners"]},
         motion_store.drafters(tx, meeting.id),
+        view["closed_session"] is not None,
         min(members.next_change(tx, now), now + PICTURE_S),
     )
 
 
-def snapshot(tx: Connection, shared: Picture, meeting: Meeting, member: str, now: int) -> str:
-    """Return Meeting of wire.md for one member as JSON text; the caller has made sure that the member may read it."""
+def snapshot(
+    tx: Connection, shared: Picture, meeting: Meeting, session: closed_sessions.Caller, address: str, now: int
+) -> str:
+    """Return Meeting of wire.md for one person as JSON text; the caller has made sure that they may read it.
+
+    Whoever is outside of a closed session gets what goes outside, and `address`, the installation's own, if they are
+    kept out by a relay alone.
+    """
+    whole = _whole(tx, shared, meeting, session.person, now)
+    if not shared.closed or not closed_sessions.is_outside(tx, meeting, session, now):
+        return whole
+    shown = address if closed_sessions.is_kept_out_by_way(tx, meeting, session, now) else ""
+    return _dump(from_outside(json.loads(whole), shown))
+
+
+def _whole(tx: Connection, shared: Picture, meeting: Meeting, member: str, now: int) -> str:
     owned = rolls_storage.credentials(tx, meeting.id, member)
     entry = rolls_storage.entry(tx, meeting.id, member)
     weight = 0 if entry is None else int(entry["weight"])
@@ -158,6 +181,7 @@ def _shared(tx: Connection, meeting: Meeting, now: int) -> dict[str, Any]:
         "rehearsal": meeting.rehearsal,
         "challenge_s": meeting.challenge_s,
         "removed": _removed(tx, meeting_id),
+        "closed_session": closed_session_view(tx, meeting),
         "seq": meeting.last_seq,
     }
 
@@ -217,11 +241,12 @@ def _me(tx: Connection, shared: Picture, meeting: Meeting, member: str) -> dict[
     }
 
 
-def events_view(tx: Connection, meeting_id: str, member: str, after: int, now: int) -> dict[str, Any]:
+def events_view(tx: Connection, meeting_id: str, session: SessionInfo, after: int, now: int) -> dict[str, Any]:
     """Return up to 500 events after number `after`, ascending.
 
     Raises:
         NotFound: no such meeting for this member.
     """
-    audience = rights.audience(tx, readable(tx, meeting_id, member, now), member, now)
-    return {"events": [event.wire(audience) for event in events.of_meeting(tx, meeting_id, after, EVENTS_MAX)]}
+    meeting = readable(tx, meeting_id, session.member_id, now)
+    listener = closed_sessions.listener(tx, meeting, session, now)
+    return {"events": [event.wire(listener) for event in events.of_meeting(tx, meeting_id, after, EVENTS_MAX)]}

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands import closed_sessions
 from folkmoot_server.commands.visitors import Caller, presence
 from folkmoot_server.domain.messages import PAGE, Message
 from folkmoot_server.storage import messages
@@ -19,8 +20,11 @@ def messages_view(tx: Connection, meeting_id: str, caller: Caller, after: int, n
     """
     here = presence(tx, meeting_id, caller, now)
     mine = messages.supported_by(tx, meeting_id, here.person)
-    support = [{"id": n, "votes": votes, "mine": n in mine} for n, votes in messages.supported(tx, meeting_id)]
-    return {"messages": [_message(one) for one in messages.after(tx, meeting_id, after, PAGE)], "support": support}
+    outside = closed_sessions.outside(tx, here.meeting, caller, now)
+    supported = messages.supported(tx, meeting_id, outside)
+    listed = messages.after(tx, meeting_id, after, PAGE, outside)
+    support = [{"id": n, "votes": votes, "mine": n in mine} for n, votes in supported]
+    return {"messages": [_message(one) for one in listed], "support": support}
 
 
 def _message(one: Message) -> dict[str, Any]:

@@ -8,14 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import rights
+from folkmoot_server.commands import closed_sessions, rights
 from folkmoot_server.commands.motions import visible
 from folkmoot_server.domain import diffs
 from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.errors import NotFound, WrongState
+from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.motions import Motion, collisions, paragraphs
-from folkmoot_server.storage import motions
+from folkmoot_server.storage import closed_sessions as closed_session_store
+from folkmoot_server.storage import meetings, motions
 from folkmoot_server.storage.motions import Resolution
 
 
@@ -121,25 +123,37 @@ def _line(line: diffs.Line, shift: int = 0) -> dict[str, Any]:
     }
 
 
-def resolutions_view(tx: Connection, unit: str, member: str, now: int) -> dict[str, Any]:
+def resolutions_view(tx: Connection, unit: str, session: SessionInfo, now: int) -> dict[str, Any]:
     """Return the register of a unit, the latest first.
 
     Raises:
         NotFound: no such unit for this member.
     """
-    if not rights.may_read(tx, member, unit, now):
+    if not rights.may_read(tx, session.member_id, unit, now):
         raise NotFound("unit.unknown", "There is no such unit.")
-    return {"resolutions": [_resolution(one) for one in motions.resolutions(tx, unit)]}
+    listed = motions.resolutions(tx, unit)
+    shut = _shut(tx, listed, session, now)
+    return {"resolutions": [_resolution(one) for one in listed if one.motion not in shut]}
 
 
-def resolution_view(tx: Connection, motion: str, member: str, now: int) -> dict[str, Any]:
+def _shut(tx: Connection, listed: Sequence[Resolution], session: SessionInfo, now: int) -> set[str]:
+    """Return those adopted in a closed session that still runs and to which the reader is not admitted."""
+    found = set()
+    for meeting, history in closed_session_store.histories(tx, {one.meeting for one in listed}).items():
+        running = closed_session_store.running(tx, meeting) if history.running is not None else None
+        if running is not None and closed_sessions.is_outside(tx, meetings.get(tx, meeting), session, now):
+            found |= {one.motion for one in listed if one.meeting == meeting and one.adopted_at >= running.since}
+    return found
+
+
+def resolution_view(tx: Connection, motion: str, session: SessionInfo, now: int) -> dict[str, Any]:
     """Return a resolution with its text.
 
     Raises:
         NotFound: no such resolution for this member.
     """
     found = motions.resolution_of(tx, motion)
-    if not rights.may_read(tx, member, found.unit, now):
+    if not rights.may_read(tx, session.member_id, found.unit, now) or _shut(tx, [found], session, now):
         raise NotFound("resolution.unknown", "There is no such resolution.")
     return {**_resolution(found), "text": found.text}
 

@@ -27,8 +27,23 @@ def papers_view(tx: Connection, meeting_id: str, caller: Caller, now: int) -> di
     versions = papers.versions(tx, [paper.id for paper in visible])
     people = members.by_ids(tx, {one.by for found in versions.values() for one in found})
     names = {member: person.name for member, person in people.items()}
-    rows = [_paper(paper, versions.get(paper.id, []), names, here) for paper in visible]
+    rows = [_paper(paper, versions.get(paper.id, []), names, office=here.office) for paper in visible]
     return {"papers": [row for row in rows if row is not None], "presenting": _presenting(tx, here)}
+
+
+def for_members(tx: Connection, meeting: str, items: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the papers that every member of a meeting may read, as members see them, in the order of `items`.
+
+    Papers of no item come last.
+    """
+    places = {item: place for place, item in enumerate(items)}
+    found = [paper for paper in papers.of_meeting(tx, meeting) if paper.paper_class is not PaperClass.RESTRICTED]
+    found.sort(key=lambda paper: places.get(paper.item, len(places)))
+    versions = papers.versions(tx, [paper.id for paper in found])
+    people = members.by_ids(tx, {one.by for rows in versions.values() for one in rows})
+    names = {member: person.name for member, person in people.items()}
+    rows = [_paper(paper, versions.get(paper.id, []), names, office=False) for paper in found]
+    return [row for row in rows if row is not None]
 
 
 def _presenting(tx: Connection, here: Presence) -> dict[str, Any] | None:
@@ -42,9 +57,11 @@ def _presenting(tx: Connection, here: Presence) -> dict[str, Any] | None:
     return {**named, "open": paper.paper_class is PaperClass.OPEN}
 
 
-def _paper(paper: Paper, versions: Sequence[Version], names: dict[str, str], here: Presence) -> dict[str, Any] | None:
+def _paper(
+    paper: Paper, versions: Sequence[Version], names: dict[str, str], *, office: bool
+) -> dict[str, Any] | None:
     """Return a paper; whoever does not look after papers sees versions once they can be read, and no others."""
-    found = [one for one in versions if here.office or one.state is State.READY]
+    found = [one for one in versions if office or one.state is State.READY]
     if not found:
         return None
     return {
@@ -103,6 +120,18 @@ def page_of(tx: Connection, here: Presence, paper_id: str, number: int, page: in
     if files is None:
         raise unknown()
     return Found(paper, version, files.page)
+
+
+def hashes_of(tx: Connection, here: Presence, paper_id: str, number: int) -> dict[str, Any]:
+    """Return the SHA-256 of every page of a version and of what it says, by which a page knows those it has.
+
+    Raises:
+        NotFound: there is no such version for the caller.
+    """
+    _, version = seen(tx, here, paper_id, number)
+    files = papers.pages(tx, paper_id, number)
+    words = [one.page if version.type is Type.TEXT else one.text for one in files]
+    return {"pages": [one.page for one in files], "words": words}
 
 
 def text_of(tx: Connection, here: Presence, paper_id: str, number: int, page: int) -> Found:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from folkmoot_server.commands import closed_sessions
 from folkmoot_server.domain.elections import RUNNING, Phase
 from folkmoot_server.domain.papers import PaperClass, Type
 from folkmoot_server.queries.meetings import Picture
@@ -26,11 +28,16 @@ _RESULT: Final = (
     "roll_weight",
 )
 _PLAIN: Final = ("seq", "title", "state", "until", "time_zone", "quorum")
+NEXT_MAX: Final = 5
+# What a wall shows that is outside of a closed session.
+_OUTSIDE: Final = (*_PLAIN, "now", "site", "sites")
 _DECIDED: Final = (Phase.DECLARED.value, Phase.TOO_FEW.value)
 
 
-def screen_view(tx: Connection, drawn: Picture, meeting_id: str, site_id: str, now: int) -> dict[str, Any]:
-    """Return what the screen at a site shows of a meeting."""
+def screen_view(
+    tx: Connection, drawn: Picture, meeting_id: str, site_id: str, ways: Collection[str], now: int
+) -> dict[str, Any]:
+    """Return what the screen at a site shows of a meeting; `ways` are the halls through which it gets it."""
     whole = json.loads(drawn.text + "}")
     agenda = json.loads(drawn.agenda)
     public = {item["id"] for item in agenda}
@@ -40,11 +47,12 @@ def screen_view(tx: Connection, drawn: Picture, meeting_id: str, site_id: str, n
     current = next((item for item in agenda if item["state"] == "current"), None)
     speaking = whole["speaking"]
     site = next((one for one in whole["sites"] if one["site"] == site_id), None)
-    return {
+    view = {
         **_part(whole, _PLAIN),
         "now": now,
         "site": "" if site is None else site["name"],
         "item": None if current is None else _part(current, ("number", "title")),
+        "next": _next(agenda, current),
         "speaking": None if speaking["now"] is None else _part(speaking["now"], _TURN),
         "floor": [one["name"] for one in whole["present"] if one["floor"]],
         "queue": [turn["name"] for turn in speaking["queue"]],
@@ -53,10 +61,31 @@ def screen_view(tx: Connection, drawn: Picture, meeting_id: str, site_id: str, n
         "sites": [_part(one, _SITE) for one in whole["sites"]],
         "presented": _presented(tx, meeting_id),
     }
+    closed = is_shut_out(tx, meeting_id, ways)
+    return {**(_from_outside(view) if closed else view), "closed": closed}
+
+
+def is_shut_out(tx: Connection, meeting_id: str, ways: Collection[str]) -> bool:
+    """Say whether one of these halls, through which a wall gets what it shows, is outside of a closed session."""
+    return any(closed_sessions.is_hall_outside(tx, meeting_id, site) for site in ways)
+
+
+def _from_outside(view: dict[str, Any]) -> dict[str, Any]:
+    return {name: value if name in _OUTSIDE else _nothing(value) for name, value in view.items()}
+
+
+def _nothing(value: Any) -> list[Any] | None:
+    return [] if isinstance(value, list) else None
 
 
 def _part(whole: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: whole[name] for name in names}
+
+
+def _next(agenda: list[dict[str, Any]], current: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return what waits behind the current item, or from the beginning where there is none."""
+    behind = agenda if current is None else agenda[agenda.index(current) + 1 :]
+    return [_part(item, ("number", "title")) for item in behind if item["state"] == "waiting"][:NEXT_MAX]
 
 
 def _running(votes: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -83,10 +112,10 @@ def _presented(tx: Connection, meeting_id: str) -> dict[str, Any] | None:
     return {"paper": shown[0], "version": shown[1], "page": shown[2], "name": paper.name}
 
 
-def presented_page(tx: Connection, meeting_id: str) -> tuple[str, Type] | None:
+def presented_page(tx: Connection, meeting_id: str, ways: Collection[str]) -> tuple[str, Type] | None:
     """Return the SHA-256 of the page of an open paper that is shown to everybody, and the paper's type; else None."""
     shown, named = papers.shown(tx, meeting_id), _presented(tx, meeting_id)
-    if shown is None or named is None:
+    if shown is None or named is None or is_shut_out(tx, meeting_id, ways):
         return None
     version = papers.version(tx, shown[0], shown[1])
     files = papers.page(tx, *shown)

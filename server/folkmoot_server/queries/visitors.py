@@ -36,6 +36,7 @@ FOR_GUESTS: Final = (
     "messages",
     "presiding",
     "me",
+    "closed_session",
     "seq",
 )
 OUTSIDE: Final = ("id", "title", "organisation", "state", "starts_at", "time_zone", "closed_at")
@@ -126,6 +127,8 @@ def guest_session_view(tx: Connection, session: GuestSession) -> dict[str, Any]:
 def guest_view(tx: Connection, session: GuestSession, whole: dict[str, Any]) -> dict[str, Any]:
     """Return what a guest gets of the snapshot: title and their own state, and the room once admitted.
 
+    Of a closed session that is closed to them `whole` is only what goes outside.
+
     Raises:
         NotFound: the visitor is gone.
     """
@@ -133,9 +136,12 @@ def guest_view(tx: Connection, session: GuestSession, whole: dict[str, Any]) -> 
     if visitor is None:
         raise NotFound("meeting.unknown", "There is no such meeting.")
     inside = visitor.state is State.ADMITTED and whole["state"] not in OVER
+    guest = {"visitor": visitor.id, "name": visitor.name, "state": visitor.state.value}
+    if inside and "agenda" not in whole:
+        return {**whole, "unit": "", "sites": [], "guest": guest}
     named = FOR_GUESTS if inside else OUTSIDE
     view = {**EMPTY, **{name: whole[name] for name in named if name in whole}}
     if inside:
         view["elections"] = [{name: one[name] for name in ELECTION} for one in whole["elections"]]
-    view["guest"] = {"visitor": visitor.id, "name": visitor.name, "state": visitor.state.value}
+    view["guest"] = guest
     return view

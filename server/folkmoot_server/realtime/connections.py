@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from folkmoot_server.domain.audience import Audience
+from folkmoot_server.domain.audience import Audience, Listener
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
 from folkmoot_server.domain.relays import site_seat
 from folkmoot_server.realtime.packets import Line, Shared
@@ -44,14 +44,17 @@ class News:
         """Hold at least one event."""
         self.first, self.last = told[0].seq, told[-1].seq
         self._told = told
-        self._ready: dict[Audience, tuple[list[Shared], bytes]] = {}
+        self._closed = [one for one in told if one.closed is not None]
+        self._ready: dict[tuple[Audience, tuple[int, ...]], tuple[list[Shared], bytes]] = {}
 
-    def of(self, audience: Audience) -> tuple[list[Shared], bytes]:
-        """Return the packets for an audience, and all their frames as one."""
-        ready = self._ready.get(audience)
+    def of(self, listener: Listener) -> tuple[list[Shared], bytes]:
+        """Return the packets for a listener, and all their frames as one."""
+        shut = tuple(one.seq for one in self._closed if one.shuts_out(listener))
+        ready = self._ready.get((listener.audience, shut))
         if ready is None:
-            packets = [one.packets[audience] for one in self._told]
-            ready = self._ready[audience] = (packets, b"".join(packet.frame for packet in packets))
+            packets = [one.packet(listener) for one in self._told]
+            ready = (packets, b"".join(packet.frame for packet in packets))
+            self._ready[(listener.audience, shut)] = ready
         return ready
 
 
@@ -73,7 +76,7 @@ class Connection:
     cursor: int
     bucket: Bucket
     touched_at: int
-    audience: Audience
+    listener: Listener
     following: bool = False
     epoch: int | None = None
     in_room: bool = False
@@ -110,7 +113,7 @@ class Connection:
     def follow(self, news: News, unread_max: int) -> None:
         """Send new events at once when all before them were sent; else let the pump read on from the cursor."""
         if self.following and self.cursor == news.first - 1 and self.unread < unread_max:
-            self.line.tell(*news.of(self.audience))
+            self.line.tell(*news.of(self.listener))
             self.cursor = news.last
         else:
             self.wake.set()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection as Tx
 
-from folkmoot_server.commands import attendance, presence, presiding, relays, sites, visitors
-from folkmoot_server.domain.audience import Audience
-from folkmoot_server.domain.relays import site_seat
-from folkmoot_server.domain.sites import SiteState
+from folkmoot_server.commands import attendance, presence, presiding, visitors
+from folkmoot_server.domain.audience import Listener
 from folkmoot_server.realtime import visiting
 from folkmoot_server.realtime.connections import Connection
+from folkmoot_server.realtime.hall_watch import HallWatch
 from folkmoot_server.realtime.ticking import Ticking
 
 if TYPE_CHECKING:
@@ -28,11 +26,16 @@ CONNECT_S: Final = 10.0
 
 
 class Housekeeping(Ticking):
-    """Runs `tick` once a second; all state that matters is in the database."""
+    """Runs `tick` once a second; all state that matters is in the database.
+
+    Attributes:
+        halls: what watches their leases, in a loop of its own.
+    """
 
     def __init__(self, context: Context, realtime: Realtime) -> None:
         super().__init__("housekeeping", TICK_S)
         self._context, self._realtime = context, realtime
+        self.halls = HallWatch(context)
         self._watching_since = 0
         self._silent_since: dict[str, float] = {}
         self._ticks = 0
@@ -40,14 +43,19 @@ class Housekeeping(Ticking):
     async def start(self) -> None:
         """Begin ticking; leases run from now on."""
         self._watching_since = self._context.now()
+        await self.halls.start()
         await super().start()
+
+    async def close(self) -> None:
+        """Stop at once."""
+        await self.halls.close()
+        await super().close()
 
     async def tick(self) -> None:
         """Do what is due now."""
         self._ticks += 1
         await self._expire_leases()
         await self._deputise()
-        await self._watch_sites()
         await self._tell_presence()
         await self._close_silent()
         if self._ticks % SESSIONS_EVERY == 0:
@@ -71,22 +79,6 @@ class Housekeeping(Ticking):
         lost_s = self._context.settings.chair_lost_s
         if await database.read(lambda tx: presiding.due(tx, now, lost_s, since)):
             await database.write(lambda tx: presiding.deputise(tx, now, lost_s, since))
-
-    async def _watch_sites(self) -> None:
-        """Let halls be lost of which nothing is heard, and tell whose link is thin."""
-        database, now, since = self._context.database, self._context.now(), self._watching_since
-        lost_s, media = self._context.settings.site_lost_s, self._context.media
-        if await database.read(lambda tx: relays.some_lost(tx, now, lost_s, since)):
-            await database.write(lambda tx: relays.lose(tx, now, lost_s, since))
-        if await database.read(lambda tx: sites.silent(tx, now, lost_s, since)):
-            await database.write(lambda tx: sites.lose_silent(tx, now, lost_s, since))
-        halls, quiet = await database.read(lambda tx: (sites.live(tx), relays.quiet(tx, now, since)))
-        for site in halls:
-            thin = media.is_thin(site.meeting, site_seat(site.id)) or (site.meeting, site.id) in quiet
-            if thin != (site.state is SiteState.DEGRADED):
-                await database.write(
-                    partial(sites.note_link, meeting_id=site.meeting, site_id=site.id, thin=thin, now=now)
-                )
 
     async def _tell_presence(self) -> None:
         database, now = self._context.database, self._context.now()
@@ -116,11 +108,13 @@ class Housekeeping(Ticking):
     async def _follow_rights(self) -> None:
         connections, now = self._realtime.connections, self._context.now()
 
-        def audiences(tx: Tx) -> list[tuple[Connection, Audience | None]]:
-            return [(c, visiting.audience(tx, c, now)) for c in connections]
+        def listeners(tx: Tx) -> list[tuple[Connection, Listener | None]]:
+            return [(c, visiting.listener(tx, c, now)) for c in connections]
 
-        for connection, audience in await self._context.database.read(audiences):
-            if audience is None:
+        for connection, listener in await self._context.database.read(listeners):
+            if listener is None:
                 await self._realtime.dismiss(connection, "role.ended", "You may not follow this meeting any more.")
             else:
-                connection.audience = audience
+                connection.listener = listener
+        for meeting in {connection.meeting for connection in connections}:
+            await self._realtime.closing.follow(meeting)

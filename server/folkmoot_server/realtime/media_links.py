@@ -36,16 +36,25 @@ class Trouble:
 
 
 @dataclass(slots=True)
+class Badly:
+    """One seat of which a source arrives badly: which, and since when (seconds of the caller's clock)."""
+
+    source: str
+    since: float
+
+
+@dataclass(slots=True)
 class Links:
     """What one room's seats said of their links; who reads along only, by choice, counts as well.
 
-    `levels` holds the level that each seat's worker has told last.
+    `levels` holds the level that each seat's worker has told last, `sending` of whom something arrives badly.
     """
 
     levels: dict[str, int] = field(default_factory=dict)
     by_link: dict[str, Trouble] = field(default_factory=dict)
     ceilings: dict[str, int] = field(default_factory=dict)
     text_only: dict[str, Trouble] = field(default_factory=dict)
+    sending: dict[str, Badly] = field(default_factory=dict)
 
     def note(self, owner: str, data: dict[str, Any], now: float) -> bool:
         """Take a worker's `link_level`; return whether the list has changed."""
@@ -57,6 +66,14 @@ class Links:
         self.by_link[owner] = Trouble(level, reason, now if before is None else before.since)
         return before is None or (before.level, before.reason) != (level, reason)
 
+    def note_sending(self, owner: str, source: str | None, now: float) -> bool:
+        """Take which of a seat's sources arrives badly, if any; return whether the list has changed."""
+        before = self.sending.get(owner)
+        if source is None:
+            return self.sending.pop(owner, None) is not None
+        self.sending[owner] = Badly(source, now if before is None else before.since)
+        return before is None or before.source != source
+
     def choose(self, owner: str, ceiling: int, now: float) -> bool:
         """Take a seat's own highest level; return whether the list has changed."""
         self.ceilings[owner] = ceiling
@@ -67,10 +84,17 @@ class Links:
         self.text_only[owner] = Trouble(TEXT_ONLY, "choice", now)
         return True
 
-    def drop_link(self, owner: str) -> bool:
-        """Forget the link of a seat whose transport is gone; return whether the list has changed."""
+    def drop_way(self, owner: str, direction: str) -> bool:
+        """Forget one way of a seat, "recv" or "send" (its transport is gone); return whether the list has changed."""
+        if direction != "recv":
+            return self.sending.pop(owner, None) is not None
         self.levels.pop(owner, None)
         return self.by_link.pop(owner, None) is not None
+
+    def drop_link(self, owner: str) -> bool:
+        """Forget the link of a seat whose transports are gone; return whether the list has changed."""
+        sending = self.drop_way(owner, "send")
+        return self.drop_way(owner, "recv") or sending
 
     def drop(self, owner: str) -> bool:
         """Forget a seat; return whether the list has changed."""
@@ -95,17 +119,26 @@ class Links:
 
     def listing(self, now: float) -> dict[str, Any]:
         """Return the event `links`: at most a hundred seats, the longest in trouble first, and how many more."""
-        everybody = {**self.by_link, **self.text_only}
-        longest = sorted(everybody.items(), key=lambda item: (item[1].since, item[0]))
-        listed = [
-            {"owner": owner, "level": one.level, "reason": one.reason, "for_s": round(now - one.since)}
-            for owner, one in longest[:LISTED_MAX]
-        ]
+        received = {**self.by_link, **self.text_only}
+        since = {owner: one.since for owner, one in self.sending.items()}
+        since |= {owner: min(one.since, since.get(owner, one.since)) for owner, one in received.items()}
+        longest = sorted(since, key=lambda owner: (since[owner], owner))
+        listed = [self._listed(owner, round(now - since[owner])) for owner in longest[:LISTED_MAX]]
         return {"members": listed, "more": len(longest) - len(listed)}
+
+    def _listed(self, owner: str, for_s: int) -> dict[str, Any]:
+        trouble, badly = self.text_only.get(owner) or self.by_link.get(owner), self.sending.get(owner)
+        return {
+            "owner": owner,
+            "level": self.levels.get(owner, EVERYTHING) if trouble is None else trouble.level,
+            "reason": None if trouble is None else trouble.reason,
+            "sends_badly": None if badly is None else badly.source,
+            "for_s": for_s,
+        }
 
 
 class LinkDesk:
-    """Passes on what the worker says of links: each seat hears of its own, those who lead of all in trouble."""
+    """Passes on what workers say of links: each seat hears of its own, those who lead of all in trouble."""
 
     def __init__(self, notify: Notify) -> None:
         self._notify = notify
@@ -122,6 +155,16 @@ class LinkDesk:
         told = {name: value for name, value in data.items() if name != "owner"}
         self._notify(room.room_id, owner, "link_level", told)
         if room.links.note(owner, data, self._now()):
+            self.tell_soon(room)
+
+    def on_sending(self, room: Room, data: dict[str, Any]) -> None:
+        """Take a worker's `uplink`."""
+        owner = str(data["owner"])
+        if owner not in room.members:
+            return
+        told = {name: value for name, value in data.items() if name != "owner"}
+        self._notify(room.room_id, owner, "uplink", told)
+        if room.links.note_sending(owner, data["source"], self._now()):
             self.tell_soon(room)
 
     def choose(self, room: Room, owner: str, ceiling: int) -> None:
@@ -141,11 +184,17 @@ class LinkDesk:
         if room.links.drop_link(owner):
             self.tell_soon(room)
 
+    def drop_way(self, room: Room, owner: str, direction: str) -> None:
+        """Forget what is known of one way of a seat: its transport is gone."""
+        if room.links.drop_way(owner, direction):
+            self.tell_soon(room)
+
     def drop_links(self, room: Room) -> None:
         """Forget every link: the room's router is gone."""
         room.links.levels.clear()
-        if room.links.by_link:
+        if room.links.by_link or room.links.sending:
             room.links.by_link.clear()
+            room.links.sending.clear()
             self.tell_soon(room)
 
     def tell_soon(self, room: Room) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -18,21 +19,31 @@ from folkmoot_media.rtp_parameters import (
     Strict,
 )
 from folkmoot_media.transport.limits import TokenBucket
+from folkmoot_server.domain.relays import site_of_seat
 from folkmoot_server.realtime.media_links import Audience, Links
 from folkmoot_server.realtime.media_pipes import PipeTable
 from folkmoot_server.realtime.media_sites import Site
 
 FloorModeName = Literal["open", "chaired"]
+Halls = Mapping[str, Collection[str]] | None
 
 
 class Empty(Strict):
     """capabilities, list."""
 
 
+class FirstLook(Strict):
+    """What a page has measured of its link before joining."""
+
+    kbps: Annotated[int, Field(ge=1, le=10_000_000)]
+    rtt_ms: Annotated[int, Field(ge=0, le=60_000)]
+
+
 class CreateTransport(Strict):
     """create_transport."""
 
     direction: Literal["send", "recv"]
+    link: FirstLook | None = None
 
 
 class ConnectTransport(Strict):
@@ -142,7 +153,8 @@ class Room:
 
     A room has a part on one worker, or several joined by pipes; the first is the centre of the star. A part is
     forgotten with everything of its seats when its worker dies. `ordered` are those whom the workers were last told
-    to silence.
+    to silence. `halls` are the members who checked in at a hall, by the hall's own seat; a room that is in one hall
+    as a whole (`hall`) needs none.
     """
 
     room_id: str
@@ -164,6 +176,7 @@ class Room:
     settling: asyncio.Task[None] | None = None
     sites: dict[str, Site] = field(default_factory=dict)
     hall: bool = False
+    halls: dict[str, frozenset[str]] = field(default_factory=dict)
     ordered: set[str] = field(default_factory=set)
 
     @property
@@ -179,10 +192,38 @@ class Room:
         second open microphone there would send back what they play.
         """
         if self.hall:
-            sending = {entry.owner for entry in self.producers.values() if entry.transport_id and entry.is_voice}
-            return self.muted | (self.members - self._heard(self.members, sending))
-        here = [site.owners for site in self.sites.values()]
-        return self.muted.union(*(owners - self._heard(owners, owners) for owners in here))
+            return self.muted | (self.members - self._heard(self.members, self._voices()))
+        return self.muted.union(*(owners - self._heard(owners, sending) for owners, sending in self._in_halls()))
+
+    def enter(self, owner: str) -> None:
+        """A seat uses the room; a hall's own seat makes it a room with that hall."""
+        self.members.add(owner)
+        if site_of_seat(owner) is not None:
+            self.halls.setdefault(owner, frozenset())
+
+    def follow(
+        self,
+        mode: FloorModeName,
+        chairs: Collection[str],
+        granted: Collection[str],
+        halls: Mapping[str, Collection[str]],
+    ) -> None:
+        """Take over who may be heard, and who has checked in at which hall."""
+        self.mode, self.chairs, self.granted = mode, list(chairs), list(granted)
+        own = {owner for owner in self.members if site_of_seat(owner) is not None}
+        self.halls = {name: frozenset(halls.get(name, ())) for name in own.union(halls)}
+
+    def _voices(self) -> set[str]:
+        return {entry.owner for entry in self.producers.values() if entry.transport_id and entry.is_voice}
+
+    def _in_halls(self) -> Iterator[tuple[set[str], set[str]]]:
+        """Yield the seats of each hall, by its relay and by themselves, and those of them who send."""
+        names = {*self.sites, *self.halls}
+        voices = self._voices() if names else set()
+        for name in names:
+            by_relay = self.sites[name].owners if name in self.sites else set()
+            here = self.members & {name, *self.halls.get(name, ())}
+            yield by_relay | here, by_relay | (here & voices)
 
     def _heard(self, owners: set[str], sending: set[str]) -> set[str]:
         """Return who of the seats in one hall may be heard: one microphone at a time.

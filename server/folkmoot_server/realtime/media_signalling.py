@@ -14,7 +14,7 @@ from typing import Any
 from folkmoot_media.errors import MediaError
 from folkmoot_media.rtp_parameters import Strict, checked
 from folkmoot_media.transport.limits import TokenBucket
-from folkmoot_server.realtime.media_links import LinkDesk, Notify
+from folkmoot_server.realtime.media_links import TEXT_ONLY, LinkDesk, Notify
 from folkmoot_server.realtime.media_notices import Notices
 from folkmoot_server.realtime.media_pipe_desk import PipeDesk
 from folkmoot_server.realtime.media_rooms import (
@@ -25,6 +25,7 @@ from folkmoot_server.realtime.media_rooms import (
     CreateTransport,
     Empty,
     FloorModeName,
+    Halls,
     PreferredLayers,
     Produce,
     ProducerEntry,
@@ -43,7 +44,6 @@ IceServers = Callable[[str], Sequence[dict[str, object]]]
 # A page that joins asks two questions per picture it will show, all at once.
 REQUESTS_PER_SECOND = 50.0
 REQUEST_BURST = 400.0
-
 
 Handler = Callable[[Room, str, Any], Coroutine[Any, Any, dict[str, Any]]]
 
@@ -128,17 +128,18 @@ class MediaSignalling:
 
     # -- what the meeting orders ------------------------------------------------------------------------------
 
-    async def join(self, room_id: str, owner: str) -> None:
-        """Let a seat use the room; anything it had open there before is closed (a reconnect starts afresh).
+    async def join(self, room_id: str, owner: str, resume: bool = False) -> None:
+        """Let a seat use the room; with `resume` what it had open there stays open until its page begins anew.
 
         When no worker can take the room now, it is opened as soon as one can and `room_reset` is notified then.
         """
         room = self._room(room_id)
         async with room.lock:
-            room.members.add(owner)
+            room.enter(owner)
             await self._follow_silence(room)
             if room.part_of(owner) is not None:
-                await self._clear_owner(room, owner)
+                if not resume:
+                    await self._clear_owner(room, owner)
                 return
             try:
                 await self._routers.place(room, owner)
@@ -171,13 +172,13 @@ class MediaSignalling:
         await self.leave(room_id, owner)
 
     async def set_floor(
-        self, room_id: str, mode: FloorModeName, chairs: Sequence[str], granted: Sequence[str]
+        self, room_id: str, mode: FloorModeName, chairs: Sequence[str], granted: Sequence[str], halls: Halls = None
     ) -> None:
-        """Set the floor mode, the chairs' seats and the granted seats in order (the first has the floor)."""
+        """Set the floor mode, the seats of chairs and halls, and the granted ones in order: the first has it."""
         room = self._room(room_id)
         if set(chairs) - set(room.chairs):
             self._links.tell_soon(room)
-        room.mode, room.chairs, room.granted = mode, list(chairs), list(granted)
+        room.follow(mode, chairs, granted, halls or {})
         # Kept here too, and applied anew when a worker that fails at this is replaced.
         await self._routers.order(room, "router.set_floor", **self._routers.floor_of(room))
         await self._follow_silence(room)
@@ -194,7 +195,7 @@ class MediaSignalling:
         self.sites.tell_floor(room)
 
     async def _follow_silence(self, room: Room) -> None:
-        """See that those are silent who are to be, in a hall everyone without the floor, and no others."""
+        """See that those are silent who are to be, in halls everyone without the floor, and no others."""
         before, room.ordered = room.ordered, room.silenced
         for owner in sorted(before ^ room.ordered):
             silent = owner in room.ordered
@@ -241,7 +242,7 @@ class MediaSignalling:
     def _drop_producer(self, room: Room, entry: ProducerEntry) -> None:
         if room.producers.pop(entry.producer_id, None) is not None:
             room.pipes.unpublish(entry.producer_id)
-            if room.hall:  # another microphone of the hall may be open now
+            if room.hall or room.halls:  # another microphone of the hall may be open now
                 self._pipes.begin(self._follow_silence(room))
             part = room.part_of(entry.owner)
             if part is not None:
@@ -264,12 +265,13 @@ class MediaSignalling:
             held = room.transports.pop(transport_id, None)
             room.consumers = {key: kept for key, kept in room.consumers.items() if kept.transport_id != transport_id}
             if held is not None:
-                if held[1] == "recv":
-                    self._links.drop_link(room, held[0])
+                self._links.drop_way(room, *held)
                 told = {"transport_id": transport_id, "reason": data["reason"]}
                 self._notify(room.room_id, held[0], "transport_closed", told)
         elif event == "link_level":
             self._links.on_level(room, data)
+        elif event == "uplink":
+            self._links.on_sending(room, data)
         elif event == "layers_changed":
             consumer = room.consumers.get(str(data["consumer_id"]))
             if consumer is not None:
@@ -326,14 +328,21 @@ class MediaSignalling:
         return held.transport_id
 
     async def _capabilities(self, room: Room, owner: str, _data: Empty) -> dict[str, Any]:
+        """A page asks this when it begins anew: what the seat's page of before had open is closed."""
         if room.part_of(owner) is None:
             raise MediaError("media.room-resetting", "The room's media is being rebuilt; try again.")
+        await self._forget_transports(room, owner)
         return {
             "rtpCapabilities": room.capabilities,
             "muted": owner in room.silenced,
             "owner": owner,
             "iceServers": list(self._ice_servers(owner)),
         }
+
+    async def _forget_transports(self, room: Room, owner: str) -> None:
+        if any(held[0] == owner for held in room.transports.values()):
+            async with room.lock:
+                await self._clear_owner(room, owner)
 
     async def _create_transport(self, room: Room, owner: str, data: CreateTransport) -> dict[str, Any]:
         part = room.part_of(owner)
@@ -343,8 +352,8 @@ class MediaSignalling:
             owner,
             "router.create_transport",
             owner=owner,
-            direction=data.direction,
             ceiling=room.links.ceiling(owner),
+            **data.model_dump(exclude_none=True),
         )
         if part is None or room.part_of(owner) is not part or owner not in room.members:
             raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
@@ -354,8 +363,7 @@ class MediaSignalling:
     async def _replace_transports(self, room: Room, owner: str, direction: str) -> None:
         """A seat has one transport each way: a page that builds anew must not wait until its old one expires."""
         part = room.part_of(owner)
-        if direction == "recv":
-            self._links.drop_link(room, owner)
+        self._links.drop_way(room, owner, direction)
         old = [key for key, held in room.transports.items() if held == (owner, direction)]
         for transport_id in old:
             del room.transports[transport_id]
@@ -427,8 +435,10 @@ class MediaSignalling:
     async def _list(self, room: Room, owner: str, _data: Empty) -> dict[str, Any]:
         part = room.part_of(owner)
         if part is None:
-            return {"producers": [], "slots": []}
+            return {"producers": [], "slots": [], "transports": [], "muted": owner in room.silenced}
         return {
+            "muted": owner in room.silenced,
+            "transports": [key for key, held in room.transports.items() if held[0] == owner],
             "producers": [entry.described() for entry in part.producers.values()],
             "slots": [dict(slot) for slot in part.slots],
         }
@@ -480,6 +490,8 @@ class MediaSignalling:
     async def _set_ladder(self, room: Room, owner: str, data: SetLadder) -> dict[str, Any]:
         """Kept here too: a transport that is made later, or on another worker, begins with it."""
         self._links.choose(room, owner, data.ceiling)
+        if data.ceiling == TEXT_ONLY:
+            await self._forget_transports(room, owner)
         part = room.part_of(owner)
         if part is not None:
             wanted = {"router_id": part.router_id, "owner": owner, "ceiling": data.ceiling}

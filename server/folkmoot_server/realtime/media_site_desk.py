@@ -136,6 +136,21 @@ class SiteDesk:
         room.pipes.set_edge(Edge(site.name, centre, pipe_id, None))
         self._pipes.settle_soon(room)
 
+    def seats(self, room_id: str) -> frozenset[str]:
+        """Return the seats that use a room here."""
+        room = self._rooms.get(room_id)
+        return frozenset() if room is None else frozenset(room.members)
+
+    def knows(self, room_id: str, hall: str, owner: str) -> bool:
+        """Say whether a room knows of a seat that it is in this hall; "" is none."""
+        room = self._rooms.get(room_id)
+        return not hall or (room is not None and owner in room.halls.get(hall, ()))
+
+    def names(self, room_id: str) -> list[str]:
+        """Return the sites that have, or are getting, a pipe to a room."""
+        room = self._rooms.get(room_id)
+        return [] if room is None else list(room.sites)
+
     async def leave(self, room_id: str, name: str) -> None:
         """A site is no longer of the room: its pipe closes, and what came from it is gone."""
         room = self._rooms.get(room_id)

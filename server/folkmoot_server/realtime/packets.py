@@ -10,7 +10,7 @@ inside; tests/server/test_shared_packets.py holds it to the pinned version.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import engineio
@@ -20,6 +20,8 @@ from engineio.async_drivers.aiohttp import WebSocket
 from engineio.packet import MESSAGE
 from engineio.packet import Packet as EnginePacket
 from socketio.packet import EVENT, Packet
+
+from folkmoot_server.domain.audience import SHOWN
 
 ATTACHMENTS_MAX: Final = 4
 FINAL_TEXT: Final = b"\x81"  # RFC 6455 section 5.2: the only frame of a text message
@@ -61,6 +63,17 @@ class Shared(EnginePacket):  # type: ignore[misc]
     def __init__(self, name: str, data: dict[str, Any]) -> None:
         super().__init__(MESSAGE, SmallPacket(EVENT, [name, data]).encode())
         self.frame: Final = frame(self.encode())
+
+
+def event_packet(event: Mapping[str, Any]) -> Shared:
+    """Return the packet of an event as the log tells it (wire.md); a page turn has to be short for thin links.
+
+    Whoever gets the rest of a page that is shown knows that its paper is open unless the event denies it.
+    """
+    body = event["body"]
+    if event["type"] == SHOWN and body.get("open") is True:
+        body = {name: value for name, value in body.items() if name != "open"}
+    return Shared("event", {**event, "body": body})
 
 
 class Transport(Protocol):

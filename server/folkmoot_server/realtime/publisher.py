@@ -15,8 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from folkmoot_server.domain.audience import Audience, project
-from folkmoot_server.realtime.packets import Shared
+from folkmoot_server.domain.audience import WITHHELD, Audience, Listener, project
+from folkmoot_server.domain.closed_sessions import Admission, is_inside
+from folkmoot_server.realtime.packets import Shared, event_packet
 from folkmoot_server.storage import events
 from folkmoot_server.storage.database import Database, StoreClosedError
 from folkmoot_server.storage.events import StoredEvent
@@ -29,20 +30,32 @@ RETRY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event as clients get it."""
+    """One event as clients get it; `closed` is who was admitted when it happened in a closed session."""
 
     seq: int
     packets: Mapping[Audience, Shared]
+    closed: Admission | None
+    withheld: Shared
+
+    def shuts_out(self, listener: Listener) -> bool:
+        """Say whether it happened in a closed session that was closed to the listener."""
+        return self.closed is not None and not is_inside(listener.party, self.closed)
+
+    def packet(self, listener: Listener) -> Shared:
+        """Return what the listener gets of it."""
+        return self.withheld if self.shuts_out(listener) else self.packets[listener.audience]
 
 
 def told(event: StoredEvent) -> Told:
     """Encode an event, once for all who get the same of it."""
-    whole = Shared("event", event.wire(Audience.MEMBERS))
+    frame = {"seq": event.seq, "at": event.at}
+    whole = event_packet({**frame, "type": event.type, "body": event.body})
     packets = {Audience.MEMBERS: whole}
     for audience in (Audience.OBSERVERS, Audience.GUESTS):
-        same = project(event.type, event.body, audience) == (event.type, event.body)
-        packets[audience] = whole if same else Shared("event", event.wire(audience))
-    return Told(event.seq, packets)
+        kind, body = project(event.type, event.body, audience)
+        same = (kind, body) == (event.type, event.body)
+        packets[audience] = whole if same else event_packet({**frame, "type": kind, "body": body})
+    return Told(event.seq, packets, event.closed, event_packet({**frame, "type": WITHHELD, "body": {}}))
 
 
 class Publisher:

@@ -68,7 +68,7 @@ async def set_floor(context: Context, meeting: str) -> None:
     """
     async with _order(context, meeting):
         heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
-        await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted)
+        await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted, heard.halls)
 
 
 async def set_heard(context: Context, meeting: str, person: str) -> None:
@@ -109,6 +109,6 @@ async def prepare_room(context: Context, meeting: str) -> None:
     """
     async with _order(context, meeting):
         heard = await context.database.read(lambda tx: floor.speakers(tx, meeting, context.now()))
-        await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted)
+        await context.media.set_floor(meeting, heard.mode.value, heard.chairs, heard.granted, heard.halls)
         for member in heard.muted:
             await context.media.mute(meeting, member, True)

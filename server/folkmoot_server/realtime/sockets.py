@@ -17,11 +17,14 @@ from sqlalchemy import Connection as Tx
 from sqlalchemy.exc import OperationalError
 
 from folkmoot_media.errors import MediaError
+from folkmoot_server.domain.closed_sessions import CHANGES, Admission
 from folkmoot_server.domain.errors import Conflict, FolkmootError, NotSignedIn, TooMany, WrongState
 from folkmoot_server.domain.identity import SESSION_TOUCH_S, GuestSession, SessionInfo
 from folkmoot_server.domain.ids import token_hash
 from folkmoot_server.domain.relays import site_seat
-from folkmoot_server.realtime import visiting
+from folkmoot_server.realtime import steady_clock, visiting
+from folkmoot_server.realtime.absence import Absences
+from folkmoot_server.realtime.closing import Closing, is_in
 from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket, Connection, News
 from folkmoot_server.realtime.housekeeping import Housekeeping
 from folkmoot_server.realtime.media_links import Audience, reaches
@@ -104,8 +107,10 @@ class Realtime:
         self._sio.on("*", self._on_other)
         self._connections: dict[str, Connection] = {}
         self._speaking: dict[tuple[str, str], str] = {}  # who uses the room: (meeting, member) -> sid
+        self._absences = Absences(lambda *seat: context.media.leave(*seat))
+        self.closing = Closing(context, self._at, self._leave_room, lambda seat: self._absences.go(seat, ""))
         self._prepared: set[str] = set()
-        self._counts: dict[tuple[str, str], int] = {}
+        self._counts: dict[tuple[str, str], tuple[int, Admission | None]] = {}
         self._publisher = Publisher(context.database, self._react, self._deliver)
         self._media_out: asyncio.Queue[tuple[str, Audience, dict[str, Any]]] = asyncio.Queue(MEDIA_QUEUE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,8 +134,10 @@ class Realtime:
         self._closed = True
         await self._housekeeping.close()
         await self._publisher.close()
-        for connection in list(self._connections.values()):
-            await self.dismiss(connection, "server.stopping", "The server is stopping; you will be back soon.")
+        await self._absences.close()
+        goodbye = ("server.stopping", "The server is stopping; you will be back soon.")
+        await asyncio.gather(*(self.dismiss(one, *goodbye) for one in list(self._connections.values())))
+        await asyncio.gather(*(self.abort(eio_sid) for eio_sid in list(self._sio.eio.sockets)))
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -204,7 +211,7 @@ class Realtime:
         for connection in same[: max(0, len(same) - PER_MEMBER_MAX + 1)]:
             await self.dismiss(connection, "socket.too-many", "You have this meeting open too many times.")
 
-    async def _on_disconnect(self, sid: str, _reason: str = "") -> None:
+    async def _on_disconnect(self, sid: str, reason: str = "") -> None:
         connection = self._connections.pop(sid, None)
         if connection is None:
             return
@@ -212,7 +219,7 @@ class Realtime:
             connection.pump.cancel()
         if not any(other.meeting == connection.meeting for other in self._connections.values()):
             self._publisher.forget(connection.meeting)
-        await self._leave_room(connection)
+        await self._leave_room(connection, "" if self._closed or connection.visits or connection.guest else reason)
 
     async def dismiss(self, connection: Connection, code: str, message: str) -> None:
         """Say goodbye and end the connection, whether the client answers or not."""
@@ -229,10 +236,9 @@ class Realtime:
         engine_socket = self._sio.eio.sockets.get(eio_sid)
         if engine_socket is None:
             return
-        environ = self._sio.environ.get(eio_sid, {})
+        request = self._sio.environ.get(eio_sid, {}).get("aiohttp.request")
         engine_socket.queue.put_nowait(None)  # lets its writer finish and close the WebSocket
         await asyncio.sleep(GOODBYE_S)
-        request = environ.get("aiohttp.request")
         if eio_sid in self._sio.eio.sockets and request is not None and request.transport is not None:
             request.transport.abort()
 
@@ -294,10 +300,12 @@ class Realtime:
             self._spawn(self._follow_visitor(event))
         if visiting.places_chair(event):
             self._spawn(self._set_floor(event.meeting))
+        if event.type in CHANGES:
+            self._spawn(self.closing.follow(event.meeting))
         if event.type == "RelayRevoked":
             self._spawn(self._context.media.sites.leave(event.meeting, site_seat(event.body["site"])))
         if event.type == "BallotAccepted":
-            self._count(event.meeting, event.body["election"], event.body["count"])
+            self._count(event.meeting, event.body["election"], event.body["count"], event.closed)
 
     def _at(self, meeting: str) -> list[Connection]:
         return [connection for connection in self._connections.values() if connection.meeting == meeting]
@@ -310,16 +318,15 @@ class Realtime:
 
     async def _depart(self, meeting: str, member: str) -> None:
         seat = await self._context.database.read(lambda tx: seats.find(tx, meeting, member))
-        if seat is not None and seat.present:
-            return  # back already
+        gone = seat is None or not seat.present  # or back already, perhaps elsewhere
         for connection in list(self._connections.values()):
-            if (connection.meeting, connection.seat) == (meeting, member):
+            if gone and (connection.meeting, connection.seat) == (meeting, member):
                 await self._leave_room(connection)
         await self._set_floor(meeting)
 
     async def _set_floor(self, meeting: str) -> None:
         with contextlib.suppress(MediaError):  # the room takes the floor over when its worker is back
-            if meeting in self._prepared:
+            if meeting in self._prepared or self._context.media.sites.names(meeting):
                 await set_floor(self._context, meeting)
 
     async def _follow_visitor(self, event: StoredEvent) -> None:
@@ -336,23 +343,23 @@ class Realtime:
                 with contextlib.suppress(MediaError):  # the room takes it over when its worker is back
                     await visiting.follow_floor(self._context, self.notify_media, event, connection.member)
 
-    def _count(self, meeting: str, election: str, cast: int) -> None:
+    def _count(self, meeting: str, election: str, cast: int, closed: Admission | None) -> None:
         """Keep the newest count; a key in the table means that a sender runs for it."""
         key = (meeting, election)
         running = key in self._counts
-        self._counts[key] = cast
+        self._counts[key] = (cast, closed)
         if not running:
             self._spawn(self._send_count(meeting, election))
 
     async def _send_count(self, meeting: str, election: str) -> None:
         key = (meeting, election)
-        sent = -1
+        sent: tuple[int, Admission | None] = (-1, None)
         try:
             while self._counts[key] != sent:
-                sent = self._counts[key]
-                packet = Shared("counter", {"election": election, "cast": sent})
+                cast, closed = sent = self._counts[key]
+                packet = Shared("counter", {"election": election, "cast": cast})
                 for connection in self._at(meeting):
-                    if connection.following and connection.unread < QUEUE_MAX:
+                    if connection.following and connection.unread < QUEUE_MAX and is_in(connection, closed):
                         connection.tell(packet)
                 await asyncio.sleep(COUNTER_EVERY_S)
         finally:
@@ -421,8 +428,11 @@ class Realtime:
                 )
             if site not in ("", connection.site):
                 async with connection.room_lock:  # from now on the room is the hall's
+                    begun = connection.in_room
                     await self._leave_room(connection)
                     connection.site = site
+                if begun:  # as somebody else: the page begins anew
+                    connection.tell(Shared("media", {"event": "room_reset", "data": {}}))
             return {"epoch": connection.epoch or 0, "seq": seq}
 
         return await self._answer(sid, run)
@@ -439,8 +449,8 @@ class Realtime:
             connection.epoch, connection.superseded_lease = None, False
 
     def _lease(self, tx: Tx, connection: Connection, site: str) -> tuple[int | None, int]:
-        now = self._context.now()
-        epoch = visiting.lease_of(tx, connection, site, now)
+        now, ms = steady_clock.split(self._context.now)
+        epoch = visiting.lease_of(tx, connection, site, now, ms)
         if now - connection.touched_at >= SESSION_TOUCH_S:  # being in a meeting keeps the session alive
             visiting.touch(tx, connection.session, now)
             connection.touched_at = now
@@ -461,14 +471,16 @@ class Realtime:
     async def _enter_room(self, connection: Connection) -> None:
         if connection.superseded and (connection.meeting, connection.seat) in self._speaking:
             raise Conflict("media.elsewhere", "You use this room on a newer connection.")
-        leads = await self._context.database.read(lambda tx: visiting.may_enter(tx, connection, self._context.now()))
+        now = self._context.now()
+        leads, hall = await self._context.database.read(lambda tx: visiting.may_enter(tx, connection, now))
         meeting, member = connection.meeting, connection.seat
         if meeting not in self._prepared:
             await prepare_room(self._context, meeting)
             self._prepared.add(meeting)
-        elif leads:  # perhaps made chair since the room was prepared
+        elif leads or not self._context.media.sites.knows(meeting, hall, member):  # perhaps made chair, or back
             await set_floor(self._context, meeting)
-        await self._context.media.join(meeting, member)
+        self._absences.back((meeting, member))
+        await self._context.media.join(meeting, member, resume=True)
         before = self._connections.get(self._speaking.get((meeting, member), ""))
         if before is not None and before is not connection:
             before.in_room, before.superseded = False, True
@@ -479,11 +491,10 @@ class Realtime:
         if connection.sid not in self._connections:  # it went away meanwhile
             await self._leave_room(connection)
 
-    async def _leave_room(self, connection: Connection) -> None:
+    async def _leave_room(self, connection: Connection, reason: str = "") -> None:
         key = (connection.meeting, connection.seat)
         connection.in_room = False
         if self._speaking.get(key) != connection.sid:
             return  # a newer connection of the member has taken over
         del self._speaking[key]
-        with contextlib.suppress(MediaError):  # a worker that is gone holds nothing of the member
-            await self._context.media.leave(*key)
+        await self._absences.go(key, reason)

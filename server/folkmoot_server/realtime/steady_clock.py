@@ -28,6 +28,10 @@ class SteadyClock:
         """Return the time."""
         return int(self._base + self._passed())
 
+    def ms(self) -> int:
+        """Return the time in milliseconds."""
+        return int((self._base + self._passed()) * 1000)
+
     def behind(self) -> float:
         """Return by how many seconds the wall clock is ahead of this one; negative when it is behind."""
         return self._wall() - self._base - self._passed()
@@ -35,3 +39,8 @@ class SteadyClock:
     def adopt(self) -> None:
         """Take over the wall clock's time."""
         self._base = self._wall() - self._passed()
+
+
+def split(clock: Callable[[], int]) -> tuple[int, int]:
+    """Return a clock's time as seconds and the milliseconds beyond them, which are 0 where it counts none."""
+    return divmod(clock.ms(), 1000) if isinstance(clock, SteadyClock) else (clock(), 0)

@@ -23,6 +23,10 @@ class Ticking(ABC):
     async def tick(self) -> None:
         """Do what is due now."""
 
+    async def pause(self) -> float:
+        """Return how many seconds to wait after a tick; a subclass may know better than `every_s`."""
+        return self._every_s
+
     async def start(self) -> None:
         """Begin ticking."""
         self._task = asyncio.create_task(self._run(), name=self._name)
@@ -39,8 +43,10 @@ class Ticking(ABC):
         while True:
             try:
                 await self.tick()
+                pause_s = await self.pause()
             except StoreClosedError:
                 return
             except Exception as error:  # the loop's edge: one bad tick must not stop the clock
                 log.error("%s.tick-failed kind=%s", self._name, type(error).__name__)
-            await asyncio.sleep(self._every_s)
+                pause_s = self._every_s
+            await asyncio.sleep(pause_s)

@@ -6,12 +6,13 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection as Tx
 
-from folkmoot_server.commands import attendance, guests, rights, sites, visitors
+from folkmoot_server.commands import attendance, closed_sessions, guests, rights, sites, visitors
 from folkmoot_server.domain.attendance import REMOTE
-from folkmoot_server.domain.audience import Audience
+from folkmoot_server.domain.audience import Listener
 from folkmoot_server.domain.errors import Conflict, Forbidden, NotSignedIn, WrongState
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
 from folkmoot_server.domain.meetings import ROOM_STATES
+from folkmoot_server.domain.relays import site_seat
 from folkmoot_server.domain.roles import Action
 from folkmoot_server.domain.visitors import State
 from folkmoot_server.queries.access import readable
@@ -23,7 +24,7 @@ from folkmoot_server.storage import visitors as store
 from folkmoot_server.storage.events import StoredEvent
 from folkmoot_server.web.context import Context
 
-Place = tuple[int, Audience]
+Place = tuple[int, Listener]
 # Media methods with which somebody begins to be heard or seen.
 SENDING: Final = frozenset({"produce", "resume_producer"})
 LEAVING: Final = frozenset({"VisitorLeft", "VisitorRemoved"})
@@ -58,9 +59,10 @@ def admit(
 
 def place(tx: Tx, session: SessionInfo | GuestSession, meeting: str, after: int, now: int) -> Place:
     """Return after which number the session hears events, a guest none from before the admission, and as whom."""
+    listener = closed_sessions.listener(tx, meetings.get(tx, meeting), session, now)
     if isinstance(session, SessionInfo):
-        return after, rights.audience(tx, meetings.get(tx, meeting), session.member_id, now)
-    return max(after, guests.require_follow(tx, session, session.meeting) - 1), Audience.GUESTS
+        return after, listener
+    return max(after, guests.require_follow(tx, session, session.meeting) - 1), listener
 
 
 def is_visitor(tx: Tx, meeting: str, person: str) -> bool:
@@ -85,16 +87,17 @@ def lease(tx: Tx, meeting: str, person: str, epoch: int | None, now: int) -> int
     return epoch
 
 
-def lease_of(tx: Tx, connection: Connection, site: str, now: int) -> int | None:
+def lease_of(tx: Tx, connection: Connection, site: str, now: int, ms: int) -> int | None:
     """Take or renew the lease of whoever is at a socket, and of the hall whose page it says it is; return the epoch.
 
     The hall's counts by itself: its custodian may be in the meeting on another device, or not be checked in at all.
+    `ms` are the milliseconds that `now` leaves out.
 
     Raises:
         FolkmootError: as commands.sites and commands.attendance say.
     """
     if site:
-        sites.lease(tx, connection.meeting, site, connection.member, now)
+        sites.lease(tx, connection.meeting, site, connection.member, now, ms)
     try:
         return lease(tx, connection.meeting, connection.member, connection.epoch, now)
     except Conflict:
@@ -107,23 +110,27 @@ def lease_of(tx: Tx, connection: Connection, site: str, now: int) -> int | None:
     return connection.epoch
 
 
-def may_enter(tx: Tx, connection: Connection, now: int) -> bool:
-    """Return whether somebody leads the meeting who may use its room, a member, a visitor or a hall.
+def may_enter(tx: Tx, connection: Connection, now: int) -> tuple[bool, str]:
+    """Let a member, a visitor or a hall use the room; return whether they lead the meeting, and the hall's own seat
+    if they sit in a hall.
 
     Raises:
-        Forbidden, WrongState: they may not use it.
+        Forbidden, WrongState: they may not use it, or are outside of a closed session.
     """
     meeting = meetings.get(tx, connection.meeting)
     if meeting.state not in ROOM_STATES:
         raise WrongState("meeting.wrong-state", "The meeting is not in session.")
     if connection.site:
         sites.require_custodian(tx, meeting.id, connection.site, connection.member)
-        return False
+        closed_sessions.require_hall_inside(tx, meeting.id, connection.site)
+        return False, ""
+    closed_sessions.require_inside(tx, meeting.id, connection.session, now)
     seat = seats.find(tx, meeting.id, connection.member)
     connection.visits = is_visitor(tx, meeting.id, connection.member)
     if not connection.visits and (seat is None or not seat.present or seat.removed):
         raise Forbidden("media.not-checked-in", "Only members who have checked in may use the room.")
-    return rights.allowed(tx, connection.member, Action.LEAD_MEETING, meeting.unit, now)
+    hall = site_seat(seat.site) if seat is not None and seat.site != REMOTE else ""
+    return rights.allowed(tx, connection.member, Action.LEAD_MEETING, meeting.unit, now), hall
 
 
 class Message(Protocol):
@@ -176,15 +183,14 @@ def touch(tx: Tx, session: SessionInfo | GuestSession, now: int) -> None:
     keep(tx, [session.session_hash], now)
 
 
-def audience(tx: Tx, connection: Connection, now: int) -> Audience | None:
+def listener(tx: Tx, connection: Connection, now: int) -> Listener | None:
     """Return as whom a socket goes on hearing of its meeting, or None when it may not any more."""
-    session = connection.session
+    session, meeting = connection.session, meetings.get(tx, connection.meeting)
     if isinstance(session, GuestSession):
-        return Audience.GUESTS if guests.may_follow(tx, session) else None
-    meeting = meetings.get(tx, connection.meeting)
-    if not rights.may_read(tx, session.member_id, meeting.unit, now):
-        return None
-    return rights.audience(tx, meeting, session.member_id, now)
+        may = guests.may_follow(tx, session)
+    else:
+        may = rights.may_read(tx, session.member_id, meeting.unit, now)
+    return closed_sessions.listener(tx, meeting, session, now) if may else None
 
 
 def sweep(tx: Tx, now: int) -> None:

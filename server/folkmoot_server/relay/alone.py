@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
@@ -13,19 +12,26 @@ from pydantic import Field, RootModel
 from sqlalchemy import Connection
 
 from folkmoot_server.commands.ballots import accepted
-from folkmoot_server.domain.errors import NotSignedIn, Refused
+from folkmoot_server.domain.closed_sessions import from_outside
+from folkmoot_server.domain.errors import Forbidden, Refused
 from folkmoot_server.domain.identity import NONCE_S, SESSION_MAX_S, Purpose
-from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
+from folkmoot_server.domain.ids import b64u, token_hash
 from folkmoot_server.domain.ledger import protocol_checked
+from folkmoot_server.domain.papers import PaperClass
 from folkmoot_server.domain.relays import Kind
-from folkmoot_server.relay import kept, ledger_proofs, outbox, people, rules, store, views
+from folkmoot_server.relay import closed, kept, ledger_proofs, outbox, people, repeats, rules, store, views
+from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hall import Hall
+from folkmoot_server.relay.kiosk import KioskAlone, Kiosks
 from folkmoot_server.relay.node import Node, Unavailable
 from folkmoot_server.relay.outbox_chain import Wish
 from folkmoot_server.relay.passing import cookie_of
-from folkmoot_server.relay.people import STRANGER, HallSession
+from folkmoot_server.relay.people import STRANGER
+from folkmoot_server.relay.reading import Reading
+from folkmoot_server.web.closed_gate import meeting_of
 from folkmoot_server.web.handlers_identity import NonceWanted, SignInFinish
 from folkmoot_server.web.handlers_meetings import RaiseHand
+from folkmoot_server.web.kiosk_access import OPENED
 from folkmoot_server.web.parsing import Empty, Id, Strict, decode, query_number
 from folkmoot_server.web.proof_pool import ProofPool
 from folkmoot_server.web.votes_bodies import (
@@ -36,10 +42,7 @@ from folkmoot_server.web.votes_bodies import (
     SealBody,
     assertion_json,
 )
-from folkmoot_voting import challenges
-from folkmoot_voting.assertion import verify_assertion
 from folkmoot_voting.encoding import JsonObject
-from folkmoot_voting.roll import passkey_of
 
 CUT: Final = "Folkmoot-Cut"
 
@@ -61,40 +64,15 @@ class HallCommand(RootModel[Annotated[RaiseHand | LowerHand, Field(discriminator
     """The commands that wait in an outbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request of a page, its body read; `session` is None for strangers."""
-
-    request: web.Request
-    body: bytes
-    session: HallSession | None
-    now: int
-
-    @property
-    def caller(self) -> rules.Caller:
-        """Who asks.
-
-        Raises:
-            NotSignedIn: nobody that the relay knows.
-        """
-        if self.session is None:
-            raise NotSignedIn("session.none", "Please sign in.")
-        return rules.Caller(self.session, self.now)
-
-    @property
-    def election(self) -> str:
-        """The election in the path."""
-        return self.request.match_info["election"]
-
-
 Answer = Callable[["Alone", Asked], Awaitable[web.StreamResponse]]
 
 
 class Alone:
     """The answers of one relay that is cut off."""
 
-    def __init__(self, node: Node, pool: ProofPool) -> None:
-        self._node, self._pool = node, pool
+    def __init__(self, node: Node, pool: ProofPool, reading: Reading, kiosks: Kiosks) -> None:
+        self._node, self._pool, self._reading = node, pool, reading
+        self.kiosk = KioskAlone(node, kiosks)
 
     async def answer(self, asked: Asked) -> web.StreamResponse:
         """Answer a page's request.
@@ -107,9 +85,14 @@ class Alone:
         resource = asked.request.match_info.route.resource
         path = "" if resource is None else resource.canonical
         run = ANSWERS.get((method, path))
-        if run is not None and asked.request.match_info.get("meeting") in (None, self._node.identity.meeting):
+        if self._node.over and run not in (Alone.session, Alone.sign_out):  # nothing of the meeting is here any more
+            raise self.unavailable()
+        if asked.kiosk and run is not None and (method, path) not in OPENED:
+            raise Forbidden("kiosk.not-allowed", "This cannot be done at a kiosk.")
+        meeting = meeting_of(asked.request)
+        if run is not None and meeting in (None, self._node.identity.meeting):
             response = await run(self, asked)
-        elif method == "GET":
+        elif method == "GET" and not asked.kiosk:
             response = await self._kept(asked)
         else:
             raise self.unavailable()
@@ -122,6 +105,9 @@ class Alone:
         return Unavailable("relay.cut", "The hall is cut off from the main room; this has to wait.", since)
 
     async def _kept(self, asked: Asked) -> web.StreamResponse:
+        read = await self._reading.alone(asked.request.path, asked.session)
+        if read is not None:
+            return read
         member = "" if asked.session is None else asked.session.member
         owner = kept.owner(asked.request.path, self._node.identity.meeting, member)
         path = asked.request.path_qs
@@ -148,17 +134,11 @@ class Alone:
     async def sign_in_finish(self, asked: Asked) -> web.StreamResponse:
         """POST sign-in/finish: a session of the relay's own, for a passkey on the list of the hall."""
         body = decode(asked.body, SignInFinish)
-        response = body.credential.response
-        assertion = {
-            "authenticator_data": b64u(response.authenticatorData),
-            "client_data_json": b64u(response.clientDataJSON),
-            "signature": b64u(response.signature),
-        }
         token, hall, now = self._node.rng(32), self._node.hall, asked.now
 
         def run(tx: Connection) -> JsonObject:
             people.take_nonce(tx, body.nonce, Purpose.SIGN_IN, STRANGER, now)
-            member = _owner_of(hall, body.credential.id, self._node.identity.rp_id, body.nonce, assertion)
+            member = rules.signed_in(hall, self._node.identity.rp_id, body.nonce, body.credential)
             info = kept.find(tx, kept.EVERYBODY, "/api/info")
             organisation = json.loads(info.data)["organisation"] if info else {"id": "", "name": ""}
             view: JsonObject = {
@@ -213,6 +193,8 @@ class Alone:
             state = store.state(tx)
             if state is None or (snapshot is None and member not in hall.members):
                 return snapshot
+            if state.get("closed_session") is not None and member not in hall.members:
+                state = from_outside(state)  # who else is inside only the hub knows
             me = views.own_part(member, entitled=True) if snapshot is None else snapshot["me"]
             queued = outbox.count(tx, member, (Kind.CHECK_IN,)) > 0 and member not in hall.present
             return views.snapshot(state, snapshot, me, hall.present, queued=queued)
@@ -228,10 +210,19 @@ class Alone:
         if not asked.caller.session.follows:
             raise self.unavailable()
         found = await self._node.database.read(lambda tx: store.events_after(tx, after))
+        if asked.caller.member not in self._node.hall.members:
+            history = self._node.closed
+            open_to_all = [one if history.at(one["seq"]) is None else closed.withheld(one) for one in found]
+            found = [views.unseen(one) or one for one in open_to_all]
         return web.json_response({"events": found})
 
     async def manifest(self, asked: Asked) -> web.StreamResponse:
         """GET manifest: what the member was given, or what the relay held before the cut."""
+        if asked.kiosk:
+            shown = await self.kiosk.manifest(asked)
+            if shown is None:
+                raise self.unavailable()
+            return web.json_response(shown)
         member, path = asked.caller.member, asked.request.path
         before = await self._node.database.read(lambda tx: kept.find(tx, member, path))
         if before is not None:
@@ -240,6 +231,16 @@ class Alone:
         if member not in self._node.hall.members or part is None or part["manifest"]["election"] != asked.election:
             raise self.unavailable()
         return web.json_response(views.manifest(part))
+
+    async def papers(self, asked: Asked) -> web.StreamResponse:
+        """GET papers: the list that the member was given, or the papers that every member may read."""
+        session, path = asked.caller.session, asked.request.path
+        before = await self._node.database.read(lambda tx: kept.find(tx, session.member, path))
+        if before is not None:
+            return web.Response(body=before.data, headers={"Content-Type": before.type})
+        if not await self._reading.may_alone(session, PaperClass.MEMBERS):
+            raise self.unavailable()
+        return web.json_response({"papers": self._node.catalogue.papers, "presenting": None})
 
     async def ledger(self, asked: Asked) -> web.StreamResponse:
         """GET ledger: the proof that the newest checkpoint continues the one that a phone holds."""
@@ -310,11 +311,11 @@ class Alone:
         """POST ballots: the proofs are checked as at the hub, in a thread and many at once."""
         body = decode(asked.body, BallotBody)
         caller, election, hall = asked.caller, asked.election, self._node.hall
-        raw = Wish(Kind.BALLOT, "", {"election": election, "ballot": body.ballot})
+        raw = repeats.wish(election, body.ballot)
         with protocol_checked():
-            before = await self._node.database.read(lambda tx: outbox.again(tx, raw))
+            before = await self._node.database.read(lambda tx: outbox.find(tx, raw))
         if before is not None:
-            return _queued(before)
+            return repeats.shown(before)
         arrival = await self._node.database.read(lambda tx: rules.receive(tx, hall, caller, election, body.ballot))
         checked = accepted(await self._pool.check(caller.member, arrival))
         return await self._queue(raw, lambda tx, hall: rules.cast(tx, hall, caller, election, checked))
@@ -329,6 +330,8 @@ class Alone:
     async def replace(self, asked: Asked) -> web.StreamResponse:
         """POST replacements."""
         body = decode(asked.body, ReplacementBody)
+        if asked.kiosk and not body.kiosk:
+            raise Refused("kiosk.unnamed", "What is signed at a kiosk says that it was.")
         caller, election = asked.caller, asked.election
         fields = {
             "old": b64u(body.old),
@@ -350,23 +353,10 @@ def _queued(receipt: JsonObject) -> web.Response:
     return web.json_response({"queued": receipt}, status=202)
 
 
-def _owner_of(hall: Hall, passkey: str, rp_id: str, nonce: bytes, assertion: JsonObject) -> JsonObject:
-    """Return the member who has signed in.
-
-    Raises:
-        Refused: not a passkey of the hall, or it has not signed this.
-    """
-    member = hall.member_of(passkey)
-    if member is None or hall.roll is None:
-        raise Refused("passkey.unknown", "This passkey is not registered here.")
-    key = passkey_of(member, from_b64u(passkey))
-    with protocol_checked():
-        verify_assertion(hall.roll.rp, challenges.sign_in(rp_id, nonce), key, assertion)
-    return member
-
-
 _M: Final = "/api/meetings/{meeting}"
 _E: Final = _M + "/elections/{election}"
+REPLACEMENTS: Final = _E + "/replacements"
+_KIOSK: Final = "/api/meetings/{m}/sites/{s}/kiosk"
 ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
     {
         ("GET", "/api/session"): Alone.session,
@@ -377,13 +367,19 @@ ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
         ("GET", "/api/ledger"): Alone.ledger,
         ("GET", _M): Alone.meeting,
         ("GET", _M + "/events"): Alone.events,
+        ("GET", _M + "/papers"): Alone.papers,
         ("GET", _E + "/manifest"): Alone.manifest,
         ("POST", _M + "/check-in/begin"): Alone.begin_check_in,
         ("POST", _M + "/check-in/finish"): Alone.finish_check_in,
         ("POST", _M + "/commands"): Alone.command,
         ("POST", _E + "/seals"): Alone.seal,
-        ("POST", _E + "/ballots"): Alone.cast,
+        ("POST", repeats.BALLOTS): Alone.cast,
         ("POST", _E + "/voids"): Alone.void,
-        ("POST", _E + "/replacements"): Alone.replace,
+        ("POST", REPLACEMENTS): Alone.replace,
+        ("POST", _KIOSK + "/begin"): lambda alone, asked: alone.kiosk.begin(asked),
+        ("POST", _KIOSK + "/finish"): lambda alone, asked: alone.kiosk.finish(asked),
+        ("POST", _KIOSK + "/sign-in/begin"): lambda alone, asked: alone.kiosk.begin_sign_in(asked),
+        ("POST", _KIOSK + "/sign-in/finish"): lambda alone, asked: alone.kiosk.finish_sign_in(asked),
+        ("POST", _KIOSK + "/sign-out"): lambda alone, asked: alone.kiosk.sign_out(asked),
     }
 )

@@ -3,57 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import importlib
 import secrets
 import signal
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
 
-from folkmoot_media.errors import MediaError
-from folkmoot_server.app import BACKLOG, HANDSHAKE_S, LINGER_S, SHUTDOWN_S, StartError, raise_file_limit, run_dir
 from folkmoot_server.relay import schema, store
 from folkmoot_server.relay.enrolment import device_key, enrol
 from folkmoot_server.relay.hub import Hub, HubRefusedError, HubSilentError
-from folkmoot_server.relay.lan import Lan
-from folkmoot_server.relay.media import Device, RelayMedia
 from folkmoot_server.relay.node import Node
-from folkmoot_server.relay.sockets import Sockets
+from folkmoot_server.relay.settings import RelaySettings as RelaySettings
+from folkmoot_server.relay.settings import check_hub, tls
+from folkmoot_server.relay.settings import read_listen as read_listen
+from folkmoot_server.relay.shelf import Shelf
 from folkmoot_server.relay.store import Identity
 from folkmoot_server.relay.sync import Sync
-from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
+from folkmoot_server.serving import StartError, raise_file_limit
 from folkmoot_server.storage.database import Database
-from folkmoot_server.web.http_log import http_log
-from folkmoot_server.web.watchdog import Watchdog
 
 log = structlog.get_logger()
 DATABASE: Final = "relay.db"
-
-
-@dataclass(frozen=True, slots=True)
-class RelaySettings:
-    """What the operator of a relay says on the command line."""
-
-    hub: str
-    data: Path
-    code: str = ""
-    host: str = "127.0.0.1"
-    port: int = 8090
-    cert: Path | None = None
-    key: Path | None = None
-    announce_ip: str = ""
-    media_port: int = 0
-
-    @property
-    def media_ip(self) -> str:
-        """At which address phones reach the media port: what was said, or where the pages listen, or this machine."""
-        return self.announce_ip or (self.host if _is_address(self.host) else "127.0.0.1")
+PHONES: Final = "folkmoot_server.relay.serving"
 
 
 @dataclass
@@ -74,66 +48,6 @@ async def _close(closers: Sequence[Callable[[], Any]]) -> None:
         result = close()
         if asyncio.iscoroutine(result):
             await result
-
-
-def read_listen(text: str) -> tuple[str, int]:
-    """Return host and port of HOST:PORT; an IPv6 address stands in brackets.
-
-    Raises:
-        StartError: it is not that.
-    """
-    parts = urlsplit(f"//{text}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if not parts.hostname or port is None or parts.path or parts.username is not None:
-        raise StartError("start.listen", "--listen takes HOST:PORT, for example 192.0.2.10:443.")
-    return parts.hostname, port
-
-
-def check_hub(url: str) -> str:
-    """Return the hub's URL without a path.
-
-    Raises:
-        StartError: no https URL (http is for this machine alone).
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise StartError("start.hub", "--hub takes the hub's address, such as https://meet.example.org.")
-    if parts.scheme == "http" and not _is_local(parts.hostname):
-        raise StartError("start.hub", "A hub on another machine is reached by https only.")
-    return url.rstrip("/")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return not ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def tls(settings: RelaySettings, identity: Identity) -> ssl.SSLContext | None:
-    """Return TLS 1.2 or newer with the relay's certificate, None for plain http.
-
-    Raises:
-        StartError: the hall's pages need a certificate and none is given.
-    """
-    if settings.cert is None or settings.key is None:
-        if identity.secure and not _is_local(settings.host):
-            raise StartError("start.certificate", f"{identity.origin} needs --cert and --key.")
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.cert, settings.key)
-    return context
 
 
 async def _identity(settings: RelaySettings, database: Database, hub: Hub, seed: bytes) -> Identity:
@@ -170,7 +84,7 @@ async def start(settings: RelaySettings) -> RunningRelay:
         hub = Hub(check_hub(settings.hub), lambda: holder[0].answered())
         closers.append(hub.close)
         identity = await _identity(settings, database, hub, seed)
-        node = Node(identity, database, hub, seed, secrets.token_bytes)
+        node = Node(identity, database, hub, Shelf(settings.data), seed, secrets.token_bytes)
         holder.append(node)
         await node.load()
         relay = RunningRelay(node, 0, closers)
@@ -182,76 +96,19 @@ async def start(settings: RelaySettings) -> RunningRelay:
 
 
 async def _run(settings: RelaySettings, relay: RunningRelay) -> None:
+    """Let the hub hear of the hall before anything else: what phones need takes seconds to load on a busy machine."""
     node, closers = relay.node, relay._closers
-    sockets = Sockets(node)
-    sync = Sync(node, sockets.here)
-    if node.identity.origin:
-        await _serve_pages(settings, relay, sockets)
-    await sockets.start()
-    closers.append(sockets.close)
+    context = tls(settings, node.identity) if node.identity.origin else None
+    heard: list[Callable[[], Collection[str]]] = []
+    sync = Sync(node, lambda: heard[0]() if heard else ())
     await sync.begin()
     closers.append(sync.close)
-    await _start_media(settings, relay, sockets)
+    await asyncio.to_thread(importlib.import_module, PHONES)
+    from folkmoot_server.relay import serving
 
-
-async def _start_media(settings: RelaySettings, relay: RunningRelay, sockets: Sockets) -> None:
-    """Start sound and picture; a hall whose workers cannot start still checks in and votes."""
-    node = relay.node
-
-    def device() -> Device | None:
-        return None if node.start is None else Device(node.identity.relay, node.start.epoch, node.seed)
-
-    listen = settings.host if _is_address(settings.host) else "127.0.0.1"
-    pool = MediaPool(
-        MediaPoolSettings(
-            run_dir=run_dir(settings.data),
-            listen_ip=listen,
-            announce_ip=settings.media_ip,
-            udp_port=settings.media_port,
-            workers=1,
-        )
-    )
-    media = RelayMedia(pool, sockets.notify_media, node.hub, node.identity.meeting, device)
-    relay._closers.append(media.close)
-    try:
-        await media.start()
-    except MediaError as error:
-        log.error("relay.media-failed", code=error.code)
-    else:
-        sockets.media = media.signalling
-
-
-async def _serve_pages(settings: RelaySettings, relay: RunningRelay, sockets: Sockets) -> None:
-    context, watchdog = tls(settings, relay.node.identity), Watchdog()
-    runner = web.AppRunner(
-        Lan(relay.node, sockets).application(watchdog),
-        access_log=None,
-        keepalive_timeout=10,
-        shutdown_timeout=SHUTDOWN_S,
-        logger=http_log(),
-        lingering_time=LINGER_S,
-    )
-    await runner.setup()
-    relay._closers.append(runner.cleanup)
-    watchdog.start(runner)
-    relay._closers.append(watchdog.close)
-    listener = await asyncio.get_running_loop().create_server(
-        lambda: _protocol(runner),
-        settings.host,
-        settings.port,
-        ssl=context,
-        ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
-        backlog=BACKLOG,
-        reuse_address=True,
-    )
-    relay._closers.append(listener.close)
-    relay.port = listener.sockets[0].getsockname()[1]
-
-
-def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
-    if runner.server is None:
-        raise RuntimeError("the runner is not set up")
-    return runner.server()
+    sockets, relay.port = await serving.open_hall(settings, context, node, closers)
+    heard.append(sockets.here)
+    await serving.start_media(settings, node, sockets, closers)
 
 
 async def serve(settings: RelaySettings, on_ready: Callable[[RunningRelay], None]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from folkmoot_server.domain.errors import FolkmootError, Refused, WrongState
 from folkmoot_server.domain.ledger import protocol_checked
+from folkmoot_server.relay.catalogue import Catalogue
 from folkmoot_server.relay.store import Identity
 from folkmoot_voting.electorate import Elector, parse_electorate
 from folkmoot_voting.encoding import JsonObject
@@ -41,10 +42,13 @@ class Hall:
     Attributes:
         members: by id, as the feed lists them.
         present: ids of members who are checked in at the site.
+        kiosk: those of them who have done so at its kiosk, each with the first voting credential in the open vote,
+            "" for who has none.
     """
 
     members: Mapping[str, JsonObject] = field(default_factory=dict, repr=False)
     present: frozenset[str] = frozenset()
+    kiosk: Mapping[str, str] = field(default_factory=dict, repr=False)
     roll: RollCore | None = None
     statement: JsonObject | None = None
     checkpoint: str = ""
@@ -81,12 +85,16 @@ def check_part(identity: Identity, name: str, part: Any) -> None:
                 verify_note(part, identity.ledger_origin, identity.hub_key)
             elif name == "roll":
                 _same_meeting(verify_statement(part).meeting, identity)
+            elif name == "kiosk":
+                _kiosk(part)
+            elif name == "papers":
+                Catalogue(part)
             elif name == "manifest":
                 vote = _vote(part)
                 _same_meeting(vote.manifest.meeting, identity)
                 if vote.manifest.server_key != identity.hub_key:
                     raise Refused("relay.hub-key", "The vote is not signed by the hub's key.")
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise Refused("relay.hub-answer", f"The hub's {name} has another form.") from error
 
 
@@ -97,6 +105,7 @@ def build(parts: Mapping[str, Any]) -> Hall:
     return Hall(
         members={one["member"]: one for one in parts.get("members", [])},
         present=frozenset(parts.get("present", [])),
+        kiosk=_kiosk(parts.get("kiosk", {"members": []})),
         roll=None if statement is None else RollCore.from_json(statement["core"]),
         statement=statement,
         checkpoint=parts.get("checkpoint", ""),
@@ -112,6 +121,10 @@ def problem(identity: Identity, parts: Mapping[str, Any]) -> FolkmootError | Non
         except FolkmootError as error:
             return error
     return None
+
+
+def _kiosk(part: Any) -> Mapping[str, str]:
+    return {str(one["member"]): str(one["credential"]) for one in part["members"]}
 
 
 def _vote(part: JsonObject) -> OpenVote:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -17,10 +18,14 @@ from folkmoot_voting.encoding import JsonObject
 log = logging.getLogger("folkmoot.relay.hub")
 ANSWER_MAX: Final = 32 * 1024 * 1024
 COMPRESS_FROM: Final = 1024  # bytes of a body; smaller ones do not shrink
-OWN_CONNECTIONS: Final = 8  # feed, lease, outbox, and what media wait for
+OWN_CONNECTIONS: Final = 8  # feed, lease, outbox, papers, and what media wait for
 PAGE_CONNECTIONS: Final = 64
 CONNECT_S: Final = 20.0
 PLAIN_S: Final = 20.0
+PARTIAL: Final = 206
+PIECE_WHOLE_S: Final = 120.0
+PIECE_SILENT_S: Final = 10.0
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,12})-[0-9]{1,12}/([0-9]{1,12})")
 NOT_AN_ANSWER: Final = frozenset({502, 503, 504})  # said by what stands before a hub, or by one that is stopping
 
 
@@ -118,6 +123,29 @@ class Hub:
             raise _refusal(status, answer)
         return dict(answer)
 
+    async def piece(self, path: str, first: int, last: int) -> AsyncGenerator[tuple[int, bytes]]:
+        """Yield the size of a whole file and bytes of it, as they come, from number `first` to `last` at most.
+
+        Raises:
+            HubSilentError: no answer, or it broke off; what was yielded is good.
+            HubRefusedError: an error, or another range than the one that was asked for.
+        """
+        headers = {"Authorization": f"Relay {self.token}", "Range": f"bytes={first}-{last}"}
+        timeout = aiohttp.ClientTimeout(total=PIECE_WHOLE_S, connect=CONNECT_S, sock_read=PIECE_SILENT_S)
+        try:
+            async with self._own.get(self._url + path, headers=headers, timeout=timeout) as response:
+                if response.status in NOT_AN_ANSWER:
+                    raise HubSilentError(f"answered {response.status}")
+                if response.status != PARTIAL:
+                    raise _refusal(response.status, _json(await whole(response)))
+                self._note()
+                size = _size_of(response.headers.get("Content-Range", ""), first)
+                async for data in response.content.iter_any():
+                    self._note()
+                    yield size, data
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise HubSilentError(_reason(error)) from error
+
     async def page(self, method: str, path_qs: str, headers: Mapping[str, str], data: Any) -> aiohttp.ClientResponse:
         """Pass a page's request on as it is and return the answer as soon as it begins; the caller releases it.
 
@@ -153,6 +181,20 @@ async def whole(response: aiohttp.ClientResponse, most: int = ANSWER_MAX) -> byt
             raise HubSilentError("the answer is too long")
         parts.append(part)
     return b"".join(parts)
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None
+
+
+def _size_of(content_range: str, first: int) -> int:
+    match = _RANGE.fullmatch(content_range)
+    if match is None or int(match[1]) != first:
+        raise HubRefusedError(PARTIAL, "relay.hub-answer", "The hub gave another part of the file.")
+    return int(match[2])
 
 
 def _reason(error: Exception) -> str:

@@ -68,6 +68,13 @@ def drop(tx: Connection, owner: str, path: str) -> None:
     tx.execute(delete(blob).where(blob.c.digest == before, ~used.exists()))
 
 
+def drop_own(tx: Connection) -> None:
+    """Forget every answer that was given to one member alone."""
+    table, blob = schema.kept, schema.blob
+    tx.execute(delete(table).where(table.c.member != EVERYBODY))
+    tx.execute(delete(blob).where(blob.c.digest.not_in(select(table.c.body))))
+
+
 def find(tx: Connection, owner: str, path: str) -> Kept | None:
     """Return a kept answer."""
     table, blob = schema.kept.c, schema.blob.c

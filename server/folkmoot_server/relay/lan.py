@@ -10,16 +10,23 @@ from typing import Final
 from aiohttp import web
 from sqlalchemy import Connection
 
+from folkmoot_server.domain.audience import WITHHELD
 from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
 from folkmoot_server.domain.ids import from_b64u, token_hash
-from folkmoot_server.relay import kept, ledger_proofs, passing, people
-from folkmoot_server.relay.alone import ANSWERS, CUT, Alone, Asked
+from folkmoot_server.relay import kept, passed_votes, passing, people, repeats
+from folkmoot_server.relay.alone import ANSWERS, CUT, REPLACEMENTS, Alone
+from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hub import HubSilentError
+from folkmoot_server.relay.kiosk import Kiosks
+from folkmoot_server.relay.line import HallLine
 from folkmoot_server.relay.node import Node, Unavailable
 from folkmoot_server.relay.people import HallSession
-from folkmoot_server.relay.sockets import Admitted, Sockets
+from folkmoot_server.relay.phones import Admitted, Right
+from folkmoot_server.relay.reading import Reading
+from folkmoot_server.relay.sockets import Sockets
 from folkmoot_server.relay.sync import STARTS_ANEW
+from folkmoot_server.web import kiosk_access
 from folkmoot_server.web.errors import problem
 from folkmoot_server.web.handlers_identity import TicketWanted
 from folkmoot_server.web.limits import SignInLimits
@@ -28,17 +35,17 @@ from folkmoot_server.web.parsing import decode, raw_body
 from folkmoot_server.web.proof_pool import ProofPool
 from folkmoot_server.web.static import DIST, add_static
 from folkmoot_server.web.watchdog import Watchdog
+from folkmoot_voting.encoding import JsonObject
 
 BODY_MAX: Final = 256 * 1024
 SESSION: Final = "/api/session"
 SIGNS_IN: Final = frozenset({"/api/sign-in/finish", "/api/enrol/finish"})
+KIOSK_SIGNS_IN: Final = "/kiosk/sign-in/finish"
 TICKET: Final = "/api/socket-ticket"
-LEDGER: Final = "/api/ledger"
 OK: Final = 200
 UNAUTHORISED: Final = 401
 GONE: Final = frozenset({403, 404})
 UNAVAILABLE: Final = 503
-NUMBER_LENGTH: Final = 15
 
 
 class Lan:
@@ -46,8 +53,11 @@ class Lan:
 
     def __init__(self, node: Node, sockets: Sockets) -> None:
         self._node, self._sockets = node, sockets
-        sockets.still = self._still
+        sockets.still, sockets.knows = self._still, self._knows
+        self._reading, self._kiosks = Reading(node), Kiosks()
+        node.on_news = self._reading.hear
         self._limits = SignInLimits()
+        self._line = HallLine(node, sockets, self._session)
         self._pool: ProofPool | None = None
         self._alone: Alone | None = None
 
@@ -58,6 +68,7 @@ class Lan:
         )
         app.cleanup_ctx.append(self._life)
         app.router.add_post(TICKET, self._ticket)
+        self._line.attach(app)
         for method, path in ANSWERS:
             app.router.add_route(method, path, self._api)
         app.router.add_route("*", "/api/relay{tail:(/.*)?}", _hidden)
@@ -69,8 +80,9 @@ class Lan:
 
     async def _life(self, _app: web.Application) -> AsyncIterator[None]:
         self._pool = ProofPool(self._node.rng)
-        self._alone = Alone(self._node, self._pool)
+        self._alone = Alone(self._node, self._pool, self._reading, self._kiosks)
         yield
+        await self._line.close()
         await self._pool.close()
 
     @web.middleware
@@ -108,38 +120,83 @@ class Lan:
             raise web.HTTPNotFound
         body = b"" if passing.is_upload(request) or not request.can_read_body else await raw_body(request)
         if not self._node.link.cut:
+            self._node.passing += 1
             try:
                 return await self._pass_on(request, body)
             except HubSilentError as error:
                 if not self._node.link.cut:
                     raise _unreachable() from error
+            finally:
+                self._node.passing -= 1
         return await self._answer(request, body)
 
     async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         if self._alone is None:
             raise _unreachable()
         session, now = await self._session(request), self._node.clock()
+        token = kiosk_access.token_in(request)
+        if token is not None:
+            session = self._kiosks.find(token, session, now)
         if session is not None and request.method not in SAFE:
             self._limits.count_member(session.member, now)
         elif request.method not in SAFE:
             self._limits.count_address(request.remote or "unknown", now)
-        return await self._alone.answer(Asked(request, body, session, now))
+        return await self._alone.answer(Asked(request, body, session, now, kiosk=token is not None))
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
         node, session = self._node, await self._session(request)
+        if kiosk_access.token_in(request) is not None:
+            return await self._pass_kiosk(request, body, session)
         member = "" if session is None or session.local else session.member
+        if request.method == "GET":
+            read = await self._reading.linked(request, session)
+            if read is not None:
+                return read
+        elif session is not None:
+            again = await repeats.linked(node, request, body)
+            if again is not None:
+                self._limits.count_member(session.member, node.clock())
+                return again
         owner = kept.owner(request.path, node.identity.meeting, member) if request.method == "GET" else None
+        closings = node.closings
         signs = request.path in SIGNS_IN or (request.path == SESSION and request.method == "GET")
-        passed = await passing.pass_on(node, request, body, keep=signs or owner is not None)
+        kiosk = request.path == f"/api/meetings/{node.identity.meeting}/sites/{node.identity.site}{KIOSK_SIGNS_IN}"
+        passed = await passing.pass_on(node, request, body, keep=signs or kiosk or owner is not None)
         if passed.code in STARTS_ANEW:  # about the relay, not about the page
             raise _unreachable()
         if passed.status == OK:
-            await self._learn(request, passed, session, owner)
+            if kiosk and passed.kept is not None and session is not None:
+                self._kiosks.learn(passed.kept.data, session.token_hash, node.clock())
+            await self._learn(request, passed, session, owner if closings == node.closings else None)
         elif passed.status in GONE and owner is not None:
             await node.database.write(lambda tx: kept.drop(tx, owner, request.path_qs))
         if request.path == "/api/sign-out" or passed.code.startswith("session."):
             await self._forget(request)
         return passed.response
+
+    async def _pass_kiosk(
+        self, request: web.Request, body: bytes, custodian: HallSession | None
+    ) -> web.StreamResponse:
+        """Pass on what a member does at the kiosk; nothing of it is kept, or known of, as the custodian's."""
+        again = None if custodian is None else await repeats.linked(self._node, request, body)
+        if again is not None:
+            return again
+        passed = await passing.pass_on(self._node, request, body, keep=False)
+        if passed.code in STARTS_ANEW:
+            raise _unreachable()
+        if passed.status == OK:
+            await self._learn_vote(request, body)
+        elif passed.code.startswith("session."):  # the custodian's has ended
+            await self._forget(request)
+        return passed.response
+
+    async def _learn_vote(self, request: web.Request, body: bytes) -> None:
+        """Remember what the hub has taken of a vote at the kiosk: in a cut the voter goes on from there."""
+        resource = request.match_info.route.resource
+        run = None if resource is None else _NOTED.get(resource.canonical)
+        if run is not None and request.method == "POST":
+            given = json.loads(body)
+            await self._node.remember(lambda tx: run(tx, given))
 
     async def _learn(
         self, request: web.Request, passed: passing.Passed, session: HallSession | None, owner: str | None
@@ -147,24 +204,11 @@ class Lan:
         """Keep from an answer what the hall needs when it is cut off."""
         if passed.kept is not None and owner is not None:
             answer = passed.kept
-            await self._node.database.write(lambda tx: kept.keep(tx, owner, request.path_qs, answer))
+            await self._node.remember(lambda tx: kept.keep(tx, owner, request.path_qs, answer))
         if passed.kept is not None and (request.path in SIGNS_IN or request.path == SESSION):
             await self._confirm(request, passed)
-        if request.path == LEDGER:
-            await self._note_ledger(request)
         if session is not None:
             await self._touch(session)
-
-    async def _note_ledger(self, request: web.Request) -> None:
-        """Remember which sizes of the ledger phones of this hall hold."""
-        texts = [request.query.get(name, "") for name in ("from", "to")]
-        sizes = [int(text) for text in texts if text.isascii() and text.isdecimal() and len(text) < NUMBER_LENGTH]
-
-        def run(tx: Connection) -> None:
-            for size in sizes:
-                ledger_proofs.note_size(tx, size)
-
-        await self._node.database.write(run)
 
     # -- who it is ----------------------------------------------------------------------------------------------
 
@@ -199,6 +243,20 @@ class Lan:
         elif status == OK:
             await self._node.database.write(lambda tx: people.use(tx, digest, now))
 
+    async def _knows(self, cookie: str, seq: int, right: Right) -> bool:
+        """Ask the hub what the owner of a cookie gets of an event: one of a closed session, or a page for members.
+
+        Raises:
+            HubSilentError: it did not say.
+        """
+        name, meeting = passing.cookie_of(self._node.identity.secure), self._node.identity.meeting
+        path = f"/api/meetings/{meeting}/events?after={seq - 1}"
+        answer = await passing.ask_json(self._node, {"Cookie": f"{name}={cookie}"}, path)
+        found = [one for one in (answer or {}).get("events", []) if one["seq"] == seq]
+        if not found or found[0]["type"] == WITHHELD:
+            return False
+        return right is Right.INSIDE or found[0]["body"]["paper"] != ""
+
     async def _forget(self, request: web.Request) -> None:
         digest = self._digest(request)
         if digest is not None:
@@ -208,6 +266,8 @@ class Lan:
     async def _ticket(self, request: web.Request) -> web.StreamResponse:
         """POST socket-ticket: the hub's ticket proves the right to follow, the relay gives its own."""
         body = await raw_body(request)
+        if kiosk_access.token_in(request) is not None:
+            raise Forbidden("kiosk.not-allowed", "This cannot be done at a kiosk.")
         if decode(body, TicketWanted).meeting != self._node.identity.meeting:
             raise Conflict("relay.other-meeting", "This is the relay of another meeting.")
         if not self._node.link.cut:
@@ -250,6 +310,17 @@ class Lan:
         cookie = request.cookies.get(passing.cookie_of(self._node.identity.secure), "")
         ticket = self._sockets.tickets.give(self._node.rng(32), Admitted(session, cookie))
         return web.json_response({"ticket": ticket})
+
+
+def _replaced(tx: Connection, given: JsonObject) -> None:
+    passed_votes.note_replaced(tx, given["old"], given["new"])
+
+
+def _cast(tx: Connection, given: JsonObject) -> None:
+    passed_votes.note_cast(tx, given["ballot"]["credential"])
+
+
+_NOTED: Final = {REPLACEMENTS: _replaced, repeats.BALLOTS: _cast}
 
 
 def _unreachable() -> Unavailable:

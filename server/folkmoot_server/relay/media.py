@@ -26,8 +26,12 @@ from folkmoot_voting.encoding import JsonObject, b64u
 
 log = logging.getLogger("folkmoot.relay.media")
 HUB: Final = "hub"
-WAIT_S: Final = 20
+WAIT_S: Final = 10
+# A hub that was restarted behind a cut never answers what it was asked before: ask again before anybody wonders.
+HEARD_S: Final = WAIT_S + 5.0
 ANSWER_S: Final = 40.0
+# How often to look whether the relay has started anew, which replaces the pipe of the start before.
+LOOK_S: Final = 1.0
 ONCE_MAX: Final = 100
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_LONGEST_S: Final = 5.0
@@ -151,15 +155,15 @@ class RelayMedia:
     def _standing(self, pipe: str) -> Site:
         return self.signalling.sites.standing(self._room, HUB, pipe)[1]
 
-    async def _exchange(self, far: str, **said: Any) -> JsonObject:
+    async def _exchange(self, far: str, within_s: float, **said: Any) -> JsonObject:
         body: JsonObject = {"pipe": far, "offers": [], "withdrawn": [], "heard": None, "wait": 0, **said}
-        return await self._hub.post("/api/relay/media", body, wait_s=ANSWER_S)
+        return await self._hub.post("/api/relay/media", body, wait_s=within_s)
 
     async def _hear(self, pipe: str, far: str) -> None:
         """Hear what the hub tells, as soon as there is something."""
         while True:
             try:
-                answer = await self._exchange(far, heard=self._heard, wait=WAIT_S)
+                answer = await self._exchange(far, HEARD_S, heard=self._heard, wait=WAIT_S)
             except HubSilentError:
                 # The pipe may be well; when it is not, its own patience ends it.
                 await asyncio.sleep(BACKOFF_FIRST_S)
@@ -176,7 +180,7 @@ class RelayMedia:
         told = 0
         while self._device() == device:
             site = self._standing(pipe)
-            news = await site.telling.news(told, WAIT_S)
+            news = await site.telling.news(told, LOOK_S)
             self._standing(pipe)
             if news["version"] == told:
                 continue
@@ -184,7 +188,7 @@ class RelayMedia:
             while offers or withdrawn:
                 piece = {"offers": offers[:ONCE_MAX], "withdrawn": withdrawn[:ONCE_MAX]}
                 with contextlib.suppress(HubSilentError):
-                    answer = await self._exchange(far, **piece)
+                    answer = await self._exchange(far, ANSWER_S, **piece)
                     offers, withdrawn = offers[ONCE_MAX:], withdrawn[ONCE_MAX:]
                     for one in answer["refused"]:
                         log.warning("relay.media refused code=%s", one["code"])

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from folkmoot_server.domain.errors import TooMany
 from folkmoot_server.domain.relays import Kind
-from folkmoot_server.relay import schema
+from folkmoot_server.relay import schema, store
 from folkmoot_server.relay.outbox_chain import (
     ENTRIES_MAX,
     Head,
@@ -23,7 +23,10 @@ from folkmoot_server.relay.outbox_chain import (
     receipt,
     wish_digest,
 )
-from folkmoot_voting.encoding import JsonObject, jcs
+from folkmoot_voting.ballot import ballot_leaf
+from folkmoot_voting.board import verify_promise
+from folkmoot_voting.encoding import JsonObject, b64u, jcs
+from folkmoot_voting.errors import VotingError
 
 HANDS: Final = (Kind.HAND, Kind.SPEAK)  # the same bytes may come again and mean something new
 
@@ -49,17 +52,38 @@ class Place:
     credential: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry as far as this relay knows what became of it.
+
+    Attributes:
+        refused: the hub's code, "" while it has not refused it.
+        promise: the hub's for a ballot, None while it is not known.
+    """
+
+    seq: int
+    receipt: JsonObject
+    refused: str
+    promise: JsonObject | None
+
+
 def head(tx: Connection) -> Head:
     """Return the end of the chain."""
     table = schema.entry.c
     row = tx.execute(select(table.seq, table.head).order_by(table.seq.desc()).limit(1)).first()
-    return Head() if row is None else Head(row.seq, row.head)
+    if row is not None:
+        return Head(row.seq, row.head)
+    ended = store.over(tx)
+    return Head() if ended is None else ended[1]
 
 
 def head_at(tx: Connection, seq: int) -> Head:
     """Return the chain's head at an entry, `Head()` for 0 or an entry that is not there."""
     found = tx.execute(select(schema.entry.c.head).where(schema.entry.c.seq == seq)).scalar()
-    return Head() if found is None else Head(seq, found)
+    if found is not None:
+        return Head(seq, found)
+    last = head(tx)
+    return last if last.seq == seq else Head()
 
 
 def again(tx: Connection, wish: Wish) -> JsonObject | None:
@@ -78,6 +102,44 @@ def again(tx: Connection, wish: Wish) -> JsonObject | None:
     if row is None or wish.kind is Kind.HERE or row.digest != wish_digest(wish):
         return None
     return receipt(json.loads(row.text))
+
+
+def find(tx: Connection, wish: Wish) -> Waiting | None:
+    """Return what is known here of the entry that holds a wish, None when there is none; not for hands.
+
+    Raises:
+        EncodingError: the wish cannot be written in JCS.
+    """
+    table = schema.entry.c
+    row = tx.execute(select(table.seq, table.text, table.refused).where(table.digest == wish_digest(wish))).first()
+    if row is None:
+        return None
+    given = tx.execute(select(schema.promise.c.text).where(schema.promise.c.seq == row.seq)).scalar()
+    return Waiting(row.seq, receipt(json.loads(row.text)), row.refused, None if given is None else json.loads(given))
+
+
+def keep_promises(tx: Connection, given: Iterable[JsonObject], hub_key: bytes) -> int:
+    """Keep the hub's promises for ballots of the outbox; return how many it has not signed, which are not kept.
+
+    `given`: {"seq", "publish_by", "sig"}; the rest of a promise stands in the entry.
+    """
+    table, wrong = schema.entry.c, 0
+    for one in given:
+        text = tx.scalars(select(table.text).where(table.seq == one["seq"], table.kind == Kind.BALLOT)).first()
+        if text is None:  # forgotten, as the meeting is over
+            continue
+        ballot = json.loads(text)["body"]["ballot"]
+        leaf = b64u(ballot_leaf(ballot))
+        promise = {"manifest": ballot.get("manifest", ""), "leaf": leaf, "publish_by": one["publish_by"]}
+        promise["sig"] = one["sig"]
+        try:
+            verify_promise(promise, hub_key)
+        except VotingError:
+            wrong += 1
+            continue
+        statement = insert(schema.promise).values(seq=one["seq"], text=json.dumps(promise))
+        tx.execute(statement.on_conflict_do_nothing())
+    return wrong
 
 
 def append(tx: Connection, signer: Signer, wish: Wish, place: Place, moment: Moment) -> JsonObject:
@@ -112,6 +174,14 @@ def count(tx: Connection, member: str, kinds: Sequence[str]) -> int:
     """Return how many entries of these kinds a member has."""
     table = schema.entry.c
     return len(tx.scalars(select(table.seq).where(table.member == member, table.kind.in_(kinds))).all())
+
+
+def at_kiosk(tx: Connection, after: int) -> set[str]:
+    """Return the members whose newest check-in after an entry was made at the hall's kiosk."""
+    table = schema.entry.c
+    query = select(table.member, table.text).where(table.seq > after, table.kind == Kind.CHECK_IN).order_by(table.seq)
+    newest = {row.member: bool(json.loads(row.text)["body"].get("kiosk")) for row in tx.execute(query)}
+    return {member for member, kiosk in newest.items() if kiosk}
 
 
 def page(tx: Connection, after: int, bytes_max: int, entries_max: int) -> list[JsonObject]:

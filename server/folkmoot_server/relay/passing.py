@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from folkmoot_server.domain.errors import BadInput
 from folkmoot_server.relay.hub import HubSilentError, whole
 from folkmoot_server.relay.kept import ANSWER_MAX, Kept
 from folkmoot_server.relay.node import Node
+from folkmoot_server.web import kiosk_access
 
 UPLOAD_MAX: Final = 64 * 1024 * 1024
 PIECE: Final = 64 * 1024
@@ -72,13 +74,19 @@ def cookie_of(secure: bool) -> str:
 
 
 def headers_for(request: web.Request, cookie: str) -> dict[str, str]:
-    """Return the headers with which a page's request goes to the hub: its session and nothing else of its jar."""
+    """Return the headers with which a page's request goes to the hub.
+
+    Of its jar the session alone; of who else acts, a screen or a member at the hall's kiosk, beside that session.
+    """
     headers = {name: request.headers[name] for name in ASKED if name in request.headers}
     session = request.cookies.get(cookie)
     if session is not None:
         headers["Cookie"] = f"{cookie}={session}"
+    kiosk = kiosk_access.token_in(request)
     authorization = request.headers.get("Authorization", "")
-    if authorization.startswith("Screen "):
+    if kiosk is not None:  # left out, the request would act for the hall's custodian
+        headers["Authorization"] = f"{kiosk_access.SCHEME} {kiosk}"
+    elif authorization.startswith("Screen "):
         headers["Authorization"] = authorization
     return headers
 
@@ -142,6 +150,33 @@ async def ask_with(node: Node, headers: dict[str, str], path: str) -> int:
     answer = await node.hub.page("GET", path, headers, None)
     answer.release()
     return answer.status
+
+
+async def ask_json(node: Node, headers: dict[str, str], path: str) -> Any:
+    """Ask the hub something with these headers and return what it answers, None where it refuses.
+
+    Raises:
+        HubSilentError: the hub did not answer.
+    """
+    answer = await node.hub.page("GET", path, headers, None)
+    try:
+        data = await whole(answer, ANSWER_MAX)
+        return json.loads(data) if answer.status == web.HTTPOk.status_code else None
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise HubSilentError("the answer broke off") from error
+    finally:
+        answer.release()
+
+
+async def ask_head(node: Node, request: web.Request, path: str) -> tuple[int, Mapping[str, str]]:
+    """Ask the hub for what a GET in the name of the page behind `request` would be answered, without its body.
+
+    Raises:
+        HubSilentError: the hub did not answer.
+    """
+    answer = await _open(node, request, headers_for(request, cookie_of(node.identity.secure)), None, "HEAD", path)
+    answer.release()
+    return answer.status, answer.headers
 
 
 async def _open(

@@ -16,17 +16,18 @@ from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, TooMany,
 from folkmoot_server.domain.identity import Purpose
 from folkmoot_server.domain.ledger import protocol_checked
 from folkmoot_server.domain.relays import Kind
-from folkmoot_server.relay import outbox, people
+from folkmoot_server.relay import outbox, passed_votes, people
 from folkmoot_server.relay.hall import Hall, OpenVote
 from folkmoot_server.relay.outbox import Place
 from folkmoot_server.relay.outbox_chain import Wish
 from folkmoot_server.relay.people import HallSession
+from folkmoot_server.web.handlers_identity import AuthenticationJSON
 from folkmoot_voting import challenges, signing
 from folkmoot_voting.assertion import verify_assertion
 from folkmoot_voting.ballot import Ballot, CheckedBallot
 from folkmoot_voting.board import check_entry
 from folkmoot_voting.casting import MAX_VOIDS, announcement_hash
-from folkmoot_voting.encoding import JsonObject, unb64u
+from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.errors import ReplacementRefused
 from folkmoot_voting.lineages import Lineage, check_void
 from folkmoot_voting.manifest import ONCE
@@ -109,6 +110,26 @@ def require_member(hall: Hall, member: str) -> tuple[RollCore, JsonObject]:
     if found is None:
         raise Forbidden("check-in.not-on-roll", "You are not on the list of this hall.")
     return hall.roll, found
+
+
+def signed_in(hall: Hall, rp_id: str, nonce: bytes, credential: AuthenticationJSON) -> JsonObject:
+    """Return the line of the member who has signed in, in the list of the hall.
+
+    Raises:
+        Refused: not a passkey of the hall, or it has not signed this.
+    """
+    member, response = hall.member_of(credential.id), credential.response
+    if member is None or hall.roll is None:
+        raise Refused("passkey.unknown", "This passkey is not registered here.")
+    assertion: JsonObject = {
+        "authenticator_data": b64u(response.authenticatorData),
+        "client_data_json": b64u(response.clientDataJSON),
+        "signature": b64u(response.signature),
+    }
+    key = passkey_of(member, unb64u(credential.id))
+    with protocol_checked():
+        verify_assertion(hall.roll.rp, challenges.sign_in(rp_id, nonce), key, assertion)
+    return member
 
 
 def hand(tx: Connection, hall: Hall, caller: Caller, body: JsonObject) -> tuple[Wish, Place]:
@@ -251,17 +272,33 @@ def _standing(tx: Connection, vote: OpenVote, caller: Caller, credential: str) -
     """
     if outbox.credential_owner(tx, credential) not in ("", caller.member):
         raise Forbidden("ballot.foreign-credential", "This credential is not one you checked in with.")
-    entries = outbox.of_lineage(tx, vote.manifest.election, credential)
-    first = next((one["body"]["old"] for one in entries if one["kind"] == Kind.REPLACEMENT), credential)
-    elector = vote.electorate.get(unb64u(first))
-    if elector is None:
-        raise Refused("ballot.not-elector", "This credential may not vote in this election.")
-    standing = Standing(Lineage(elector.credential, elector.credential, elector.weight))
-    for entry in entries:
-        standing = _step(standing, entry["kind"], entry["body"])
+    standing = _fold(tx, vote, credential)
     if standing.lineage.current != unb64u(credential):
         raise Refused("ballot.replaced", "Another device votes for you in this election now.")
     return standing
+
+
+def _fold(tx: Connection, vote: OpenVote, credential: str) -> Standing:
+    entries = outbox.of_lineage(tx, vote.manifest.election, credential)
+    oldest = next((one["body"]["old"] for one in entries if one["kind"] == Kind.REPLACEMENT), credential)
+    elector = vote.electorate.get(unb64u(passed_votes.first(tx, oldest)))
+    if elector is None:
+        raise Refused("ballot.not-elector", "This credential may not vote in this election.")
+    standing = Standing(Lineage(elector.credential, unb64u(oldest), elector.weight))
+    for entry in entries:
+        standing = _step(standing, entry["kind"], entry["body"])
+    return standing
+
+
+def place_of(tx: Connection, vote: OpenVote, credential: str) -> JsonObject:
+    """Return `me` of GET manifest for the voter whose credential this is or was.
+
+    Raises:
+        Refused: it may not vote here.
+    """
+    line = _fold(tx, vote, credential).lineage
+    place = {"lineage": b64u(line.first), "credential": b64u(line.current), "weight": line.weight, "seq": line.seq}
+    return {**place, "prev": b64u(line.prev)}
 
 
 def _step(standing: Standing, kind: str, body: JsonObject) -> Standing:

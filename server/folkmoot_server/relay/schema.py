@@ -38,6 +38,9 @@ point = Table(
     Column("point", LargeBinary, primary_key=True),
 )
 
+# The hub's promise for the ballot of an entry, as JSON; apart from `entry`, so that an older folder gets it too.
+promise = Table("promise", metadata, Column("seq", Integer, primary_key=True), Column("text", Text, nullable=False))
+
 nonce = Table(
     "nonce",
     metadata,
@@ -45,6 +48,11 @@ nonce = Table(
     Column("purpose", String, nullable=False),
     Column("binding", LargeBinary, nullable=False),
     Column("expires_at", Integer, nullable=False),
+)
+
+# Leaf hashes of the hub's ledger, by the numbers of the leaves.
+leaf = Table(
+    "leaf", metadata, Column("number", Integer, primary_key=True), Column("hash", LargeBinary, nullable=False)
 )
 
 # Of a session's token only the SHA-256 is kept. `local` sessions began here while the link was cut.

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -15,12 +14,14 @@ from pydantic import ValidationError
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from folkmoot_media.errors import MediaError
-from folkmoot_server.domain.errors import Conflict, FolkmootError, NotSignedIn, TooMany, WrongState
-from folkmoot_server.domain.ids import b64u, token_hash
+from folkmoot_server.domain.closed_sessions import CHANGES
+from folkmoot_server.domain.errors import Conflict, FolkmootError, Forbidden, NotSignedIn, WrongState
+from folkmoot_server.realtime.absence import Absences
 from folkmoot_server.realtime.connections import REFUSED_MAX, Bucket
 from folkmoot_server.realtime.media_links import Audience as Reached
 from folkmoot_server.realtime.media_links import reaches
-from folkmoot_server.realtime.packets import Line, Server, Shared, SmallPacket
+from folkmoot_server.realtime.media_loops import LoopMedia
+from folkmoot_server.realtime.packets import Server, Shared, SmallPacket
 from folkmoot_server.realtime.sockets import (
     COUNTER_EVERY_S,
     GOODBYE_S,
@@ -36,15 +37,14 @@ from folkmoot_server.realtime.sockets import (
     MediaMessage,
     quiet,
 )
-from folkmoot_server.relay import people
+from folkmoot_server.relay import people, store
+from folkmoot_server.relay.ahead import papers_here
 from folkmoot_server.relay.hub import HubSilentError
 from folkmoot_server.relay.node import Node, Told
-from folkmoot_server.relay.people import HallSession
+from folkmoot_server.relay.phones import Phone, Right, Tickets
 from folkmoot_server.storage.database import StoreClosedError
 
 log = logging.getLogger("folkmoot.relay.sockets")
-TICKET_S: Final = 60.0
-TICKETS_MAX: Final = 4096
 LEASE_S: Final = 45.0
 TICK_S: Final = 1.0
 SESSIONS_EVERY: Final = 5  # ticks
@@ -55,89 +55,11 @@ CONNECTED_TRIES: Final = 400
 Answer = dict[str, Any]
 
 
-class HallMedia(Protocol):
+class HallMedia(LoopMedia, Protocol):
     """Sound and picture in the hall: what the phones' `media` messages ask; each raises MediaError."""
-
-    async def join(self, room_id: str, owner: str) -> None:
-        """Let a member use the room."""
-
-    async def handle(self, room_id: str, owner: str, method: str, data: object) -> dict[str, Any]:
-        """Answer one method of media_control.md."""
 
     async def leave(self, room_id: str, owner: str) -> None:
         """End everything of a member."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """Who may follow; the session's cookie stays in memory, to ask the hub whether the session still stands."""
-
-    session: HallSession
-    cookie: str = field(repr=False)
-
-
-@dataclass(slots=True, eq=False)
-class Phone:
-    """One accepted socket; `cursor` is the number of the last event that it was sent."""
-
-    sid: str
-    eio_sid: str
-    line: Line
-    admitted: Admitted
-    cursor: int
-    bucket: Bucket
-    following: bool = False
-    leased_at: float = 0.0
-    in_room: bool = False
-    room_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    farewell: tuple[str, str] | None = None
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    pump: asyncio.Task[None] | None = None
-
-    @property
-    def session(self) -> HallSession:
-        """Whose it is."""
-        return self.admitted.session
-
-    @property
-    def member(self) -> str:
-        """The member's id."""
-        return self.session.member
-
-    def tell(self, *packets: Shared) -> None:
-        """Send messages in order."""
-        self.line.tell(packets, b"".join(packet.frame for packet in packets))
-
-
-class Tickets:
-    """One-use tickets of a minute, in memory: a relay that was started again has no sockets to resume."""
-
-    def __init__(self) -> None:
-        self._open: dict[bytes, tuple[Admitted, float]] = {}
-
-    def give(self, ticket: bytes, admitted: Admitted) -> str:
-        """Remember a ticket of 32 random bytes and return it as text.
-
-        Raises:
-            TooMany: thousands are open.
-        """
-        now = time.monotonic()
-        self._open = {digest: one for digest, one in self._open.items() if one[1] > now}
-        if len(self._open) >= TICKETS_MAX:
-            raise TooMany("request.too-many", "Too many connections at once; wait a moment.")
-        self._open[token_hash(ticket)] = (admitted, now + TICKET_S)
-        return b64u(ticket)
-
-    def take(self, ticket: bytes) -> Admitted:
-        """Spend a ticket.
-
-        Raises:
-            NotSignedIn: it is unknown, used or too old.
-        """
-        found = self._open.pop(token_hash(ticket), None)
-        if found is None or found[1] <= time.monotonic():
-            raise NotSignedIn("socket.bad-ticket", "The ticket is unknown, used or too old; ask for another.")
-        return found[0]
 
 
 class Sockets:
@@ -149,6 +71,7 @@ class Sockets:
         self.media: HallMedia | None = None
         self.tickets = Tickets()
         self.still: Callable[[str], Awaitable[None]] = _nobody_asks
+        self.knows: Callable[[str, int, Right], Awaitable[bool]] = _nobody_knows
         self._sio = Server(
             async_mode="aiohttp",
             transports=["websocket"],
@@ -166,7 +89,8 @@ class Sockets:
         self._sio.on("media", self._on_media)
         self._sio.on("*", self._on_other)
         self._phones: dict[str, Phone] = {}
-        self._speaking: dict[str, str] = {}  # who uses the room: member -> sid
+        self._speaking: dict[str, str] = {}  # who uses the room: seat -> sid
+        self._absences = Absences(self._let_go)
         self._counts: dict[str, int] = {}
         self._silent_since: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -179,7 +103,7 @@ class Sockets:
     async def start(self) -> None:
         """Begin to hand on events and to watch sessions."""
         self._node.on_events, self._node.on_reset = self._deliver, self._begin_anew
-        self._node.on_link = self._tell_cut
+        self._node.on_link, self._node.hall_open = self._tell_cut, self.hall_open
         self._spawn(self._watch())
 
     async def close(self) -> None:
@@ -187,8 +111,9 @@ class Sockets:
         if self._closed:
             return
         self._closed = True
-        for phone in list(self._phones.values()):
-            await self.dismiss(phone, "server.stopping", "The relay is stopping; you will be back soon.")
+        await self._absences.close()
+        goodbye = ("server.stopping", "The relay is stopping; you will be back soon.")
+        await asyncio.gather(*(self.dismiss(phone, *goodbye) for phone in list(self._phones.values())))
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -199,6 +124,11 @@ class Sockets:
         since = time.monotonic() - LEASE_S
         return frozenset(phone.member for phone in self._phones.values() if phone.leased_at > since)
 
+    def hall_open(self) -> bool:
+        """Say whether the hall's own page is connected and says so."""
+        since = time.monotonic() - LEASE_S
+        return any(phone.site and phone.leased_at > since for phone in self._phones.values())
+
     async def end(self, digest: bytes) -> None:
         """Say goodbye to every socket of a session that has ended."""
         for phone in list(self._phones.values()):
@@ -208,9 +138,9 @@ class Sockets:
     def notify_media(self, room: str, owner: Reached, event: str, data: dict[str, Any]) -> None:
         """Tell everybody who uses the room, or some there, what media signalling says."""
         packet = Shared("media", {"event": event, "data": data})
-        for member, sid in list(self._speaking.items()):
+        for seat, sid in list(self._speaking.items()):
             phone = self._phones.get(sid)
-            if phone is None or room != self._node.identity.meeting or not reaches(owner, member):
+            if phone is None or room != self._node.identity.meeting or not reaches(owner, seat):
                 continue
             if phone.line.qsize() < 2 * QUEUE_MAX:
                 phone.tell(packet)
@@ -249,17 +179,23 @@ class Sockets:
         self._phones[sid] = phone
         phone.pump = asyncio.create_task(self._pump(phone))
 
-    async def _on_disconnect(self, sid: str, _reason: str = "") -> None:
+    async def _let_go(self, meeting: str, member: str) -> None:
+        if self.media is not None:
+            await self.media.leave(meeting, member)
+
+    async def _on_disconnect(self, sid: str, reason: str = "") -> None:
         phone = self._phones.pop(sid, None)
         if phone is None:
             return
         if phone.pump is not None and phone.pump is not asyncio.current_task():
             phone.pump.cancel()
-        if self._speaking.get(phone.member) == sid:
-            del self._speaking[phone.member]
-            if self.media is not None:
-                with contextlib.suppress(MediaError):  # a worker that is gone holds nothing of the member
-                    await self.media.leave(self._node.identity.meeting, phone.member)
+        await self._leave_room(phone, "" if self._closed else reason)
+
+    async def _leave_room(self, phone: Phone, reason: str) -> None:
+        phone.in_room = False
+        if self._speaking.get(phone.seat) == phone.sid:
+            del self._speaking[phone.seat]
+            await self._absences.go((self._node.identity.meeting, phone.seat), reason)
 
     async def dismiss(self, phone: Phone, code: str, message: str) -> None:
         """Say goodbye and end the connection, whether the phone answers or not."""
@@ -302,7 +238,7 @@ class Sockets:
                     if not await self._room_to_send(phone):
                         await self.dismiss(phone, *TOO_SLOW)
                         return
-                    phone.tell(told.packet)
+                    phone.tell(await self._packet(phone, told))
                     phone.cursor = told.seq
                 if page:
                     continue
@@ -314,6 +250,22 @@ class Sockets:
                 await phone.wake.wait()
         except StoreClosedError:
             return
+
+    async def _packet(self, phone: Phone, told: Told) -> Shared:
+        """Return what a phone gets of an event: all of it where the hall's list or the hub says that it may."""
+        if told.withheld is not None and not await self._has(phone, Right.INSIDE, told.seq):
+            return told.withheld
+        if told.unseen is not None and not await self._has(phone, Right.PAGES, told.seq):
+            return told.unseen
+        return told.packet
+
+    async def _has(self, phone: Phone, right: Right, seq: int) -> bool:
+        if phone.member in self._node.hall.members:
+            return True
+        if right not in phone.knows:
+            with contextlib.suppress(HubSilentError):
+                phone.knows[right] = await self.knows(phone.admitted.cookie, seq, right)
+        return phone.knows.get(right, False)
 
     @staticmethod
     async def _room_to_send(phone: Phone) -> bool:
@@ -331,7 +283,10 @@ class Sockets:
                 for phone in self._phones.values():
                     if phone.member == told.body["member"]:
                         phone.farewell = ("meeting.removed", "The chair has removed you from this meeting.")
-            elif told.type == "BallotAccepted":
+            elif told.type in CHANGES:
+                for phone in self._phones.values():
+                    phone.knows.pop(Right.INSIDE, None)
+            elif told.type == "BallotAccepted" and told.withheld is None:  # else pages count by the event
                 self._count(told.body["election"], told.body["count"])
         for phone in self._phones.values():
             phone.wake.set()
@@ -445,14 +400,39 @@ class Sockets:
 
     async def _on_lease(self, sid: str, *data: object) -> Answer:
         async def run(phone: Phone) -> Answer:
-            LeaseMessage.model_validate(data[0] if len(data) == 1 else None)
+            site = LeaseMessage.model_validate(data[0] if len(data) == 1 else None).site or ""
             phone.leased_at = time.monotonic()
+            if site not in ("", phone.site):
+                await self._take_for_hall(phone, site)
             now, digest = self._node.clock(), phone.session.token_hash
             if self._node.link.cut:  # nobody else keeps the session alive now
                 await self._node.database.write(lambda tx: people.use(tx, digest, now))
-            return {"epoch": 1, "seq": self._node.cursor}
+            return {"epoch": 1, "seq": self._node.cursor, **(self._papers() if phone.site else {})}
 
         return await self._answer(sid, run)
+
+    def _papers(self) -> Answer:
+        """Return what a lease of the hall's page says of the papers."""
+        here, of = papers_here(self._node.catalogue, self._node.shelf.here)
+        return {"papers": {"here": here, "of": of}}
+
+    async def _take_for_hall(self, phone: Phone, site: str) -> None:
+        """From now on the room of this page is the hall's: its camera, microphone and loudspeakers.
+
+        Raises:
+            Forbidden: it is another hall's, or not of its custodian.
+        """
+        async with phone.room_lock:
+            state = await self._node.database.read(store.state)
+            halls = [] if state is None else state["sites"]
+            own = site == self._node.identity.site
+            if not own or (site, phone.member) not in [(one["site"], one["custodian"]) for one in halls]:
+                raise Forbidden("site.not-custodian", "Only the hall's custodian may do this.")
+            begun = phone.in_room
+            await self._leave_room(phone, "")
+            phone.site = site
+        if begun:  # as somebody else: the page begins anew
+            phone.tell(Shared("media", {"event": "room_reset", "data": {}}))
 
     async def _on_media(self, sid: str, *data: object) -> Answer:
         async def run(phone: Phone) -> Answer:
@@ -460,18 +440,23 @@ class Sockets:
             media, meeting = self.media, self._node.identity.meeting
             if media is None:
                 raise WrongState("relay.no-media", "This relay carries no sound and no picture to phones.")
-            if phone.member not in self._node.hall.present:
-                raise WrongState("media.not-checked-in", "Only members who have checked in may use the room.")
             async with phone.room_lock:
+                if not phone.site and phone.member not in self._node.hall.present:
+                    raise WrongState("media.not-checked-in", "Only members who have checked in may use the room.")
                 if not phone.in_room:
-                    await media.join(meeting, phone.member)
-                    before = self._phones.get(self._speaking.get(phone.member, ""))
+                    self._absences.back((meeting, phone.seat))
+                    await media.join(meeting, phone.seat, resume=True)
+                    before = self._phones.get(self._speaking.get(phone.seat, ""))
                     if before is not None:
                         before.in_room = False
-                    self._speaking[phone.member], phone.in_room = sid, True
-            return dict(await media.handle(meeting, phone.member, message.method, message.data))
+                    self._speaking[phone.seat], phone.in_room = sid, True
+            return dict(await media.handle(meeting, phone.seat, message.method, message.data))
 
         return await self._answer(sid, run)
+
+
+async def _nobody_knows(_cookie: str, _seq: int, _right: Right) -> bool:
+    return False
 
 
 async def _nobody_asks(_cookie: str) -> None:

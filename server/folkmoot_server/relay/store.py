@@ -17,7 +17,7 @@ from folkmoot_server.relay.nonces import Seed
 from folkmoot_server.relay.outbox_chain import Head
 from folkmoot_voting.encoding import JsonObject, jcs
 
-PARTS: Final = ("present", "members", "roll", "checkpoint", "manifest")
+PARTS: Final = ("present", "kiosk", "members", "papers", "roll", "checkpoint", "manifest")
 DIGEST_CHARACTERS: Final = 22
 EVENTS_MAX: Final = 500
 
@@ -105,6 +105,17 @@ def acknowledged(tx: Connection) -> Head:
     return Head() if found is None else Head(found["seq"], from_b64u(found["head"]))
 
 
+def set_over(tx: Connection, seq: int, head: Head) -> None:
+    """Note that the meeting is over, after which event, and where the outbox ended."""
+    put(tx, "over", {"event": seq, "seq": head.seq, "head": b64u(head.digest)})
+
+
+def over(tx: Connection) -> tuple[int, Head] | None:
+    """Return after which event and entry everything was deleted, None while the meeting goes on."""
+    found = find(tx, "over")
+    return None if found is None else (int(found["event"]), Head(found["seq"], from_b64u(found["head"])))
+
+
 def digest_of(part: Any) -> str:
     """Return by which name a relay says that it holds a part of the feed."""
     return b64u(hashlib.sha256(jcs(part)).digest())[:DIGEST_CHARACTERS]
@@ -125,7 +136,12 @@ def set_parts(tx: Connection, new: Mapping[str, Any]) -> None:
 
 def drop_part(tx: Connection, name: str) -> None:
     """Forget a part that holds no more."""
-    tx.execute(delete(schema.value).where(schema.value.c.name == f"part.{name}"))
+    drop_value(tx, f"part.{name}")
+
+
+def drop_value(tx: Connection, name: str) -> None:
+    """Forget the value under a name."""
+    tx.execute(delete(schema.value).where(schema.value.c.name == name))
 
 
 def set_state(tx: Connection, state: JsonObject) -> None:

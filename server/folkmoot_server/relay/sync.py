@@ -13,10 +13,14 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from folkmoot_server.domain.closed_sessions import History
 from folkmoot_server.domain.errors import FolkmootError, WrongState
 from folkmoot_server.domain.ids import from_b64u
 from folkmoot_server.domain.relays import ENTRIES_MAX, Kind, start_hash
-from folkmoot_server.relay import hall, ledger_proofs, outbox, people, store
+from folkmoot_server.relay import closed, ending, hall, ledger_proofs, outbox, people, store
+from folkmoot_server.relay.ahead import Ahead
+from folkmoot_server.relay.catalogue import Catalogue
+from folkmoot_server.relay.hall import Hall
 from folkmoot_server.relay.hub import HubRefusedError, HubSilentError
 from folkmoot_server.relay.node import Node
 from folkmoot_server.relay.nonces import Seed
@@ -34,8 +38,10 @@ LEASE_EVERY_S: Final = 4.0
 LEASE_ANSWER_S: Final = 7.0
 UPLOAD_ANSWER_S: Final = 60.0
 HERE_EVERY_S: Final = 60.0
+HERE_NEW_S: Final = 10.0
 HERE_LOOK_S: Final = 1.0
 TICK_S: Final = 0.25
+END_LOOK_S: Final = 1.0
 SWEEP_EVERY_S: Final = 60.0
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_LONGEST_S: Final = 5.0
@@ -65,15 +71,18 @@ class Sync:
         self._node, self._here = node, here
         self._tasks: list[asyncio.Task[None]] = []
         self._started, self._leased = asyncio.Event(), asyncio.Event()
+        self._renewed = -LEASE_EVERY_S
         self._piece = PIECE_FIRST
+        self._fetching = Ahead(node)
         self._newer: JsonObject | None = None  # a snapshot that waits for the events before it
         self._state_due = 0.0
+        self._leaves_due = True
         self._state_seq = 0
         self._state_taken = 0.0
 
     async def begin(self) -> None:
         """Start the loops."""
-        loops = (self._feed, self._lease, self._upload, self._watch, self._record_here)
+        loops = (self._feed, self._lease, self._upload, self._watch, self._record_here, self._ahead, self._end)
         self._tasks = [asyncio.create_task(self._for_ever(one), name=one.__name__) for one in loops]
 
     async def close(self) -> None:
@@ -139,13 +148,16 @@ class Sync:
 
         def run(tx: Connection) -> None:
             store.set_start(tx, start)
-            store.set_parts(tx, roll)
+            if not node.over:
+                store.set_parts(tx, roll)
 
         await node.database.write(run)
         node.start, node.hub.token = start, start.token
         node.clock.adopt(int(answer["now"]))
         await self._take_cursor(answer)
         self._leased.clear()
+        with contextlib.suppress(HubSilentError, HubRefusedError):  # then in its own loop
+            await self._renew()  # on the connection that is there, before anything large is asked for
         self._started.set()
         log.info("relay.started epoch=%d", start.epoch)
 
@@ -159,6 +171,10 @@ class Sync:
         node = self._node
         upto = int(answer["upto"])
         head = Head(upto, from_b64u(answer["head"]) if answer["head"] else b"")
+        ended = await node.database.read(store.over)
+        if ended is not None and upto < ended[1].seq:
+            log.error("relay.rewound-too-far upto=%d", upto)  # what it lacks was deleted when it had it
+            return
         ours = await node.database.read(lambda tx: outbox.head_at(tx, upto))
         if ours != head:
             raise WrongState("relay.forked", "The hub holds another outbox under this relay's name.")
@@ -176,7 +192,12 @@ class Sync:
         expires = 0 if node.start is None else node.start.seed.until - RENEW_BEFORE_S
         if not self._started.is_set() or node.clock() >= expires:
             await self.start()
-        stale = node.cursor > self._state_seq and self._newer is None and time.monotonic() >= self._state_due
+        stale = (
+            not node.over
+            and node.cursor > self._state_seq
+            and self._newer is None
+            and time.monotonic() >= self._state_due
+        )
         after = 0 if node.cursor == 0 or stale else node.cursor
         have = ",".join(sorted(node.parts.values()))
         path = f"/api/relay/feed?after={after}&wait={FEED_WAIT_S if after else 0}&have={have}"
@@ -190,14 +211,20 @@ class Sync:
         if stale and state is not None and node.cursor > 0:  # beside the log, which goes on from where it is
             self._newer = state
             state, answer["events"] = None, []
+        if node.over:
+            await self._hand_on(answer.get("events") or [], state, parts)
+            return
         await self._apply(answer.get("events") or [], state, parts)
-        if "checkpoint" in parts:
-            await ledger_proofs.fetch(node, parts["checkpoint"])
+        if "checkpoint" in parts or self._leaves_due:
+            self._leaves_due = True  # until none is missing, and again after a failure
+            self._leaves_due = await ledger_proofs.fetch(node)
 
     async def _apply(self, events: list[JsonObject], state: JsonObject | None, parts: JsonObject) -> None:
-        node = self._node
+        node, ends = self._node, list[bool]()
 
-        def run(tx: Connection) -> tuple[list[JsonObject], int, dict[str, Any]]:
+        def run(tx: Connection) -> tuple[list[JsonObject], int, dict[str, Any], History | None]:
+            if store.over(tx) is not None:
+                return [], node.cursor, {}, None
             if state is not None:
                 store.set_state(tx, state)
             new = store.add_events(tx, events)
@@ -205,25 +232,54 @@ class Sync:
             if self._newer is not None and self._state_seq <= self._newer["seq"] <= cursor:
                 store.put(tx, "state", self._newer)
             store.set_parts(tx, parts)
+            closing = closed.follow(tx, node.identity.site, state, new)
+            if ending.is_end(new, state or self._newer):
+                store.put(tx, "ended", True)
+                ends.append(True)
             held = store.parts(tx)
             vote = held.get("manifest")
             ended = {event["body"]["election"] for event in new if event["type"] in ENDED_VOTE}
             if vote is not None and vote["manifest"]["election"] in ended:
                 store.drop_part(tx, "manifest")
                 del held["manifest"]
-            return new, cursor, held
+            return new, cursor, held, closed.history(tx) if closing else None
 
-        new, cursor, held = await node.database.write(run)
+        new, cursor, held, history = await node.database.write(run)
         node.parts = {name: store.digest_of(part) for name, part in held.items()}
         node.hall = hall.build(held)
+        if ends:
+            node.ended.set()
+        if history is not None:  # also when it ended: the snapshot is another one then
+            node.take_closed(history)
+            self._state_due = 0.0
+        if "papers" in parts or history is not None:
+            node.catalogue = Catalogue(held.get("papers", []), node.catalogue.pages())
+            node.papers_changed.set()
         if self._newer is not None and self._newer["seq"] <= cursor:
+            node.take_line(self._newer)
             self._took_state(max(self._state_seq, self._newer["seq"]))
         if any(event["type"] in TELLS_LITTLE for event in new):
             self._state_due = 0.0
         if state is not None:
             self._took_state(state["seq"])
+            node.take_line(state)
             node.tail.clear()
             node.cursor = state["seq"]
+            node.on_reset()
+        node.hear(new)
+
+    async def _hand_on(self, events: list[JsonObject], state: JsonObject | None, parts: JsonObject) -> None:
+        """Give phones the news of a meeting that is over, and keep nothing of it."""
+        node = self._node
+        node.parts.update({name: store.digest_of(part) for name, part in parts.items()})
+        start = node.cursor if state is None else int(state["seq"])
+        new = [event for place, event in enumerate(events, start + 1) if event["seq"] == place]
+        cursor, head = start + len(new), node.acknowledged
+        if cursor != node.cursor:
+            await node.database.write(lambda tx: store.set_over(tx, cursor, head))
+        if state is not None:
+            node.tail.clear()
+            node.cursor = start
             node.on_reset()
         node.hear(new)
 
@@ -234,13 +290,17 @@ class Sync:
     # -- leases and the link ------------------------------------------------------------------------------------
 
     async def _lease(self) -> None:
-        node = self._node
+        await asyncio.sleep(max(0.0, self._renewed + LEASE_EVERY_S - time.monotonic()))
         await self._started.wait()
+        await self._renew()
+
+    async def _renew(self) -> None:
+        node = self._node
         body = {"here": sorted(self._here()), "upto": node.acknowledged.seq}
         answer = await node.hub.post("/api/relay/lease", body, wait_s=LEASE_ANSWER_S)
         await self._take_cursor(answer)
         self._leased.set()
-        await asyncio.sleep(LEASE_EVERY_S)
+        self._renewed = time.monotonic()
 
     async def _watch(self) -> None:
         next_sweep = time.monotonic() + SWEEP_EVERY_S
@@ -255,18 +315,52 @@ class Sync:
             await asyncio.sleep(TICK_S)
 
     async def _record_here(self) -> None:
-        """Once a minute of a cut, say who is still in the hall."""
+        """Say in a cut who is still in the hall: once a minute, and soon when members have come since.
+
+        After a start the first phones come seconds before the others, whose intervals would have a gap of a minute.
+        """
         node = self._node
         await node.cut.wait()
-        members = sorted(set(self._here()))
-        if not members or node.start is None:
+        members = await self._in_hall()
+        if not members or node.start is None or node.over:
             await asyncio.sleep(HERE_LOOK_S)
             return
-        wish = Wish(Kind.HERE, "", {"members": members})
+        wish = Wish(Kind.HERE, "", {"members": sorted(members)})
         await node.queue(wish, lambda _tx, _hall: (wish, Place()))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HERE_EVERY_S):
-                await node.linked.wait()
+        said = time.monotonic()
+        while not node.linked.is_set():
+            passed = time.monotonic() - said
+            if passed >= HERE_EVERY_S or (passed >= HERE_NEW_S and not members.issuperset(await self._in_hall())):
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HERE_LOOK_S):
+                    await node.linked.wait()
+
+    async def _in_hall(self) -> frozenset[str]:
+        """Return whose phones are connected; while the hall's page is, also who is there by its kiosk."""
+        node, members = self._node, frozenset(self._here())
+        if not node.hall_open():
+            return members
+        after = node.acknowledged.seq  # what the hub has taken is in its list
+        waiting = await node.database.read(lambda tx: outbox.at_kiosk(tx, after))
+        return members | node.hall.kiosk.keys() | waiting
+
+    async def _ahead(self) -> None:
+        await self._started.wait()
+        await self._fetching.round()
+
+    async def _end(self) -> None:
+        """Delete what is kept of the meeting as soon as it is over and the hub has everything."""
+        node = self._node
+        if not node.over:
+            await node.ended.wait()
+            if not await node.database.write(ending.wipe):
+                await asyncio.sleep(END_LOOK_S)
+                return
+            node.over, node.hall, node.catalogue = True, Hall(), Catalogue()
+            log.info("relay.over")
+        await ending.clean(node)
+        await asyncio.Event().wait()
 
     # -- outbox -------------------------------------------------------------------------------------------------
 
@@ -294,25 +388,42 @@ class Sync:
         if not entries:
             return False
         begun = time.monotonic()
+        node.bringing = entries[-1]["seq"]
         try:
             body = {"entries": entries, "left": last - entries[-1]["seq"]}
             answer = await node.hub.post("/api/relay/outbox", body, wait_s=UPLOAD_ANSWER_S)
+            await self._outcome(answer)
         except HubSilentError:
             self._piece = max(PIECE_LEAST, self._piece // 2)
             raise
+        finally:
+            node.bringing = 0
         taken = time.monotonic() - begun
         if taken < PIECE_QUICK_S:
             self._piece = min(PIECE_MOST, self._piece * 2)
         elif taken > PIECE_SLOW_S:
             self._piece = max(PIECE_LEAST, self._piece // 2)
-        refused = [(int(one["seq"]), str(one["code"])) for one in answer["refused"]]
-        if refused:
-            await node.database.write(lambda tx: outbox.refuse(tx, refused))
-            log.warning("relay.entries-refused codes=%s", json.dumps(sorted({code for _, code in refused})))
         await self._take_cursor(answer)
         if node.acknowledged == after:
             raise WrongState("relay.forked", "The hub did not take the outbox.")
         return True
+
+    async def _outcome(self, answer: JsonObject) -> None:
+        """Keep what the hub says of the entries that were sent; a hub of before promises gives none."""
+        node = self._node
+        refused = [(int(one["seq"]), str(one["code"])) for one in answer["refused"]]
+        promises = answer.get("promises", [])
+        if not refused and not promises:
+            return
+
+        def run(tx: Connection) -> int:
+            outbox.refuse(tx, refused)
+            return outbox.keep_promises(tx, promises, node.identity.hub_key)
+
+        if await node.database.write(run):
+            log.error("relay.promise-unsigned")
+        if refused:
+            log.warning("relay.entries-refused codes=%s", json.dumps(sorted({code for _, code in refused})))
 
 
 async def require_hub(node: Node) -> None:

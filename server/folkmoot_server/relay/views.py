@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from folkmoot_server.domain.audience import UNSEEN, is_unseen
 from folkmoot_voting.encoding import JsonObject
 
 NO_PLACE: Final = {"lineage": "", "credential": "", "weight": 0, "seq": 0}
@@ -27,6 +28,11 @@ def own_part(member: str, *, entitled: bool) -> JsonObject:
     }
 
 
+def unseen(event: JsonObject) -> JsonObject | None:
+    """Return what of an event goes to who is no member; None when that is all of it."""
+    return {**event, "body": dict(UNSEEN)} if is_unseen(event["type"], event["body"]) else None
+
+
 def snapshot(
     state: JsonObject, kept: JsonObject | None, me: JsonObject, present: Collection[str], *, queued: bool
 ) -> JsonObject:
@@ -39,7 +45,9 @@ def snapshot(
         present: ids of members who are checked in at the site.
         queued: whether a check-in of the member waits in the outbox; they are here, and `me.waiting` says so.
     """
-    before: dict[str, Any] = {} if kept is None else {one["election"]: one for one in kept["elections"]}
+    if "elections" not in state:  # all that there is of a meeting from outside of a closed session
+        return {**state, "me": {**me, "drafts": []}}
+    before: dict[str, Any] = {} if kept is None else {one["election"]: one for one in kept.get("elections", [])}
     elections = [
         {**one, **{name: before.get(one["election"], {}).get(name, none) for name, none in _OWN.items()}}
         for one in state["elections"]
@@ -53,6 +61,9 @@ def snapshot(
 _OWN: Final[dict[str, Any]] = {"voted": False, "me": NO_PLACE}
 
 
-def manifest(part: JsonObject) -> JsonObject:
-    """Return the answer of GET manifest for somebody who was given none before the cut; a page knows its own key."""
-    return {**part, "me": {**NO_PLACE, "prev": ""}}
+def manifest(part: JsonObject, place: JsonObject | None = None) -> JsonObject:
+    """Return the answer of GET manifest for somebody who was given none before the cut.
+
+    `place` is where they stand, None for who knows the own key: a page that has checked in.
+    """
+    return {**part, "me": {**NO_PLACE, "prev": "", **(place or {})}}

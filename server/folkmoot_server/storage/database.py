@@ -16,9 +16,10 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
@@ -26,6 +27,17 @@ from sqlalchemy.pool import NullPool, QueuePool
 from folkmoot_server.storage.tables import metadata
 
 T = TypeVar("T")
+Guard = Callable[[Connection], None]
+# What every transaction of a request begins with, where one is set; what it raises, the transaction raises.
+GUARD: Final[ContextVar[Guard | None]] = ContextVar("guard", default=None)
+# What is deleted is overwritten too: a hidden message, what a hall is no longer to hold.
+PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "busy_timeout=5000",
+    "secure_delete=ON",
+)
 GROUP_MAX = 64
 QUEUE_MAX = 4096
 READERS = 4
@@ -88,7 +100,7 @@ def _configure(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None  # SQLAlchemy must not let sqlite3 open transactions behind our back
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        for pragma in PRAGMAS:
             if not (read_only and pragma.startswith("journal_mode")):
                 raw.execute(f"PRAGMA {pragma}")
         if read_only:
@@ -97,6 +109,18 @@ def _configure(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _guarded(run: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    guard = GUARD.get()
+    if guard is None:
+        return run
+
+    def both(connection: Connection) -> T:
+        guard(connection)
+        return run(connection)
+
+    return both
 
 
 def _require_transaction(connection: Connection, cause: Exception | None = None) -> None:
@@ -158,7 +182,7 @@ class Database:
             with contextlib.suppress(RuntimeError):  # the loop is gone: nobody is waiting any more
                 loop.call_soon_threadsafe(resolve, result, error)
 
-        self._jobs.put_nowait(_Job(run, done))
+        self._jobs.put_nowait(_Job(_guarded(run), done))
         return await future
 
     def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
@@ -175,10 +199,11 @@ class Database:
         """Run `run` on a read-only connection that sees one consistent snapshot."""
         if self._closed:
             raise StoreClosedError
+        wanted = _guarded(run)
 
         def work() -> T:
             with self._read_engine.connect() as connection:
-                return run(connection)
+                return wanted(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 

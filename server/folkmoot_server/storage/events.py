@@ -9,16 +9,21 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, update
 
-from folkmoot_server.domain.audience import Audience, project
+from folkmoot_server.domain.audience import Listener, heard
+from folkmoot_server.domain.closed_sessions import Admission, History
 from folkmoot_server.domain.errors import NotFound
-from folkmoot_server.storage import schema
+from folkmoot_server.storage import closed_sessions, schema
 
 TYPES_MAX: Final = 1000  # far more than there are of what happens now and then
+_OPEN: Final = History()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One event as committed; `seq` counts per meeting from 1 without gaps, `number` over the installation."""
+    """One event as committed; `seq` counts per meeting from 1 without gaps, `number` over the installation.
+
+    `closed` is who was admitted when it happened in a closed session, None of an event outside of one.
+    """
 
     number: int
     meeting: str
@@ -26,10 +31,11 @@ class StoredEvent:
     type: str
     at: int
     body: dict[str, Any]
+    closed: Admission | None = None
 
-    def wire(self, audience: Audience) -> dict[str, Any]:
-        """The event as clients see it."""
-        kind, body = project(self.type, self.body, audience)
+    def wire(self, listener: Listener) -> dict[str, Any]:
+        """The event as a client hears it."""
+        kind, body = heard(self.type, self.body, self.closed, listener)
         return {"seq": self.seq, "type": kind, "at": self.at, "body": body}
 
 
@@ -58,9 +64,19 @@ def append(connection: Connection, meeting: str, kind: str, at: int, body: dict[
 
 def _rows(connection: Connection, *conditions: Any, limit: int) -> list[StoredEvent]:
     query = select(schema.event).where(*conditions).order_by(schema.event.c.id).limit(limit)
+    rows = connection.execute(query).all()
+    histories = closed_sessions.histories(connection, {row.meeting for row in rows})
     return [
-        StoredEvent(row.id, row.meeting, row.seq, row.type, row.at, json.loads(row.body))
-        for row in connection.execute(query)
+        StoredEvent(
+            row.id,
+            row.meeting,
+            row.seq,
+            row.type,
+            row.at,
+            json.loads(row.body),
+            histories.get(row.meeting, _OPEN).at(row.seq),
+        )
+        for row in rows
     ]
 
 
@@ -69,9 +85,12 @@ def of_meeting(connection: Connection, meeting: str, after: int, limit: int = 50
     return _rows(connection, schema.event.c.meeting == meeting, schema.event.c.seq > after, limit=limit)
 
 
-def of_types(connection: Connection, meeting: str, kinds: Collection[str]) -> list[StoredEvent]:
-    """Events of one meeting of these types, ascending."""
-    return _rows(connection, schema.event.c.meeting == meeting, schema.event.c.type.in_(kinds), limit=TYPES_MAX)
+def of_types(
+    connection: Connection, meeting: str, kinds: Collection[str], after: int = 0, limit: int = TYPES_MAX
+) -> list[StoredEvent]:
+    """Events of one meeting of these types with seq greater than `after`, ascending; limit -1 for all."""
+    table = schema.event.c
+    return _rows(connection, table.meeting == meeting, table.seq > after, table.type.in_(kinds), limit=limit)
 
 
 def since(connection: Connection, number: int, limit: int = 500) -> list[StoredEvent]:

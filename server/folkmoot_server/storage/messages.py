@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from folkmoot_server.domain.messages import Kind, Message, Rules
@@ -14,8 +15,23 @@ from folkmoot_server.storage.schema_messages import message, message_rules, mess
 def _message(row: Row[Any]) -> Message:
     kind, hidden = Kind(row.kind), bool(row.hidden)
     return Message(
-        row.meeting, row.id, row.person, row.name, kind, row.to, row.text, row.at, hidden, row.reason, row.votes
+        row.meeting,
+        row.id,
+        row.person,
+        row.name,
+        kind,
+        row.to,
+        row.text,
+        row.at,
+        hidden,
+        row.reason,
+        row.votes,
+        row.seq,
     )
+
+
+def _seen(outside: Sequence[tuple[int, int]]) -> list[ColumnElement[bool]]:
+    return [~message.c.seq.between(first, last) for first, last in outside]
 
 
 def find(tx: Connection, meeting: str, number: int) -> Message | None:
@@ -24,9 +40,11 @@ def find(tx: Connection, meeting: str, number: int) -> Message | None:
     return None if row is None else _message(row)
 
 
-def after(tx: Connection, meeting: str, number: int, limit: int) -> list[Message]:
-    """Return up to `limit` messages after `number`, ascending."""
-    query = select(message).where(message.c.meeting == meeting, message.c.id > number)
+def after(
+    tx: Connection, meeting: str, number: int, limit: int, outside: Sequence[tuple[int, int]] = ()
+) -> list[Message]:
+    """Return up to `limit` messages after `number`, ascending, but those of events in the ranges `outside`."""
+    query = select(message).where(message.c.meeting == meeting, message.c.id > number, *_seen(outside))
     return [_message(row) for row in tx.execute(query.order_by(message.c.id).limit(limit))]
 
 
@@ -55,6 +73,7 @@ def add(tx: Connection, new: Message) -> None:
             to=new.to,
             text=new.text,
             at=new.at,
+            seq=new.seq,
         )
     )
 
@@ -75,9 +94,9 @@ def support(tx: Connection, meeting: str, number: int, person: str) -> bool:
     return True
 
 
-def supported(tx: Connection, meeting: str) -> list[tuple[int, int]]:
-    """Return (number, votes) of every question that has support and is not hidden."""
-    chosen = (message.c.meeting == meeting, message.c.votes > 0, message.c.hidden == 0)
+def supported(tx: Connection, meeting: str, outside: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
+    """Return (number, votes) of every question that has support and is not hidden, but those `outside`."""
+    chosen = (message.c.meeting == meeting, message.c.votes > 0, message.c.hidden == 0, *_seen(outside))
     rows = tx.execute(select(message.c.id, message.c.votes).where(*chosen).order_by(message.c.id))
     return [(row.id, row.votes) for row in rows]
 

@@ -145,6 +145,15 @@ def page(tx: Connection, paper_id: str, number: int, wanted: int) -> PageFiles |
     return None if picture is None else PageFiles(picture, text or "")
 
 
+def pages(tx: Connection, paper_id: str, number: int) -> list[PageFiles]:
+    """Return the files of every page of a version, the first page first."""
+    place = (paper_page.c.paper == paper_text.c.paper) & (paper_page.c.version == paper_text.c.version)
+    place &= paper_page.c.page == paper_text.c.page
+    query = select(paper_page.c.sha256, paper_text.c.sha256.label("words")).outerjoin(paper_text, place)
+    query = query.where(paper_page.c.paper == paper_id, paper_page.c.version == number).order_by(paper_page.c.page)
+    return [PageFiles(row.sha256, row.words or "") for row in tx.execute(query)]
+
+
 def delete_versions(tx: Connection, paper_id: str, *, keep_shown: bool) -> None:
     """Delete versions with their pages; those shown in the meeting stay when asked for."""
     table = paper_version

@@ -208,14 +208,20 @@ def add_twice(tx: Connection, relay: str, now: int, within_s: int) -> int:
 
 def lease_at(tx: Connection, relay: str) -> int:
     """Return when a relay renewed its lease last, or 0."""
+    return lease_ms(tx, relay) // 1000
+
+
+def lease_ms(tx: Connection, relay: str) -> int:
+    """Return when a relay renewed its lease last, in milliseconds, or 0."""
     table = schema.relay_lease.c
-    return tx.execute(select(table.at).where(table.relay == relay)).scalar() or 0
+    return round((tx.execute(select(table.at).where(table.relay == relay)).scalar() or 0) * 1000)
 
 
-def set_lease(tx: Connection, relay: str, at: int) -> None:
-    """Note that a relay renewed its lease."""
-    statement = insert(schema.relay_lease).values(relay=relay, at=at)
-    tx.execute(statement.on_conflict_do_update(index_elements=["relay"], set_={"at": at}))
+def set_lease(tx: Connection, relay: str, at: int, ms: int = 0) -> None:
+    """Note that a relay renewed its lease at `at` seconds and `ms` milliseconds."""
+    exact = at + ms / 1000
+    statement = insert(schema.relay_lease).values(relay=relay, at=exact)
+    tx.execute(statement.on_conflict_do_update(index_elements=["relay"], set_={"at": exact}))
 
 
 def heads(tx: Connection, relay: str, seqs: Iterable[int]) -> dict[int, bytes]:

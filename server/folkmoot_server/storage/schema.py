@@ -113,6 +113,7 @@ session = Table(
     Column("created_at", Integer, nullable=False),
     Column("used_at", Integer, nullable=False),
     Column("expires_at", Integer, nullable=False),
+    Column("carried", Text, nullable=False, default=""),  # "<meeting>/<site>" of every relay that did, by blanks
 )
 nonce = Table(
     "nonce",

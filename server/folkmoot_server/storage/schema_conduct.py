@@ -49,6 +49,17 @@ agenda_template_item = Table(
     Column("minutes", Integer, nullable=False),
     Column("internal", Integer, nullable=False),
 )
+# The events of closed sessions once more, to be found quickly, with the reason, which is in no event.
+closed_session = Table(
+    "closed_session",
+    metadata,
+    key("meeting", "meeting.id", primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("type", String, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+)
 # Until when a vote without closes_at stays open, as announced.
 vote_timer = Table(
     "vote_timer",

@@ -21,6 +21,7 @@ message = Table(
     Column("hidden_by", String, nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("votes", Integer, nullable=False, default=0),
+    Column("seq", Integer, nullable=False, default=0),  # of the event that told of it
     Index("message_person", "meeting", "person", "at"),
 )
 message_support = Table(

@@ -6,7 +6,7 @@ database can try out which ballot of a board came when.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
 from folkmoot_server.storage.schema import key, metadata
 
@@ -55,11 +55,12 @@ relay_session = Table(
     Column("clock_told", Integer, nullable=False, default=0),
     UniqueConstraint("token_hash"),
 )
+# Seconds with milliseconds behind the point; whole ones in a database of an earlier version, whose column takes both.
 relay_lease = Table(
     "relay_lease",
     metadata,
     key("relay", "relay.id", primary_key=True),
-    Column("at", Integer, nullable=False),
+    Column("at", Float, nullable=False),
 )
 # Nonces that starts brought, and those of a seed that entries have used.
 relay_nonce = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, String, Table, Text
 
 from folkmoot_server.storage.schema import key, metadata
 
@@ -26,12 +26,13 @@ site = Table(
     Column("seats_evidence", Text, nullable=False, default=""),
 )
 # When the hall's page, or its relay, was heard last. Apart from `site`, because it changes without anybody's picture.
+# `at` is as in relay_lease.
 site_lease = Table(
     "site_lease",
     metadata,
     key("meeting", "meeting.id", primary_key=True),
     Column("site", String, primary_key=True),
-    Column("at", Integer, nullable=False),
+    Column("at", Float, nullable=False),
 )
 # What the codes of a site are made from.
 site_secret = Table(

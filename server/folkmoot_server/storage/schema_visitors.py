@@ -40,5 +40,6 @@ guest_session = Table(
     Column("visitor", String, nullable=False),
     Column("created_at", Integer, nullable=False),
     Column("used_at", Integer, nullable=False),
+    Column("carried", Text, nullable=False, default=""),  # as of `session`
     Index("guest_session_visitor", "visitor"),
 )

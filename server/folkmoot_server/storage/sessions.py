@@ -60,7 +60,15 @@ def get(tx: Connection, session_hash: bytes) -> SessionInfo | None:
     row = tx.execute(select(schema.session).where(schema.session.c.token_hash == session_hash)).first()
     if row is None:
         return None
-    return SessionInfo(row.token_hash, row.member, row.passkey, row.created_at, row.used_at)
+    carried = frozenset(row.carried.split())
+    return SessionInfo(row.token_hash, row.member, row.passkey, row.created_at, row.used_at, carried)
+
+
+def set_carried(tx: Connection, session: SessionInfo) -> None:
+    """Store which relays have carried a session."""
+    table = schema.session
+    chosen = update(table).where(table.c.token_hash == session.session_hash)
+    tx.execute(chosen.values(carried=" ".join(sorted(session.carried))))
 
 
 def touch(tx: Connection, session_hashes: Iterable[bytes], at: int) -> None:

@@ -126,14 +126,21 @@ def remove(tx: Connection, meeting: str, site: str) -> None:
 
 def lease_at(tx: Connection, meeting: str, site: str) -> int:
     """Return when the site's page or relay was heard last, or 0."""
+    return lease_ms(tx, meeting, site) // 1000
+
+
+def lease_ms(tx: Connection, meeting: str, site: str) -> int:
+    """Return when the site's page or relay was heard last, in milliseconds, or 0."""
     table = schema.site_lease.c
-    return tx.execute(select(table.at).where(table.meeting == meeting, table.site == site)).scalar() or 0
+    at = tx.execute(select(table.at).where(table.meeting == meeting, table.site == site)).scalar() or 0
+    return round(at * 1000)
 
 
-def set_lease(tx: Connection, meeting: str, site: str, at: int) -> None:
-    """Note that a site was heard."""
-    statement = insert(schema.site_lease).values(meeting=meeting, site=site, at=at)
-    tx.execute(statement.on_conflict_do_update(index_elements=["meeting", "site"], set_={"at": at}))
+def set_lease(tx: Connection, meeting: str, site: str, at: int, ms: int = 0) -> None:
+    """Note that a site was heard at `at` seconds and `ms` milliseconds."""
+    exact = at + ms / 1000
+    statement = insert(schema.site_lease).values(meeting=meeting, site=site, at=exact)
+    tx.execute(statement.on_conflict_do_update(index_elements=["meeting", "site"], set_={"at": exact}))
 
 
 def secret(tx: Connection, meeting: str, site: str) -> bytes | None:
@@ -161,10 +168,17 @@ def alerts(tx: Connection, meeting: str) -> list[Alert]:
     return [Alert(row.site, row.kind, row.at) for row in tx.execute(query)]
 
 
-def raise_alert(tx: Connection, meeting: str, site: str, kind: str, at: int) -> None:
-    """Tell chair and secretary of something about a site; the newest of a kind takes the older one's place."""
+def raise_alert(tx: Connection, meeting: str, site: str, kind: str, at: int) -> bool:
+    """Tell chair and secretary of something about a site; the newest of a kind takes the older one's place.
+
+    Return whether there was none of the kind.
+    """
+    table = schema.site_alert.c
+    known = select(table.at).where(table.meeting == meeting, table.site == site, table.kind == kind)
+    new = tx.execute(known).first() is None
     statement = insert(schema.site_alert).values(meeting=meeting, site=site, kind=kind, at=at)
     tx.execute(statement.on_conflict_do_update(index_elements=["meeting", "site", "kind"], set_={"at": at}))
+    return new
 
 
 def dismiss_alert(tx: Connection, meeting: str, site: str, kind: str) -> bool:

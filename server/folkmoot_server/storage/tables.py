@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from folkmoot_server.storage import (
     schema,
+    schema_attendance,
     schema_conduct,
     schema_messages,
     schema_motions,
@@ -17,6 +18,7 @@ from folkmoot_server.storage import (
 metadata = schema.metadata
 MODULES = (
     schema,
+    schema_attendance,
     schema_conduct,
     schema_motions,
     schema_speaking,

@@ -122,7 +122,16 @@ def add_session(tx: Connection, session: GuestSession) -> None:
 def session(tx: Connection, session_hash: bytes) -> GuestSession | None:
     """Return a guest's session by the hash of its token, one that has ended included."""
     row = tx.execute(select(guest_session).where(guest_session.c.token_hash == session_hash)).first()
-    return None if row is None else GuestSession(*row)
+    if row is None:
+        return None
+    carried = frozenset(row.carried.split())
+    return GuestSession(row.token_hash, row.meeting, row.visitor, row.created_at, row.used_at, carried)
+
+
+def set_carried(tx: Connection, session: GuestSession) -> None:
+    """Store which relays have carried a guest's session."""
+    chosen = update(guest_session).where(guest_session.c.token_hash == session.session_hash)
+    tx.execute(chosen.values(carried=" ".join(sorted(session.carried))))
 
 
 def touch(tx: Connection, session_hashes: Iterable[bytes], at: int) -> None:

@@ -94,6 +94,7 @@ async def open_election(request: web.Request) -> web.Response:
             notary=notary(request),
             electorate_min=settings.electorate_min,
             now=context.now(),
+            rng=context.rng,
         )
     )
     return web.json_response({"manifest": manifest})

@@ -20,6 +20,7 @@ from folkmoot_server.web.context import CONTEXT, Context
 from folkmoot_server.web.limits import LIMITS, client_address
 from folkmoot_server.web.middleware import clear_cookie, current, presented, set_cookie
 from folkmoot_server.web.parsing import Bytes, Bytes32, Empty, Id, PasskeyId, Strict, read, relying_party
+from folkmoot_server.web.relay_access import note_carried
 from folkmoot_server.webauthn_policy import ALGORITHMS, Registration
 
 VERSION: Final = importlib.metadata.version("folkmoot")
@@ -186,7 +187,7 @@ async def enrol_finish(request: web.Request) -> web.Response:
             rng=context.rng,
         )
     )
-    return await _signed_in(context, token, session)
+    return await _signed_in(request, token, session)
 
 
 async def sign_in_begin(request: web.Request) -> web.Response:
@@ -220,7 +221,7 @@ async def sign_in_finish(request: web.Request) -> web.Response:
     except Refused:
         limits.failures.add(attempt, context.now())
         raise
-    return await _signed_in(context, token, session)
+    return await _signed_in(request, token, session)
 
 
 def require_same_id(first: str, second: str) -> None:
@@ -233,7 +234,9 @@ def require_same_id(first: str, second: str) -> None:
         raise Refused("passkey.other-id", "The passkey's answer names two different passkeys.")
 
 
-async def _signed_in(context: Context, token: bytes, session: SessionInfo) -> web.Response:
+async def _signed_in(request: web.Request, token: bytes, session: SessionInfo) -> web.Response:
+    context = request.app[CONTEXT]
+    await note_carried(request, session)
     view = await context.database.read(lambda tx: member_queries.session_view(tx, session, context.now()))
     response = web.json_response(view)
     set_cookie(response, context.settings, token)

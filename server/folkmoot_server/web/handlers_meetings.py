@@ -9,19 +9,25 @@ from aiohttp import web
 from pydantic import Field, RootModel
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import floor, meetings, presiding, rehearsals, visitors
+from folkmoot_server.commands import closed_sessions, floor, meetings, presiding, rehearsals, visitors
 from folkmoot_server.domain.agenda import ITEMS_MAX
+from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.meetings import FloorMode
 from folkmoot_server.domain.notices import DAYS_MAX
+from folkmoot_server.domain.sites import SITES_MAX
 from folkmoot_server.domain.speaking import CATEGORIES, EXTEND_MAX_S, EXTEND_MIN_S, Kind, Wish
 from folkmoot_server.queries import attendance as attendance_queries
 from folkmoot_server.queries import meetings as meeting_queries
 from folkmoot_server.queries.access import readable
 from folkmoot_server.realtime.room import apply_to_room
+from folkmoot_server.web.compression import json_answer
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.handlers_notices import Reason
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import Id, Strict, Text, Time, Zone, query_number, read
+
+NAMED_MAX: Final = 1000
+OptionalId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
 
 
 class NewItem(Strict):
@@ -77,6 +83,7 @@ class Plain(Strict):
         "resume-turn",
         "close-queue",
         "open-queue",
+        "end-closed-session",
     ]
 
 
@@ -152,6 +159,24 @@ class ExtendTurn(Strict):
     seconds: Annotated[int, Field(ge=EXTEND_MIN_S, le=EXTEND_MAX_S)]
 
 
+class BeginClosedSession(Strict):
+    """The command that closes the room to the public."""
+
+    command: Literal["begin-closed-session"]
+    reason: Reason
+    sites: Annotated[list[Id], Field(max_length=SITES_MAX)]
+    visitors: Annotated[list[Id], Field(max_length=NAMED_MAX)]
+
+
+class AdmitInside(Strict):
+    """The command that lets a site or a visitor into a closed session, or sends them out."""
+
+    command: Literal["admit-inside"]
+    site: OptionalId
+    visitor: OptionalId
+    admitted: bool
+
+
 _Commands = (
     Plain
     | About
@@ -164,6 +189,8 @@ _Commands = (
     | Adjourn
     | RaiseHand
     | ExtendTurn
+    | BeginClosedSession
+    | AdmitInside
 )
 
 
@@ -187,6 +214,7 @@ _PLAIN: Final[dict[str, Callable[[Connection, str, str, int], int]]] = {
     "resume-turn": floor.resume_turn,
     "close-queue": floor.close_queue,
     "open-queue": floor.open_queue,
+    "end-closed-session": closed_sessions.end,
 }
 _ABOUT: Final[dict[str, Callable[[Connection, str, str, str, int], int]]] = {
     "grant-floor": floor.grant_floor,
@@ -198,15 +226,18 @@ _ABOUT: Final[dict[str, Callable[[Connection, str, str, str, int], int]]] = {
 }
 
 
-def run(tx: Connection, meeting: str, member: str, command: Command, now: int) -> int:
-    """Carry out one command of `member` and return the seq of its last event.
+def run(tx: Connection, meeting: str, session: SessionInfo, command: Command, now: int) -> int:
+    """Carry out one command of a member and return the seq of its last event.
 
     Raises:
         NotFound: no such meeting for this member.
         FolkmootError: as the command says.
     """
+    member = session.member_id
     readable(tx, meeting, member, now)
     wanted = command.root
+    if wanted.command != "leave":
+        closed_sessions.require_inside(tx, meeting, session, now)
     if isinstance(wanted, Plain):
         return _PLAIN[wanted.command](tx, meeting, member, now)
     if isinstance(wanted, About | GiveFloor):
@@ -220,6 +251,10 @@ def run(tx: Connection, meeting: str, member: str, command: Command, now: int) -
         return floor.raise_hand(tx, meeting, member, now, Wish(Kind(wanted.kind), wanted.category))
     if isinstance(wanted, ExtendTurn):
         return floor.extend_turn(tx, meeting, member, wanted.seconds, now)
+    if isinstance(wanted, BeginClosedSession):
+        return closed_sessions.begin(tx, meeting, member, wanted.reason, wanted.sites, wanted.visitors, now)
+    if isinstance(wanted, AdmitInside):
+        return closed_sessions.admit(tx, meeting, member, wanted.site, wanted.visitor, wanted.admitted, now)
     return floor.set_mode(tx, meeting, member, FloorMode(wanted.mode), now)
 
 
@@ -238,7 +273,7 @@ def _interrupt(
 async def list_meetings(request: web.Request) -> web.Response:
     """GET /api/meetings."""
     context, session = request.app[CONTEXT], current(request)
-    view = await context.database.read(lambda tx: meeting_queries.meetings_view(tx, session.member_id, context.now()))
+    view = await context.database.read(lambda tx: meeting_queries.meetings_view(tx, session, context.now()))
     return web.json_response(view)
 
 
@@ -269,16 +304,16 @@ async def get_meeting(request: web.Request) -> web.Response:
     """GET /api/meetings/{m}."""
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
     version = context.database.version  # taken before the transaction begins: what it sees is never older
-    now, member = context.now(), session.member_id
+    now, address = context.now(), context.settings.public_url
 
-    def view(tx: Connection) -> str:
-        found = readable(tx, meeting, member, now)
+    def view(tx: Connection) -> web.Response:
+        found = readable(tx, meeting, session.member_id, now)
         drawn = context.pictures.of(found, version, now, lambda: meeting_queries.picture(tx, found, now))
-        return meeting_queries.snapshot(tx, drawn, found, member, now)
+        text = meeting_queries.snapshot(tx, drawn, found, session, address, now)
+        return json_answer(request, text, drawn.text)
 
     async with context.pictures.turn:
-        text = await context.database.read(view)
-    return web.Response(text=text, content_type="application/json")
+        return await context.database.read(view)
 
 
 async def get_events(request: web.Request) -> web.Response:
@@ -286,7 +321,7 @@ async def get_events(request: web.Request) -> web.Response:
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
     after = query_number(request, "after")
     view = await context.database.read(
-        lambda tx: meeting_queries.events_view(tx, meeting, session.member_id, after, context.now())
+        lambda tx: meeting_queries.events_view(tx, meeting, session, after, context.now())
     )
     return web.json_response(view)
 
@@ -296,7 +331,7 @@ async def command(request: web.Request) -> web.Response:
     context, session, meeting = request.app[CONTEXT], current(request), request.match_info["m"]
     body = await read(request, Command)
     now = context.now()
-    seq = await context.database.write(lambda tx: run(tx, meeting, session.member_id, body, now))
+    seq = await context.database.write(lambda tx: run(tx, meeting, session, body, now))
     await apply_to_room(context, meeting, body.root.model_dump(), session.member_id)
     return web.json_response({"seq": seq})
 

@@ -17,7 +17,7 @@ async def get_minutes(request: web.Request) -> web.Response:
     language, form = request.query.get("lang", "en"), request.query.get("form", "json")
     async with context.pictures.log:
         body = await context.database.read(
-            lambda tx: minutes_file(tx, meeting, session.member_id, language, form, context.now())
+            lambda tx: minutes_file(tx, meeting, session, language, form, context.now())
         )
     # The page needs nothing from anywhere and runs nothing; opened by itself it must not be able to.
     headers = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}

@@ -221,14 +221,14 @@ async def show_diff(request: web.Request) -> web.Response:
 
 async def show_resolutions(request: web.Request) -> web.Response:
     """GET /api/resolutions?unit=U."""
-    unit = request.query.get("unit", "")
-    return await _read(request, lambda tx, member, now: motion_queries.resolutions_view(tx, unit, member, now))
+    unit, session = request.query.get("unit", ""), current(request)
+    return await _read(request, lambda tx, _member, now: motion_queries.resolutions_view(tx, unit, session, now))
 
 
 async def show_resolution(request: web.Request) -> web.Response:
     """GET /api/resolutions/{r}."""
-    motion = request.match_info["r"]
-    return await _read(request, lambda tx, member, now: motion_queries.resolution_view(tx, motion, member, now))
+    motion, session = request.match_info["r"], current(request)
+    return await _read(request, lambda tx, _member, now: motion_queries.resolution_view(tx, motion, session, now))
 
 
 _MOTION: Final = "/api/meetings/{m}/motions/{x}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from io import BytesIO
-from typing import Annotated, BinaryIO, Final, Literal
+from typing import Annotated, Any, BinaryIO, Final, Literal
 from urllib.parse import quote
 
 from aiohttp import web
@@ -126,13 +126,22 @@ async def get_file(request: web.Request) -> web.StreamResponse:
     """GET …/papers/{p}/{v}/file: the bytes as they came, for saving and never for showing."""
     paper_id, number = request.match_info["p"], _number(request, "v")
     found, file = await _open(request, lambda tx, here: queries.file_of(tx, here, paper_id, number))
-    headers = {
-        "Content-Type": CONTENT_TYPES[found.version.type],
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.paper.name, safe='')}",
+    return web.Response(body=file, headers=file_headers(found.paper.name, CONTENT_TYPES[found.version.type]))
+
+
+def file_headers(name: str, content_type: str) -> dict[str, str]:
+    """Return the headers of a paper as it came."""
+    return {
+        "Content-Type": content_type,
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
         "Cache-Control": "no-store",
         **SEALED,
     }
-    return web.Response(body=file, headers=headers)
+
+
+def page_headers(content_type: str, *, restricted: bool) -> dict[str, str]:
+    """Return the headers of a page of a paper, or of what it says."""
+    return {"Content-Type": content_type, "Cache-Control": "no-store" if restricted else FOREVER, **SEALED}
 
 
 async def get_page(request: web.Request) -> web.StreamResponse:
@@ -140,21 +149,35 @@ async def get_page(request: web.Request) -> web.StreamResponse:
     paper_id, number, wanted = request.match_info["p"], _number(request, "v"), _number(request, "n")
     found, file = await _open(request, lambda tx, here: queries.page_of(tx, here, paper_id, number, wanted))
     is_text = found.version.type is Type.TEXT
-    return _page(found, file, CONTENT_TYPES[Type.TEXT] if is_text else "image/webp")
+    return await _text(found, file) if is_text else _page(found, file, "image/webp")
+
+
+async def get_hashes(request: web.Request) -> web.Response:
+    """GET …/papers/{p}/{v}/pages: the hashes of the pages, so that none is fetched which an earlier version has."""
+    context, who, meeting = request.app[CONTEXT], caller(request), request.match_info["m"]
+    paper_id, number = request.match_info["p"], _number(request, "v")
+
+    def load(tx: Connection) -> dict[str, Any]:
+        return queries.hashes_of(tx, presence(tx, meeting, who, context.now()), paper_id, number)
+
+    return web.json_response(await context.database.read(load))
 
 
 async def get_text(request: web.Request) -> web.StreamResponse:
     """GET …/papers/{p}/{v}/pages/{n}/text: what a page says, for who cannot see the picture; empty for a picture."""
     paper_id, number, wanted = request.match_info["p"], _number(request, "v"), _number(request, "n")
     found, file = await _open(request, lambda tx, here: queries.text_of(tx, here, paper_id, number, wanted))
-    return _page(found, file, CONTENT_TYPES[Type.TEXT])
+    return await _text(found, file)
 
 
-def _page(found: queries.Found, file: BinaryIO, content_type: str) -> web.Response:
+async def _text(found: queries.Found, file: BinaryIO) -> web.Response:
+    with file:
+        return _page(found, await asyncio.to_thread(file.read), CONTENT_TYPES[Type.TEXT])
+
+
+def _page(found: queries.Found, file: BinaryIO | bytes, content_type: str) -> web.Response:
     restricted = found.paper.paper_class is PaperClass.RESTRICTED
-    cache = "no-store" if restricted else FOREVER
-    headers = {"Content-Type": content_type, "Cache-Control": cache, **SEALED}
-    return web.Response(body=file, headers=headers)
+    return web.Response(body=file, headers=page_headers(content_type, restricted=restricted))
 
 
 async def _open(
@@ -222,6 +245,7 @@ ROUTES: Final = (
     web.post(_PAPERS + "/{p}", change_paper),
     web.post(_PAPERS + "/{p}/remove", remove_paper),
     web.get(_PAPERS + "/{p}/{v}/file", get_file),
+    web.get(_PAPERS + "/{p}/{v}/pages", get_hashes),
     web.get(_PAPERS + "/{p}/{v}/pages/{n}", get_page),
     web.get(_PAPERS + "/{p}/{v}/pages/{n}/text", get_text),
     web.get(_PAPERS + "/{p}/reads", get_reads),
@@ -230,6 +254,7 @@ ROUTES: Final = (
 FOR_GUESTS: Final = {
     ("GET", _PAPERS): list_papers,
     ("GET", _PAPERS + "/{p}/{v}/file"): get_file,
+    ("GET", _PAPERS + "/{p}/{v}/pages"): get_hashes,
     ("GET", _PAPERS + "/{p}/{v}/pages/{n}"): get_page,
     ("GET", _PAPERS + "/{p}/{v}/pages/{n}/text"): get_text,
     ("POST", "/api/meetings/{m}/present"): present,

@@ -12,17 +12,18 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from folkmoot_server.commands import outbox, relays
-from folkmoot_server.domain.errors import BadInput, FolkmootError, NotFound
+from folkmoot_server.domain.errors import BadInput, FolkmootError
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.domain.relays import Session
 from folkmoot_server.queries import meetings as meeting_queries
 from folkmoot_server.queries import relays as queries
 from folkmoot_server.queries.access import readable
+from folkmoot_server.realtime.steady_clock import split
 from folkmoot_server.storage import meetings
+from folkmoot_server.web import handlers_relay_papers
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.limits import LIMITS, client_address
 from folkmoot_server.web.middleware import current
-from folkmoot_server.web.paper_service import PAPERS
 from folkmoot_server.web.parsing import Bytes, Bytes32, Empty, Id, Strict, Time, query_number, read
 from folkmoot_server.web.proof_pool import POOL
 from folkmoot_server.web.relay_access import relay_session
@@ -36,7 +37,6 @@ OUTBOX_MAX: Final = 1024 * 1024
 OUTBOX_S: Final = 60.0  # on a line of 64 kbit/s that carries voices too
 HAVE_MAX: Final = 16
 _HAVE: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 Signature = Annotated[Bytes, Field(min_length=64, max_length=64)]
 Number = Annotated[int, Field(ge=0, le=2**40)]
 
@@ -133,8 +133,9 @@ async def lease(request: web.Request) -> web.Response:
     """POST /api/relay/lease: the hall is there, and who is in it."""
     context, session = request.app[CONTEXT], await relay_session(request)
     body = await read(request, LeaseBody)
+    # The clock is read in the writer: a lease holds from when it is noted.
     return web.json_response(
-        await context.database.write(lambda tx: relays.lease(tx, session, body.here, body.upto, context.now()))
+        await context.database.write(lambda tx: relays.lease(tx, session, body.here, body.upto, *split(context.now)))
     )
 
 
@@ -168,9 +169,9 @@ async def _news(request: web.Request, session: Session, after: int, have: frozen
         since = after
         if queries.needs_state(after, meeting.last_seq):
             drawn = context.pictures.of(meeting, version, now, lambda: meeting_queries.picture(tx, meeting, now))
-            found["state"] = queries.state(drawn)
+            found["state"] = queries.state(tx, drawn, session.site)
             since = found["state"]["seq"]
-        found["events"] = queries.events_after(tx, meeting.id, since)
+        found["events"] = queries.events_after(tx, meeting.id, session.site, since)
         return {**found, **queries.parts(tx, meeting.id, session.site, have)}
 
     return await context.database.read(look)
@@ -217,18 +218,6 @@ async def take(request: web.Request) -> web.Response:
     return web.json_response(answer)
 
 
-async def paper(request: web.Request) -> web.StreamResponse:
-    """GET /api/relay/papers/{hash}: bytes that every member of the meeting may read; ranges are allowed."""
-    session, sha256 = await relay_session(request), request.match_info["hash"]
-    known = _SHA256.fullmatch(sha256) is not None and await request.app[CONTEXT].database.read(
-        lambda tx: queries.may_fetch(tx, session.meeting, sha256)
-    )
-    if not known:
-        raise NotFound("paper.unknown", "There is no such paper.")
-    headers = {"Content-Type": "application/octet-stream", "Content-Security-Policy": "sandbox"}
-    return web.FileResponse(request.app[PAPERS].files.path(sha256), headers=headers)
-
-
 def _count(request: web.Request) -> None:
     context = request.app[CONTEXT]
     address = client_address(request, context.settings.trust_proxy)
@@ -251,5 +240,5 @@ ROUTES: Final = (
     web.get("/api/relay/feed", feed),
     web.post("/api/relay/lease", lease),
     web.post("/api/relay/outbox", take),
-    web.get("/api/relay/papers/{hash}", paper),
+    *handlers_relay_papers.ROUTES,
 )

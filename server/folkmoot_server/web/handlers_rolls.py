@@ -6,11 +6,14 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from folkmoot_server.commands import check_in, relays, rolls, sites
+from folkmoot_server.domain.attendance import REMOTE
 from folkmoot_server.domain.errors import Forbidden
 from folkmoot_server.domain.ids import b64u
 from folkmoot_server.queries import ledger
 from folkmoot_server.queries import rolls as roll_queries
 from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.hall_networks import HALL_NETWORKS
+from folkmoot_server.web.limits import client_address
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.parsing import Empty, query_number, read
 from folkmoot_server.web.relay_access import carrier
@@ -87,6 +90,9 @@ async def begin(request: web.Request) -> web.Response:
             limits.codes.add(member, now)
             await context.database.write(lambda tx: sites.note_stray_code(tx, meeting, site, code, now))
         raise
+    address = client_address(request, context.settings.trust_proxy)
+    if site != REMOTE and relay is None and request.app[HALL_NETWORKS].is_elsewhere(meeting, site, address, now):
+        await context.database.write(lambda tx: sites.tell_stray_code(tx, meeting, site, now))
     return web.json_response(answer)
 
 

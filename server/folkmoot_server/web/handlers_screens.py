@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from folkmoot_server.commands import screens
 from folkmoot_server.commands.papers import unknown
+from folkmoot_server.domain.closed_sessions import ELSEWHERE
 from folkmoot_server.domain.errors import BadInput, NotSignedIn
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.domain.papers import CONTENT_TYPES, Type
@@ -24,6 +25,7 @@ from folkmoot_server.web.limits import client_address
 from folkmoot_server.web.middleware import current
 from folkmoot_server.web.paper_service import PAPERS
 from folkmoot_server.web.parsing import Id, Strict, query_number, read
+from folkmoot_server.web.relay_access import carrier
 from folkmoot_server.web.relay_feeds import FEEDS
 from folkmoot_server.web.site_limits import SITE_LIMITS
 
@@ -56,12 +58,13 @@ async def show(request: web.Request) -> web.Response:
     meeting, site = await _opened(request, token)
     request.app[SITE_LIMITS].count_screen(b64u(token_hash(token)), context.now())
     await _news(request, meeting, after)
+    ways = _ways(request, meeting, site)
 
     def view(tx: Connection) -> dict[str, Any]:
         screens.opened_by(tx, token)  # perhaps the meeting has ended meanwhile
         found, now = meetings.get(tx, meeting), context.now()
         drawn = context.pictures.of(found, version, now, lambda: meeting_queries.picture(tx, found, now))
-        return screen_view(tx, drawn, meeting, site, now)
+        return screen_view(tx, drawn, meeting, site, ways, now)
 
     version = context.database.version  # taken before the transaction begins: what it sees is never older
     async with context.pictures.turn:
@@ -71,9 +74,10 @@ async def show(request: web.Request) -> web.Response:
 async def page(request: web.Request) -> web.Response:
     """GET /api/screen/page: the page of an open paper that is shown to everybody just now."""
     context, token = request.app[CONTEXT], _token(request)
-    meeting, _ = await _opened(request, token)
+    meeting, site = await _opened(request, token)
+    ways = _ways(request, meeting, site)
     request.app[SITE_LIMITS].count_screen(b64u(token_hash(token)), context.now())
-    shown = await context.database.read(lambda tx: presented_page(tx, meeting))
+    shown = await context.database.read(lambda tx: presented_page(tx, meeting, ways))
     if shown is None:
         raise unknown()
     try:
@@ -81,11 +85,19 @@ async def page(request: web.Request) -> web.Response:
     except FileNotFoundError:
         raise unknown() from None
     # Asked once more with the file open: the paper may have been shut meanwhile.
-    if await context.database.read(lambda tx: presented_page(tx, meeting)) != shown:
+    if await context.database.read(lambda tx: presented_page(tx, meeting, ways)) != shown:
         file.close()
         raise unknown()
     content_type = CONTENT_TYPES[Type.TEXT] if shown[1] is Type.TEXT else "image/webp"
     return web.Response(body=file, headers={"Content-Type": content_type, "Cache-Control": "no-store", **SEALED})
+
+
+def _ways(request: web.Request, meeting: str, site: str) -> frozenset[str]:
+    """Return the halls through which a wall gets what it shows: its own, and that of the relay between, if any."""
+    relay = carrier(request)
+    if relay is None:
+        return frozenset({site})
+    return frozenset({site, relay.site if relay.meeting == meeting else ELSEWHERE})
 
 
 def _token(request: web.Request) -> bytes:

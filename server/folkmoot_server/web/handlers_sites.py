@@ -17,6 +17,8 @@ from folkmoot_server.queries import sites as queries
 from folkmoot_server.queries.access import readable
 from folkmoot_server.realtime.room import apply_to_room
 from folkmoot_server.web.context import CONTEXT
+from folkmoot_server.web.hall_networks import HALL_NETWORKS
+from folkmoot_server.web.limits import client_address
 from folkmoot_server.web.middleware import OCTETS, current
 from folkmoot_server.web.parsing import (
     Empty,
@@ -29,6 +31,7 @@ from folkmoot_server.web.parsing import (
     read,
     relying_party,
 )
+from folkmoot_server.web.relay_access import carrier
 from folkmoot_server.web.site_limits import SITE_LIMITS
 from folkmoot_server.web.votes_bodies import Object
 
@@ -166,9 +169,16 @@ async def show_code(request: web.Request) -> web.Response:
     """GET …m/sites/{s}/code; the first time it is asked for, what codes are made from is made."""
     context, session = request.app[CONTEXT], current(request)
     meeting, site = request.match_info["m"], request.match_info["s"]
-    code, until = await context.database.write(
-        lambda tx: sites.show_code(tx, meeting, site, session.member_id, now=context.now(), rng=context.rng)
-    )
+    now = context.now()
+
+    def shown(tx: Connection) -> tuple[tuple[str, int], bool]:
+        answer = sites.show_code(tx, meeting, site, session.member_id, now=now, rng=context.rng)
+        return answer, sites.is_custodian(tx, meeting, site, session.member_id)
+
+    (code, until), in_hall = await context.database.write(shown)
+    if in_hall and carrier(request) is None:
+        address = client_address(request, context.settings.trust_proxy)
+        request.app[HALL_NETWORKS].note(meeting, site, address, now)
     return web.json_response({"code": code, "until": until})
 
 

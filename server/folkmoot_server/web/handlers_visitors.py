@@ -11,9 +11,8 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from folkmoot_media.errors import MediaError
-from folkmoot_server.commands import floor, guests, identity
+from folkmoot_server.commands import closed_sessions, floor, guests, identity
 from folkmoot_server.commands import visitors as commands
-from folkmoot_server.domain.audience import Audience
 from folkmoot_server.domain.errors import Conflict, Forbidden, NotFound
 from folkmoot_server.domain.identity import GuestSession
 from folkmoot_server.domain.ids import b64u, token_hash
@@ -29,6 +28,7 @@ from folkmoot_server.web.handlers_meetings import Command, RaiseHand
 from folkmoot_server.web.limits import LIMITS, client_address
 from folkmoot_server.web.middleware import GUEST, SESSION, GuestRoutes, clear_cookie, current, set_cookie
 from folkmoot_server.web.parsing import Bytes32, Empty, Id, Strict, query_number, read
+from folkmoot_server.web.relay_access import note_carried
 
 EVENTS_MAX: Final = 500
 
@@ -89,6 +89,7 @@ async def enter(request: web.Request) -> web.Response:
     token, session = await context.database.write(
         lambda tx: guests.enter(tx, body.token, name, now=context.now(), rng=context.rng)
     )
+    await note_carried(request, session)
     view = await context.database.read(lambda tx: queries.guest_session_view(tx, session))
     response = web.json_response(view)
     set_cookie(response, context.settings, token)
@@ -170,14 +171,14 @@ async def guest_meeting(request: web.Request) -> web.Response:
     """GET …m of a guest."""
     context, session, meeting = request.app[CONTEXT], _guest(request), request.match_info["m"]
     version = context.database.version  # taken before the transaction begins: what it sees is never older
-    now = context.now()
+    now, address = context.now(), context.settings.public_url
     if meeting != session.meeting:
         raise NotFound("meeting.unknown", "There is no such meeting.")
 
     def load(tx: Connection) -> web.Response:
         found = meetings.get(tx, meeting)
         drawn = context.pictures.of(found, version, now, lambda: meeting_queries.picture(tx, found, now))
-        whole = json.loads(meeting_queries.snapshot(tx, drawn, found, session.visitor, now))
+        whole = json.loads(meeting_queries.snapshot(tx, drawn, found, session, address, now))
         return web.json_response(queries.guest_view(tx, session, whole))
 
     async with context.pictures.turn:
@@ -191,8 +192,9 @@ async def guest_events(request: web.Request) -> web.Response:
 
     def load(tx: Connection) -> web.Response:
         since = guests.require_follow(tx, session, meeting)
+        listener = closed_sessions.listener(tx, meetings.get(tx, meeting), session, context.now())
         found = events.of_meeting(tx, meeting, max(after, since - 1), EVENTS_MAX)
-        return web.json_response({"events": [event.wire(Audience.GUESTS) for event in found]})
+        return web.json_response({"events": [event.wire(listener) for event in found]})
 
     return await context.database.read(load)
 
@@ -208,6 +210,8 @@ async def guest_command(request: web.Request) -> web.Response:
     def write(tx: Connection) -> int:
         guests.require_follow(tx, session, meeting)
         now = context.now()
+        if wanted.command != "leave":
+            closed_sessions.require_inside(tx, meeting, session, now)
         if isinstance(wanted, RaiseHand):
             return floor.raise_hand(tx, meeting, visitor, now, Wish(Kind(wanted.kind), wanted.category))
         if wanted.command == "lower-hand":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from folkmoot_server.storage.kiosk import KioskSession
 from folkmoot_server.web.context import CONTEXT
 
 KIOSK: Final = web.RequestKey("kiosk", KioskSession)
-_SCHEME: Final = "Kiosk "
+SCHEME: Final = "Kiosk"
 _ELECTION: Final = "/api/meetings/{meeting}/elections/{election}"
 # All that a vote, an asking and the end of it need; nothing that shows who the member is or what else they may do.
 OPENED: Final = frozenset(
@@ -33,6 +34,18 @@ OPENED: Final = frozenset(
 )
 
 
+def token_in(request: web.Request) -> str | None:
+    """Return the token with which a request says that a member at a kiosk acts, None when it says nothing of it.
+
+    However the scheme is written: who names one and is not understood would act as the owner of the cookie.
+    """
+    for header in request.headers.getall("Authorization", []):
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() == SCHEME.lower():
+            return token.strip()
+    return None
+
+
 async def member_at(request: web.Request, custodian: SessionInfo, place: tuple[str, str]) -> SessionInfo:
     """Return who acts: the member whose kiosk session the header names, else the owner of the cookie.
 
@@ -42,12 +55,12 @@ async def member_at(request: web.Request, custodian: SessionInfo, place: tuple[s
         NotSignedIn: the header names no kiosk session that was begun beside this cookie's and lasts.
         Forbidden: such a session does not open this route, or is of another meeting.
     """
-    header = request.headers.get("Authorization", "")
-    if not header.startswith(_SCHEME):
+    text = token_in(request)
+    if text is None:
         return custodian
     context = request.app[CONTEXT]
     try:
-        token = from_b64u(header.removeprefix(_SCHEME))
+        token = from_b64u(text)
     except BadInput:
         token = b""
     found = await context.database.read(lambda tx: kiosk.find(tx, token_hash(token)))
@@ -57,4 +70,4 @@ async def member_at(request: web.Request, custodian: SessionInfo, place: tuple[s
     if place not in OPENED or meeting != found.meeting:
         raise Forbidden("kiosk.not-allowed", "This cannot be done at a kiosk.")
     request[KIOSK] = found
-    return found.session
+    return replace(found.session, carried=custodian.carried)

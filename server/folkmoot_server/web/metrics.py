@@ -33,6 +33,8 @@ _GROWING: Final = frozenset(
     }
 )
 _UNTOLD: Final = frozenset({"pid", "routers", "transports"})
+# What crosses all pipes of a worker (pipe.stats); the first 100 are told.
+_OF_PIPES: Final = ("voices_offered", "voices_crossing", "videos_offered", "layers_crossing", "mirrored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ def _flat(worker: Mapping[str, Any]) -> dict[str, float]:
     for key, value in worker.items():
         if key == "counters":
             found |= {f"counted_{name}": float(count) for name, count in value.items()}
+        elif key == "pipes":
+            found |= {f"pipe_{name}": sum(_number(pipe[name]) for pipe in value) for name in _OF_PIPES}
         elif key not in _UNTOLD and isinstance(value, int | float):
             found[key] = float(value)
     return found

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from folkmoot_config.settings import Settings
-from folkmoot_server.domain.errors import BadInput, FolkmootError, Forbidden, NotSignedIn, TooMany
+from folkmoot_server.domain.errors import BadInput, Conflict, FolkmootError, Forbidden, NotSignedIn, TooMany
 from folkmoot_server.domain.identity import SESSION_MAX_S, SESSION_TOUCH_S, GuestSession, SessionInfo
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
-from folkmoot_server.storage import sessions, visitors
+from folkmoot_server.storage import closed_sessions, sessions, visitors
 from folkmoot_server.storage.database import StoreClosedError, StoreFailedError
-from folkmoot_server.web import kiosk_access, relay_access
+from folkmoot_server.web import closed_gate, kiosk_access, relay_access
+from folkmoot_server.web.compression import compressed
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.errors import answer, describe
 from folkmoot_server.web.limits import LIMITS, client_address
@@ -162,10 +164,15 @@ async def carried(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Find the relay that passes a page's request on.
 
     Raises:
-        NotSignedIn, Forbidden, Conflict: a header says that one does, and it may not.
+        Forbidden: a header says that one does, and it may not.
     """
     if request.path.startswith(API) and not request.path.startswith(RELAY_API):
-        await relay_access.find_carrier(request)
+        try:
+            await relay_access.find_carrier(request)
+        except (NotSignedIn, Conflict) as error:
+            # The relay must start anew, or just has. That is no refusal of the page, which would take itself for
+            # signed out, or for good for refused: it asks again.
+            return answer(503, error.code, error.message)
     return await handler(request)
 
 
@@ -201,22 +208,30 @@ async def session(request: web.Request, handler: Handler) -> web.StreamResponse:
 
     Raises:
         Forbidden: a guest's session does not open this route. Whatever a guest may do has an answer of its own, so
-            that nothing made for members ever runs for a guest.
+            that nothing made for members ever runs for a guest. Or the meeting is in closed session, and the caller
+            outside.
         TooMany: too many requests.
     """
-    if request.path.startswith(API) and not request.path.startswith(RELAY_API):
-        found = await _find(request)
-        _count(request, found)
-        if isinstance(found, SessionInfo):
-            request[SESSION] = await kiosk_access.member_at(request, found, _place(request))
-        elif found is not None:
-            routes, place = request.app[GUEST_ROUTES], _place(request)
-            if place not in routes.public:
-                if place not in routes.answers:
-                    raise Forbidden("guest.not-allowed", "Guests may not do this.")
-                handler = routes.answers[place]
-            request[GUEST] = found
-    return await handler(request)
+    if not request.path.startswith(API):
+        return await handler(request)
+    if request.path.startswith(RELAY_API):
+        return await closed_gate.pass_relay_gate(request, handler, _place(request))
+    found, closed = await _find(request)
+    _count(request, found)
+    if found is None:
+        return await handler(request)
+    place = _place(request)
+    if isinstance(found, GuestSession):
+        request[GUEST] = guest = await relay_access.note_carried(request, found)
+        routes = request.app[GUEST_ROUTES]
+        if place in routes.public:
+            return await handler(request)
+        if place not in routes.answers:
+            raise Forbidden("guest.not-allowed", "Guests may not do this.")
+        return await closed_gate.pass_gate(request, routes.answers[place], place, guest, closed=closed)
+    custodian = await relay_access.note_carried(request, found)
+    request[SESSION] = member = await kiosk_access.member_at(request, custodian, place)
+    return await closed_gate.pass_gate(request, handler, place, member, closed=closed)
 
 
 def _count(request: web.Request, found: SessionInfo | GuestSession | None) -> None:
@@ -228,21 +243,25 @@ def _count(request: web.Request, found: SessionInfo | GuestSession | None) -> No
         limits.count_member(found.person, context.now())
 
 
-async def _find(request: web.Request) -> SessionInfo | GuestSession | None:
+async def _find(request: web.Request) -> tuple[SessionInfo | GuestSession | None, bool]:
+    """Return the live session, and whether the meeting that the request is about is in closed session."""
     session_hash = presented(request)
     if session_hash is None:
-        return None
-    context = request.app[CONTEXT]
-    found = await context.database.read(
-        lambda tx: sessions.get(tx, session_hash) or visitors.session(tx, session_hash)
-    )
+        return None, False
+    context, meeting = request.app[CONTEXT], closed_gate.meeting_of(request)
+
+    def look(tx: Connection) -> tuple[SessionInfo | GuestSession | None, bool]:
+        found = sessions.get(tx, session_hash) or visitors.session(tx, session_hash)
+        return found, meeting is not None and closed_sessions.history(tx, meeting).running is not None
+
+    found, closed = await context.database.read(look)
     now = context.now()
     if found is None or not found.live(now):
-        return None
+        return None, closed
     if now - found.used_at >= SESSION_TOUCH_S:
         touch = sessions.touch if isinstance(found, SessionInfo) else visitors.touch
         await context.database.write(lambda tx: touch(tx, [session_hash], now))
-    return found
+    return found, closed
 
 
-MIDDLEWARES: Final = (errors, carried, same_origin, session)
+MIDDLEWARES: Final = (errors, compressed, carried, same_origin, session)

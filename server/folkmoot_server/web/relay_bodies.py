@@ -86,10 +86,14 @@ class _Replacement(ReplacementBody):
     election: Id
 
 
+class _CheckIn(CheckInBody):
+    kiosk: bool = False
+
+
 def _check_in(body: Mapping[str, Any]) -> CheckIn:
-    read = CheckInBody.model_validate(body)
+    read = _CheckIn.model_validate(body)
     given = {"credential": b64u(read.credential), "site": read.site, "checkpoint": read.checkpoint}
-    return CheckIn({**given, **signed_json(read)})
+    return CheckIn({**given, **signed_json(read)}, kiosk=read.kiosk)
 
 
 def _hand(body: Mapping[str, Any]) -> Hand:

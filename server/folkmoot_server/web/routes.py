@@ -8,6 +8,7 @@ from folkmoot_server.web import (
     handlers_agenda,
     handlers_identity,
     handlers_kiosk,
+    handlers_line,
     handlers_meetings,
     handlers_messages,
     handlers_minutes,
@@ -26,6 +27,7 @@ from folkmoot_server.web import (
     handlers_support,
     handlers_visitors,
 )
+from folkmoot_server.web.hall_networks import HALL_NETWORKS, HallNetworks
 from folkmoot_server.web.limits import LIMITS, SignInLimits
 from folkmoot_server.web.middleware import GUEST_ROUTES
 from folkmoot_server.web.paper_service import paper_service
@@ -36,6 +38,7 @@ def add_routes(app: web.Application) -> None:
     """Add the routes and the sign-in limits to an application that has its context and middlewares."""
     app[LIMITS] = SignInLimits()
     app[SITE_LIMITS] = SiteLimits()
+    app[HALL_NETWORKS] = HallNetworks()
     app.add_routes(handlers_identity.ROUTES)
     app.add_routes(handlers_passkeys.ROUTES)
     app.add_routes(handlers_organisation.ROUTES)
@@ -51,10 +54,12 @@ def add_routes(app: web.Application) -> None:
     app.add_routes(handlers_messages.ROUTES)
     app.add_routes(handlers_support.ROUTES)
     app.add_routes(handlers_sites.ROUTES)
+    app.add_routes(handlers_line.ROUTES)
     app.add_routes(handlers_kiosk.ROUTES)
     app.add_routes(handlers_presence.ROUTES)
     app.add_routes(handlers_screens.ROUTES)
     handlers_relays.add_routes(app)
     app.add_routes(handlers_relay_media.ROUTES)
     app[GUEST_ROUTES] = handlers_visitors.GUESTS
+    app.cleanup_ctx.append(handlers_line.media_loops)
     app.cleanup_ctx.append(paper_service)

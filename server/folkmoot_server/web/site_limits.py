@@ -12,6 +12,7 @@ from folkmoot_server.web.limits import Limiter
 CODES_MAX: Final = 20
 KIOSK_MAX: Final = 20
 PROBES_MAX: Final = 60
+LOOPS_MAX: Final = 20
 # A wall asks again with every event of a lively meeting; tokens that are not known are counted by address.
 SCREEN_MAX: Final = 3000
 STRANGERS_MAX: Final = 60
@@ -24,6 +25,7 @@ class SiteLimits:
         self.codes = Limiter(CODES_MAX)
         self.kiosks = Limiter(KIOSK_MAX)
         self.probes = Limiter(PROBES_MAX)
+        self.loops = Limiter(LOOPS_MAX)
         self.screens = Limiter(SCREEN_MAX)
         self.strangers = Limiter(STRANGERS_MAX)
 
@@ -54,6 +56,16 @@ class SiteLimits:
         if self.probes.count(member, now) >= PROBES_MAX:
             raise TooMany("site.too-many-probes", "The line was tested too often; wait five minutes.")
         self.probes.add(member, now)
+
+    def count_loop(self, member: str, now: int) -> None:
+        """Note that a line test lets sound and picture go round.
+
+        Raises:
+            TooMany: there were too many.
+        """
+        if self.loops.count(member, now) >= LOOPS_MAX:
+            raise TooMany("site.too-many-loops", "Sound and picture were tested too often; wait five minutes.")
+        self.loops.add(member, now)
 
     def count_screen(self, screen: str, now: int) -> None:
         """Note a request of a room screen.

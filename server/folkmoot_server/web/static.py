@@ -11,11 +11,11 @@ from aiohttp import web
 DIST = Path(str(files("folkmoot_server"))) / "web_dist"
 ENTRIES = {"/booth": "booth.html", "/auditor": "auditor.html"}
 
-_COMMON = {
-    "X-Content-Type-Options": "nosniff",
+_ALWAYS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+# What says how a page may be shown and what it may do.
+_OF_PAGES = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=(), payment=(), "
     "publickey-credentials-get=(self), publickey-credentials-create=(self)",
 }
@@ -52,8 +52,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _set_security_headers(request: web.Request, response: web.StreamResponse, *, secure: bool) -> None:
-    """Headers for every answer, the content policy by kind of page."""
-    for name, value in _COMMON.items():
+    """Headers for every answer, the content policy by kind of page.
+
+    A script's own request (`Sec-Fetch-Dest: empty`) never becomes a page: its answer says nothing of pages, which is
+    a third of a kilobyte less each time.
+    """
+    response.headers.pop("Server", None)
+    for name, value in _ALWAYS.items():
+        response.headers.setdefault(name, value)
+    if request.headers.get("Sec-Fetch-Dest") == "empty" and request.path.startswith("/api/"):
+        response.headers.setdefault("Cache-Control", "no-store")
+        return
+    for name, value in _OF_PAGES.items():
         response.headers.setdefault(name, value)
     if secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")

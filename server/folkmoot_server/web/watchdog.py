@@ -2,8 +2,9 @@
 
 aiohttp has no limit of its own for any of these. A connection is busy while a handler runs for it (a WebSocket
 stays busy as long as it is open) and, for a time that grows with the answer, while its answer is being sent; any
-other connection may be silent for `IDLE_S`. Stalled bodies are the business of the body reader, which has its own
-deadline.
+other connection may be silent for `IDLE_S`. After an answer it may rest for `REST_S`, and for as long as the answer
+may still be under way in the kernel's buffers: over a thin link a new connection is dear. Stalled bodies are the
+business of the body reader, which has its own deadline.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 IDLE_S = 10.0
+REST_S = 75.0
 STEP_S = 1.0
-SLOWEST = 4096.0  # bytes per second at which an answer must be taken: a page's script over a very poor line
+SLOWEST = 512.0  # bytes per second at which an answer must be taken: one of several over 16 kbit/s with losses
 
 
 class _Sent(web.StreamResponse):
@@ -40,12 +42,16 @@ class _Sent(web.StreamResponse):
 class Watchdog:
     """Owns the table of busy connections and the task that closes the idle ones."""
 
-    def __init__(self, idle_s: float = IDLE_S, slowest: float = SLOWEST) -> None:
-        """Allow each connection `idle_s` seconds without a running handler, answers `slowest` bytes per second."""
-        self._idle_s, self._slowest = idle_s, slowest
+    def __init__(self, idle_s: float = IDLE_S, slowest: float = SLOWEST, rest_s: float = REST_S) -> None:
+        """Allow each connection `idle_s` seconds before its first request, answers `slowest` bytes per second.
+
+        After an answer it may be without a request for `rest_s`.
+        """
+        self._idle_s, self._slowest, self._rest_s = idle_s, slowest, rest_s
         self._busy: dict[object, int] = {}
         self._sending: dict[object, tuple[float, web.StreamResponse]] = {}
         self._idle_since: dict[object, float] = {}
+        self._rests: dict[object, float] = {}
         self._task: asyncio.Task[None] | None = None
         self.closed = 0
 
@@ -74,6 +80,7 @@ class Watchdog:
             with contextlib.suppress(ConnectionError):  # the client is gone, which the caller will notice
                 await response.prepare(request)
                 await response.write_eof()
+            self._rests[protocol] = self._rest_s + (response.content_length or 0) / self._slowest
         finally:
             del self._sending[protocol]
 
@@ -98,6 +105,7 @@ class Watchdog:
             now = loop.time()
             connections = list(server.connections)
             self._idle_since = {one: self._idle_since[one] for one in connections if one in self._idle_since}
+            self._rests = {one: self._rests[one] for one in connections if one in self._rests}
             for protocol in connections:
                 transport = protocol.transport
                 if self._left(protocol, now) <= 0 and transport is not None:
@@ -111,4 +119,4 @@ class Watchdog:
             return since + self._idle_s + (response.content_length or 0) / self._slowest - now
         if protocol in self._busy:
             return self._idle_s
-        return self._idle_since.setdefault(protocol, now) + self._idle_s - now
+        return self._idle_since.setdefault(protocol, now) + self._rests.get(protocol, self._idle_s) - now

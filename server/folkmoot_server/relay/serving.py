@@ -1,0 +1,101 @@
+"""What the phones of a hall need: its pages, and media workers for sound and picture."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from folkmoot_media.errors import MediaError
+from folkmoot_server.relay.lan import Lan
+from folkmoot_server.relay.media import Device, RelayMedia
+from folkmoot_server.relay.node import Node
+from folkmoot_server.relay.settings import RelaySettings, is_address
+from folkmoot_server.relay.sockets import Sockets
+from folkmoot_server.serving import BACKLOG, HANDSHAKE_S, LINGER_S, SHUTDOWN_S, run_dir
+from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
+from folkmoot_server.web.http_log import http_log
+from folkmoot_server.web.watchdog import Watchdog
+
+Closers = list[Callable[[], Any]]
+log = structlog.get_logger()
+
+
+async def open_hall(
+    settings: RelaySettings, context: ssl.SSLContext | None, node: Node, closers: Closers
+) -> tuple[Sockets, int]:
+    """Serve the hall's pages, where it has any, and return its sockets and the port, or 0.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    sockets = Sockets(node)
+    port = await _serve_pages(settings, context, node, sockets, closers) if node.identity.origin else 0
+    await sockets.start()
+    closers.append(sockets.close)
+    return sockets, port
+
+
+async def start_media(settings: RelaySettings, node: Node, sockets: Sockets, closers: Closers) -> None:
+    """Start sound and picture; a hall whose workers cannot start still checks in and votes."""
+
+    def device() -> Device | None:
+        return None if node.start is None else Device(node.identity.relay, node.start.epoch, node.seed)
+
+    listen = settings.host if is_address(settings.host) else "127.0.0.1"
+    pool = MediaPool(
+        MediaPoolSettings(
+            run_dir=run_dir(settings.data),
+            listen_ip=listen,
+            announce_ip=settings.media_ip,
+            udp_port=settings.media_port,
+            workers=1,
+        )
+    )
+    media = RelayMedia(pool, sockets.notify_media, node.hub, node.identity.meeting, device)
+    closers.append(media.close)
+    try:
+        await media.start()
+    except MediaError as error:
+        log.error("relay.media-failed", code=error.code)
+    else:
+        sockets.media = media.signalling
+
+
+async def _serve_pages(
+    settings: RelaySettings, context: ssl.SSLContext | None, node: Node, sockets: Sockets, closers: Closers
+) -> int:
+    watchdog = Watchdog()
+    runner = web.AppRunner(
+        Lan(node, sockets).application(watchdog),
+        access_log=None,
+        keepalive_timeout=10,
+        shutdown_timeout=SHUTDOWN_S,
+        logger=http_log(),
+        lingering_time=LINGER_S,
+    )
+    await runner.setup()
+    closers.append(runner.cleanup)
+    watchdog.start(runner)
+    closers.append(watchdog.close)
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: _protocol(runner),
+        settings.host,
+        settings.port,
+        ssl=context,
+        ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+        backlog=BACKLOG,
+        reuse_address=True,
+    )
+    closers.append(listener.close)
+    return int(listener.sockets[0].getsockname()[1])
+
+
+def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
+    if runner.server is None:
+        raise RuntimeError("the runner is not set up")
+    return runner.server()
