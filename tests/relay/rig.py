@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tests.relay.wire import Wire, wire
+from tests.browser.serving import HALL_HOST, LINE, Authority, connector
 from tests.server import votes_support
 from tests.server.votes_support import Hall
 
 from folkmoot_server.commands.organisation import NewPerson
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Line, Person
+from folkmoot_server.demo.wire import Wire, wire
 from folkmoot_voting import challenges, signing
 from folkmoot_voting.casting import FIRST, Place, SeededDraws, make_ballot, make_void, seal
 from folkmoot_voting.encoding import JsonObject, b64u, jcs, unb64u
@@ -35,6 +36,7 @@ from folkmoot_voting.questions import cells_of_one
 from folkmoot_voting.roll import verify_statement
 
 WAIT_S = 60.0
+START_S = 180.0  # of a process, whose modules a busy machine takes a minute to load
 HALL = ("Binh Tran", "Greta Weber", "Mai Pham", "Otto Braun")
 READY = re.compile(r"on port (\d+)")
 
@@ -53,13 +55,15 @@ async def until(condition: Callable[[], Awaitable[Any]], what: str) -> Any:
 class Phone:
     """A member's phone in the hall: the relay's pages' view of HTTP, with the member's own passkey."""
 
-    def __init__(self, origin: str, person: Person) -> None:
+    def __init__(self, origin: str, person: Person, authority: Authority | None = None) -> None:
         self.origin, self.person = origin, person
         self.seed = secrets.token_bytes(32)
         self.line: Line | None = None
         self.heard: list[dict[str, Any]] = []
         self._http = aiohttp.ClientSession(
-            cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(total=60)
+            connector=connector(authority),
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+            timeout=aiohttp.ClientTimeout(total=60),
         )
 
     @property
@@ -75,6 +79,10 @@ class Phone:
             await self.line.close()
         await self._http.close()
 
+    def raw(self, method: str, path: str) -> Any:
+        """One request with nothing but what a script of anybody sends; yields the answer."""
+        return self._http.request(method, self.origin + path)
+
     async def ask(
         self, method: str, path: str, body: object = None, **headers: str
     ) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -83,6 +91,11 @@ class Phone:
         async with self._http.request(method, self.origin + path, headers=sent, json=body) as answer:
             raw = await answer.read()
             return answer.status, json.loads(raw), dict(answer.headers)
+
+    async def fetch(self, path: str) -> tuple[int, bytes, dict[str, str]]:
+        """Get something that is no JSON; return status, bytes and headers."""
+        async with self._http.get(self.origin + path) as answer:
+            return answer.status, await answer.read(), dict(answer.headers)
 
     async def get(self, path: str) -> dict[str, Any]:
         status, answer, _ = await self.ask("GET", path)
@@ -109,14 +122,18 @@ class Phone:
         finally:
             authenticator.origin = before
 
-    async def sign_in(self) -> None:
-        begun = await self.post("/api/sign-in/begin")
+    def authenticate(self, rp_id: str, nonce: bytes) -> JsonObject:
+        """Sign in with the member's passkey on the relay's page."""
         authenticator, before = self.person.authenticator, self.person.authenticator.origin
         authenticator.origin = self.origin
         try:
-            credential = authenticator.authenticate(challenges.sign_in(begun["rp_id"], unb64u(begun["nonce"])))
+            return authenticator.authenticate(challenges.sign_in(rp_id, nonce))
         finally:
             authenticator.origin = before
+
+    async def sign_in(self) -> None:
+        begun = await self.post("/api/sign-in/begin")
+        credential = self.authenticate(begun["rp_id"], unb64u(begun["nonce"]))
         await self.post("/api/sign-in/finish", {"nonce": begun["nonce"], "credential": credential})
 
     async def begin_check_in(self, meeting: str, **fields: str) -> JsonObject:
@@ -165,15 +182,18 @@ class RelayProcess:
     front: Wire
     code: str = ""
     env: dict[str, str] = field(default_factory=dict)
+    certificate: tuple[Path, Path] | None = None
     process: subprocess.Popen[str] | None = None
 
     async def start(self) -> None:
         """Start it and wait until its port is open."""
         words = ["relay", "--hub", self.hub, "--data", str(self.data), "--listen", "127.0.0.1:0"]
         words += ["--code", self.code] if self.code else []
+        if self.certificate is not None:
+            words += ["--cert", str(self.certificate[0]), "--key", str(self.certificate[1])]
         self.code = ""
         await asyncio.to_thread(self._begin, words)
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(START_S):
             line = await asyncio.to_thread(self._first_line)
         match = READY.search(line)
         assert match, (line, self.log)
@@ -215,13 +235,25 @@ class RelayProcess:
 
     def entries(self) -> list[JsonObject]:
         """The outbox as it is on disk."""
+        return [json.loads(row[0]) for row in self.rows("SELECT text FROM entry ORDER BY seq")]
+
+    def rows(self, query: str) -> list[Any]:
+        """Read its own database."""
         with contextlib.closing(sqlite3.connect(f"file:{self.data / 'relay.db'}?mode=ro", uri=True)) as raw:
-            return [json.loads(row[0]) for row in raw.execute("SELECT text FROM entry ORDER BY seq")]
+            return list(raw.execute(query))
+
+    def change(self, statement: str) -> None:
+        """Change its own database while it is not running."""
+        with contextlib.closing(sqlite3.connect(self.data / "relay.db")) as raw, raw:
+            raw.execute(statement)
+
+    def papers(self) -> dict[str, int]:
+        """Names and sizes of the files of papers on its disk; what is not whole ends with `.part`."""
+        return {path.name: path.stat().st_size for path in (self.data / "papers").iterdir()}
 
     def refused(self) -> dict[int, str]:
         """Codes of the entries that the hub refused."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.data / 'relay.db'}?mode=ro", uri=True)) as raw:
-            return dict(raw.execute("SELECT seq, refused FROM entry WHERE refused != ''"))
+        return dict(self.rows("SELECT seq, refused FROM entry WHERE refused != ''"))
 
 
 @dataclass
@@ -235,11 +267,8 @@ class Rig:
     site: str
     phones: dict[str, Phone]
     ready: votes_support.Ready
+    origin: str
     manifest: Manifest | None = None
-
-    @property
-    def origin(self) -> str:
-        return self.front.url
 
     def path(self, rest: str = "") -> str:
         return self.hall.path(rest)
@@ -327,33 +356,41 @@ async def _sign_seats(hall: Hall, site: str, people: list[Person]) -> None:
 
 
 @asynccontextmanager
-async def rig(folder: Path, **settings: Any) -> AsyncIterator[Rig]:
+async def rig(folder: Path, authority: Authority | None = None, **settings: Any) -> AsyncIterator[Rig]:
     """A meeting in session with five officers in the main room, and a hall with its relay, linked.
 
-    Binh, Greta and Mai have checked in at the hall through the relay; Otto is on its seat list.
+    Binh, Greta and Mai have checked in at the hall through the relay; Otto is on its seat list. With an authority
+    hub and relay speak https, the relay at its own name below the hub's.
     """
     people = (*votes_support.OFFICERS, NewPerson("Karin Vogel", None, ("auditor",)))
     people += tuple(NewPerson(name, None, ()) for name in HALL)
     (folder / "hub").mkdir()
     now = lambda: int(time.time())  # noqa: E731
     async with contextlib.AsyncExitStack() as stack:
-        hall = await stack.enter_async_context(votes_support.serve(folder / "hub", now, **settings))
+        hall = await stack.enter_async_context(
+            votes_support.serve(folder / "hub", now, authority=authority, **settings)
+        )
         await votes_support.enrol_everybody(hall, people)
         await votes_support.convene(hall)
         port = int(hall.settings.public_url.rpartition(":")[2])
         link = await stack.enter_async_context(wire(port))
         front = await stack.enter_async_context(wire())
-        site, code = await _sites(hall, front.url)
+        hub, origin = link.url, front.url
+        if authority is not None:
+            hub, origin = f"https://{LINE}:{link.port}", f"https://{HALL_HOST}:{front.port}"
+        site, code = await _sites(hall, origin)
         await votes.freeze_roll(hall.secretary, hall.meeting)
         await hall.chair.post(hall.path("/commands"), {"command": "begin-check-in"})
         phones = {}
         for person in hall.people[6:]:
-            phone = phones[person.name.split()[0].lower()] = Phone(front.url, person)
+            phone = phones[person.name.split()[0].lower()] = Phone(origin, person, authority)
             stack.push_async_callback(phone.close)
-        relay = RelayProcess(link.url, folder / "relay", front, code)
+        relay = RelayProcess(hub, folder / "relay", front, code)
+        if authority is not None:
+            relay.certificate, relay.env = authority.of(HALL_HOST), {"SSL_CERT_FILE": str(authority.ca)}
         await relay.start()
         stack.push_async_callback(relay.stop)
-        made = Rig(hall, link, front, relay, site, phones, votes_support.Ready([], []))
+        made = Rig(hall, link, front, relay, site, phones, votes_support.Ready([], []), origin)
         await made.until_linked(phones["binh"], "/api/info")
         await _gather(made)
         yield made
@@ -378,9 +415,8 @@ async def open_vote(made: Rig, **changes: Any) -> Manifest:
     made.manifest = await votes.open_election(made.hall.chair, made.hall.meeting, election)
 
     async def held() -> bool:
-        with contextlib.closing(sqlite3.connect(f"file:{made.relay.data / 'relay.db'}?mode=ro", uri=True)) as raw:
-            row = raw.execute("SELECT text FROM value WHERE name = 'part.manifest'").fetchone()
-        return row is not None and json.loads(row[0])["manifest"]["election"] == election
+        rows = made.relay.rows("SELECT text FROM value WHERE name = 'part.manifest'")
+        return bool(rows) and json.loads(rows[0][0])["manifest"]["election"] == election
 
     await until(held, "the manifest at the relay")
     return made.manifest

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from tests.relay.rig import RelayProcess, Rig, open_vote, rig, until
-from tests.relay.wire import Wire
 from tests.server import votes_support
 from tests.server.certificates import write_certificate
 from tests.server.votes_support import YES
 
+from folkmoot_server.demo.wire import Wire
 from folkmoot_server.domain.errors import FolkmootError
 from folkmoot_server.relay.app import RelaySettings, start
 from folkmoot_server.relay.hub import Hub, HubSilentError

@@ -2,17 +2,62 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import copy
 import json
+import shutil
 import socket
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from aiohttp import web
+from yarl import URL
 
+from folkmoot_server.demo.authenticator import SoftwareAuthenticator
 from folkmoot_server.demo.client import Person
 from folkmoot_server.web import routes, routes_votes
 from folkmoot_server.web.context import CONTEXT, Context
 from folkmoot_server.web.middleware import MIDDLEWARES
 
 START = 1_790_000_000
+
+
+@dataclass(frozen=True)
+class PersonState:
+    """A member in software between two servers: passkey, session and cookies."""
+
+    name: str
+    authenticator: SoftwareAuthenticator
+    session: dict[str, Any]
+    cookies: dict[str, str]
+
+    @classmethod
+    def of(cls, person: Person) -> PersonState:
+        """What `person` is just now."""
+        cookies = {cookie.key: cookie.value for cookie in person._http.cookie_jar}
+        return cls(person.name, copy.copy(person.authenticator), dict(person.session), cookies)
+
+    def person(self, origin: str) -> Person:
+        """The same member with a browser of its own."""
+        made = Person(origin, self.name)
+        made.authenticator, made.session = copy.copy(self.authenticator), dict(self.session)
+        made.authenticator.origin = origin
+        made._http.cookie_jar.update_cookies(self.cookies, URL(origin))
+        return made
+
+
+def mould(database: Path) -> Path:
+    """Keep a copy of a database that is in use until this process ends."""
+    kept = Path(tempfile.mkdtemp(prefix="folkmoot-mould-")) / database.name
+    atexit.register(shutil.rmtree, kept.parent, ignore_errors=True)
+    source, target = sqlite3.connect(database), sqlite3.connect(kept)
+    with contextlib.closing(source), contextlib.closing(target):
+        source.backup(target)
+    return kept
 
 
 class Clock:

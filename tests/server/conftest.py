@@ -10,6 +10,5 @@ from tests.server import votes_support
 @pytest.fixture
 async def hall(tmp_path: Path) -> AsyncIterator[votes_support.Hall]:
     """A running server on which everybody has enrolled."""
-    async with votes_support.serve(tmp_path) as running:
-        await votes_support.enrol_everybody(running)
+    async with votes_support.enrolled(tmp_path) as running:
         yield running

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import socketio
 from aiohttp import web
-from tests.server.common import START, Clock, application, free_port, refusal
+from tests.server.common import START, Clock, PersonState, application, free_port, mould, refusal
 
 from folkmoot_config.settings import Settings
+from folkmoot_server import sfu_client
 from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation, enrolment_url
 from folkmoot_server.demo import officers, votes
 from folkmoot_server.demo.client import Person
@@ -40,7 +44,7 @@ PEOPLE = (
 
 LOCAL = "127.0.0.1"
 CONNECT_S = 60
-"""How long a socket may take to be let in: the library's own second is too short on a machine with other work."""
+"""How long a socket may take to be let in, and a worker to start, on a machine with other work."""
 
 
 @dataclass
@@ -231,11 +235,32 @@ async def sign_in(person: Person) -> dict[str, Any]:
     return dict(person.session)
 
 
+_HELD: dict[int, socket.socket] = {}
+"""Ports that are ours for the whole run: nobody else is given them, and our own servers share them by turns."""
+
+
+def held_port() -> int:
+    """A port to which one test server after the other can be bound."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind((LOCAL, 0))  # it never listens
+    port = int(holder.getsockname()[1])
+    _HELD[port] = holder
+    return port
+
+
 @asynccontextmanager
 async def serve(
-    folder: Path, *, port: int = 0, media_worker: bool = False, address: str = LOCAL, **changes: Any
+    folder: Path,
+    *,
+    port: int = 0,
+    media_worker: bool = False,
+    address: str = LOCAL,
+    seed: bytes | None = None,
+    people: Sequence[NewPerson] = PEOPLE,
+    **changes: Any,
 ) -> AsyncIterator[House]:
-    """Run the application on a free port with the demonstration roster; nobody has enrolled yet.
+    """Run the application on a free port with the demonstration roster, or these people; nobody has enrolled yet.
 
     It is reached on this machine, and its media and a second port of the same number at `address`.
     """
@@ -247,7 +272,7 @@ async def serve(
             tx,
             name="Valley Cooperative",
             units=("Upper village", "Lower village"),
-            people=PEOPLE,
+            people=people,
             now=clock.at,
             rng=secrets.token_bytes,
             only_if_empty=True,
@@ -256,10 +281,11 @@ async def serve(
     # A pool that was not started refuses rooms, as when every media worker is down.
     pool = MediaPool(MediaPoolSettings(folder / "run", address, address, workers=1))
     if media_worker:
-        await pool.start()
+        with mock.patch.object(sfu_client, "START_TIMEOUT", CONNECT_S):
+            await pool.start()
     holder: list[Realtime] = []
     media = MediaSignalling(pool, lambda *told: holder[0].notify_media(*told))
-    context = Context(settings, database, media, secrets.token_bytes(32), clock, secrets.token_bytes)
+    context = Context(settings, database, media, seed or secrets.token_bytes(32), clock, secrets.token_bytes)
     realtime = Realtime(context)
     holder.append(realtime)
     app = application(context)
@@ -267,7 +293,7 @@ async def serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, lingering_time=1)
     await runner.setup()
     for place in {LOCAL, address}:
-        await web.TCPSite(runner, place, port).start()
+        await web.TCPSite(runner, place, port, reuse_port=port in _HELD).start()
     await realtime.start()
     house = House(settings, clock, context, realtime, links)
     try:
@@ -279,3 +305,54 @@ async def serve(
         await media.close()
         await pool.close()
         database.close()
+
+
+# -- a house at check-in: made once by real requests, then copied --------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Mould:
+    """What a house was when its check-in had begun; the roll names the port, so that every copy keeps it."""
+
+    database: Path
+    port: int
+    seed: bytes
+    meeting: str
+    items: list[str]
+    links: list[EnrolmentLink]
+    people: dict[str, PersonState]
+
+
+_MOULDS: dict[tuple[Any, ...], _Mould] = {}
+
+
+def _mould(house: House, seed: bytes) -> _Mould:
+    people = {first: PersonState.of(person) for first, person in house.people.items()}
+    database, port = mould(house.settings.data / "folkmoot.db"), house.settings.port
+    return _Mould(database, port, seed, house.meeting, list(house.items), house.links, people)
+
+
+def _copy(database: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(database, folder / "folkmoot.db")
+
+
+@asynccontextmanager
+async def at_check_in(folder: Path, *names: str, media_worker: bool = False, **changes: Any) -> AsyncIterator[House]:
+    """A house whose people (all, or these) have enrolled and whose meeting is at check-in."""
+    key = (names, *sorted(changes.items()))
+    kept = _MOULDS.get(key)
+    if kept is None:
+        seed = secrets.token_bytes(32)
+        async with serve(folder, port=held_port(), media_worker=media_worker, seed=seed, **changes) as house:
+            await house.enrol(*names)
+            await house.begin()
+            _MOULDS[key] = _mould(house, seed)
+            yield house
+        return
+    _copy(kept.database, folder)
+    async with serve(folder, port=kept.port, media_worker=media_worker, seed=kept.seed, **changes) as house:
+        house.links = list(kept.links)
+        house.people = {first: state.person(house.origin) for first, state in kept.people.items()}
+        house.meeting, house.items = kept.meeting, list(kept.items)
+        yield house

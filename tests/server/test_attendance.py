@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.common import START, refusal
-from tests.server.support import House, serve
+from tests.server.support import House, at_check_in
 
 from folkmoot_server.commands import attendance
 from folkmoot_server.domain.attendance import Line, Presence, fold, judge_lease, write_csv
@@ -25,9 +25,7 @@ AWAY_S, LOST_S = 45, 120
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol()
-        await running.begin()
+    async with at_check_in(tmp_path) as running:
         await running.realtime._housekeeping.close()  # here the tests say when leases are judged
         yield running
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from sqlalchemy import Connection, select
-from tests.server.support import House, serve
+from tests.server.support import House, at_check_in
 
 from folkmoot_server.storage import schema
 from folkmoot_server.web import routes, routes_votes
@@ -56,9 +56,7 @@ def everything(tx: Connection) -> dict[str, list[Any]]:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh") as running:
         await running.check_in("lan", "binh")
         await running.realtime._housekeeping.close()
         yield running

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.server import votes_support as support
 from tests.server.common import START, refusal
-from tests.server.support import House, connect, serve, sign_in
+from tests.server.support import House, at_check_in, connect, serve, sign_in
 from tests.server.votes_support import Hall
 
 from folkmoot_server.commands import attendance
@@ -96,9 +96,7 @@ async def test_a_binding_quorum_takes_the_meeting_along_at_once_and_back(house: 
 
 
 async def test_where_the_quorum_does_not_bind_the_state_stays(tmp_path: Path) -> None:
-    async with serve(tmp_path) as house:
-        await house.enrol()
-        await house.begin()
+    async with at_check_in(tmp_path) as house:
         await house.check_in("lan")
         await house.command("lan", "open")
         assert (await house.view("lan"))["quorum"]["met"] is False

@@ -72,25 +72,44 @@ async def test_every_answer_has_its_headers(site: tuple[str, ssl.SSLContext | bo
     async with aiohttp.ClientSession() as browser:
         for method, path, status in REQUESTS:
             async with browser.request(method, url + path, ssl=trust) as answer:
-                place = f"{method} {path} {answer.status}"
-                assert answer.status == status, place
-                assert EVERYWHERE.items() <= dict(answer.headers).items(), place
-                assert "geolocation=()" in answer.headers["Permissions-Policy"], place
-                assert (HSTS in answer.headers) is url.startswith("https"), place
-                policy = answer.headers["Content-Security-Policy"]
-                assert "default-src 'none'" in policy, place
-                assert "unsafe" not in policy, place
-                if path.startswith(("/api", "/socket.io")):
-                    assert policy == API, place
-                    assert answer.headers["Cache-Control"] == "no-store", place
-                elif path == "/sw.js":
-                    assert policy == WORKER, place
-                    assert answer.headers["Cache-Control"] == "no-cache", place
-                    assert answer.headers["Content-Type"].endswith("/javascript"), place
-                else:
-                    framed = "'self'" if path in ("/booth", "/auditor") else "'none'"
-                    assert f"frame-ancestors {framed}" in policy, place
-                assert "Set-Cookie" not in answer.headers, place
+                assert answer.status == status, f"{method} {path} {answer.status}"
+                require_headers(answer, path)
+
+
+def require_headers(answer: aiohttp.ClientResponse, path: str) -> None:
+    """Hold an answer's headers against what every answer to this path has, over http or https."""
+    place = f"{answer.method} {path} {answer.status}"
+    assert EVERYWHERE.items() <= dict(answer.headers).items(), place
+    assert "geolocation=()" in answer.headers["Permissions-Policy"], place
+    assert (HSTS in answer.headers) is (answer.url.scheme == "https"), place
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy, place
+    assert "unsafe" not in policy, place
+    if path.startswith(("/api", "/socket.io")):
+        assert policy == API, place
+        assert answer.headers["Cache-Control"] == "no-store", place
+    elif path == "/sw.js":
+        assert policy == WORKER, place
+        assert answer.headers["Cache-Control"] == "no-cache", place
+        assert answer.headers["Content-Type"].endswith("/javascript"), place
+    else:
+        framed = "'self'" if path in ("/booth", "/auditor") else "'none'"
+        assert f"frame-ancestors {framed}" in policy, place
+    assert "Set-Cookie" not in answer.headers, place
+
+
+async def test_an_answer_to_a_script_says_nothing_of_pages(site: tuple[str, ssl.SSLContext | bool]) -> None:
+    url, trust = site
+    kept = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+    async with aiohttp.ClientSession() as browser:
+        lengths = {}
+        for dest in ("empty", "document"):
+            asking = {"Sec-Fetch-Dest": dest, "Sec-Fetch-Site": "same-origin"}
+            async with browser.get(f"{url}/api/session", headers=asking, ssl=trust) as answer:
+                assert {**kept, "Cache-Control": "no-store"}.items() <= dict(answer.headers).items()
+                assert "Server" not in answer.headers
+                lengths[dest] = sum(len(name) + len(value) + 4 for name, value in answer.headers.items())
+        assert lengths["empty"] + 300 < lengths["document"]
 
 
 async def test_control_a_bare_application_has_none() -> None:

@@ -11,16 +11,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 from engineio.packet import MESSAGE, Packet
-from tests.server.support import House, connect, serve, ticket_for
+from tests.server.support import House, at_check_in, connect, ticket_for
 
 from folkmoot_server.realtime import sockets
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh") as running:
         yield running
 
 

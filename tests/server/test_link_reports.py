@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.support import House, Socket, connect, serve
+from tests.server.support import House, Socket, at_check_in, connect
 
 from folkmoot_server.realtime.media_links import LISTED_MAX, Links
 from folkmoot_server.web.metrics import Metrics, Snapshot
@@ -17,6 +17,7 @@ BAD: dict[str, Any] = {
     "reason": "link",
     "trouble": True,
     "profile": 64,
+    "lossy": True,
     "estimate_kbps": 40,
     "loss": 0.1,
     "rtt_ms": 600,
@@ -26,9 +27,7 @@ GOOD = {**BAD, "level": 4, "trouble": False}
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path, media_worker=True) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh", media_worker=True) as running:
         yield running
 
 
@@ -106,6 +105,22 @@ async def test_a_chair_who_comes_later_is_told_at_once(house: House) -> None:
     assert told(binh, "links") == []
 
 
+async def test_what_a_page_measured_before_joining_sets_where_its_link_begins(house: House) -> None:
+    binh, ana = await enter(house, "binh"), await enter(house, "ana")
+    for socket, link in ((binh, {"link": {"kbps": 64, "rtt_ms": 600}}), (ana, {})):
+        await socket.call("media", {"method": "capabilities", "data": {}})
+        answer = await socket.call("media", {"method": "create_transport", "data": {"direction": "recv", **link}})
+        assert "ok" in answer
+    await binh.until(lambda: told(binh, "link_level") != [])
+    (said,) = told(binh, "link_level")
+    assert (said["level"], said["reason"], said["profile"], said["rtt_ms"]) == (2, "link", 64, 600)
+    assert told(ana, "link_level") == []
+    for broken in ({"kbps": 0, "rtt_ms": 1}, {"kbps": 64}, {"kbps": 64, "rtt_ms": 1, "x": 1}, 64):
+        refused = {"direction": "recv", "link": broken}
+        answer = await binh.call("media", {"method": "create_transport", "data": refused})
+        assert answer["error"]["code"] == "media.bad-request"
+
+
 @pytest.mark.parametrize("data", [{}, {"ceiling": 5}, {"ceiling": -1}, {"ceiling": "1"}, {"ceiling": 1, "x": 1}])
 async def test_a_malformed_choice_changes_nothing(house: House, data: dict[str, Any]) -> None:
     chair, binh = await enter(house, "lan"), await enter(house, "binh", ceiling=0)
@@ -142,7 +157,7 @@ def test_the_list_has_an_end_and_keeps_since_when() -> None:
     assert links.note("m000", {**BAD, "level": 2}, 600.0)
     listing = links.listing(700.0)
     assert (len(listing["members"]), listing["more"]) == (LISTED_MAX, 20)
-    assert listing["members"][0] == {"owner": "m000", "level": 2, "reason": "link", "for_s": 700}
+    assert listing["members"][0] == {"owner": "m000", "level": 2, "reason": "link", "sends_badly": None, "for_s": 700}
     assert not links.drop("nobody")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.support import House, connect, serve
+from tests.server.support import House, at_check_in, connect
 from tests.server.test_visitors import admitted
 
 from folkmoot_server.domain import messages as domain
@@ -18,9 +18,7 @@ from folkmoot_server.storage import messages
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "karin", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "karin", "binh") as running:
         await running.check_in("lan", "binh")
         yield running
 

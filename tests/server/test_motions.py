@@ -26,8 +26,7 @@ RULES = {"secrecy": "open", "majority": {"kind": "simple", "of": "cast"}, "tie":
 
 @pytest.fixture
 async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
-    async with support.serve(tmp_path) as running:
-        await support.enrol_everybody(running)
+    async with support.enrolled(tmp_path) as running:
         yield running
 
 

@@ -17,7 +17,7 @@ import pypdfium2
 import pytest
 from PIL import Image
 from sqlalchemy import event
-from tests.server.support import House, connect, serve
+from tests.server.support import House, at_check_in, connect, serve
 
 from folkmoot_server.commands import papers as commands
 from folkmoot_server.demo.client import Person
@@ -45,9 +45,7 @@ def a_png(width: int = 40, height: int = 30) -> bytes:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """A meeting with check-in begun; Karin audits, Binh is on the roll, Greta reads and is not on it."""
-    async with serve(tmp_path) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "karin", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "karin", "binh") as running:
         await running.enrol("greta")
         await running.check_in("lan", "binh")
         yield running
@@ -200,6 +198,23 @@ async def test_versions_stay_and_the_newest_one_counts(house: House) -> None:
     for version in (1, 2):
         assert (await fetch(house.binh, house.path(f"/papers/{paper}/{version}/file")))[0] == 200
     assert [e["body"]["version"] for e in await house.events("PaperAdded")] == [1, 2]
+
+
+async def test_pages_that_two_versions_share_have_the_same_hash(house: House) -> None:
+    lines = [f"Line {number} of the report.\n" for number in range(180)]
+    paper = await bring(house, "Report.txt", "".join(lines).encode())
+    changed = [*lines[:70], "Another line.\n", *lines[71:]]
+    await put(house.jonas, house.path(f"/papers/{paper}?name=Report.txt"), "".join(changed).encode())
+    await settled(house)
+    before, after = [await house.binh.get(house.path(f"/papers/{paper}/{version}/pages")) for version in (1, 2)]
+    changed_pages = [n for n, one in enumerate(before["pages"]) if one != after["pages"][n]]
+    assert (len(after["pages"]), changed_pages) == (len(before["pages"]), [1])
+    assert after["words"] == after["pages"]
+    body = (await fetch(house.binh, house.path(f"/papers/{paper}/2/pages/2")))[1]
+    assert hashlib.sha256(body).hexdigest() == after["pages"][1]
+    secret = await bring(house, "S.txt", b"Secret", "restricted")
+    assert (await fetch(house.binh, house.path(f"/papers/{secret}/1/pages")))[0] == 404
+    assert (await fetch(house.jonas, house.path(f"/papers/{secret}/1/pages")))[0] == 200  # control
 
 
 async def test_another_class_takes_it_from_those_it_is_no_longer_for(house: House) -> None:

@@ -23,8 +23,8 @@ from folkmoot_server.storage import members, sessions
 from folkmoot_server.storage.database import Database
 from folkmoot_server.web.pictures import MEETINGS_MAX, Pictures
 
-# The session, the meeting, the right to read it, and what is the member's own.
-SNAPSHOT_STATEMENTS = 15
+# The session, the meeting, whether it is in closed session, the right to read it, and what is the member's own.
+SNAPSHOT_STATEMENTS = 16
 
 
 class Checked(Pictures):

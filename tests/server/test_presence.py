@@ -15,7 +15,7 @@ import pytest
 from tests.server import sites_support as halls
 from tests.server import votes_support
 from tests.server.common import START, refusal
-from tests.server.support import House, serve
+from tests.server.support import House, at_check_in
 
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
@@ -29,9 +29,7 @@ from folkmoot_voting.encoding import unb64u
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol()
-        await running.begin()
+    async with at_check_in(tmp_path) as running:
         await running.realtime._housekeeping.close()  # here the tests say when an asking is over
         yield running
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 from tests.server.common import refusal
-from tests.server.support import House, connect, serve
+from tests.server.support import House, at_check_in, connect
 
 from folkmoot_server.commands import attendance, presiding
 from folkmoot_server.domain.presiding import Holder, deputy
@@ -25,9 +25,7 @@ LOST_S = 20
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol()
-        await running.begin()
+    async with at_check_in(tmp_path) as running:
         await running.second_chair("ana")
         await running.second_chair("paul")
         await running.realtime._housekeeping.close()  # here the tests say when the chair is looked for
@@ -266,9 +264,7 @@ async def test_a_recess_and_a_second_day_know_their_chair(house: House) -> None:
 
 
 async def test_a_deputy_presides_within_thirty_seconds_of_a_lost_socket(tmp_path: Path) -> None:
-    async with serve(tmp_path) as house:
-        await house.enrol()
-        await house.begin()
+    async with at_check_in(tmp_path) as house:
         await house.second_chair("ana")
         await house.check_in("lan", "ana", "binh")
         lan, ana, binh = [await connect(house, name) for name in ("lan", "ana", "binh")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, func, select
-from tests.server.support import House, refusal, serve, sign_in
+from tests.server.support import House, at_check_in, refusal, sign_in
 
 from folkmoot_server.commands import floor
 from folkmoot_server.commands.floor import Speakers
@@ -20,9 +20,7 @@ from folkmoot_server.storage.database import Database, StoreClosedError
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh") as running:
         await running.check_in("lan", "binh")
         yield running
 

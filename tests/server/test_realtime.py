@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 import socketio
 from tests.server.common import refusal
-from tests.server.support import CONNECT_S, House, Socket, connect, serve, ticket_for
+from tests.server.support import CONNECT_S, House, Socket, at_check_in, connect, serve, ticket_for
 
 from folkmoot_server.domain.identity import TICKET_S
-from folkmoot_server.realtime import housekeeping, room, sockets
+from folkmoot_server.realtime import absence, housekeeping, room, sockets
 from folkmoot_server.realtime.connections import BURST, REFUSED_MAX, Bucket
 from folkmoot_server.storage import events
 from folkmoot_voting.encoding import b64u, unb64u
@@ -23,9 +23,7 @@ from folkmoot_voting.encoding import b64u, unb64u
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh") as running:
         yield running
 
 
@@ -205,9 +203,7 @@ async def test_losing_the_right_to_read_ends_the_sockets(house: House) -> None:
 
 
 async def test_media_is_for_members_in_the_room(tmp_path: Path) -> None:
-    async with serve(tmp_path, media_worker=True) as house:
-        await house.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
-        await house.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh", media_worker=True) as house:
         heard = await connect(house, "binh")
         ask = {"method": "capabilities", "data": {}}
         assert (await heard.call("media", ask))["error"]["code"] == "media.not-checked-in"
@@ -239,6 +235,41 @@ async def test_media_is_for_members_in_the_room(tmp_path: Path) -> None:
         ] == "media.unknown-method"
         await house.command("lan", "remove", member=house.binh.member)
         await again.until(lambda: again.gone)
+
+
+@pytest.mark.parametrize("meant", [True, False])
+async def test_a_connection_that_breaks_keeps_the_members_media_and_one_that_ends_does_not(
+    tmp_path: Path, meant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(absence, "HELD_IF_CLOSED_S", 2.0)
+
+    async def transports(house: House) -> int:
+        found = await house.context.media.report(house.meeting, house.binh.member)
+        return len(found["transports"])
+
+    async def let_go(house: House) -> None:
+        async with asyncio.timeout(60):
+            while any(found["members"] for found in house.context.media.figures()):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh", media_worker=True) as house:
+        await house.check_in("lan", "binh")
+        heard = await connect(house, "binh")
+        assert "ok" in await heard.call("media", {"method": "capabilities", "data": {}})
+        made = await heard.call("media", {"method": "create_transport", "data": {"direction": "recv"}})
+        if meant:
+            await heard.client.disconnect()
+            await let_go(house)
+            return
+        await heard.client.eio.ws.close()
+        await heard.until(lambda: heard.gone)
+        assert await transports(house) == 1
+        back = await connect(house, "binh")
+        listed = await back.call("media", {"method": "list", "data": {}})
+        assert listed["ok"]["transports"] == [made["ok"]["id"]]
+        assert await transports(house) == 1
+        await back.client.eio.ws.close()
+        await let_go(house)
 
 
 async def test_commands_are_answered_while_no_media_worker_runs(
@@ -363,7 +394,7 @@ async def test_a_stream_of_counts_leaves_no_accident(house: House, monkeypatch: 
     asyncio.get_running_loop().set_exception_handler(lambda _loop, what: accidents.append(what))
     monkeypatch.setattr(sockets, "COUNTER_EVERY_S", 3 * pause_s)
     for count in range(1, 31):
-        realtime._count(house.meeting, "e", count)
+        realtime._count(house.meeting, "e", count, None)
         await asyncio.sleep(pause_s)
     await heard.until(lambda: heard.counters and heard.counters[-1]["cast"] == 30)
     await asyncio.sleep(20 * pause_s)
@@ -374,9 +405,7 @@ async def test_a_stream_of_counts_leaves_no_accident(house: House, monkeypatch: 
 
 
 async def test_a_restart_lets_clients_resume(tmp_path: Path) -> None:
-    async with serve(tmp_path) as before:
-        await before.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
-        await before.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh") as before:
         await before.check_in("binh")
         heard = await connect(before, "binh")
         await heard.until(lambda: len(heard.events) == 5)

@@ -78,8 +78,7 @@ async def test_a_rehearsals_roll_hides_no_exception(hall: Hall) -> None:
 
 async def test_observers_cosign_and_hold_no_share(tmp_path: Path) -> None:
     observers = [NewPerson(name, None, ("observer",)) for name in ("Olga Lima", "Omar Said", "Otto Roth")]
-    async with support.serve(tmp_path) as hall:
-        await support.enrol_everybody(hall, [*OFFICERS, *OTHERS, *observers])
+    async with support.enrolled(tmp_path, [*OFFICERS, *OTHERS, *observers]) as hall:
         await support.convene(hall)
         await votes.freeze_roll(hall.secretary, hall.meeting)
         await hall.chair.post(hall.path("/commands"), {"command": "begin-check-in"})

@@ -189,7 +189,12 @@ async def test_addresses_of_relays_are_named_before_the_roll_and_are_good_with_a
     assert await asked(hall.settings.public_url, relay.token) == (200, "taken")
     assert await asked(origin, None) == (403, "origin.refused")
     assert await asked("http://hall1.localhost:8443", relay.token) == (403, "origin.refused")
-    assert await asked(origin, b64u(bytes(32))) == (401, "relay.no-session")
+    # A relay that must start anew, or has: its pages are neither signed out nor refused for good.
+    assert await asked(origin, b64u(bytes(32))) == (503, "relay.no-session")
+    before = relay.token
+    await relay.start(hall.clock.at)
+    assert await asked(origin, before) == (503, "relay.superseded")
+    assert await asked(origin, relay.token) == (200, "taken")
     await hall.chair.post(hall.path(f"/sites/{sites[0]}/relay-revoke"))
     assert await asked(origin, relay.token) == (403, "relay.revoked")
 
@@ -256,11 +261,12 @@ async def test_a_feed_gives_what_is_missing_and_waits_for_news(hall: Hall) -> No
         assert "me" not in whole["state"]
         assert whole["present"] == sorted(person.member for person in village.there)
         assert [one["member"] for one in whole["members"]] == whole["present"]
+        assert whole["kiosk"] == {"members": []}
         assert all(one["passkeys"] for one in whole["members"])
         assert whole["manifest"]["manifest"]["election"] == village.manifest.election
         assert len(whole["manifest"]["electorate"]) == 5
         assert whole["roll"]["core"]["size"] == 7
-        parts = ("present", "members", "roll", "checkpoint", "manifest")
+        parts = ("present", "kiosk", "members", "papers", "roll", "checkpoint", "manifest")
         have = [_digest(whole[name]) for name in parts]
         seq = whole["state"]["seq"]
         assert set(await relay.feed(seq, 0, have)) == {"events", "now"}
@@ -315,6 +321,23 @@ async def test_papers_for_all_members_are_given_with_ranges_and_no_others(
     url = f"{relay.origin}/api/relay/papers/"
     async with http.get(url + hashes["members"], headers=headers) as answer:
         assert (answer.status, await answer.read()) == (206, found["members"][5:12])
+    for wanted, status in (("bytes=5-11", 206), ("bytes=500-511", 416), ("bytes=5-", 400), ("", 400)):
+        paced = {**headers, "Range": wanted} if wanted else {"Authorization": headers["Authorization"]}
+        async with http.get(f"{url}{hashes['members']}?pace=100000", headers=paced) as answer:
+            assert answer.status == status, wanted
+            if status == 206:
+                assert await answer.read() == found["members"][5:12]
+                assert answer.headers["Content-Range"] == f"bytes 5-11/{len(found['members'])}"
+    ids = {one["class"]: one["paper"] for one in listed}
+    (page,) = (await relay.call("GET", f"/api/relay/papers/{ids['members']}/1/pages"))["pages"]
+    async with http.get(url + page["sha256"], headers={"Authorization": headers["Authorization"]}) as answer:
+        assert (answer.status, (await answer.read()).strip()) == (200, found["members"])
+    assert page["text"] == ""  # of a paper that is text the page says it
+    for unknown in (f"{ids['restricted']}/1", f"{ids['members']}/2", f"{ids['members']}/x", "nothing/1"):
+        refused = await relay.refused("GET", f"/api/relay/papers/{unknown}/pages")
+        assert refused == (404, "paper.unknown"), unknown
+    part = (await relay.feed())["papers"]
+    assert [(one["paper"], one["class"], len(one["versions"])) for one in part] == [(ids["members"], "members", 1)]
     for unknown in (hashes["restricted"], "0" * 64, "..%2Fserver.key"):
         async with http.get(url + unknown, headers=headers) as answer:
             assert (answer.status, (await answer.json())["error"]["code"]) == (404, "paper.unknown")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.media.test_drain import Page, until
-from tests.server.support import House, serve
+from tests.server.support import House, at_check_in
 
 from folkmoot_media.transport.aiortc_adapter import DtlsIdentity
 from folkmoot_server.commands import sites
@@ -149,19 +149,17 @@ async def enrol(house: House, site: str, seed: bytes) -> str:
     return str((await stranger.post("/api/relay/enrol", body))["relay"])
 
 
-async def begin_epoch(house: House, relay: str, seed: bytes) -> dict[str, Any]:
+async def begin_epoch(house: House, relay: str, seed: bytes, epoch: int = 0) -> dict[str, Any]:
     nonce, at = secrets.token_bytes(32), house.clock.at
-    body = {"relay": relay, "at": at, "nonce": b64u(nonce), "epoch": 0, "upto": 0}
-    sig = signing.sign(seed, start_hash(relay, at, nonce, 0, 0))
+    body = {"relay": relay, "at": at, "nonce": b64u(nonce), "epoch": epoch, "upto": 0}
+    sig = signing.sign(seed, start_hash(relay, at, nonce, epoch, 0))
     return dict(await house.stranger().post("/api/relay/start", {**body, "sig": b64u(sig)}))
 
 
 @pytest_asyncio.fixture
 async def valley(tmp_path: Path) -> AsyncIterator[Valley]:
     (tmp_path / "hub").mkdir()
-    async with serve(tmp_path / "hub", media_worker=True) as house:
-        await house.enrol()
-        await house.begin()
+    async with at_check_in(tmp_path / "hub", media_worker=True) as house:
         await house.check_in("lan", "binh", "greta")
         wanted = sites.Wanted("Upper hall", "", 20, 64)
         site = await house.context.database.write(
@@ -238,6 +236,66 @@ async def test_in_a_hall_one_microphone_is_open_at_a_time(valley: Valley) -> Non
         assert muted is False
     await house.command("lan", "withdraw-floor", member=greta)
     await until(lambda: {valley.seat, greta} <= near.silenced)
+
+
+async def test_a_phone_that_comes_to_the_hub_by_itself_is_one_of_its_hall(valley: Valley) -> None:
+    house = valley.house
+    await valley.begin()
+    greta, binh = await valley.at_site("greta"), house.binh.member
+    room = valley.at_hub._rooms[valley.meeting]
+    await valley.in_the_hall(valley.seat, speaks=True)
+    await until(lambda: valley.seat in valley.known_at_hub())
+    await valley.at_the_hub(binh, speaks=True)  # the control: at home, and heard throughout
+    phone = await valley.at_the_hub(greta, speaks=False)
+    all_three = {valley.seat, greta, binh}
+    await house.command("lan", "grant-floor", member=greta)
+    await until(lambda: all_three - room.silenced == {valley.seat, binh})
+    phone.speaks = True
+    await phone.build()
+    await until(lambda: all_three - room.silenced == {greta, binh})
+    await house.command("lan", "grant-floor", member=valley.seat)
+    await until(lambda: all_three - room.silenced == {valley.seat, binh})
+    await house.command("lan", "withdraw-floor", member=valley.seat)
+    await until(lambda: all_three - room.silenced == {binh})
+
+
+async def test_a_hall_that_was_lost_is_silent_until_somebody_there_is_given_the_floor_again(valley: Valley) -> None:
+    """Who spoke when the hall was lost has the floor no more; pictures and the pipe know nothing of that."""
+    house = valley.house
+    await valley.begin()
+    greta, lost_s = await valley.at_site("greta"), house.settings.site_lost_s
+    near, far = valley.here._rooms[valley.meeting], valley.at_hub._rooms[valley.meeting]
+    listener = await valley.at_the_hub(house.lan.member, speaks=False)
+    await valley.in_the_hall(valley.seat, speaks=True)
+
+    async def lease() -> None:
+        await valley.hub.post("/api/relay/lease", {"here": [greta], "upto": 0})
+
+    async def there(wanted: bool) -> None:
+        def present(tx: Any) -> bool:
+            return greta in {seat.member for seat in seats.present(tx, valley.meeting)}
+
+        async with asyncio.timeout(60):
+            while await house.context.database.read(present) is not wanted:  # noqa: ASYNC110  a database is asked
+                await asyncio.sleep(0.01)
+
+    await lease()
+    await house.command("lan", "grant-floor", member=greta)
+    await listener.hears()
+    house.clock.at += lost_s - 1
+    await lease()
+    house.clock.at += lost_s - 1  # silent for less than it takes: as before
+    await listener.hears()
+    house.clock.at += 1
+    await there(False)
+    await until(lambda: valley.seat in near.silenced and valley.seat in far.silenced)
+    await lease()
+    await there(True)
+    assert valley.seat in near.silenced
+    assert valley.seat in far.silenced
+    await house.command("lan", "grant-floor", member=greta)
+    await until(lambda: valley.seat not in near.silenced)
+    await listener.hears()
 
 
 async def test_a_relay_brings_only_its_own_hall_and_who_is_there(valley: Valley) -> None:
@@ -324,6 +382,34 @@ async def test_after_a_dead_worker_the_relay_dials_again(valley: Valley, side: s
     await phone.hears()
 
 
+async def test_a_new_start_of_the_relay_replaces_the_pipe_and_the_hall_hears_on(valley: Valley) -> None:
+    house = valley.house
+    await valley.begin()
+    before = await valley.piped()
+    await valley.at_the_hub(house.lan.member, speaks=True)
+    phone = await valley.in_the_hall("phone", speaks=False)
+    await phone.hears()
+    started = await begin_epoch(house, valley.relay, valley.seed, valley.epoch)
+    valley.epoch, valley.hub.token = int(started["epoch"]), str(started["token"])
+    await until(lambda: valley.at_hub.sites.pipe_of(valley.meeting, valley.seat) not in (None, before))
+    await valley.piped()
+    await phone.hears()
+    (standing,) = await valley.pipes_at_hub()
+    assert standing["state"] == "connected"
+
+
+async def test_a_hub_that_has_forgotten_the_pipe_is_dialled_again(valley: Valley) -> None:
+    """What a hub knows of pipes ends with its process, while its workers and the link live on."""
+    house = valley.house
+    await valley.begin()
+    before = await valley.piped()
+    phone = await valley.in_the_hall("phone", speaks=False)
+    await valley.at_hub.close_room(valley.meeting)
+    await until(lambda: valley.at_hub.sites.pipe_of(valley.meeting, valley.seat) not in (None, before))
+    await valley.at_the_hub(house.lan.member, speaks=True)
+    await phone.hears()
+
+
 async def test_while_no_hub_answers_the_hall_has_its_room_and_one_pipe_waits(tmp_path: Path) -> None:
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))  # ours and not listened on: nobody else answers there
@@ -342,8 +428,12 @@ async def test_while_no_hub_answers_the_hall_has_its_room_and_one_pipe_waits(tmp
         await page.begin()
         await until(lambda: len(tries) > 3)
         assert len((await page.ask("list"))["slots"]) == 4
-        (stats,) = await pool.stats()
-        assert len(stats["pipes"]) == 1
+        waiting = 0
+        async with asyncio.timeout(60):
+            while waiting == 0:  # one is closed before the next is opened
+                (stats,) = await pool.stats()
+                waiting = len(stats["pipes"])
+        assert waiting == 1
     finally:
         await page.leave()
         await media.close()

@@ -34,12 +34,17 @@ async def test_a_vote_reaches_the_box_from_a_hall_that_was_cut_off(village: Vill
     answer = await relay.send()
     assert (answer["upto"], answer["refused"]) == (len(relay.log), [])
     assert answer["head"] == b64u(relay.head)
+    assert [one["seq"] for one in answer["promises"]] == [len(relay.log) - 2, len(relay.log) - 1, len(relay.log)]
+    assert (await relay.send(len(relay.log), len(relay.log)))["promises"] == answer["promises"][-1:]
     for person in (hall.chair, hall.secretary):
         await votes_support.send(hall, person, village.ballot(person, NO))
     assert await village.cast() == 5
     # The page asks for its promise by sending the same bytes to the hub.
     again = relay.log[-1]["body"]["ballot"]
-    assert (await votes_support.send(hall, village.there[2], again))["manifest"] == b64u(village.manifest.hash)
+    promise = await votes_support.send(hall, village.there[2], again)
+    assert promise["manifest"] == b64u(village.manifest.hash)
+    told = answer["promises"][-1]
+    assert (told["publish_by"], told["sig"]) == (promise["publish_by"], promise["sig"])
     await votes_support.close(hall, village.manifest.election)
     await votes_support.cosign(hall, village.manifest, village.ready.cosigners)
     await votes.count(village.ready.tellers[:2], hall.meeting, village.manifest)
@@ -166,7 +171,9 @@ async def test_a_chain_is_taken_once_and_whole_or_not_at_all(village: Village) -
     assert await answered(one, two) == (200, "taken")
     assert await answered(one) == (200, "taken")
     assert await answered(one, two, three) == (200, "taken")
-    assert (await relay.post(two, three, four))[1] == {"upto": start + 4, "head": b64u(relay.head), "refused": []}
+    answer = (await relay.post(two, three, four))[1]
+    assert [one["seq"] for one in answer.pop("promises")] == [two["seq"], three["seq"]]
+    assert answer == {"upto": start + 4, "head": b64u(relay.head), "refused": []}
     assert await village.cast() == 3
     # Two stories under one number: nothing of it is taken, and the chair hears of it.
     other = relay.signed({**{k: v for k, v in three.items() if k != "sig"}, "at": at + 5})

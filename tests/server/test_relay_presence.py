@@ -17,6 +17,7 @@ from tests.server.relay_support import Village, add_site, check_in_body, check_i
 from tests.server.votes_support import Hall
 
 from folkmoot_server.commands import attendance, relays
+from folkmoot_server.demo import votes
 from folkmoot_server.domain.attendance import JOIN_S, Line, fold
 from folkmoot_server.domain.ledger import CHECKPOINT_AGE_MAX_S
 from folkmoot_server.domain.relays import DEGRADED_S, NONCES, SESSION_S
@@ -101,6 +102,74 @@ async def test_who_checks_in_during_a_cut_was_there_from_then_and_counts_from_it
     await votes_support.check_in(hall, [hall.plain])
     assert [one["code"] for one in (await relay.send())["refused"]] == ["relay.overtaken"]
     assert [line[1] for line in await lines(hall, hall.plain.member)] == [begun + 340, None]
+
+
+async def claimed(hall: Hall) -> list[tuple[str, ...]]:
+    """Between which sites the chair has to decide about the plain member."""
+    found = (await hall.view(hall.chair))["disputes"]
+    return [tuple(one["sites"]) for one in found if one["member"] == hall.plain.member]
+
+
+async def count_of(hall: Hall, member: str) -> list[str]:
+    """Where a member is counted."""
+    return [one["site"] for one in (await hall.view(hall.chair))["present"] if one["member"] == member]
+
+
+async def test_who_is_claimed_in_a_cut_hall_and_elsewhere_is_disputed_and_counted_once(village: Village) -> None:
+    hall, relay, plain = village.hall, village.relay, village.hall.plain
+    both = [tuple(sorted((village.site, "remote")))]
+    await check_in_by_relay(hall, relay, village.site, plain, hall.clock())
+    hall.clock.at += 10
+    await votes_support.check_in(hall, [plain])
+    assert await claimed(hall) == []
+    assert [one["code"] for one in (await relay.send())["refused"]] == ["relay.overtaken"]
+    assert await claimed(hall) == both
+    assert await count_of(hall, plain.member) == ["remote"]
+    await relay.send(len(relay.log), len(relay.log))  # sent again, told once
+    told = [event["body"]["member"] for event in await hall.events("SeatDisputed")]
+    assert told.count(plain.member) == 1
+
+
+async def test_a_cut_hall_s_check_in_over_one_that_is_heard_elsewhere_is_disputed(village: Village) -> None:
+    hall, relay, plain = village.hall, village.relay, village.hall.plain
+    await votes_support.check_in(hall, [plain])
+    hall.clock.at += 10
+    await check_in_by_relay(hall, relay, village.site, plain, hall.clock())
+    assert (await relay.send())["refused"] == []
+    assert await claimed(hall) == [tuple(sorted((village.site, "remote")))]
+    assert await count_of(hall, plain.member) == [village.site]
+
+
+async def test_who_had_left_elsewhere_before_or_came_again_to_the_same_hall_is_not_disputed(village: Village) -> None:
+    hall, relay, site, plain = village.hall, village.relay, village.site, village.hall.plain
+    await votes_support.check_in(hall, [plain])
+    await plain.post(hall.path("/commands"), {"command": "leave"})
+    hall.clock.at += 10
+    await check_in_by_relay(hall, relay, site, plain, hall.clock())
+    assert (await relay.send())["refused"] == []
+    # The hall's older word of somebody who has come to the same hall again, by another way.
+    await check_in_by_relay(hall, relay, site, plain, hall.clock())
+    hall.clock.at += 10
+    code = (await hall.chair.get(hall.path(f"/sites/{site}/code")))["code"]
+    await votes.check_in(plain, hall.meeting, where={"site": site, "code": code})
+    assert [one["code"] for one in (await relay.send())["refused"]] == ["relay.overtaken"]
+    assert await claimed(hall) == []
+
+
+async def test_an_overtaken_check_in_that_nobody_signed_says_nothing_of_anybody(village: Village) -> None:
+    hall, relay, site, plain = village.hall, village.relay, village.site, village.hall.plain
+    body, _ = await check_in_body(hall, relay, site, plain)
+    other, _ = await check_in_body(hall, relay, site, village.there[0])
+    relay.write("check-in", {**body, "assertion": other["assertion"]}, hall.clock(), plain.member)
+    relay.write("check-in", body, hall.clock(), plain.member)
+    hall.clock.at += 10
+    await votes_support.check_in(hall, [plain])
+    codes = [one["code"] for one in (await relay.send(last=len(relay.log) - 1))["refused"]]
+    assert codes == ["voting.assertion-challenge"]
+    assert await claimed(hall) == []
+    # The control: the one that the member signed.
+    assert [one["code"] for one in (await relay.send())["refused"]] == ["relay.overtaken"]
+    assert await claimed(hall) == [tuple(sorted((site, "remote")))]
 
 
 async def test_a_checkpoint_is_good_that_was_the_newest_when_the_relay_started(village: Village) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import aiohttp
 import pytest
 from tests.server.common import refusal
-from tests.server.support import House, serve
+from tests.server.support import House, at_check_in
 from tests.server.test_paper_rendering import confined
 from tests.server.test_papers import a_png, bring
 
@@ -37,9 +37,7 @@ ASKING: Final = {"secrecy": "open", "majority": {"kind": "simple", "of": "cast"}
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """A meeting that Lan presides over; Ana is another chair."""
-    async with serve(tmp_path) as running:
-        await running.enrol()
-        await running.begin()
+    async with at_check_in(tmp_path) as running:
         await running.second_chair("ana")
         await running.check_in("lan", "ana", "paul", "binh")
         await running.command("lan", "open")

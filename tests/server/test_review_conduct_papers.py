@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import pytest
-from tests.server.support import House, serve
+from tests.server.support import House, at_check_in, serve
 from tests.server.test_paper_rendering import RICH
 from tests.server.test_papers import a_png, bring, fetch
 from tests.server.test_review_conduct import guest_of
@@ -24,9 +24,7 @@ FETCHED: Final = ("/file", "/pages/1", "/pages/1/text")
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """An opened meeting with a guest, Gwen."""
-    async with serve(tmp_path) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "karin", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "karin", "binh") as running:
         await running.check_in("lan", "binh")
         await running.command("lan", "open")
         running.people["gwen"] = await guest_of(running)

@@ -133,8 +133,7 @@ async def test_a_motion_is_referred_neither_in_a_recess_nor_between_two_days(hou
 
 async def test_what_was_voted_on_with_a_quorum_is_declared_without_one(tmp_path: Path) -> None:
     """The electorate and its presence are fixed when a vote is opened; nobody undoes a vote by leaving."""
-    async with votes_support.serve(tmp_path) as hall:
-        await votes_support.enrol_everybody(hall)
+    async with votes_support.enrolled(tmp_path) as hall:
         cosigners = await _with_quorum(hall)
         body = {"item": hall.item, "title": "Roof", "text": "Mend it."}
         motion = (await hall.tellers[0].post(hall.path("/motions"), body))["motion"]

@@ -16,7 +16,7 @@ from tests import drafts
 from tests.server import sites_support as halls
 from tests.server import votes_support
 from tests.server.common import refusal
-from tests.server.support import House, serve
+from tests.server.support import House, at_check_in
 
 from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
@@ -32,6 +32,7 @@ KEYS = {
     "time_zone",
     "site",
     "item",
+    "next",
     "speaking",
     "floor",
     "queue",
@@ -40,14 +41,13 @@ KEYS = {
     "result",
     "sites",
     "presented",
+    "closed",
 }
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol()
-        await running.begin()
+    async with at_check_in(tmp_path) as running:
         yield running
 
 
@@ -94,6 +94,8 @@ async def test_a_wall_shows_the_meeting_without_a_login_and_without_ids_of_peopl
     assert set(shown) == KEYS
     assert shown["site"] == "Hall 7"
     assert shown["item"] == {"number": "1", "title": "Budget"}
+    following = [item for item in (await house.view("ana"))["agenda"] if item["state"] == "waiting"]
+    assert shown["next"] == [{"number": item["number"], "title": item["title"]} for item in following[:5]] != []
     assert shown["speaking"]["name"] == "Ana Silva"
     assert (shown["floor"], shown["queue"]) == (["Ana Silva"], ["Binh Tran"])
     assert shown["quorum"] == (await house.view("lan"))["quorum"]

@@ -17,10 +17,11 @@ from aiohttp import web
 from engineio.packet import MESSAGE
 from engineio.packet import Packet as EnginePacket
 from tests.server.certificates import write_certificate
-from tests.server.support import House, serve, ticket_for
+from tests.server.support import House, at_check_in, ticket_for
 
 from folkmoot_server.demo import client
-from folkmoot_server.domain.audience import Audience
+from folkmoot_server.domain.audience import Audience, Listener
+from folkmoot_server.domain.closed_sessions import Party
 from folkmoot_server.realtime import connections, publisher, sockets
 from folkmoot_server.realtime.packets import Line, Server, Shared, frame
 from folkmoot_server.storage import events
@@ -31,9 +32,7 @@ LARGE = "é" * 8000
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol(*NAMES)
-        await running.begin()
+    async with at_check_in(tmp_path, *NAMES) as running:
         yield running
 
 
@@ -125,8 +124,8 @@ async def test_control_a_frame_that_is_left_out_is_noticed(house: House, monkeyp
     """The same fifty, with a fault planted in the shared encoding: one event is missing from what is written."""
     whole = connections.News.of
 
-    def skipping(news: connections.News, audience: Audience) -> tuple[list[Shared], bytes]:
-        packets, frames = whole(news, audience)
+    def skipping(news: connections.News, listener: Listener) -> tuple[list[Shared], bytes]:
+        packets, frames = whole(news, listener)
         if news.first <= 100 <= news.last:
             packets = [packet for seq, packet in enumerate(packets, news.first) if seq != 100]
             frames = b"".join(packet.frame for packet in packets)
@@ -302,3 +301,19 @@ async def test_frames_go_through_tls_too(tmp_path: Path) -> None:
         assert not line.qsize()
         assert [await socket.receive_str() for _ in packets] == [packet.encode() for packet in packets]
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("is_open", [True, False, None])
+def test_a_page_turn_is_short_and_says_the_same(is_open: bool | None) -> None:
+    """20 + 32 bytes of IP and TCP and 22 of TLS come to it; a turn is to be under 200 bytes."""
+    body: dict[str, Any] = {"page": 117, "paper": "A" * 16, "version": 3}
+    body |= {} if is_open is None else {"open": is_open}
+    event = events.StoredEvent(1, "M", 9_876, "PagePresented", 1_790_000_000, body)
+    sent = publisher.told(event).packets[Audience.MEMBERS]
+    heard = json.loads(sent.encode()[2:])[1]["body"]
+    assert {"open": True, **heard} == {"open": True, **body}
+    assert (is_open is False) is ("open" in heard)
+    if is_open is not False:
+        assert len(sent.frame) + 52 + 22 < 200
+    whole = Shared("event", event.wire(Listener(Audience.MEMBERS, Party("", True))))
+    assert len(whole.frame) - len(sent.frame) in ((12, 14) if is_open else (0,))  # control

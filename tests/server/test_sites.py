@@ -14,7 +14,7 @@ import pytest
 from tests.server import sites_support as support
 from tests.server.common import START, refusal
 from tests.server.sites_support import hall_of, keep_alive, states
-from tests.server.support import House, Socket, connect, serve
+from tests.server.support import House, Socket, at_check_in, connect
 
 from folkmoot_server.commands import floor
 from folkmoot_server.domain.errors import WrongState
@@ -31,7 +31,7 @@ from folkmoot_server.domain.sites import (
     code,
     differences,
     fixed,
-    is_silent,
+    lease_end,
     shown,
     takes,
 )
@@ -43,9 +43,7 @@ LOST_S = 20
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol()
-        await running.begin()
+    async with at_check_in(tmp_path) as running:
         await running.realtime._housekeeping.close()  # here the tests say when halls are lost
         yield running
 
@@ -53,7 +51,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 async def tick(house: House, since: int = START) -> None:
     """Let the housekeeping do what is due now."""
     keeper = house.realtime._housekeeping
-    keeper._watching_since = since
+    keeper._watching_since = keeper.halls.watching_since = since
+    await keeper.halls.tick()
     await keeper.tick()
 
 
@@ -123,9 +122,9 @@ def test_a_code_is_fifty_bits_and_lasts_until_the_end_of_the_next_ten_minutes() 
 
 
 def test_silence_counts_from_when_the_server_listens_again() -> None:
-    assert is_silent(100, 0, 120, 20)
-    assert not is_silent(101, 0, 120, 20)
-    assert not is_silent(100, 110, 129, 20)
+    assert lease_end(100_000, 0, 20) == 120_000
+    assert lease_end(100_250, 100, 20) == 120_250
+    assert lease_end(100_999, 110, 20) == 130_000
 
 
 def test_differences_of_a_seat_list_go_both_ways() -> None:
@@ -385,9 +384,7 @@ async def test_everything_is_closed_with_the_meeting(house: House) -> None:
 
 
 async def test_a_halls_page_uses_the_room_as_the_halls_own_seat(tmp_path: Path) -> None:
-    async with serve(tmp_path, media_worker=True) as house:
-        await house.enrol()
-        await house.begin()
+    async with at_check_in(tmp_path, media_worker=True) as house:
         site = await hall_of(house)
         page: Socket = await connect(house, "paul")
         refused = await page.call("media", {"method": "capabilities", "data": {}})

@@ -1,4 +1,4 @@
-"""Codes of halls, members who move between sites, and the seat lists that custodians sign."""
+"""Codes of halls, and the seat lists that custodians sign."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.server import sites_support as support
 from tests.server.common import START, refusal
-from tests.server.sites_support import hall_of, keep_alive
-from tests.server.support import House, serve
+from tests.server.sites_support import hall_of
+from tests.server.support import House, at_check_in
 
 from folkmoot_server.domain.sites import CODE_S
 from folkmoot_voting import challenges
@@ -18,14 +18,12 @@ from folkmoot_voting import challenges
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol()
-        await running.begin()
+    async with at_check_in(tmp_path) as running:
         await running.realtime._housekeeping.close()  # no hall is lost here
         yield running
 
 
-# -- codes, companions, moves ---------------------------------------------------------------------------------------
+# -- codes and companions -------------------------------------------------------------------------------------------
 
 
 async def test_checking_in_at_a_hall_needs_its_code_and_signs_its_name(house: House) -> None:
@@ -81,77 +79,6 @@ async def test_guessing_codes_ends_after_twenty_and_a_code_given_elsewhere_is_to
     assert await refusal(house.binh, begin, {"site": site, "code": shown_now}) == (429, "site.too-many-codes")
     house.clock.at += 300
     assert (await house.binh.post(begin, {"site": site, "code": shown_now}))["site"] == site
-
-
-async def test_who_checks_in_at_another_site_moves_and_is_counted_once(house: House) -> None:
-    site = await hall_of(house)
-    await house.check_in("binh")
-    house.clock.at += 30
-    await support.check_in_at(house, house.binh, site, await support.code_of(house, house.paul, site))
-    view = await house.view("lan")
-    assert [(one["member"], one["site"]) for one in view["present"]] == [(house.binh.member, site)]
-    assert view["quorum"]["present"] == 1
-    kinds = [event["type"] for event in (await house.events())[-3:]]
-    assert kinds == ["MemberDeparted", "MemberCheckedIn", "SeatMoved"]
-    moved = (await house.events("SeatMoved"))[0]["body"]
-    assert moved == {"member": house.binh.member, "name": "Binh Tran", "from": "remote", "to": site}
-    lines = (await house.lan.get(house.path("/attendance")))["lines"]
-    assert [(line["site"], line["from"], line["until"]) for line in lines] == [
-        ("remote", START, START + 30),
-        (site, START + 30, None),
-    ]
-    assert view["disputes"] == []
-    assert await refusal(house.jonas, house.path(f"/sites/{site}/remove")) == (409, "site.in-use")
-
-
-async def disputed(house: House) -> tuple[str, dict[str, Any]]:
-    """Binh is claimed at two halls; return one of them and the dispute."""
-    site, other = await hall_of(house), await hall_of(house, "ana")
-    await support.check_in_at_kiosk(house, house.paul, house.binh, site)
-    await support.check_in_at_kiosk(house, house.ana, house.binh, other)
-    assert (await house.view("lan"))["disputes"] == []
-    house.clock.at += 10
-    await keep_alive(house, site)
-    await support.check_in_at_kiosk(house, house.paul, house.binh, site)
-    return site, (await house.view("lan"))["disputes"][0]
-
-
-async def test_a_seat_claimed_at_two_halls_is_disputed_until_the_chair_decides(house: House) -> None:
-    site, found = await disputed(house)
-    assert found["member"] == house.binh.member
-    assert len(found["sites"]) == 2
-    assert site in found["sites"]
-    assert (await house.view("binh"))["disputes"] == []
-    path = house.path(f"/disputes/{found['dispute']}")
-    assert await refusal(house.paul, path, {"decision": "keep"}) == (403, "role.missing")
-    assert await refusal(house.lan, path, {"decision": "burn"}) == (400, "input.malformed")
-    await house.lan.post(path, {"decision": "keep"})
-    assert await refusal(house.lan, path, {"decision": "remove"}) == (409, "dispute.decided")
-    assert (await house.view("lan"))["disputes"] == []
-    assert [one["member"] for one in (await house.view("lan"))["present"]] == [house.binh.member]
-    assert (await house.events("DisputeDecided"))[0]["body"] == {"dispute": found["dispute"], "decision": "keep"}
-    assert len(await house.events("SeatDisputed")) == 1
-
-
-async def test_the_chair_sends_out_whose_seat_is_not_believed(house: House) -> None:
-    site, found = await disputed(house)
-    await house.lan.post(house.path(f"/disputes/{found['dispute']}"), {"decision": "remove"})
-    view = await house.view("lan")
-    assert view["present"] == []
-    assert [one["member"] for one in view["removed"]] == [house.binh.member]
-    kiosk = house.path(f"/sites/{site}/kiosk")
-    body = await support.check_in_body(house, await house.paul.post(f"{kiosk}/begin"), house.binh)
-    assert await refusal(house.paul, f"{kiosk}/finish", body) == (403, "meeting.removed")
-
-
-async def test_two_moves_far_apart_are_not_disputed(house: House) -> None:
-    site = await hall_of(house)
-    await house.check_in("binh")
-    await support.check_in_at_kiosk(house, house.paul, house.binh, site)
-    house.clock.at += 600
-    await house.check_in("binh")
-    assert len(await house.events("SeatMoved")) == 2
-    assert await house.events("SeatDisputed") == []
 
 
 # -- seat lists -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Slow clients of the real installation, over http and https, are closed within fifteen seconds."""
+"""Slow clients of the real installation, over http and https, are closed within fifteen seconds.
+
+A connection that rests after an answer may do so for longer; here it may not.
+"""
 
 import asyncio
 import ssl
@@ -11,8 +14,10 @@ from tests.server.certificates import write_certificate
 
 from folkmoot_config.settings import Settings
 from folkmoot_server import app
+from folkmoot_server.web import watchdog
 
 PATIENCE_S = 15.0
+REST_S = 5.0
 HOST = b"Host: localhost\r\n"
 HALF_HEAD = b"GET /api/info HTTP/1.1\r\n" + HOST + b"X-Slow: "
 HALF_BODY = (
@@ -45,6 +50,13 @@ async def _installation(folder: Path, tls: tuple[Path, Path] | None) -> app.Inst
     url = "https://localhost" if tls else "http://localhost"
     settings = Settings(data=folder, port=0, public_url=url, cert=cert, key=key, media_workers=1)
     return await app.start(settings, app.open_database(settings))
+
+
+@pytest.fixture(autouse=True)
+def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watchdog.REST_S <= 75
+    for module in (app, watchdog):
+        monkeypatch.setattr(module, "REST_S", REST_S)
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 from tests.server.common import refusal
-from tests.server.support import House, connect, serve
+from tests.server.support import House, at_check_in, connect
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol()
-        await running.begin()
+    async with at_check_in(tmp_path) as running:
         await running.check_in("lan", "ana", "paul", "amira", "binh", "greta")
         await running.command("lan", "open")
         yield running

@@ -1,6 +1,7 @@
 """The one writer: groups are committed together, refusals change nothing, an answer means it is on disk."""
 
 import asyncio
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, event, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from folkmoot_server.domain.errors import Conflict, NotFound
+from folkmoot_server.storage import database as database_module
 from folkmoot_server.storage import events, schema
 from folkmoot_server.storage.database import (
     Database,
@@ -227,3 +229,22 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     store.close()
     assert set(acknowledged) <= stored
     assert len(stored) <= len(acknowledged) + 1
+
+
+@pytest.mark.parametrize("overwritten", [True, False])
+async def test_what_is_deleted_is_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwritten: bool
+) -> None:
+    if not overwritten:  # control: without it the text stays in the file
+        monkeypatch.setattr(database_module, "PRAGMAS", (*database_module.PRAGMAS[:-1], "secure_delete=OFF"))
+    path, said = tmp_path / "store.db", "said behind closed doors"
+    store = Database(path)
+    try:
+        await store.write(put("kept", "x" * 100))
+        await store.write(put("gone", said * 5))
+        await store.write(lambda tx: tx.execute(schema.setting.delete().where(schema.setting.c.name == "gone")))
+    finally:
+        store.close()
+    with contextlib.closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert (said.encode() in path.read_bytes()) is not overwritten

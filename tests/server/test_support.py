@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 from tests.server.common import refusal
-from tests.server.support import House, connect, serve
+from tests.server.support import House, at_check_in, connect
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path, media_worker=True) as running:
-        await running.enrol("lan", "jonas", "ana", "binh", "paul", "amira")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "binh", "paul", "amira", media_worker=True) as running:
         await running.check_in("lan", "binh")
         yield running
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from aiohttp import web
 from sqlalchemy import Connection, select
-from tests.server.support import House, Socket, connect, serve
+from tests.server.support import House, Socket, at_check_in, connect
 from tests.server.test_papers import a_png, bring, fetch, send
 
 from folkmoot_server.demo.client import Person
@@ -32,6 +32,7 @@ ALLOWED: Final = {
     ("POST", "/api/meetings/{m}/lobby"),
     ("GET", "/api/meetings/{m}/papers"),
     ("GET", "/api/meetings/{m}/papers/{p}/{v}/file"),
+    ("GET", "/api/meetings/{m}/papers/{p}/{v}/pages"),
     ("GET", "/api/meetings/{m}/papers/{p}/{v}/pages/{n}"),
     ("GET", "/api/meetings/{m}/papers/{p}/{v}/pages/{n}/text"),
     ("POST", "/api/meetings/{m}/present"),
@@ -62,9 +63,7 @@ UPLOADS: Final = {
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with serve(tmp_path) as running:
-        await running.enrol("lan", "jonas", "ana", "paul", "amira", "karin", "binh")
-        await running.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "karin", "binh") as running:
         await running.check_in("lan", "binh")
         yield running
 
@@ -299,9 +298,7 @@ async def test_a_visitor_asks_to_speak_is_given_the_floor_and_loses_it(house: Ho
 
 
 async def test_a_removed_guest_loses_socket_and_room_within_five_seconds(tmp_path: Path) -> None:
-    async with serve(tmp_path, media_worker=True) as house:
-        await house.enrol("lan", "jonas", "ana", "paul", "amira", "binh")
-        await house.begin()
+    async with at_check_in(tmp_path, "lan", "jonas", "ana", "paul", "amira", "binh", media_worker=True) as house:
         await house.check_in("lan")
         guest = await admitted(house)
         heard = await connect(house, "gwen")

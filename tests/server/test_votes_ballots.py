@@ -97,8 +97,7 @@ async def test_a_member_reads_boards_often_and_not_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "READER_MAX", 80)
-    async with support.serve(tmp_path) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path) as hall:
         _, manifest = await opened(hall)
         ballot = support.seal(hall, hall.chair, manifest, YES)
         await hall.chair.post(hall.election_path(manifest.election, "/ballots"), {"ballot": ballot})

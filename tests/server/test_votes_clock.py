@@ -49,8 +49,7 @@ async def test_a_batch_waits_for_its_size_and_its_turn(hall: Hall) -> None:
 
 
 async def test_the_next_batch_waits_for_the_next_period(tmp_path: Path) -> None:
-    async with support.serve(tmp_path, publish_batch_min=1) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path, publish_batch_min=1) as hall:
         _, manifest = await support.opened(hall)
         sizes = []
         for person in hall.officers[:2]:

@@ -43,8 +43,7 @@ async def test_every_question_type_on_one_ballot(hall: Hall) -> None:
 
 @pytest.mark.parametrize("secrecy", ["open", "roll-call"])
 async def test_plain_votes_are_counted_by_the_server_and_declared_by_the_chair(tmp_path: Path, secrecy: str) -> None:
-    async with support.serve(tmp_path) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path) as hall:
         ready = await support.prepare(hall)
         questions = [multi_seat("Board", ["a", "b", "c"], 2).to_json()]
         choices = [[[1, 1, 0]], [[0, 1, 1]]]
@@ -96,8 +95,7 @@ async def casting_vote(hall: Hall, manifest: Manifest, seed: bytes, options: lis
 
 @pytest.mark.parametrize("secrecy", ["trustees", "open"])
 async def test_a_tie_waits_for_the_chairs_casting_vote(tmp_path: Path, secrecy: str) -> None:
-    async with support.serve(tmp_path) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path) as hall:
         ready, manifest = await tied(hall, secrecy=secrecy)
         path = hall.election_path(manifest.election, "/casting")
         seeds = [one.seed for one in ready.cosigners]
@@ -165,8 +163,7 @@ async def test_a_wrong_share_is_kept_as_evidence_and_any_good_ones_suffice(hall:
 
 
 async def test_excluded_members_are_present_and_no_electors(tmp_path: Path) -> None:
-    async with support.serve(tmp_path, electorate_min=3) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path, electorate_min=3) as hall:
         ready = await support.prepare(hall)
         election = await support.draft(hall)
         path = hall.election_path(election, "/exclusions")
@@ -205,8 +202,7 @@ async def test_excluded_members_are_present_and_no_electors(tmp_path: Path) -> N
 
 
 async def test_the_chair_confirms_what_a_vote_repeats(tmp_path: Path) -> None:
-    async with support.serve(tmp_path, electorate_min=3) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path, electorate_min=3) as hall:
         ready = await support.prepare(hall)
         first = await support.hold_vote(hall, ready, [YES, YES, NO])
         same = await support.draft(hall)
@@ -232,8 +228,7 @@ async def test_the_chair_confirms_what_a_vote_repeats(tmp_path: Path) -> None:
 
 
 async def test_weights_count_and_rare_ones_are_refused(tmp_path: Path) -> None:
-    async with support.serve(tmp_path, electorate_min=3) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path, electorate_min=3) as hall:
         for person in hall.tellers:
             action = {"type": "set-weight", "member": person.member, "weight": 4}
             await hall.secretary.act(f"/api/members/{person.member}/weight", action, weight=4)

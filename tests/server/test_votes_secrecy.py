@@ -63,8 +63,7 @@ class Meeting:
 async def meeting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Meeting]:
     """Five members vote one after the other, a minute apart, so that a stored time could betray them."""
     caplog.set_level(logging.DEBUG)
-    async with support.serve(tmp_path) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path) as hall:
         ready = await support.prepare(hall)
         election = await support.draft(hall)
         held = Meeting(hall, ready, await votes.open_election(hall.chair, hall.meeting, election))
@@ -282,8 +281,7 @@ async def test_the_order_of_rows_says_nothing(meeting: Meeting) -> None:
 async def test_a_batch_is_published_in_another_order_than_it_was_cast(tmp_path: Path) -> None:
     """Five ballots in one batch: over several votes their order on the board is not that of casting."""
     same = 0
-    async with support.serve(tmp_path, publish_batch_min=5) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path, publish_batch_min=5) as hall:
         ready = await support.prepare(hall)
         for _ in range(3):
             manifest = await support.hold_vote(hall, ready, CHOICES)

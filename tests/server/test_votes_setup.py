@@ -50,8 +50,7 @@ async def test_the_roll_is_frozen_once_by_its_registrar(hall: Hall) -> None:
 
 async def test_a_roll_without_its_officers_is_not_frozen(tmp_path: Path) -> None:
     people = [*support.OFFICERS[:4], NewPerson("Amira Haddad", None, ())]
-    async with support.serve(tmp_path) as hall:
-        await support.enrol_everybody(hall, people)
+    async with support.enrolled(tmp_path, people) as hall:
         await support.convene(hall)
         core = RollCore.from_json((await hall.secretary.post(hall.path("/roll/prepare")))["core"])
         body = await freeze_body(hall.secretary, core)
@@ -161,8 +160,7 @@ async def test_a_check_in_needs_a_checkpoint_of_this_ledger_that_is_not_too_old(
 
 
 async def test_who_joined_after_the_freeze_cannot_check_in(tmp_path: Path) -> None:
-    async with support.serve(tmp_path) as hall:
-        await support.enrol_everybody(hall)
+    async with support.enrolled(tmp_path) as hall:
         await support.convene(hall)
         await votes.freeze_roll(hall.secretary, hall.meeting)
         await hall.chair.post(hall.path("/commands"), {"command": "begin-check-in"})

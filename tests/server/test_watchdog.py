@@ -41,7 +41,7 @@ async def _serve(watchdog: Watchdog | None) -> tuple[web.AppRunner, int]:
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[int]:
-    watchdog = Watchdog(IDLE_S, SLOWEST)
+    watchdog = Watchdog(IDLE_S, SLOWEST, rest_s=IDLE_S)
     runner, port = await _serve(watchdog)
     yield port
     await watchdog.close()
@@ -125,3 +125,23 @@ async def test_a_connection_serves_more_than_one_request(guarded: int, path: str
                     ports.add(answer.connection.transport.get_extra_info("sockname"))
                 await answer.read()
     assert len(ports) <= 1
+
+
+@pytest.mark.parametrize(("rest_s", "stays"), [(60.0, True), (IDLE_S, False)], ids=["a long rest", "control: none"])
+async def test_after_an_answer_a_connection_may_rest(rest_s: float, stays: bool) -> None:
+    runner, port = await _serve(Watchdog(IDLE_S, SLOWEST, rest_s))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"done"), 10)
+    assert await _closed_within(port, HALF_HEAD, 10)  # by then the other one has been silent for longer than this one
+    closed = reader.at_eof() or writer.is_closing()
+    if not closed:
+        try:
+            closed = await asyncio.wait_for(reader.read(), 1 if stays else 10) == b""
+        except TimeoutError:
+            closed = False
+        except ConnectionResetError:
+            closed = True
+    assert closed is not stays
+    writer.close()
+    await runner.cleanup()

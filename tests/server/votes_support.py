@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shutil
 import socket
 import sqlite3
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +18,8 @@ from typing import Any
 from aiohttp import web
 from sqlalchemy import Connection
 from tests import drafts
-from tests.server.common import Clock, application, refusal
+from tests.browser.serving import Authority, Origin, connector
+from tests.server.common import Clock, PersonState, application, mould, refusal
 
 from folkmoot_config.settings import Settings
 from folkmoot_server.commands.organisation import EnrolmentLink, NewPerson, bootstrap_organisation
@@ -60,6 +63,7 @@ class Hall:
     credentials: dict[str, bytes] = field(default_factory=dict)
     meeting: str = ""
     item: str = ""
+    authority: Authority | None = None
 
     @property
     def chair(self) -> Person:
@@ -110,11 +114,19 @@ class Hall:
 
 @asynccontextmanager
 async def serve(
-    folder: Path, clock: Callable[[], int] | None = None, seed: bytes | None = None, port: int = 0, **changes: Any
+    folder: Path,
+    clock: Callable[[], int] | None = None,
+    seed: bytes | None = None,
+    port: int = 0,
+    authority: Authority | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Hall]:
-    """Run the HTTP interface on a loopback port (a free one for 0) over the database in `folder`."""
+    """Run the HTTP interface on a loopback port (a free one for 0) over the database in `folder`.
+
+    With an authority it is https, at the test host.
+    """
     listener = socket.create_server(("127.0.0.1", port))
-    origin = f"http://localhost:{listener.getsockname()[1]}"
+    origin = Origin("https" if authority else "http", authority).url(listener.getsockname()[1])
     defaults = {"data": folder, "public_url": origin, "closing_grace_s": 2, "publish_batch_min": 3}
     settings = Settings(**{**defaults, **changes})
     database = Database(folder / "folkmoot.db")
@@ -125,8 +137,12 @@ async def serve(
     context = Context(settings, database, media, seed, clock, secrets.token_bytes)
     runner = web.AppRunner(application(context), access_log=None)
     await runner.setup()
-    await web.SockSite(runner, listener).start()
-    hall = Hall(settings, clock, seed, database, context, VoteScheduler(context))
+    tls = None
+    if authority is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(authority.certificate, authority.key)
+    await web.SockSite(runner, listener, ssl_context=tls).start()
+    hall = Hall(settings, clock, seed, database, context, VoteScheduler(context), authority=authority)
     try:
         yield hall
     finally:
@@ -148,7 +164,7 @@ async def found(database: Database, now: int, people: Sequence[NewPerson] = OFFI
 async def enrol(hall: Hall, links: Sequence[EnrolmentLink]) -> None:
     """Enrol a software passkey for everyone."""
     for link in links:
-        person = Person(hall.settings.public_url, link.name)
+        person = Person(hall.settings.public_url, link.name, connector(hall.authority))
         hall.people.append(person)
         await person.enrol(f"{hall.settings.public_url}/enrol#{link.token}")
 
@@ -157,6 +173,29 @@ async def enrol_everybody(hall: Hall, people: Sequence[NewPerson] = OFFICERS + O
     """Found the organisation, enrol everyone and have second officers confirm that."""
     await enrol(hall, await found(hall.database, hall.clock(), people))
     await officers.confirm_everybody(hall.chair, hall.secretary)
+
+
+_MOULDS: dict[tuple[NewPerson, ...], tuple[Path, bytes, list[PersonState]]] = {}
+
+
+@asynccontextmanager
+async def enrolled(
+    folder: Path, people: Sequence[NewPerson] = OFFICERS + OTHERS, **changes: Any
+) -> AsyncIterator[Hall]:
+    """A running server on which everybody has enrolled: made once by real requests, then copied."""
+    key = tuple(people)
+    if key not in _MOULDS:
+        seed = secrets.token_bytes(32)
+        async with serve(folder, seed=seed, **changes) as hall:
+            await enrol_everybody(hall, people)
+            _MOULDS[key] = mould(folder / "folkmoot.db"), seed, [PersonState.of(one) for one in hall.people]
+            yield hall
+        return
+    database, seed, states = _MOULDS[key]
+    shutil.copyfile(database, folder / "folkmoot.db")
+    async with serve(folder, seed=seed, **changes) as hall:
+        hall.people = [state.person(hall.settings.public_url) for state in states]
+        yield hall
 
 
 async def convene(hall: Hall, **changes: Any) -> None:
