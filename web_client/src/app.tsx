@@ -41,7 +41,7 @@ const SCREENS: Record<RouteName, Screen> = {
   notice: lazy<{ id: string; panel: string }>(async () => (await import("./screens/notice_office.tsx")).NoticeScreen, ["calling"]),
   projector: lazy<{ id: string; panel: string }>(async () => (await import("./screens/projector.tsx")).Projector, ["notice"]),
   sites: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/office.tsx")).SitesScreen, ["sites"]),
-  hall: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/hall.tsx")).HallScreen, ["sites"]),
+  hall: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/hall.tsx")).HallScreen, ["closed", "sites"]),
   attendance: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/attendance.tsx")).AttendanceScreen, ["sites"]),
   wall: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/wall_screen.tsx")).WallScreen, ["notice", "sites"]),
   unknown: NotFound,

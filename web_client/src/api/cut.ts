@@ -36,6 +36,7 @@ export function onQueued(listener: (what: Waiting) => void): void {
 }
 
 export function tellQueued(path: string): void {
+  if (path.endsWith("/kiosk/finish")) return; // somebody else's: the page of the hall says whose
   const what: Waiting = path.endsWith("/check-in/finish") ? "check-in" : path.endsWith("/commands") ? "hand" : "vote";
   for (const listener of queuedListeners) listener(what);
 }

@@ -8,7 +8,6 @@ import type {
   Info,
   Keygen,
   LedgerProof,
-  Meeting,
   MeetingCard,
   MeetingEvent,
   Member,
@@ -24,11 +23,15 @@ import type {
   UnconfirmedPasskey,
   Unit,
 } from "./types.ts";
-import { at, call, get, post, vote } from "./call.ts";
+import type { Snapshot } from "./types_closed.ts";
+import { askThrough, at, call, get, post, vote } from "./call.ts";
 import { conduct } from "./conduct.ts";
+import { thrifty } from "./thrift.ts";
 import { votes } from "./votes.ts";
 
 export { ApiError, onReach, onSignedOut } from "./call.ts";
+
+askThrough(thrifty);
 
 export const api = {
   ...votes,
@@ -63,7 +66,7 @@ export const api = {
     binding: boolean;
     template: string;
   }) => post<{ id: string }>("/api/meetings", body),
-  meeting: (m: string) => get<Meeting>(at(m)),
+  meeting: (m: string) => get<Snapshot>(at(m)),
   events: (m: string, after: number) => get<{ events: MeetingEvent[] }>(at(m, `/events?after=${after}`)),
   addQuestion: (
     m: string,

@@ -17,6 +17,7 @@ export const papersApi = {
   papers: (m: string) => get<Papers>(at(m, "/papers")),
   changePaper: (m: string, p: string, body: { item: string; name: string; class: PaperClass }) => post<object>(paper(m, p), body),
   removePaper: (m: string, p: string) => post<object>(paper(m, p, "/remove")),
+  hashes: (m: string, p: string, version: number) => get<{ pages: string[]; words: string[] }>(paper(m, p, `/${version}/pages`)),
   reads: (m: string, p: string) => get<{ reads: PaperRead[] }>(paper(m, p, "/reads")),
   present: (m: string, shown: Shown) => post<object>(at(m, "/present"), shown),
   guestLink: (m: string, name: string) => post<{ url: string; id: string }>(at(m, "/guest-links"), { name }),

@@ -11,6 +11,8 @@ export const sites = {
   change: (m: string, s: string, body: SiteText) => post<object>(site(m, s), body),
   remove: (m: string, s: string) => post<object>(site(m, s, "/remove")),
   test: (m: string, s: string, body: LineTest) => post<object>(site(m, s, "/test"), body),
+  loopBegin: (m: string, s: string) => post<{ loop: string; seconds: number }>(site(m, s, "/loop")),
+  loopMedia: (m: string, s: string, loop: string, body: { side: "out" | "back"; method: string; data: object }) => post<unknown>(site(m, s, `/loop/${encodeURIComponent(loop)}/media`), body),
   accept: (m: string, s: string) => post<object>(site(m, s, "/accept")),
   code: (m: string, s: string) => get<{ code: string; until: number }>(site(m, s, "/code")),
   seats: (m: string, s: string, seats: string[], action: object, signed: Signed) => post<object>(site(m, s, "/seats"), { seats, action, signed }),
@@ -49,4 +51,11 @@ export async function probeUp(m: string, s: string, bytes: number): Promise<{ se
   if (!answer.ok) throw new ApiError("site.probe", "The line could not be measured.", answer.status);
   const { now_ms } = (await answer.json()) as { now_ms: number };
   return { seconds: (performance.now() - began) / 1000, nowMs: now_ms, sentMs };
+}
+
+/** Ends a media loop, also while the page goes away; one that is not ended by its page runs out by itself. */
+export function loopEnd(m: string, s: string, loop: string): void {
+  const path = site(m, s, `/loop/${encodeURIComponent(loop)}/end`);
+  const ending = fetch(path, { method: "POST", credentials: "same-origin", keepalive: true, headers: { "Content-Type": "application/json" }, body: "{}" });
+  void ending.catch(() => undefined);
 }

@@ -9,6 +9,8 @@ export type LinkState = "connecting" | "connected" | "lost" | "refused";
 export interface LiveHandlers {
   /** What a lease carries: the site whose page this is, or nothing. */
   lease(): object;
+  /** What came of it: the answer, or why the server refused. */
+  onLease(answer: unknown, refused: ApiError | null): void;
   /** Number of the last event that the page holds; asked at every connection. */
   lastSeq(): number;
   /** A one-use ticket; asked at every connection. */
@@ -50,14 +52,28 @@ export class LiveSocket {
   }
 
   open(): void {
+    addEventListener("pagehide", this.#hide);
+    addEventListener("pageshow", this.#show);
     this.#closed = false;
     void this.#connect();
   }
 
   close(): void {
+    removeEventListener("pagehide", this.#hide);
+    removeEventListener("pageshow", this.#show);
+    this.#hide();
+  }
+
+  /** A page that goes says so: else its seat would be kept for a while, as that of a device between two networks. */
+  readonly #hide = (): void => {
     this.#closed = true;
     this.#drop();
-  }
+  };
+
+  /** The browser may keep a page that was left, and show it again as it was. */
+  readonly #show = (event: PageTransitionEvent): void => {
+    if (event.persisted) this.open();
+  };
 
   /**
    * The device says it is back: an attempt is made at once, and a connection that was there has to answer now, because
@@ -94,7 +110,11 @@ export class LiveSocket {
   }
 
   async #lease(): Promise<void> {
-    await this.request("lease", this.#handlers.lease()).catch(() => undefined);
+    try {
+      this.#handlers.onLease(await this.request("lease", this.#handlers.lease()), null);
+    } catch (error) {
+      if (error instanceof ApiError && !error.unknown) this.#handlers.onLease(null, error);
+    }
   }
 
   /** Something has come, or the connection was just opened: what comes next has so long. */
@@ -110,7 +130,9 @@ export class LiveSocket {
     if (this.#silence !== null) clearTimeout(this.#silence);
     this.#leases = this.#retry = this.#silence = null;
     this.#socket?.removeAllListeners();
-    this.#socket?.disconnect();
+    // What went silent must not say goodbye: the server would hear that when the network is back, and let go of us.
+    if (this.#closed) this.#socket?.disconnect();
+    else this.#socket?.io.engine?.close();
     this.#socket = null;
   }
 
@@ -154,8 +176,10 @@ export class LiveSocket {
     socket.on("connect", () => {
       this.#wait = FIRST_WAIT_MS;
       this.#expect(SILENCE_MS);
-      onState("connected");
-      void this.#lease();
+      const leased = this.#lease();
+      // Until its lease has said so the room of a hall's page is not the hall's.
+      if (Object.keys(this.#handlers.lease()).length === 0) onState("connected");
+      else void leased.then(() => this.#socket === socket && onState("connected"));
       this.#leases = setInterval(() => void this.#lease(), LEASE_MS);
     });
     const lost = (): void => {

@@ -7,6 +7,7 @@ import type { FloorCommand, FloorEvent, FloorMeeting, Motion } from "./types_flo
 export type { Question, QuestionType } from "../ballot/cells.ts";
 
 import type { MySite, SiteEvent, SitesMeeting } from "./types_sites.ts";
+import type { ClosedCommand, ClosedEvent, ClosedSession } from "./types_closed.ts";
 import type { GuestPart, RoomEvent, RoomPart, VisitorState } from "./types_papers.ts";
 
 export type Role = "chair" | "secretary" | "registrar" | "teller" | "observer" | "member" | "auditor";
@@ -282,6 +283,8 @@ export interface Meeting extends ConductMeeting, RoomPart, SitesMeeting {
   rehearsal: boolean;
   challenge_s: number;
   removed: { member: string; name: string }[];
+  /** Absent from a snapshot that was kept by an earlier version. */
+  closed_session?: ClosedSession | null;
   me: Me;
   seq: number;
 }
@@ -367,6 +370,7 @@ export type MeetingEvent = { seq: number; at: number } & EventBody;
 
 export type EventBody =
   | ConductEvent
+  | ClosedEvent
   | RoomEvent
   | SiteEvent
   | { type: "MeetingDrafted" | "MeetingConvened" | "CheckInBegan" | "MeetingOpened" | "MeetingClosed" | "AllMuted"; body: object }
@@ -374,9 +378,10 @@ export type EventBody =
   | { type: "MemberCheckedIn"; body: { member: string; name: string; site: string; proof: string } }
   | { type: "MemberDeparted"; body: { member: string; reason: "left" | "lost" | "removed" | "adjourned" | "closed"; until: number } }
   | {
-      type: "MemberAway" | "MemberReturned" | "MemberRemoved" | "MemberReadmitted";
+      type: "MemberAway" | "MemberReturned";
       body: { member: string };
     }
+  | { type: "MemberRemoved" | "MemberReadmitted"; body: { member: string; name: string } }
   | { type: "QuorumReached" | "QuorumLost"; body: { present: number; needed: number } }
   | { type: "AgendaItemStarted"; body: { item: string; title: string } }
   | { type: "FloorModeSet"; body: { mode: FloorMode } }
@@ -393,7 +398,7 @@ export type EventBody =
   | { type: "ElectionOpened"; body: { election: string; manifest: string; present: number } }
   | { type: "BallotAccepted"; body: { election: string; count: number } }
   | { type: "BoardPublished"; body: { election: string; size: number } }
-  | { type: "ElectionClosed"; body: { election: string; cast: number } }
+  | { type: "ElectionClosed"; body: { election: string; cast: number; present?: number; met?: boolean } }
   | { type: "ClosingCosigned"; body: { election: string; cosignatures: number } }
   | { type: "IntentPosted" | "SharePosted"; body: { election: string; trustee: number } }
   | { type: "TallySigned"; body: { election: string; signer: string } }
@@ -403,6 +408,7 @@ export type EventType = EventBody["type"];
 
 export type Command =
   | ConductCommand
+  | ClosedCommand
   | { command: "convene" | "begin-check-in" | "open" | "close" | "raise-hand" | "lower-hand" | "mute-all" | "leave" }
   | { command: "start-item"; item: string }
   | { command: "set-floor-mode"; mode: FloorMode }

@@ -31,6 +31,12 @@ export interface Site {
   seats: { count: number; signed_at: number; hash: string } | null;
 }
 
+/** How many papers of the meeting a hall's relay has whole. */
+export interface PapersHere {
+  here: number;
+  of: number;
+}
+
 export interface SiteText {
   name: string;
   custodian: string;
@@ -113,7 +119,7 @@ interface SiteNamed {
   custodian_name: string;
 }
 
-type OfSite = "SiteRemoved" | "SiteConnected" | "SiteDegraded" | "SiteLost" | "SiteRejoined" | "RelayEnrolled" | "RelayRevoked" | "RelayTwice" | "RelayForked" | "RelayRewound";
+type OfSite = "SiteRemoved" | "SiteConnected" | "SiteDegraded" | "SiteLost" | "SiteRejoined" | "RelayEnrolled" | "RelayRevoked" | "RelayTwice" | "RelayForked" | "RelayRewound" | "CodeElsewhere";
 
 export type SiteEvent =
   | { type: "SiteAdded" | "SiteChanged"; body: SiteNamed }

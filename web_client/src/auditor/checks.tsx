@@ -16,6 +16,7 @@ function Detail({ check }: { check: Check }) {
   const voided = /^not checked: (V\d\d) failed$/.exec(check.detail)?.[1];
   if (voided !== undefined) return <span class="hint">{t("auditor.open.voided", { id: voided })}</span>;
   if (check.detail === "not checked: no annex given") return <span class="hint">{t("auditor.open.annex")}</span>;
+  if (check.detail.startsWith("not applicable: ")) return <span class="hint">{t("auditor.open.attendance")}</span>;
   return (
     <span class="hint" lang="en">
       {check.detail}

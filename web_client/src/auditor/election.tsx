@@ -77,6 +77,7 @@ function Turnout({ election: e }: { election: ElectionDetails }) {
   const rows: [string, string][] = [
     [t("report.roll"), weighed(e.roll_size, e.rollWeight)],
     [t("report.present"), weighed(e.present, e.presentWeight)],
+    ...(e.at_closing === null ? [] : [[t("report.present-closing"), closingText(e, e.at_closing)] as [string, string]]),
     [t("report.electorate"), weighed(e.electorate_size, e.electorateWeight)],
     [t("report.cast"), weighed(e.cast, e.cast_weight)],
     [t("report.quorum"), t(e.quorum.met ? "report.quorum-met" : "report.quorum-missed", { count: number(e.quorum.count), base: number(e.quorum.base) })],
@@ -102,6 +103,12 @@ function Turnout({ election: e }: { election: ElectionDetails }) {
 
 /** People, and their votes where they have more than one each. */
 const weighed = (people: number, votes: number): string => (people === votes ? number(people) : t("report.weighed", { people: number(people), votes: number(votes) }));
+
+/** Who was present at the closing, and whether that is a quorum where one is asked for. */
+function closingText({ rules }: ElectionDetails, { met, present, present_weight: weight }: NonNullable<ElectionDetails["at_closing"]>): string {
+  const people = weighed(present, weight);
+  return rules.quorum.num === 0 ? people : t(met ? "report.present-closing-met" : "report.present-closing-missed", { present: people });
+}
 
 export function ElectionReport({ election }: { election: ElectionDetails }) {
   const { secrecy, votingAgain, rehearsal } = election;

@@ -93,6 +93,7 @@ export function Booth({ where, onLeave }: { where: Where; onLeave?: () => void }
         </p>
       )}
       <Problem error={error.value} />
+      {kiosk && (error.value as { code?: string } | null)?.code === "relay.cut" && <p class="note note-warn" data-testid="kiosk-cut">{t("kiosk.cut")}</p>}
       <div class="actions">
         {now ? (
           <Button main testid="booth-replace" onClick={() => void take()}>

@@ -81,7 +81,7 @@ export function Done(state: BoothState) {
       <StepTitle key={shown}>{where === "practice" ? t("done.practice") : t(`done.${shown}`)}</StepTitle>
       {where !== "practice" && (
         <p role={wrong ? "alert" : "status"} class={`note ${tone}`}>
-          {t(`done.${shown}.text`)}
+          {t(queued && where?.kiosk ? "done.queued.kiosk" : `done.${shown}.text`)}
         </p>
       )}
       <Problem error={error.value} />

@@ -5,28 +5,13 @@ import { useCell } from "./cell.ts";
 import { Booth } from "./booth.tsx";
 import type { Place } from "./cast.ts";
 import { t } from "./i18n.ts";
+import { whenIdle } from "./idle.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 
 const RETRY_MS = 2_000;
-/** A voter who walked away: the kiosk forgets them. */
-const IDLE_MS = 120_000;
-
 /** Runs the work once when nobody has touched the page for a while. */
 function useIdle(on: boolean, work: () => void): void {
-  useEffect(() => {
-    if (!on) return;
-    let timer = setTimeout(work, IDLE_MS);
-    const touched = (): void => {
-      clearTimeout(timer);
-      timer = setTimeout(work, IDLE_MS);
-    };
-    const kinds = ["pointerdown", "keydown", "input"] as const;
-    for (const kind of kinds) addEventListener(kind, touched);
-    return () => {
-      clearTimeout(timer);
-      for (const kind of kinds) removeEventListener(kind, touched);
-    };
-  }, [on]);
+  useEffect(() => (on ? whenIdle(globalThis, work) : undefined), [on]);
 }
 
 /** How a voter comes in and is forgotten: with a session of the browser, or beside that of the hall's custodian. */

@@ -8,9 +8,11 @@ const BASE = group(
 /** The groups of sentences that come with a screen; how to add one stands in catalogue.ts. */
 const GROUPS = {
   calling: group(() => import("./calling_en.json"), () => import("./calling_vi.json")),
+  closed: group(() => import("./closed_en.json"), () => import("./closed_vi.json")),
   conduct: group(() => import("./conduct_en.json"), () => import("./conduct_vi.json")),
   cut: group(() => import("./cut_en.json"), () => import("./cut_vi.json")),
   ladder: group(() => import("./ladder_en.json"), () => import("./ladder_vi.json")),
+  log: group(() => import("./log_en.json"), () => import("./log_vi.json")),
   minutes: group(() => import("./minutes_en.json"), () => import("./minutes_vi.json")),
   motions: group(() => import("./motions_en.json"), () => import("./motions_vi.json")),
   speakers: group(() => import("./speakers_en.json"), () => import("./speakers_vi.json")),

@@ -26,6 +26,7 @@ export interface Capabilities {
 export interface TransportInfo {
   readonly id: string;
   readonly iceParameters: types.IceParameters;
+  readonly spareIceParameters: types.IceParameters;
   readonly iceCandidates: types.IceCandidate[];
   readonly dtlsParameters: types.DtlsParameters;
 }
@@ -42,12 +43,17 @@ export interface Answers {
   capabilities: Capabilities;
   create_transport: TransportInfo;
   connect_transport: object;
-  restart_ice: { readonly iceParameters: types.IceParameters; readonly iceServers: RTCIceServer[] };
+  restart_ice: Pick<TransportInfo, "iceParameters" | "spareIceParameters"> & { readonly iceServers: RTCIceServer[] };
   produce: { readonly id: string };
   pause_producer: object;
   resume_producer: object;
   close_producer: object;
-  list: { readonly producers: readonly ProducerInfo[]; readonly slots: readonly SlotInfo[] };
+  list: {
+    readonly producers: readonly ProducerInfo[];
+    readonly slots: readonly SlotInfo[];
+    readonly transports: readonly string[];
+    readonly muted: boolean;
+  };
   consume: ConsumeInfo;
   resume_consumer: object;
   pause_consumer: object;

@@ -7,7 +7,9 @@
  */
 import { Device, type types } from "mediasoup-client";
 import { capture, RoomMediaError, type Source } from "./capture.ts";
-import { type Answers, ask, asProducer, asSource, field, type ProducerInfo, settle, type SlotInfo } from "./protocol.ts";
+import { ofPictures, ofSources } from "./catching_up.ts";
+import { onOtherNetwork, openTransport, type Path } from "./paths.ts";
+import { type Answers, ask, asProducer, asSource, field, type ProducerInfo, type SlotInfo } from "./protocol.ts";
 import { FREE, type Profile } from "./profiles.ts";
 import type { RemoteTrack, RoomMediaOptions, RoomMediaState } from "./room_options.ts";
 import { followProfile, sendingOptions } from "./sending.ts";
@@ -48,14 +50,17 @@ export class RoomMedia {
   #device: Device | null = null;
   #send: types.Transport | null = null;
   #receive: types.Transport | null = null;
+  readonly #paths = new Set<Path>();
   #owner = "";
   #profile: Profile = FREE;
   #iceServers: RTCIceServer[] = [];
   #state: RoomMediaState = "new";
   #generation = 0;
+  /** The microphone was muted last, perhaps before it was there. */
+  #silent = false;
   #building: Promise<void> | null = null;
   #publishing: Promise<unknown> = Promise.resolve();
-  #unsubscribe: (() => void) | null = null;
+  #stops: (() => void)[] = [];
 
   constructor(options: RoomMediaOptions) {
     this.#options = options;
@@ -69,11 +74,29 @@ export class RoomMedia {
   async join(): Promise<void> {
     if (this.#state === "left") throw new RoomMediaError("media.not-joined", "This room has been left.");
     this.#sink ??= new VoiceSink();
-    this.#unsubscribe ??= this.#options.onEvent((event, data) => this.#take(event, data));
+    if (this.#stops.length === 0) {
+      const again = (): void => this.#paths.forEach((path) => path.tryAgain());
+      this.#stops = [this.#options.onEvent((event, data) => this.#take(event, data)), onOtherNetwork(again)];
+    }
     await this.rebuild();
   }
 
-  /** Builds all transports anew; also for the caller to use when the live connection has come back. */
+  /** The live connection has come back: what the server still has goes on, and what was missed is caught up with. */
+  async resume(): Promise<void> {
+    if (this.#state !== "connected") return;
+    const generation = this.#generation;
+    try {
+      const listed = await ask(this.#options, "list", {});
+      if (generation !== this.#generation) return;
+      const open = [this.#send, this.#receive].every((one) => one === null || listed.transports.includes(one.id));
+      if (open) await this.#catchUp(listed, generation);
+      else await this.rebuild();
+    } catch {
+      await this.rebuild();
+    }
+  }
+
+  /** Builds all transports anew. */
   rebuild(): Promise<void> {
     if (this.#state === "left") return Promise.resolve();
     this.#generation += 1;
@@ -87,8 +110,7 @@ export class RoomMedia {
   leave(): void {
     this.#setState("left");
     this.#generation += 1;
-    this.#unsubscribe?.();
-    this.#unsubscribe = null;
+    for (const stop of this.#stops) stop();
     this.#tearDown();
     for (const held of this.#local.values()) held.track.stop();
     this.#local.clear();
@@ -98,6 +120,7 @@ export class RoomMedia {
 
   /** @throws RoomMediaError when the microphone is refused; the room goes on without it. */
   publishMicrophone(constraints?: MediaTrackConstraints): Promise<void> {
+    this.#silent = false;
     return this.#publish("microphone", constraints);
   }
 
@@ -135,9 +158,11 @@ export class RoomMedia {
 
   /** Mutes or unmutes this seat's own microphone; nothing is sent while it is muted. */
   async setMuted(muted: boolean): Promise<void> {
+    this.#silent = muted;
     const held = this.#local.get("microphone");
     if (held === undefined || held.paused === muted) return;
     held.paused = muted;
+    held.track.enabled = !muted; // at once, also while it is only being produced
     const { producer } = held;
     if (producer === null || producer.closed) return;
     if (muted) producer.pause();
@@ -187,8 +212,7 @@ export class RoomMedia {
 
   /** What the browser knows of both transports, without addresses. */
   async support(): Promise<{ send: SupportEntry[]; receive: SupportEntry[] }> {
-    const [send, receive] = await Promise.all([supportFigures(this.#send), supportFigures(this.#receive)]);
-    return { send, receive };
+    return { send: await supportFigures(this.#send), receive: await supportFigures(this.#receive) };
   }
 
   // -- building -------------------------------------------------------------------------------------------------
@@ -224,8 +248,8 @@ export class RoomMedia {
     this.#asked.clear();
     this.#voices = [];
     for (const held of this.#local.values()) held.producer = null;
-    this.#send?.close();
-    this.#receive?.close();
+    for (const path of this.#paths) path.stop();
+    this.#paths.clear();
     this.#send = this.#receive = null;
   }
 
@@ -259,39 +283,24 @@ export class RoomMedia {
   }
 
   async #openTransport(device: Device, direction: "send" | "recv", generation: number): Promise<types.Transport> {
-    const info = await ask(this.#options, "create_transport", { direction });
-    const settings = { ...info, iceServers: this.#iceServers };
-    const transport =
-      direction === "send" ? device.createSendTransport(settings) : device.createRecvTransport(settings);
-    transport.on("connect", ({ dtlsParameters }, done, failed) => {
-      void settle(ask(this.#options, "connect_transport", { transport_id: info.id, dtlsParameters }), done, failed);
-    });
-    transport.on("connectionstatechange", (state) => {
-      if (generation !== this.#generation || (state !== "disconnected" && state !== "failed")) return;
-      void this.#repair(transport);
-    });
-    if (direction === "send") {
-      transport.on("produce", ({ kind, rtpParameters, appData }, done, failed) => {
-        const source = appData["source"];
-        const paused = appData["paused"] === true;
-        const request = { transport_id: info.id, kind, rtpParameters, source, paused };
-        void settle(ask(this.#options, "produce", request), done, failed);
-      });
-    }
-    return transport;
+    const lost = (): void => void (generation === this.#generation && this.rebuild());
+    const path = await openTransport(this.#options, device, direction, this.#iceServers, { lost, back: () => this.#options.onBack?.() });
+    this.#paths.add(path);
+    return path.transport;
   }
 
-  /** The path changed: new ICE credentials on the same transport; if the server no longer knows it, build anew. */
-  async #repair(transport: types.Transport): Promise<void> {
-    try {
-      const { iceParameters, iceServers } = await ask(this.#options, "restart_ice", { transport_id: transport.id });
-      this.#iceServers = iceServers;
-      // Firefox takes no new relays on an old transport: without any it need not, and with some it builds anew.
-      if (iceServers.length > 0 && !transport.closed) await transport.updateIceServers({ iceServers });
-      if (!transport.closed) await transport.restartIce({ iceParameters });
-    } catch {
-      if (transport === this.#send || transport === this.#receive) void this.rebuild();
-    }
+  /** Neither side heard the other for a while: both learn what has changed. */
+  async #catchUp({ producers, slots, muted }: Answers["list"], generation: number): Promise<void> {
+    this.#options.onMuted?.(muted);
+    const listed = new Set(producers.map((producer) => producer.producer_id));
+    for (const id of this.#watched.keys()) if (!listed.has(id)) this.#unwatch(id);
+    const held = new Map([...this.#local.values()].flatMap((one) => (one.producer === null ? [] : [[one.producer.id, one] as const])));
+    const pictures = [...this.#watched.values()].map(({ consumer }) => consumer);
+    for (const [method, data] of [...ofSources(producers, this.#owner, held), ...ofPictures(pictures)]) await this.#tell(method, data);
+    for (const [owner, layer] of this.#preferred) await this.setPreferredLayer(owner, layer);
+    for (const producer of producers) this.#tellSource(producer);
+    for (const { slot, owner } of slots) this.#options.onSpeaker?.(slot, owner);
+    await Promise.all(producers.map((producer) => this.#watch(producer, generation)));
   }
 
   // -- receiving ------------------------------------------------------------------------------------------------
@@ -350,17 +359,12 @@ export class RoomMedia {
 
   #take(event: string, data: unknown): void {
     switch (event) {
-      case "new_producer": {
-        const producer = asProducer(data);
-        const generation = this.#generation;
-        if (producer === null) return;
-        this.#tellSource(producer);
-        this.#watch(producer, generation).catch(() => this.rebuild());
-        return;
-      }
+      case "new_producer":
       case "producer_paused": {
         const producer = asProducer(data);
-        if (producer !== null) this.#tellSource(producer);
+        if (producer === null) return;
+        this.#tellSource(producer);
+        if (event === "new_producer") this.#watch(producer, this.#generation).catch(() => this.rebuild());
         return;
       }
       case "producer_closed": {
@@ -423,7 +427,7 @@ export class RoomMedia {
       track.stop();
       return;
     }
-    this.#local.set(source, { track, paused: false, producer: null, begun: null });
+    this.#local.set(source, { track, paused: source === "microphone" && this.#silent, producer: null, begun: null });
     track.addEventListener("ended", () => {
       if (this.#local.get(source)?.track !== track) return;
       void this.stop(source);
@@ -453,13 +457,11 @@ export class RoomMedia {
     let send = this.#send;
     if (send === null) {
       send = await this.#openTransport(device, "send", generation);
-      if (generation !== this.#generation) {
-        send.close();
-        return;
-      }
+      if (generation !== this.#generation) return send.close();
       this.#send = send;
     }
     const profile = this.#profile;
+    held.track.enabled = !held.paused;
     const producer = await send.produce({
       track: held.track,
       stopTracks: false,
@@ -468,10 +470,7 @@ export class RoomMedia {
       appData: { source, paused: held.paused },
       ...sendingOptions(source, held.track, profile),
     });
-    if (generation !== this.#generation) {
-      producer.close();
-      return;
-    }
+    if (generation !== this.#generation) return producer.close();
     if (this.#local.get(source) !== held) {
       producer.close();
       await this.#tell("close_producer", { producer_id: producer.id });

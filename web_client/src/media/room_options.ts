@@ -25,4 +25,6 @@ export interface RoomMediaOptions extends MediaLink {
   /** A source of this seat ended by itself: unplugged, or sharing stopped in the browser's own bar. */
   onLocalEnded?(source: Source): void;
   onState?(state: RoomMediaState): void;
+  /** Media come through again after they had not: other connections will, too. */
+  onBack?(): void;
 }

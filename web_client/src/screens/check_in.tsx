@@ -6,7 +6,7 @@ import type { Meeting, RollEntry } from "../api/types.ts";
 import { codeOf, t } from "../i18n/index.ts";
 import { navigate } from "../router.ts";
 import { checkIn, checkedInHere } from "../state/check_in.ts";
-import { keepMediaChoice, mediaChoice } from "../state/drafts.ts";
+import { forgetMediaChoice, keepMediaChoice, mediaChoice } from "../state/drafts.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { isEnded, roomOpen } from "../state/meeting.ts";
 import { useAction } from "../ui/action.ts";
@@ -45,6 +45,7 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   }, []);
   const enter = async (acceptNewKey = false): Promise<void> => {
     await checkIn(meeting.id, acceptNewKey, meeting.sites.some((one) => one.kind === "hall") ? whereOf(hallChoice.peek()) : null);
+    if (inHall(hallChoice.peek().site)) forgetMediaChoice();
     await live.refresh();
     navigate(`/meetings/${meeting.id}/room`, true);
   };

@@ -6,7 +6,7 @@ import { t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { cosignQuorum } from "../state/meeting.ts";
 import { useAction } from "../ui/action.ts";
-import { Button, Note, Problem } from "../ui/parts.tsx";
+import { Button, Fold, Note, Problem } from "../ui/parts.tsx";
 
 const load = () => import("../state/cosigner.ts");
 
@@ -42,15 +42,15 @@ export function CosignerKeyTask({ live, meeting }: Props) {
   return mine(meeting)?.ready && begun ? null : <CosignerKey live={live} meeting={meeting} />;
 }
 
-/** To sign each box that has just been closed. */
-export function CosignTasks({ live, meeting }: Props) {
+/** To sign each box that has just been closed; `compact` where the rest of the screen must stay in sight. */
+export function CosignTasks({ live, meeting, compact = false }: Props & { compact?: boolean }) {
   if (!isCosigner(meeting)) return null;
   return (
     <>
       {meeting.elections
         .filter((e) => e.state === "closing" || e.state === "closed")
         .map((election) => (
-          <Cosign key={election.election} meeting={meeting} live={live} election={election} />
+          <Cosign key={election.election} meeting={meeting} live={live} election={election} compact={compact} />
         ))}
     </>
   );
@@ -86,7 +86,7 @@ function CosignerKey({ live, meeting }: { live: LiveMeeting; meeting: Meeting })
   );
 }
 
-function Cosign({ live, meeting, election }: { live: LiveMeeting; meeting: Meeting; election: ElectionSummary }) {
+function Cosign({ live, meeting, election, compact }: Props & { election: ElectionSummary; compact: boolean }) {
   const signed = useSignal(false);
   const count = useSignal(0);
   const signing = useAction();
@@ -118,11 +118,16 @@ function Cosign({ live, meeting, election }: { live: LiveMeeting; meeting: Meeti
     );
   }
   const sealed = election.state === "closed";
-  return (
-    <section class="card task" data-testid="task-cosign" data-election={election.election}>
-      <h2>{t("cosign.title", { title: election.title })}</h2>
+  const about = (
+    <>
       <p>{tn("cosign.text", election.cast)}</p>
       <p class="muted">{t("cosign.needed", { needed, of: meeting.cosigners.length })}</p>
+    </>
+  );
+  return (
+    <section class={`card task ${compact ? "task-compact" : ""}`} data-testid="task-cosign" data-election={election.election}>
+      <h2>{t("cosign.title", { title: election.title })}</h2>
+      {!compact && about}
       {!sealed && <p role="status">{t("cosign.wait-closing")}</p>}
       <Problem error={signing.error.value} />
       <div class="actions">
@@ -130,6 +135,11 @@ function Cosign({ live, meeting, election }: { live: LiveMeeting; meeting: Meeti
           {t("cosign.button")}
         </Button>
       </div>
+      {compact && (
+        <Fold testid="sign-more" summary={t("cosign.more")}>
+          {() => about}
+        </Fold>
+      )}
     </section>
   );
 }

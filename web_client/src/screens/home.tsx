@@ -4,11 +4,12 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { Meeting, MeetingCard } from "../api/types.ts";
 import { dayAndTime, t } from "../i18n/index.ts";
-import { keptAt, keptNames, recall, remember } from "../state/cache.ts";
+import { drop, keptAt, keptNames, recall, remember } from "../state/cache.ts";
+import { isOutside } from "../state/closed.ts";
 import { offline, showsKept } from "../state/link.ts";
 import { isEnded, isRunning, roomOpen } from "../state/meeting.ts";
 import { hasRole, session } from "../state/session.ts";
-import { type Duty, duties, pageOf } from "../state/tasks.ts";
+import { type Duty, duties, hallToOpen, pageOf } from "../state/tasks.ts";
 import { useAction } from "../ui/action.ts";
 import { LinkButton, Loading, Problem, Title } from "../ui/parts.tsx";
 import { TurnLine } from "./turn.tsx";
@@ -35,10 +36,18 @@ function confirmDelivery(meetings: readonly MeetingCard[]): void {
   for (const { id } of meetings.filter((meeting) => meeting.notice === "sent" && !isEnded(meeting))) void api.confirmReceipt(id, "delivered").catch(() => undefined);
 }
 
+/** What is known of a meeting, kept for the next time; nothing while its session is closed to us. */
+async function look(id: string): Promise<Meeting | null> {
+  const snapshot = await api.meeting(id);
+  if (!isOutside(snapshot)) return remember(`meeting.${id}`, snapshot);
+  drop(`meeting.${id}`);
+  return null;
+}
+
 /** The nearest meetings as they stand; one that cannot be read is shown without its tasks. */
 async function lookInto(meetings: readonly MeetingCard[]): Promise<Map<string, Meeting>> {
   const near = [...inOrder(meetings, "now"), ...inOrder(meetings, "soon"), ...(hasRole("auditor") ? inOrder(meetings, "past") : [])].slice(0, LOOKED_INTO);
-  const read = await Promise.all(near.map(({ id }) => api.meeting(id).then((meeting) => remember(`meeting.${id}`, meeting), () => null)));
+  const read = await Promise.all(near.map(({ id }) => look(id).catch(() => null)));
   return new Map(read.filter((meeting) => meeting !== null).map((meeting) => [meeting.id, meeting] as const));
 }
 
@@ -148,7 +157,10 @@ function Asked({ detail, main }: { detail: Meeting | undefined; main: boolean })
   );
 }
 
-const dutyText = (meeting: Meeting, duty: Duty): string => t(`duty.${duty}`, { title: meeting.elections.find(isRunning)?.title ?? meeting.title });
+function dutyText(meeting: Meeting, duty: Duty): string {
+  const hall = duty === "hall" ? hallToOpen(meeting)?.name : undefined;
+  return t(`duty.${duty}`, { title: hall ?? meeting.elections.find(isRunning)?.title ?? meeting.title });
+}
 
 function NowCard({ meeting, detail }: CardProps) {
   return (

@@ -4,10 +4,11 @@ import { useEffect } from "preact/hooks";
 import { clock, t, tn } from "../i18n/index.ts";
 import type { Page } from "../state/page.ts";
 import { spokenAt } from "../state/speaking.ts";
-import { type WallSite, type WallView, wallOf } from "../state/wall.ts";
+import { type WallItem, type WallSite, type WallView, wallOf } from "../state/wall.ts";
 import { Arrow } from "../ui/parts.tsx";
 import { useServerTime } from "../ui/server_time.ts";
 import { span } from "../ui/time.ts";
+import { Lock } from "./closed/lock.tsx";
 import { QuestionResults } from "./result.tsx";
 import { StateBanner } from "./room/state_banner.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
@@ -28,18 +29,25 @@ export function Wall({ view, where = "", page = null, children }: { view: WallVi
   });
   const { item, quorum } = view;
   return (
-    <div class="wall" data-testid="projector" data-state={view.state}>
+    <div class="wall" data-testid="projector" data-state={view.state} data-closed={String(view.closed)}>
       <header class="wall-top">
         <p>{where === "" ? view.title : t("wall.at", { title: view.title, site: where })}</p>
         <p class="wall-clock">{clock(now.value, view.time_zone)}</p>
       </header>
       {children}
-      <h1 class="wall-item" data-testid="wall-item">
-        {item ? `${item.number} ${item.title}` : t(`meeting.state.${view.state}`)}
-      </h1>
-      <StateBanner meeting={view} />
-      {page && <Shown page={page} name={view.presented?.name ?? ""} small={view.vote !== null} />}
-      {view.vote ? <OpenVote vote={view.vote} now={now.value} /> : view.result ? <Declared result={view.result} /> : <Speakers view={view} now={now.value} />}
+      {view.closed ? (
+        <Closed view={view} />
+      ) : (
+        <>
+          <h1 class="wall-item" data-testid="wall-item">
+            {item ? `${item.number} ${item.title}` : t(`meeting.state.${view.state}`)}
+          </h1>
+          <StateBanner meeting={view} />
+          {page && <Shown page={page} name={view.presented?.name ?? ""} small={view.vote !== null} />}
+          {view.vote ? <OpenVote vote={view.vote} now={now.value} /> : view.result ? <Declared result={view.result} /> : <Speakers view={view} now={now.value} />}
+        </>
+      )}
+      {!page && !view.vote && !view.result && view.next.length > 0 && <Next items={view.next} />}
       <footer class="wall-foot">
         <p class={`wall-quorum ${quorum.met ? "wall-good" : "wall-bad"}`} data-testid="wall-quorum" data-met={String(quorum.met)}>
           <span class="wall-light" aria-hidden="true">
@@ -53,6 +61,18 @@ export function Wall({ view, where = "", page = null, children }: { view: WallVi
   );
 }
 
+/** A closed session without this wall: that it is so, in words that reach the last row. */
+function Closed({ view }: { view: WallView }) {
+  return (
+    <section class="wall-closed" data-testid="wall-closed" role="status">
+      <Lock />
+      <h1 class="wall-item">{t("wall.closed")}</h1>
+      <p class="wall-number">{t("wall.closed.text")}</p>
+      <StateBanner meeting={view} />
+    </section>
+  );
+}
+
 /** The page that the presenter shows, smaller while a vote wants room. */
 function Shown({ page, name, small }: { page: Page; name: string; small: boolean }) {
   return (
@@ -60,6 +80,22 @@ function Shown({ page, name, small }: { page: Page; name: string; small: boolean
       {page.picture === "" ? <p class="pre" dir="auto">{page.text}</p> : <img src={page.picture} alt={name} />}
       <figcaption>{name}</figcaption>
     </figure>
+  );
+}
+
+/** What waits on the agenda, while the wall has room for it. */
+function Next({ items }: { items: WallItem[] }) {
+  return (
+    <section class="wall-next" data-testid="wall-next">
+      <h2>{t("wall.next")}</h2>
+      <ul>
+        {items.map((item) => (
+          <li key={item.number}>
+            {item.number} {item.title}
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 

@@ -9,7 +9,7 @@ import { CountWork, KeyWork } from "../state/teller.ts";
 import type { CeremonyState } from "../trustee/teller.ts";
 import { useAction } from "../ui/action.ts";
 import { Arrow, Button, Card, ConfirmButton, Field, Form, Loading, Note, Problem, Progress, Title } from "../ui/parts.tsx";
-import { CosignerTasks } from "./cosigning.tsx";
+import { CosignerKeyTask, CosignerTasks } from "./cosigning.tsx";
 import { ShareCard } from "./share_card.tsx";
 import { WithMeeting } from "./with_meeting.tsx";
 
@@ -30,8 +30,17 @@ export function TellerScreen({ id }: { id: string }) {
   );
 }
 
-/** The same work inside the room. */
-export function TellerPanel({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
+/** The same work inside the room, with the smaller task below. */
+export function TellerDesk(props: { live: LiveMeeting; meeting: Meeting }) {
+  return (
+    <>
+      <TellerPanel {...props} />
+      <CosignerKeyTask {...props} />
+    </>
+  );
+}
+
+function TellerPanel({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   if (meeting.me.trustee === 0) return <Note>{meeting.roll.frozen ? t("teller.not-one") : t("teller.waits-roll")}</Note>;
   return (
     <div class="stack">

@@ -25,6 +25,15 @@ export const mediaChoice = signal<MediaChoice>(stored() ?? { microphone: true, c
 /** What to send on entering the room: nothing that was not chosen in this tab. */
 export const enteringChoice = (): MediaChoice => (stored() ? mediaChoice.peek() : { microphone: false, camera: false });
 
+/** Who enters in a hall has chosen nothing, whatever was offered before. */
+export function forgetMediaChoice(): void {
+  try {
+    sessionStorage.removeItem(STORED);
+  } catch {
+    // storage may be blocked; then nothing is kept
+  }
+}
+
 /** Keeps the choice as it is now and as it changes; called when the member is shown it. */
 export function keepMediaChoice(): () => void {
   return effect(() => {

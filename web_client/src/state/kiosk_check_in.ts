@@ -2,6 +2,7 @@
 import { api } from "../api/fetch.ts";
 import { sites } from "../api/sites.ts";
 import * as challenges from "../ballot/challenges.ts";
+import { isQueued } from "../api/cut.ts";
 import { fromB64u } from "../ballot/encoding.ts";
 import { parseNote } from "../ballot/note.ts";
 import { readRoll } from "../ballot/roll.ts";
@@ -11,8 +12,11 @@ import { signChallenge } from "./sign.ts";
 
 const NONCE_BYTES = 32;
 
-/** The credential lives in memory until this returns; whoever votes at the kiosk names a fresh one. @throws ApiError, VotingError */
-export async function checkInAtKiosk(meeting: string, site: string): Promise<{ member: string; name: string }> {
+/**
+ * The credential lives in memory until this returns; whoever votes at the kiosk names a fresh one.
+ * `kept`: the hall is cut off, and the main room does not know it yet. @throws ApiError, VotingError
+ */
+export async function checkInAtKiosk(meeting: string, site: string): Promise<{ name: string; kept: boolean }> {
   const store = memoryKeystore();
   const begun = await sites.kioskBegin(meeting, site);
   const origin = `${begun.roll.core.rp.id}/ledger`;
@@ -27,7 +31,8 @@ export async function checkInAtKiosk(meeting: string, site: string): Promise<{ m
     ledger: { origin, key: ledger.key, checkpoint: begun.checkpoint, proof: ledger.proof, acceptNewKey: false },
   });
   const signed = await signChallenge(begun.nonce, draft.challenge);
-  return sites.kioskFinish(meeting, site, { credential: draft.credential, site: begun.site, checkpoint: draft.checkpoint, ...signed });
+  const taken = await sites.kioskFinish(meeting, site, { credential: draft.credential, site: begun.site, checkpoint: draft.checkpoint, ...signed });
+  return { name: taken.name, kept: isQueued(taken) };
 }
 
 /** Ends the interval of the member whose passkey signs. @throws ApiError */

@@ -1,5 +1,7 @@
 /** What the server says of links: this seat's own, and to those who lead, who is in trouble. */
+import type { Source } from "../media/capture.ts";
 import { EVERYTHING, type Step, STEPS } from "../media/profiles.ts";
+import { asSource, field } from "../media/protocol.ts";
 
 export type LinkLevel = "good" | "fair" | "poor" | "lost";
 
@@ -9,6 +11,8 @@ export interface Standing {
   readonly byChoice: boolean;
   readonly trouble: boolean;
   readonly profile: number;
+  /** A tenth of what is sent is lost, or was a moment ago. */
+  readonly lossy: boolean;
   readonly estimate: number | null;
   readonly loss: number;
 }
@@ -18,12 +22,20 @@ export interface Troubled {
   readonly owner: string;
   readonly level: Step;
   readonly byChoice: boolean;
+  /** Whether it receives what it should; what it sends may arrive badly all the same. */
+  readonly receives: boolean;
+  readonly sendsBadly: Source | null;
   readonly since: number;
 }
 
-export const HEAVY_LOSS = 0.1;
+/** What this seat sends and others get badly: the share lost of it, and by how many milliseconds the rest is late. */
+export interface SendsBadly {
+  readonly source: Source;
+  readonly loss: number;
+  readonly lateMs: number;
+}
 
-const field = (data: unknown, name: string): unknown => (typeof data === "object" && data !== null ? (data as Record<string, unknown>)[name] : undefined);
+export const HEAVY_LOSS = 0.1;
 
 export function asStep(value: unknown): Step | null {
   return STEPS.find((step) => step === value) ?? null;
@@ -35,7 +47,15 @@ export function asStanding(data: unknown): Standing | null {
   const loss = field(data, "loss");
   const estimate = field(data, "estimate_kbps");
   if (level === null || typeof profile !== "number" || typeof loss !== "number") return null;
-  return { level, profile, loss, byChoice: field(data, "reason") === "choice", trouble: field(data, "trouble") === true, estimate: typeof estimate === "number" ? estimate : null };
+  return { level, profile, loss, byChoice: field(data, "reason") === "choice", trouble: field(data, "trouble") === true, lossy: field(data, "lossy") === true, estimate: typeof estimate === "number" ? estimate : null };
+}
+
+/** Null where everything arrives well. */
+export function asSendsBadly(data: unknown): SendsBadly | null {
+  const source = asSource(field(data, "source"));
+  const loss = field(data, "loss");
+  const lateMs = field(data, "late_ms");
+  return source === null || typeof loss !== "number" || typeof lateMs !== "number" ? null : { source, loss, lateMs };
 }
 
 export function asTroubled(data: unknown, nowSeconds: number): Troubled[] {
@@ -46,7 +66,8 @@ export function asTroubled(data: unknown, nowSeconds: number): Troubled[] {
     const level = asStep(field(one, "level"));
     const forS = field(one, "for_s");
     if (typeof owner !== "string" || level === null || typeof forS !== "number") return [];
-    return [{ owner, level, byChoice: field(one, "reason") === "choice", since: nowSeconds - forS }];
+    const reason = field(one, "reason");
+    return [{ owner, level, byChoice: reason === "choice", receives: reason === null, sendsBadly: asSource(field(one, "sends_badly")), since: nowSeconds - forS }];
   });
 }
 
@@ -56,7 +77,8 @@ export function moreOf(data: unknown): number {
 }
 
 /** The link in one word. */
-export function levelOf(standing: Standing | null): LinkLevel {
+export function levelOf(standing: Standing | null, sends: SendsBadly | null): LinkLevel {
+  if (sends !== null) return "poor";
   if (standing === null) return "good";
   if (standing.trouble) return "poor";
   return standing.level < EVERYTHING && !standing.byChoice ? "fair" : "good";
@@ -66,4 +88,9 @@ export function levelOf(standing: Standing | null): LinkLevel {
 export function wordsOf(level: Step, byChoice: boolean): string {
   const names = ["text", "voice", "documents", "thumbnail", "full"];
   return level === EVERYTHING ? "ladder.full" : `ladder.${names[level] ?? ""}-by-${byChoice ? "choice" : "link"}`;
+}
+
+/** The key of the sentence that says what others do not get of what is sent: `others` of this seat, `their` of another. */
+export function sendingWords(whose: "others" | "their", source: Source): string {
+  return `ladder.${whose}.${source === "microphone" ? "heard" : "seen"}-badly`;
 }

@@ -11,6 +11,16 @@ const LEAST_S = 0.001;
 /** Beyond it the pieces are too small to tell: they take less than the way there and back. */
 export const MOST_KBPS = 20_000;
 
+/** A clock that is further off is told to those who lead the meeting. */
+export const CLOCK_MAX_MS = 2_000;
+
+/** How far off a clock is, in the two units that tell it best: hours and minutes, minutes and seconds, or seconds. */
+export function clockOff(ms: number): { hours: number; minutes: number; seconds: number } {
+  const whole = Math.round(Math.abs(ms) / 1000);
+  const seconds = whole >= 3_600 ? Math.round(whole / 60) * 60 : whole;
+  return { hours: Math.floor(seconds / 3_600), minutes: Math.floor((seconds % 3_600) / 60), seconds: seconds % 60 };
+}
+
 export const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 /** kbit/s of so many bytes, the way of the request and its answer left out; `MOST_KBPS` stands for that much or more. */

@@ -1,12 +1,16 @@
 /** Binds one meeting's snapshot, events and socket to signals. */
-import { signal } from "@preact/signals";
-import { api } from "../api/fetch.ts";
+import { batch, signal } from "@preact/signals";
+import { ApiError, api } from "../api/fetch.ts";
 import { LiveSocket } from "../api/socket.ts";
+import { forgetAnswers } from "../api/thrift.ts";
 import type { Meeting, MeetingEvent } from "../api/types.ts";
-import { keptAt, recall, remember } from "./cache.ts";
+import type { OutsideMeeting } from "../api/types_closed.ts";
+import { drop, keptAt, recall, remember } from "./cache.ts";
+import { hearOutside, isOutside, outsideAfter, perhapsOut } from "./closed.ts";
 import { cutSince } from "./cut.ts";
+import { hallHere, leased, NO_LEASE } from "./hall_tab.ts";
 import { fresh, live, showsKept } from "./link.ts";
-import { apply, count } from "./meeting.ts";
+import { apply, count, replay } from "./meeting.ts";
 import { dropMeeting } from "./paper_pages.ts";
 import { Refetcher, refetchDelay } from "./refetch.ts";
 import { loadSession, session } from "./session.ts";
@@ -14,8 +18,15 @@ import { loadSession, session } from "./session.ts";
 /** As many events as the server gives at a time. */
 const LOG_LENGTH = 500;
 const OUTSIDE_MS = 5_000;
+/** A snapshot is as good as new for so long. */
+const JUST_MS = 20_000;
+/** So long after the answer to a command its event may still be on the way. */
+const EVENT_MS = 3_000;
 /** Farewells after which asking again is of no use. */
 const ENDED: ReadonlySet<string> = new Set(["session.ended", "role.ended", "socket.too-many", "meeting.closed"]);
+
+/** Events after which a hall, and who comes by way of its relay, may be outside. */
+const CLOSING: ReadonlySet<string> = new Set(["ClosedSessionBegan", "ClosedSessionAdmitted"]);
 
 type EventListener = (event: MeetingEvent) => void;
 type MediaListener = (event: string, data: unknown) => void;
@@ -24,22 +35,26 @@ type MediaListener = (event: string, data: unknown) => void;
 export class LiveMeeting {
   readonly id: string;
   readonly meeting = signal<Meeting | null>(null);
+  /** What is known while the session is closed to this page; `meeting` is null then. */
+  readonly outside = signal<OutsideMeeting | null>(null);
   readonly log = signal<MeetingEvent[]>([]);
   readonly error = signal<unknown>(null);
+  /** What came of the newest lease of a hall's page. */
+  readonly hallLease = signal(NO_LEASE);
   readonly socket: LiveSocket;
-  /** The site whose hall page is open here, or empty. */
-  hall = "";
   readonly #events = new Set<EventListener>();
   readonly #media = new Set<MediaListener>();
   readonly #hurry = (): void => this.socket.hurry();
   readonly #refetcher = new Refetcher(
     () => this.#load(),
-    () => refetchDelay(this.meeting.peek()?.present.length ?? 0, Math.random()),
+    () => refetchDelay((this.meeting.peek() ?? this.outside.peek())?.quorum.present ?? 0, Math.random()),
   );
   #outside: ReturnType<typeof setInterval> | null = null;
   /** What we hold comes from other data than the server's; its snapshot counts whatever its number. */
   #foreign = false;
   #closed = false;
+  /** When the newest snapshot came, while no connection has ended since; else 0. */
+  #loadedAt = 0;
 
   constructor(id: string) {
     this.id = id;
@@ -47,7 +62,10 @@ export class LiveMeeting {
     showsKept(keptAt(`meeting.${id}`));
     this.socket = new LiveSocket({
       lease: () => (this.hall === "" ? {} : { site: this.hall }),
-      lastSeq: () => this.meeting.value?.seq ?? 0,
+      onLease: (answer, refused) => {
+        this.hallLease.value = this.hall === "" ? NO_LEASE : leased(this.hallLease.peek(), answer, refused);
+      },
+      lastSeq: () => this.#seq(),
       ticket: async () => (await api.socketTicket(id)).ticket,
       onEvent: (event) => this.#take(event),
       onCounter: (election, cast) => {
@@ -58,8 +76,9 @@ export class LiveMeeting {
       },
       onState: (state) => {
         live.value = state;
-        // A grant, a mute or a layer may have changed while we were away.
-        if (state === "connected") this.reload();
+        if (state === "lost") this.#loadedAt = 0;
+        // A grant, a mute or a layer may have changed while we were away; not since the snapshot with which we came.
+        if (state === "connected" && Date.now() - this.#loadedAt > JUST_MS) this.reload();
       },
       onGoodbye: (code) => {
         if (code === "meeting.removed") this.#wait();
@@ -74,6 +93,11 @@ export class LiveMeeting {
         this.reload();
       },
     });
+  }
+
+  /** The hall on whose computer this page is, or empty. */
+  get hall(): string {
+    return hallHere(this.id, this.meeting.peek());
   }
 
   /** Fetches the snapshot and starts to listen. */
@@ -106,12 +130,16 @@ export class LiveMeeting {
     return () => this.#media.delete(listener);
   }
 
+  #seq(): number {
+    return (this.meeting.peek() ?? this.outside.peek())?.seq ?? 0;
+  }
+
   /** Out of the meeting: looks now and then whether the chair has let the member back in. */
   #wait(): void {
     this.socket.close();
     this.#outside ??= setInterval(() => {
       void this.refresh().then(() => {
-        if (this.#closed || this.meeting.peek()?.me.removed !== false) return;
+        if (this.#closed || (this.meeting.peek() ?? this.outside.peek())?.me.removed !== false) return;
         this.#stopWaiting();
         this.socket.open();
       });
@@ -133,41 +161,100 @@ export class LiveMeeting {
     this.#refetcher.soon();
   }
 
-  /** Fetches the snapshot; true when it has to be fetched again. */
-  async #load(): Promise<boolean> {
+  /** Settles when what the server did as number `seq` is on the screen: by its event, or else by a snapshot. */
+  async upTo(seq: number): Promise<void> {
+    if (live.peek() === "connected" && cutSince.peek() === 0) await this.#heard(seq);
+    if (this.#seq() < seq || this.#refetcher.pending || cutSince.peek() > 0) await this.refresh();
+  }
+
+  /** Settles when the event came, or does not seem to come. */
+  #heard(seq: number): Promise<void> {
+    if (this.#seq() >= seq) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        stop();
+        resolve();
+      };
+      const timer = setTimeout(done, EVENT_MS);
+      const stop = this.onEvent((event) => {
+        if (event.seq >= seq) done();
+      });
+    });
+  }
+
+  /** Fetches the snapshot; returns the number that it has reached, null when it did not come. */
+  async #load(): Promise<number | null> {
     try {
       const snapshot = await api.meeting(this.id);
-      if (this.#closed) return false;
+      if (this.#closed) return Infinity;
       if (session.peek()?.guest !== undefined && !("me" in snapshot)) {
         // The room is not open to this guest any more: the session says why, and the lobby shows it.
         this.socket.close();
         await loadSession();
-        return false;
+        return Infinity;
       }
-      // A snapshot asked for before the newest event came is older than what we show.
-      const known = this.meeting.value?.seq ?? 0;
-      const older = snapshot.seq < known && !this.#foreign && this.error.value === null;
+      const known = this.#seq();
+      // Asked for before the newest event came.
+      const older = snapshot.seq < known && !this.#foreign && (this.error.value === null || this.outside.value !== null);
+      if (isOutside(snapshot)) {
+        if (!older) this.#close(snapshot);
+        return this.#reached(snapshot, older ? known : 0);
+      }
+      if (older && this.outside.value !== null) return this.#reached(snapshot, known);
       if (older && cutSince.peek() > 0 && this.meeting.value) {
         // A hall that is cut off has no newer one; what it knows of us is newer all the same.
         this.meeting.value = { ...this.meeting.value, me: snapshot.me };
-        return false;
+        return Infinity;
       }
-      if (!older) this.meeting.value = snapshot;
+      // The events that came meanwhile are newer than it.
+      const now = older ? replay(snapshot, this.log.peek()) : snapshot;
+      const gap = older && now.seq < known;
+      const back = this.outside.value !== null;
+      batch(() => {
+        if (!gap) this.meeting.value = now;
+        this.outside.value = null;
+      });
+      if (back) void this.#loadLog();
       this.#foreign = false;
+      this.#loadedAt = Date.now();
       remember(`meeting.${this.id}`, snapshot);
       if (snapshot.me.removed) void dropMeeting(this.id);
       this.error.value = null;
       fresh();
-      return older;
+      return this.#reached(snapshot, gap ? known : 0);
     } catch (error) {
       this.error.value = error;
-      return false;
+      return error instanceof ApiError && !error.unknown ? Infinity : null;
     }
+  }
+
+  /** What a snapshot has reached; another one is needed up to `needed`, unless that is 0 or there is none (a hall's cut). */
+  #reached(snapshot: { seq: number }, needed: number): number {
+    if (cutSince.peek() > 0) return Infinity;
+    if (needed > 0) this.#refetcher.soon(needed);
+    return snapshot.seq;
+  }
+
+  /** The session is closed to this page: of what it has held nothing is left, here or on the device. */
+  #close(outside: OutsideMeeting): void {
+    batch(() => {
+      this.outside.value = outside;
+      this.meeting.value = null;
+      this.log.value = [];
+    });
+    this.#foreign = false;
+    this.error.value = null;
+    forgetAnswers();
+    drop(`meeting.${this.id}`);
+    // Who is kept out by a relay alone may read the papers; only what is on the screen goes.
+    if (outside.closed_session.address === "") void dropMeeting(this.id);
+    fresh();
   }
 
   async #loadLog(): Promise<void> {
     try {
-      const seq = this.meeting.value?.seq ?? 0;
+      const seq = this.#seq();
       const { events } = await api.events(this.id, Math.max(0, seq - LOG_LENGTH));
       const held = new Set(this.log.value.map((event) => event.seq));
       const missing = events.filter((event) => !held.has(event.seq));
@@ -184,14 +271,28 @@ export class LiveMeeting {
 
   #take(event: MeetingEvent): void {
     fresh();
-    this.#note(event);
+    if (this.outside.value) return this.#hearOutside(this.outside.value, event);
     const before = this.meeting.value;
+    const outside = before && outsideAfter(before, event);
+    if (outside) {
+      this.#close(outside);
+      return this.reload();
+    }
+    this.#note(event);
     if (before) {
       const applied = apply(before, event);
       this.meeting.value = applied.meeting;
-      if (applied.stale) this.reload();
+      const mayBeOut = CLOSING.has(event.type) && perhapsOut(applied.meeting, this.hall);
+      if (mayBeOut) void this.refresh();
+      else if (applied.stale) this.#refetcher.soon(event.seq);
     }
     for (const listener of this.#events) listener(event);
+  }
+
+  #hearOutside(outside: OutsideMeeting, event: MeetingEvent): void {
+    const heard = hearOutside(outside, event);
+    this.outside.value = heard.outside;
+    if (heard.stale) this.reload();
   }
 }
 

@@ -11,6 +11,8 @@ import type {
   Quorum,
 } from "../api/types.ts";
 import type { Visitor, VisitorState } from "../api/types_papers.ts";
+import type { Site } from "../api/types_sites.ts";
+import { CLOSED, CLOSED_INCOMPLETE } from "./closed.ts";
 import { MOTIONS, MOTIONS_INCOMPLETE } from "./motions.ts";
 import { SITES, SITES_INCOMPLETE } from "./sites.ts";
 import { forNewItem, SPEAKING } from "./speaking.ts";
@@ -22,21 +24,16 @@ type Handlers = { [T in EventType]: (meeting: Meeting, body: BodyOf<T>, at: numb
 const INCOMPLETE: ReadonlySet<EventType> = new Set<EventType>([
   ...MOTIONS_INCOMPLETE,
   ...SITES_INCOMPLETE,
+  ...CLOSED_INCOMPLETE,
   "MeetingConvened",
   "RollFrozen",
   "CheckInBegan",
-  "MemberReadmitted",
-  "MeetingOpened",
   "MeetingClosed",
   "KeyMessagePosted",
   "KeyGenerated",
   "ElectionDrafted",
   "ElectionOpened",
-  "ElectionClosed",
-  "ClosingCosigned",
   "TallyComputed",
-  "TallySigned",
-  "ResultDeclared",
   "ElectionVoided",
   "KeyRestarted",
   "ElectorExcluded",
@@ -48,16 +45,43 @@ const INCOMPLETE: ReadonlySet<EventType> = new Set<EventType>([
   "AgendaItemChanged",
   "AgendaItemMoved",
   "AgendaItemRemoved",
-  "ChairTaken",
   "ChairHandedOver",
   "DeputyPresides",
   "ChairResumed",
   "ElectionAborted",
 ]);
 
-/** Whether the snapshot shows more of this event than its body says. Who comes back after having been lost is unknown. */
-const incomplete = (before: Meeting, event: MeetingEvent): boolean =>
-  INCOMPLETE.has(event.type) || (event.type === "MemberReturned" && before.present.every((p) => p.member !== event.body.member));
+/** Fewer cosignatures never close a box. */
+const COSIGNATURES_LEAST = 3;
+
+/** Whose roles and place in the order of deputies the events do not tell. */
+const isOfficer = (meeting: Meeting, member: string): boolean =>
+  [meeting.presiding, ...meeting.deputies, ...meeting.cosigners, ...meeting.key.trustees].some((one) => one?.member === member);
+
+const knows = (meeting: Meeting, member: string): boolean => meeting.present.some((p) => p.member === member);
+
+/** Events that say everything, but for some states of the meeting. */
+function sometimesIncomplete(before: Meeting, event: MeetingEvent): boolean {
+  switch (event.type) {
+    case "MemberReturned": // after having been lost
+      return !knows(before, event.body.member);
+    case "MemberCheckedIn": // the credential is in no event
+      return event.body.member === before.me.member || (!knows(before, event.body.member) && isOfficer(before, event.body.member));
+    case "ChairTaken": // who presided until now may be a deputy from now on
+      return before.presiding !== null;
+    case "ClosingCosigned": {
+      const state = before.elections.find((one) => one.election === event.body.election)?.state;
+      return event.body.cosignatures >= COSIGNATURES_LEAST && (state === "closing" || state === "closed");
+    }
+    case "ResultDeclared":
+      return before.elections.find((one) => one.election === event.body.election)?.result === null;
+    default:
+      return false;
+  }
+}
+
+/** Whether the snapshot shows more of this event than its body says. */
+const incomplete = (before: Meeting, event: MeetingEvent): boolean => INCOMPLETE.has(event.type) || sometimesIncomplete(before, event);
 
 /** How many members must be present. */
 export const neededFor = (quorum: { num: number; den: number }, roll: number): number =>
@@ -81,17 +105,27 @@ function changeElection(meeting: Meeting, election: string, fields: Partial<Elec
   };
 }
 
+/** The sites with so many more or fewer members at one of them. */
+const counted = (sites: readonly Site[], site: string, by: number): Site[] => sites.map((one) => (one.site === site ? { ...one, present: one.present + by } : one));
+
+const byMember = (a: { member: string }, b: { member: string }): number => (a.member < b.member ? -1 : Number(a.member > b.member));
+
 function arrive(meeting: Meeting, member: string, name: string, site: string): Meeting {
-  const me = member === meeting.me.member ? { ...meeting.me, checked_in: true } : meeting.me;
-  if (meeting.present.some((p) => p.member === member)) return { ...change(meeting, member, { state: "present" }), me };
+  const me = member === meeting.me.member ? { ...meeting.me, checked_in: true, site } : meeting.me;
+  const before = meeting.present.find((p) => p.member === member);
+  const sites = counted(before ? counted(meeting.sites, before.site, -1) : meeting.sites, site, 1);
+  if (before) return { ...change(meeting, member, { state: "present", site }), me, sites };
   const roles = me.member === member ? me.roles : [];
   const person: Person = { member, name, site, state: "present", hand: null, floor: false, muted: false, roles };
-  return withPresent({ ...meeting, me }, [...meeting.present, person]);
+  return withPresent({ ...meeting, me, sites }, [...meeting.present, person].sort(byMember));
 }
 
 function depart(meeting: Meeting, member: string): Meeting {
-  const me = member === meeting.me.member ? { ...meeting.me, checked_in: false } : meeting.me;
-  return withPresent({ ...meeting, me }, meeting.present.filter((p) => p.member !== member));
+  const me = member === meeting.me.member ? { ...meeting.me, checked_in: false, site: "", companion: false } : meeting.me;
+  const site = meeting.present.find((p) => p.member === member)?.site;
+  const sites = site === undefined ? meeting.sites : counted(meeting.sites, site, -1);
+  const deputies = meeting.deputies.filter((one) => one.member !== member);
+  return withPresent({ ...meeting, me, sites, deputies }, meeting.present.filter((p) => p.member !== member));
 }
 
 function startItem(agenda: AgendaItem[], item: string): AgendaItem[] {
@@ -101,8 +135,11 @@ function startItem(agenda: AgendaItem[], item: string): AgendaItem[] {
   });
 }
 
-const removed = (meeting: Meeting, member: string, is: boolean): Meeting =>
-  member === meeting.me.member ? { ...meeting, me: { ...meeting.me, removed: is } } : meeting;
+function removed(meeting: Meeting, { member, name }: { member: string; name: string }, is: boolean): Meeting {
+  const others = meeting.removed.filter((one) => one.member !== member);
+  const me = member === meeting.me.member ? { ...meeting.me, removed: is } : meeting.me;
+  return { ...meeting, me, removed: is ? [...others, { member, name }].sort(byMember) : others };
+}
 
 /** A binding quorum takes the meeting along, in session only. */
 function quorumNow(meeting: Meeting, body: { present: number; needed: number }, met: boolean): Meeting {
@@ -145,14 +182,15 @@ const APPLY: Handlers = {
   ...SPEAKING,
   ...MOTIONS,
   ...SITES,
+  ...CLOSED,
   FloorModeSet: (m, body) => ({ ...m, floor: { mode: body.mode } }),
   MemberMuted: (m, body) => change(m, body.member, { muted: body.muted }),
   AllMuted: (m) => ({
     ...m,
     present: m.present.map((p) => (p.roles.includes("chair") ? p : { ...p, muted: true })),
   }),
-  MemberRemoved: (m, body) => removed(m, body.member, true),
-  MemberReadmitted: (m, body) => removed(m, body.member, false),
+  MemberRemoved: (m, body) => removed(m, body, true),
+  MemberReadmitted: (m, body) => removed(m, body, false),
   KeyMessagePosted: (m) => ({ ...m, key: { ...m.key, state: m.key.state === "ready" ? "ready" : "running" } }),
   KeyGenerated: (m, body) => ({ ...m, key: { ...m.key, state: "ready", code: body.code } }),
   CosignerNamed: (m, body) => ({
@@ -163,13 +201,13 @@ const APPLY: Handlers = {
   ElectionOpened: (m, body) => changeElection(m, body.election, { state: "open" }),
   BallotAccepted: (m, body) => count(m, body.election, body.count),
   BoardPublished: (m) => m,
-  ElectionClosed: (m, body) => changeElection(m, body.election, { state: "closing", cast: body.cast }),
+  ElectionClosed: (m, body) => changeElection(m, body.election, { state: "closed", cast: body.cast }),
   ClosingCosigned: (m) => m,
   IntentPosted: (m) => m,
   SharePosted: (m) => m,
   TallyComputed: (m, body) => changeElection(m, body.election, { state: "counted" }),
   TallySigned: (m) => m,
-  ResultDeclared: (m, body) => changeElection(m, body.election, { state: "declared" }),
+  ResultDeclared: (m, body) => changeElection(m, body.election, { state: body.outcome.some((one) => one.kind === "too-few") ? "too-few" : "declared" }),
   KeyRestarted: (m) => ({ ...m, key: { ...m.key, state: "running", code: "" } }),
   ShareDestroyed: (m) => m,
   ElectorExcluded: (m) => m,
@@ -189,7 +227,7 @@ const APPLY: Handlers = {
   AgendaItemMoved: (m) => m,
   AgendaItemRemoved: (m, body) => ({ ...m, agenda: m.agenda.filter((one) => one.id !== body.item) }),
   AgendaItemDeferred: (m, body) => setItem(m, body.item, { state: "deferred" }),
-  ChairTaken: (m, body) => presides(m, body.member, body.name),
+  ChairTaken: (m, body) => ({ ...presides(m, body.member, body.name), deputies: m.deputies.filter((one) => one.member !== body.member) }),
   HandoverOffered: (m, body) => ({ ...m, offered_to: body.to === "" ? null : { member: body.to, name: body.name } }),
   ChairHandedOver: (m, body) => ({ ...presides(m, body.to, body.name), lost_chair: "" }),
   DeputyPresides: (m, body) => ({ ...presides(m, body.to, body.name), lost_chair: m.lost_chair || body.from }),
@@ -204,7 +242,7 @@ const APPLY: Handlers = {
   VisitorRefused: (m, body) => visiting(m, body.visitor, "refused"),
   VisitorLeft: (m, body) => ({ ...visiting(m, body.visitor, "left"), visitors: withoutVisitor(m, body.visitor) }),
   VisitorRemoved: (m, body) => ({ ...visiting(m, body.visitor, "removed"), visitors: withoutVisitor(m, body.visitor) }),
-  MessagePosted: (m) => m,
+  MessagePosted: (m, body) => ({ ...m, ...(m.messages && { messages: { ...m.messages, last: body.id } }) }),
   MessageHidden: (m) => m,
   MessageRulesSet: (m, body) => ({ ...m, messages: { last: 0, ...m.messages, ...body } }),
   VoteTimerSet: (m, body) => changeElection(m, body.election, { ends_at: body.ends_at }),
@@ -231,6 +269,10 @@ export function apply(meeting: Meeting, event: MeetingEvent): Applied {
   if (!handler) return { meeting: { ...meeting, seq: event.seq }, stale: true };
   return { meeting: { ...handler(meeting, event.body, event.at), seq: event.seq }, stale: incomplete(meeting, event) };
 }
+
+/** A snapshot with the events that are newer than it, as far as they follow without a gap. */
+export const replay = (snapshot: Meeting, log: readonly MeetingEvent[]): Meeting =>
+  log.reduce((meeting, event) => apply(meeting, event).meeting, snapshot);
 
 const IN_SESSION: ReadonlySet<MeetingState> = new Set<MeetingState>(["opened", "recess", "quorum-lost"]);
 

@@ -1,6 +1,6 @@
 /** Pages of papers, kept in this browser so that they can be read without a network. Restricted ones are not kept. */
 import { ApiError } from "../api/call.ts";
-import { pageUrl, wordsUrl } from "../api/papers.ts";
+import { pageUrl, papersApi, wordsUrl } from "../api/papers.ts";
 import type { Paper } from "../api/types_papers.ts";
 import { drop, pageStore } from "./cache.ts";
 import { type Page, readPage } from "./page.ts";
@@ -59,9 +59,34 @@ function urlsOf(meeting: string, paper: Paper, version: number): string[] {
   return [...pages.map((page) => pageUrl(meeting, paper.paper, version, page)), ...words];
 }
 
+const hex = (digest: ArrayBuffer): string => Array.from(new Uint8Array(digest), (octet) => octet.toString(16).padStart(2, "0")).join("");
+
+/** Takes over what an earlier version of the paper has in common with this one, from this device. */
+async function takeOver(meeting: string, paper: Paper, version: number): Promise<void> {
+  const kept = await store();
+  const urls = urlsOf(meeting, paper, version);
+  const known = (await kept?.keys())?.map((request) => new URL(request.url).pathname) ?? [];
+  const beginning = pageUrl(meeting, paper.paper, version, 0).split("/").slice(0, 6).join("/");
+  const earlier = known.filter((path) => path.startsWith(`${beginning}/`) && !urls.includes(path));
+  if (!kept || earlier.length === 0 || urls.every((url) => known.includes(url))) return;
+  const { pages, words } = await papersApi.hashes(meeting, paper.paper, version);
+  const wanted = [...pages, ...words];
+  const held = new Map<string, string>();
+  for (const path of earlier) {
+    const octets = await (await kept.match(path))?.arrayBuffer();
+    if (octets) held.set(hex(await crypto.subtle.digest("SHA-256", octets)), path);
+  }
+  for (const [index, url] of urls.entries()) {
+    const same = known.includes(url) ? undefined : held.get(wanted[index] ?? "");
+    const answer = same === undefined ? undefined : await kept.match(same);
+    if (answer) await kept.put(url, answer);
+  }
+}
+
 /** Fetches every page of a version and what it says, one after the other, until asked to stop. */
 export async function keepAll(meeting: string, paper: Paper, version: number, stop: AbortSignal): Promise<void> {
   if (paper.class === "restricted") return;
+  await takeOver(meeting, paper, version).catch(() => undefined); // then all of it is fetched
   for (const url of urlsOf(meeting, paper, version)) {
     if (stop.aborted) return;
     try {

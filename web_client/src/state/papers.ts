@@ -27,6 +27,9 @@ export class Shelf {
     this.#live = live;
     this.papers.value = recall<Papers>(`papers.${live.id}`)?.papers ?? null;
     this.at.value = keptAt(`papers.${live.id}`);
+    live.outside.subscribe((outside) => {
+      if (outside) this.#clear();
+    });
   }
 
   open(): void {
@@ -46,6 +49,7 @@ export class Shelf {
   async refresh(): Promise<void> {
     try {
       const found = await papersApi.papers(this.#live.id);
+      if (this.#live.outside.peek()) return; // asked for before the session was closed to this page
       this.papers.value = found.papers;
       this.presenting.value = found.presenting;
       this.error.value = null;
@@ -61,6 +65,13 @@ export class Shelf {
   /** Looks which papers are on this device. */
   async lookKept(): Promise<void> {
     this.kept.value = await keptVersions(this.#live.id, this.papers.peek() ?? []).catch(() => new Set<string>());
+  }
+
+  /** The session is closed to this page. */
+  #clear(): void {
+    this.papers.value = this.presenting.value = null;
+    this.at.value = 0;
+    this.kept.value = new Set();
   }
 
   #take(event: MeetingEvent): void {

@@ -3,7 +3,7 @@ import { computed, effect, signal } from "@preact/signals";
 import { EVERYTHING, PICTURES, profileOf, type Step, TEXT_ONLY } from "../media/profiles.ts";
 import type { RemoteTrack, RoomMedia, RoomMediaState, Source } from "../media/room_media.ts";
 import { keepMediaChoice, type MediaChoice, mediaChoice } from "./drafts.ts";
-import { asStanding, asTroubled, levelOf, moreOf, type Standing, type Troubled } from "./ladder.ts";
+import { asSendsBadly, asStanding, asTroubled, levelOf, moreOf, type SendsBadly, type Standing, type Troubled } from "./ladder.ts";
 import { ceiling, chooseCeiling, live as linkState } from "./link.ts";
 import type { LiveMeeting } from "./live.ts";
 import { supportReport } from "./support.ts";
@@ -26,6 +26,8 @@ export class RoomControl {
   readonly speakers = signal<readonly string[]>([]);
   /** Where the server sees this seat's link; null while it knows nothing yet. */
   readonly standing = signal<Standing | null>(null);
+  /** What of this seat arrives badly at the others; null while all arrives well. */
+  readonly sendsBadly = signal<SendsBadly | null>(null);
   /** For those who lead: whose link is in trouble, the longest first, and how many more there are. */
   readonly troubled = signal<readonly Troubled[]>([]);
   readonly moreTroubled = signal(0);
@@ -34,11 +36,12 @@ export class RoomControl {
   readonly audioOnly = computed(() => ceiling.value < PICTURES);
   /** The step that is in force: the lesser of the member's switch and what the link carries. */
   readonly reached = computed(() => Math.min(ceiling.value, this.standing.value?.level ?? EVERYTHING) as Step);
+  readonly #profile = computed(() => profileOf(this.reached.value, this.standing.value?.profile ?? 0, this.standing.value?.lossy));
   /** The pictures that the link carries. */
   readonly pictures = computed(() => (this.reached.value < PICTURES ? [] : this.tracks.value.filter((remote) => !this.#withheld.value.has(remote.track))));
   readonly level = computed(() => {
     const away = linkState.value !== "connected" || (!this.textOnly.value && this.state.value !== "connected");
-    return away ? "lost" : levelOf(this.standing.value);
+    return away ? "lost" : levelOf(this.standing.value, this.sendsBadly.value);
   });
   readonly #withheld = signal<ReadonlySet<MediaStreamTrack>>(new Set());
   readonly #live: LiveMeeting;
@@ -46,6 +49,7 @@ export class RoomControl {
   #media: RoomMedia | null = null;
   #choice: MediaChoice = { microphone: false, camera: false };
   #closed = false;
+  #seat = "";
   /** Pictures were not asked for; going up again must. */
   #unasked = false;
   #changing: Promise<void> = Promise.resolve();
@@ -110,7 +114,7 @@ export class RoomControl {
   }
 
   async #adapt(): Promise<void> {
-    await this.#media?.setProfile(profileOf(this.reached.peek(), this.standing.peek()?.profile ?? 0));
+    await this.#media?.setProfile(this.#profile.peek());
   }
 
   async #enter(): Promise<void> {
@@ -130,6 +134,7 @@ export class RoomControl {
       onMuted: (muted) => (this.mutedByChair.value = muted),
       onLocalEnded: (source) => this.#ended(source),
       onState: (state) => (this.state.value = state),
+      onBack: () => this.#live.socket.hurry(),
     });
     this.#media = media;
     await this.#adapt();
@@ -153,7 +158,7 @@ export class RoomControl {
     this.ownPicture.value = null;
     this.tracks.value = this.speakers.value = [];
     this.#slots.clear();
-    this.standing.value = null;
+    this.standing.value = this.sendsBadly.value = null;
   }
 
   /** From here on a reload finds the switches as they were. */
@@ -232,11 +237,12 @@ export class RoomControl {
   }
 
   async #request(method: string, data: object): Promise<unknown> {
-    const answer = await this.#live.socket.media(method, data);
-    // Without pictures none is consumed: the room then lists none.
+    const answer = (await this.#live.socket.media(method, data)) as { owner?: string; producers?: { owner: string }[] };
+    this.#seat = answer.owner ?? this.#seat;
+    // Without pictures none is consumed: the room then lists what this seat sends.
     if (method !== "list" || !this.audioOnly.peek()) return answer;
     this.#unasked = true;
-    return { ...(answer as object), producers: [] };
+    return { ...answer, producers: answer.producers?.filter(({ owner }) => owner === this.#seat) };
   }
 
   #speaks(slot: number, owner: string | null): void {
@@ -266,6 +272,7 @@ export class RoomControl {
 
   #hear(event: string, data: unknown): void {
     if (event === "link_level" && !this.textOnly.peek()) this.standing.value = asStanding(data) ?? this.standing.peek();
+    if (event === "uplink" && !this.textOnly.peek()) this.sendsBadly.value = asSendsBadly(data);
     if (event !== "links") return;
     this.troubled.value = asTroubled(data, Math.floor(Date.now() / 1000));
     this.moreTroubled.value = moreOf(data);
@@ -278,12 +285,12 @@ export class RoomControl {
         const back = state === "connected" && was !== "connected";
         was = state;
         if (!back) return;
-        // The server may have forgotten our switch and our transports while the live connection was away.
+        // The server may have forgotten our switch while the live connection was away.
         void this.#tellServer();
-        if (this.state.peek() === "connected") void this.#media?.rebuild();
+        void this.#media?.resume();
       }),
       effect(() => {
-        const profile = profileOf(this.reached.value, this.standing.value?.profile ?? 0);
+        const profile = this.#profile.value;
         void this.#media?.setProfile(profile);
       }),
     );

@@ -1,8 +1,9 @@
 /** Who is signed in, and what this server is. */
 import { signal } from "@preact/signals";
 import { ApiError, api, onSignedOut } from "../api/fetch.ts";
+import { forgetAnswers } from "../api/thrift.ts";
 import type { Info, Role, Session } from "../api/types.ts";
-import { dropPages, forget, keptAt, recall, remember } from "./cache.ts";
+import { dropPages, forget as forgetKept, keptAt, recall, remember } from "./cache.ts";
 import { showsKept } from "./link.ts";
 
 /** `undefined` until the server has answered. */
@@ -13,6 +14,11 @@ export const info = signal<Info | null>(null);
 const PATIENCE_MS = 4_000;
 /** So long after the server last knew the session, what is kept can be read without it. */
 const KEPT_MAX_S = 7 * 86_400;
+
+function forget(): Promise<void> {
+  forgetAnswers();
+  return forgetKept();
+}
 
 /** The last member that the server knew here, with what was kept for them; too old, it is dropped. */
 function showLastKnown(): void {

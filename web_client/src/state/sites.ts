@@ -19,6 +19,7 @@ export const SITES_INCOMPLETE: readonly EventType[] = [
   "RelayClock",
   "RelayForked",
   "RelayRewound",
+  "CodeElsewhere",
 ];
 
 export const siteOf = (meeting: Meeting, site: string): Site | undefined => meeting.sites.find((one) => one.site === site);
@@ -61,6 +62,7 @@ export const SITES: Handlers = {
   RelayClock: same,
   RelayForked: same,
   RelayRewound: same,
+  CodeElsewhere: same,
   RelayCaughtUp: same,
 };
 

@@ -1,5 +1,6 @@
 /** What a meeting asks of me now, and whose turn it is. Pure: reads the snapshot only. */
 import type { Meeting, Role } from "../api/types.ts";
+import type { Site } from "../api/types_sites.ts";
 import { cosignQuorum, hasResult, inSession, isEnded, isRunning, leadsNow, roomOpen } from "./meeting.ts";
 
 export type Duty =
@@ -8,6 +9,7 @@ export type Duty =
   | "count"
   | "declare"
   | "check-in"
+  | "hall"
   | "cosigner-key"
   | "teller-key"
   | "freeze-roll"
@@ -25,6 +27,7 @@ const PAGES: Record<Duty, string> = {
   count: "/teller",
   declare: "/room/chair",
   "check-in": "/check-in",
+  hall: "",
   "cosigner-key": "",
   "teller-key": "/teller",
   "freeze-roll": "/prepare",
@@ -39,6 +42,10 @@ const PAGES: Record<Duty, string> = {
 
 /** Where a duty is done. */
 export const pageOf = (meeting: string, duty: Duty): string => `/meetings/${meeting}${PAGES[duty]}`;
+
+/** The first hall that I look after and whose page is not open there. */
+export const hallToOpen = (meeting: Meeting): Site | undefined =>
+  meeting.sites.find((site) => site.kind === "hall" && site.custodian === meeting.me.member && ["invited", "tested", "lost"].includes(site.state));
 
 const running = (meeting: Meeting) => meeting.elections.find(isRunning);
 
@@ -89,6 +96,7 @@ export function duties(meeting: Meeting, voter: boolean): Duty[] {
   const here = roomOpen(meeting);
   const asked = inTheVote(meeting);
   if (here && !me.checked_in && voter) asked.push("check-in");
+  if (hallToOpen(meeting)) asked.push("hall");
   if (meeting.roll.frozen && meeting.cosigners.some((cosigner) => cosigner.name === me.cosigner && !cosigner.ready)) asked.push("cosigner-key");
   if (me.trustee > 0 && meeting.key.state !== "ready") asked.push("teller-key");
   return [...asked, ...toPrepare(meeting), ...toLead(meeting), ...toCheck];

@@ -7,6 +7,7 @@ import type { PromiseFinding } from "../ballot/evidence.ts";
 import { WorkerVerifier } from "../ballot/workers.ts";
 import { type CeremonyState, type CountState, TellerCeremony, TellerCount } from "../trustee/teller.ts";
 import { openedElection, readBoard } from "./board.ts";
+import { isOutside } from "./closed.ts";
 import { keystore } from "./keys.ts";
 import type { LiveMeeting } from "./live.ts";
 import { session } from "./session.ts";
@@ -222,7 +223,8 @@ export class CountWork {
   /** Signs the tally when the server has computed it from an opened box. */
   async #sign(count: TellerCount): Promise<void> {
     const meeting = this.#live.meeting.peek();
-    const state = (await api.meeting(this.#live.id)).elections.find((e) => e.election === this.#election)?.state;
+    const now = await api.meeting(this.#live.id);
+    const state = isOutside(now) ? undefined : now.elections.find((e) => e.election === this.#election)?.state;
     if (!meeting || this.signed.peek() || (state !== "counted" && state !== "declared")) return;
     const { core, signatures } = await api.tally(meeting.id, this.#election);
     const { trustee } = meeting.me;

@@ -2,6 +2,7 @@
 import type { ElectionSummary, Meeting, MeetingState, Quorum, TallyCore } from "../api/types.ts";
 import type { Turn } from "../api/types_floor.ts";
 import type { SiteKind, SiteState } from "../api/types_sites.ts";
+import { wallIsOut } from "./closed.ts";
 import { hasResult, isRunning } from "./meeting.ts";
 import { presentAt } from "./sites.ts";
 
@@ -16,13 +17,22 @@ export interface WallSite {
   present: number;
 }
 
+export interface WallItem {
+  number: string;
+  title: string;
+}
+
 export interface WallView {
+  /** A closed session keeps this wall out. */
+  closed: boolean;
   title: string;
   state: MeetingState;
   until: number;
   reason: string;
   time_zone: string;
-  item: { number: string; title: string } | null;
+  item: WallItem | null;
+  /** What waits behind it. */
+  next: WallItem[];
   speaking: Pick<Turn, "name" | "spoken_s" | "resumed_at" | "state" | "limit_s"> | null;
   floor: string[];
   queue: string[];
@@ -34,17 +44,23 @@ export interface WallView {
   presented: { paper: string; version: number; page: number; name: string } | null;
 }
 
+const NEXT_MAX = 5;
+
 export function wallOf(meeting: Meeting): WallView {
-  const item = meeting.agenda.find((one) => one.state === "current");
+  const place = meeting.agenda.findIndex((one) => one.state === "current");
+  const item = meeting.agenda[place];
+  const next = meeting.agenda.slice(place + 1).filter((one) => one.state === "waiting" && !one.internal);
   const declared = meeting.elections.filter((one) => hasResult(one) && one.agenda_item === item?.id).at(-1);
   const { now, queue } = meeting.speaking;
   return {
+    closed: wallIsOut(meeting),
     title: meeting.title,
     state: meeting.state,
     until: meeting.until,
     reason: meeting.reason,
     time_zone: meeting.time_zone,
     item: item ? { number: item.number, title: item.title } : null,
+    next: next.slice(0, NEXT_MAX).map(({ number, title }) => ({ number, title })),
     speaking: now,
     floor: meeting.present.filter((person) => person.floor).map((person) => person.name),
     queue: queue.map((turn) => turn.name),

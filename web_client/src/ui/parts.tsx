@@ -223,8 +223,17 @@ interface ConfirmProps {
   onNo: () => void;
 }
 
-/** Asks before an act that cannot be undone. */
-export function Confirm(props: ConfirmProps) {
+interface DialogProps {
+  open: boolean;
+  testid: string;
+  /** Escape was pressed; the page then says that it is not open any more. */
+  onCancel: () => void;
+  /** What it shows while it is open; the heading that names it has this id. */
+  children: (titleId: string) => ComponentChildren;
+}
+
+/** A question over the page, which is inert meanwhile; closed, it holds nothing. */
+export function Dialog(props: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   // At once with what is shown: the browser then puts the focus back to what asked.
@@ -236,16 +245,25 @@ export function Confirm(props: ConfirmProps) {
     <dialog
       ref={dialog}
       class="dialog"
-      data-testid="confirm"
+      data-testid={props.testid}
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();
-        props.onNo();
+        props.onCancel();
       }}
     >
-      {props.open && (
+      {props.open && props.children(id)}
+    </dialog>
+  );
+}
+
+/** Asks before an act that cannot be undone. */
+export function Confirm(props: ConfirmProps) {
+  return (
+    <Dialog open={props.open} testid="confirm" onCancel={props.onNo}>
+      {(titleId) => (
         <div class="stack">
-          <h2 id={id}>{props.title}</h2>
+          <h2 id={titleId}>{props.title}</h2>
           <p>{props.text}</p>
           <div class="actions">
             <Button kind={props.danger ? "danger" : "main"} testid="confirm-yes" onClick={props.onYes}>
@@ -257,7 +275,7 @@ export function Confirm(props: ConfirmProps) {
           </div>
         </div>
       )}
-    </dialog>
+    </Dialog>
   );
 }
 

@@ -2,8 +2,8 @@
 import { type Bytes, b64u, fromUtf8 } from "../ballot/encoding.ts";
 import { Tree, leafHash } from "../ballot/merkle.ts";
 import {
-  type Annex, type BoardEntry, type Checkin, type Destroyed, type ElectorForm, type EntryOf, type Info, type KeygenFile, type Ledger, MAX_NOTE, type RollEntry, type RollStatement,
-  type ShareForm, type Tally, annex, boardEntry, destroyed, electorate, info, keygen, ledger, rejectedShare, rollStatement, tally,
+  type Annex, type BoardEntry, type Checkin, type Destroyed, type ElectorForm, type EntryOf, type Info, type KeygenFile, type Ledger, type LogEvent, MAX_NOTE, type Mark, type RollEntry, type RollStatement,
+  type ShareForm, type Tally, annex, boardEntry, destroyed, electorate, info, keygen, ledger, logEvent, logStart, marks, rejectedShare, rollStatement, tally,
 } from "./formats.ts";
 import { readAgain, readObject } from "./long_json.ts";
 import { Malformed } from "./report.ts";
@@ -15,6 +15,9 @@ export const MAX_LINE = 256 * 1024;
 const MAX_README = 64 * 1024;
 const MAX_REJECTED = 100;
 const TOP = ["README.txt", "bundle.json", "destroyed.json", "keygen.json", "ledger.json", "roll.json"];
+/** Not in a record of a server that kept no attendance log. */
+const MARKS = "attendance.json";
+const LOG = "attendance.jsonl";
 const OF_ELECTION = ["board.jsonl", "closing.txt", "electorate.json", "final.txt", "opening.txt", "rejected.jsonl", "tally.json"];
 
 type Phase = "empty" | "open" | "closed" | "done";
@@ -87,6 +90,8 @@ export interface BundleFiles {
   destroyed: Destroyed;
   ledger: Ledger;
   elections: ElectionFiles[];
+  /** What votes say of the attendance log, in the ledger's order, and of which meeting; null without a log. */
+  attendance: { meeting: string; marks: Mark[] } | null;
 }
 
 async function textFile(files: Archive, name: string, most: number): Promise<string> {
@@ -152,7 +157,7 @@ export async function readBundle(files: Archive, work: Work): Promise<BundleFile
   const names = about.elections.flatMap((id) => OF_ELECTION.map((name) => `elections/${id}/${name}`));
   for (const name of names) files.require(name);
   if (new Set(about.elections).size !== about.elections.length) throw new Malformed("bundle.json: an election is listed twice");
-  const known = new Set([...TOP, ...names]);
+  const known = new Set([...TOP, MARKS, ...names]);
   const surplus = files.names.find((name) => !known.has(name));
   if (surplus !== undefined) throw new Malformed(`surplus file ${JSON.stringify(surplus.slice(0, 100))}`);
   await textFile(files, "README.txt", MAX_README);
@@ -162,6 +167,7 @@ export async function readBundle(files: Archive, work: Work): Promise<BundleFile
     keygen: await jsonFile(files, "keygen.json", keygen),
     destroyed: await jsonFile(files, "destroyed.json", destroyed),
     ledger: await jsonFile(files, "ledger.json", ledger),
+    attendance: files.names.includes(MARKS) ? await jsonFile(files, MARKS, marks) : null,
     elections: [],
   };
   for (const id of about.elections) bundle.elections.push(await readElection(files, id, work));
@@ -172,11 +178,11 @@ export async function readBundle(files: Archive, work: Work): Promise<BundleFile
 export async function readAnnex(files: Archive, work: Work): Promise<Annex> {
   const file = "annex.json";
   files.require(file);
-  if (files.names.length !== 1) throw new Malformed("surplus file in the annex");
+  if (files.names.some((name) => name !== file && name !== LOG)) throw new Malformed("surplus file in the annex");
   const tree = new Tree();
   const found: Annex = {
     meeting: "", keepUntil: 0, roll: [], rollRoot: "", checkins: [], checkpoints: new Set(), replacements: [], exclusions: [], trustees: [], cosigners: [],
-    brokenAttempts: 0, again: () => checkinsOf(files, file),
+    brokenAttempts: 0, log: null, again: () => checkinsOf(files, file),
   };
   for await (const entry of readObject(files.stream(file), annex, file)) {
     await work.pause();
@@ -196,7 +202,31 @@ export async function readAnnex(files: Archive, work: Work): Promise<Annex> {
     else if (name === "cosigners") found.cosigners.push(value);
     else if (name === "attempts") found.brokenAttempts += 1;
   }
+  if (files.names.includes(LOG)) found.log = await readLog(files, work);
   return { ...found, rollRoot: b64u(tree.root()) };
+}
+
+/** Checks the form of every line. @throws Unreadable, Malformed */
+async function readLog(files: Archive, work: Work): Promise<NonNullable<Annex["log"]>> {
+  let number = 0;
+  let start: NonNullable<Annex["log"]>["start"] | null = null;
+  for await (const { line, ended } of files.lines(LOG, MAX_LINE)) {
+    const place = `${LOG} line ${++number}`;
+    if (!ended) throw new Malformed(`${LOG}: the last line does not end`);
+    if (start === null) start = parseJson(line, logStart, place);
+    else parseJson(line, logEvent, place);
+    await work.pause();
+  }
+  if (start === null) throw new Malformed(`${LOG}: empty`);
+  return { start, lines: () => eventsOf(files) };
+}
+
+async function* eventsOf(files: Archive): AsyncGenerator<{ line: Bytes; event: LogEvent }, void, undefined> {
+  let first = true;
+  for await (const { line } of files.lines(LOG, MAX_LINE)) {
+    if (!first) yield { line, event: JSON.parse(fromUtf8(line)) as LogEvent };
+    first = false;
+  }
 }
 
 /** The same object for the many entries without an exception. */

@@ -1,4 +1,5 @@
 /** The forms of every file of section 9, field by field. Meaning is left to the later checks. */
+import type { Bytes } from "../ballot/encoding.ts";
 import {
   type Shaped, binary, boolean, constant, count, emptyOr, freeText, hash32, ident, integer, items, object, oneOf, record, signature, tagged, text,
 } from "./shapes.ts";
@@ -152,7 +153,7 @@ export const rollStatement = record({
   assertion,
 });
 
-const ledgerEntry = record({ v: constant(1), type: oneOf("roll", "key", "opened", "closed", "tally", "destroyed"), at: count, hash: hash32 });
+const ledgerEntry = record({ v: constant(1), type: oneOf("roll", "key", "opened", "closed", "tally", "destroyed", "attendance"), at: count, hash: hash32 });
 export const ledger = record({
   origin: text(400),
   checkpoint: freeText(MAX_NOTE),
@@ -186,6 +187,28 @@ export const tally = record({
   signatures: record({ server: signature, chair: signature, trustees: items(record({ trustee, sig: signature })) }),
 });
 
+const mark = record({
+  election: ident,
+  when: oneOf("opening", "closing"),
+  count,
+  head: hash32,
+  present: count,
+  present_weight: count,
+  met: boolean,
+});
+/** attendance.json: what each vote's opening and closing say of the attendance log. */
+export const marks = record({ v: constant(1), meeting: ident, marks: items(mark, 1, 200) });
+/** The first line of attendance.jsonl. */
+export const logStart = record({ v: constant(1), meeting: ident, salt: hash32 });
+/** Every other one. */
+export const logEvent = tagged({
+  arrived: record({ type: constant("arrived"), seq: count, member: ident, site: ident, statement: hash32 }),
+  returned: record({ type: constant("returned"), seq: count, member: ident }),
+  departed: record({
+    type: constant("departed"), seq: count, member: ident, reason: oneOf("left", "lost", "removed", "adjourned", "closed", "moved", "cut"),
+  }),
+});
+
 const signed = { member: ident, nonce: hash32, passkey: credentialId, assertion };
 export const rollEntry = record({
   member: ident,
@@ -216,6 +239,8 @@ export type Destroyed = Shaped<typeof destroyed>;
 export type Ledger = Shaped<typeof ledger>;
 export type ElectorForm = Shaped<typeof electorate>[number];
 export type Tally = Shaped<typeof tally>;
+export type Mark = Shaped<typeof mark>;
+export type LogEvent = Shaped<typeof logEvent>;
 export type ManifestForm = Shaped<typeof manifest>;
 export type BallotForm = Shaped<typeof ballot>;
 export type ShareForm = Shaped<typeof share>;
@@ -243,6 +268,8 @@ export interface Annex {
   trustees: Item<"trustees">[];
   cosigners: Item<"cosigners">[];
   brokenAttempts: number;
+  /** The attendance log, or null without one: its first line, and the others read again. */
+  log: { start: Shaped<typeof logStart>; lines: () => AsyncGenerator<{ line: Bytes; event: LogEvent }, void, undefined> } | null;
   /** The check-ins, read again. */
   again: () => AsyncGenerator<Checkin, void, undefined>;
 }

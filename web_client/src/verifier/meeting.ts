@@ -8,6 +8,7 @@ import { verifySignature } from "../ballot/signing.ts";
 import { tallyHash } from "../ballot/tally.ts";
 import { destroyedHash } from "../trustee/destruction.ts";
 import { requireAssertion } from "./assertion.ts";
+import { markHash } from "./attendance.ts";
 import { type CheckRun, type Context, Election, rollHash, within } from "./context.ts";
 import type { ElectionFiles } from "./files.ts";
 import { given, hold } from "./report.ts";
@@ -47,6 +48,7 @@ const manifests: CheckRun = async (context) => {
   hold(roll.core.weight <= MAX_ROLL_WEIGHT, "roll.json: the weight is too large");
   hold(keygen.meeting === info.meeting.id, "keygen.json: another meeting");
   hold(destroyed.meeting === info.meeting.id, "destroyed.json: another meeting");
+  hold(context.bundle.attendance === null || context.bundle.attendance.meeting === info.meeting.id, "attendance.json: another meeting");
   requireKeygenNumbers(keygen);
   hold(context.annex === null || context.annex.meeting === info.meeting.id, "annex.json: another meeting");
   context.elections = opened;
@@ -62,10 +64,26 @@ const ledger: CheckRun = ({ bundle }) => {
 const pair = (type: string, hash: string): string => `${type} ${hash}`;
 const noteHash = (text: string): string => b64u(checkpointHash(parseNote(text).body));
 
+/**
+ * What the ledger has of each election's attendance, at its opening and closing. Once a server keeps a log it keeps it:
+ * votes without marks are those before the first with them.
+ */
+function marksOf({ bundle: { info, attendance }, elections }: Context): Map<string, string[]> {
+  const marks = attendance?.marks ?? [];
+  const found = new Map<string, string[]>();
+  for (const one of marks) found.set(one.election, [...(found.get(one.election) ?? []), pair("attendance", b64u(markHash(info.meeting.id, one)))]);
+  const marked = elections.slice(Math.max(0, elections.length - found.size));
+  const wanted = marked.flatMap(({ files }) => [`${files.id} opening`, `${files.id} closing`]);
+  hold(marks.map(({ election, when }) => `${election} ${when}`).join() === wanted.join(), "attendance marks are not one of each opening and closing");
+  return found;
+}
+
 /** What the ledger must say of one election, in this order. */
-const expectedOf = ({ files }: Election): string[] => [
+const expectedOf = ({ files }: Election, marks: readonly string[]): string[] => [
   pair("opened", noteHash(files.opening)),
+  ...marks.slice(0, 1),
   pair("closed", noteHash(files.closing)),
+  ...marks.slice(1),
   pair("tally", b64u(tallyHash(files.tally.core as JsonObject))),
 ];
 
@@ -101,7 +119,8 @@ const ledgerEntries: CheckRun = (context) => {
   const { manifest } = given(elections[0], "an election");
   const transcript = transcriptOf(context);
   const start = [pair("roll", manifest.roll), ...(transcript === null ? [] : [pair("key", transcript)])];
-  const ofElections = elections.map(expectedOf);
+  const marks = marksOf(context);
+  const ofElections = elections.map((one) => expectedOf(one, marks.get(one.files.id) ?? []));
   hold(places.size === start.length + ofElections.flat().length, "another number of ledger entries");
   hold(destroyed.length === bundle.destroyed.statements.length, "another number of destructions in the ledger");
   const requireOrder = (chain: readonly string[]): void => {
@@ -110,6 +129,7 @@ const ledgerEntries: CheckRun = (context) => {
   };
   for (const chain of ofElections) requireOrder([...start, ...chain]);
   requireOrder(ofElections.map(([opened = ""]) => opened));
+  requireOrder([...marks.values()].flat());
   const made = Math.max(...start.map((name) => places.get(name) ?? 0));
   hold(destroyed.every((index) => index > made), "a destruction stands before the key");
 };

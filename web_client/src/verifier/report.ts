@@ -35,12 +35,13 @@ export const TITLES = {
   V31: "destruction: signed, after the challenge period, in the ledger",
   V32: "annex: replacements are signed by a passkey of their member",
   V33: "annex: exceptions are witnessed, exclusions and names as the manifests say",
+  V34: "annex: the attendance log gives what openings and closings signed of it, and who was present",
 } as const;
 
 export type CheckId = keyof typeof TITLES;
 export type Verdict = "ok" | "failed" | "unreadable";
 export const CHECK_IDS = Object.keys(TITLES) as CheckId[];
-export const ANNEX_CHECKS: readonly CheckId[] = ["V23", "V24", "V25", "V26", "V27", "V28", "V32", "V33"];
+export const ANNEX_CHECKS: readonly CheckId[] = ["V23", "V24", "V25", "V26", "V27", "V28", "V32", "V33", "V34"];
 
 /** One check; `ok` is null when it was not run. */
 export interface Check {
@@ -67,6 +68,9 @@ export function check(id: CheckId, ok: boolean | null, detail = ""): Check {
 
 /** Something in the record that does not hold; its message says what, for the report. */
 export class CheckFailed extends Error {}
+
+/** A check that has nothing to look at in a record of an earlier version; its message says why. */
+export class NotApplicable extends Error {}
 
 /** A file's form is wrong: V01. */
 export class Malformed extends Error {}

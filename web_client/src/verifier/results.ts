@@ -4,20 +4,29 @@ import { fromB64u, hex } from "../ballot/encoding.ts";
 import type { Rules, Secrecy } from "../ballot/manifest.ts";
 import { majorityBase } from "../ballot/rules.ts";
 import type { Context, Election } from "./context.ts";
-import type { ManifestForm, Tally } from "./formats.ts";
+import type { BundleFiles } from "./files.ts";
+import type { ManifestForm, Mark, Tally } from "./formats.ts";
 
 type Core = Tally["core"];
 
 /** One election of the JSON report (section 10). */
 export interface ElectionFigures
   extends Pick<ManifestForm, "election" | "title" | "secrecy" | "rehearsal" | "questions" | "roll_size" | "present" | "electorate_size" | "exceptions" | "excluded" | "repeats">,
-    Pick<Core, "ballots" | "cast" | "cast_weight" | "replacements" | "kiosk" | "voids" | "counts" | "rejected" | "quorum" | "outcome" | "halls"> {}
+    Pick<Core, "ballots" | "cast" | "cast_weight" | "replacements" | "kiosk" | "voids" | "counts" | "rejected" | "quorum" | "outcome" | "halls"> {
+  /** Who was present when the vote was closed; null in a record without an attendance log. */
+  at_closing: Pick<Mark, "met" | "present" | "present_weight"> | null;
+}
 
-export function figuresOf({ manifest: open, files }: Election): ElectionFigures {
+function atClosing(election: string, { attendance }: BundleFiles): ElectionFigures["at_closing"] {
+  const mark = attendance?.marks.find((one) => one.election === election && one.when === "closing");
+  return mark === undefined ? null : { met: mark.met, present: mark.present, present_weight: mark.present_weight };
+}
+
+export function figuresOf({ manifest: open, files }: Election, bundle: BundleFiles): ElectionFigures {
   const manifest = files.board.opening?.manifest;
   const { core } = files.tally;
   return {
-    election: open.election, title: open.title, secrecy: open.secrecy, rehearsal: open.rehearsal, questions: manifest?.questions ?? [],
+    election: open.election, at_closing: atClosing(open.election, bundle), title: open.title, secrecy: open.secrecy, rehearsal: open.rehearsal, questions: manifest?.questions ?? [],
     roll_size: open.rollSize, present: open.present, electorate_size: open.electorateSize, exceptions: open.exceptions, excluded: open.excluded,
     repeats: open.repeats, ballots: core.ballots, cast: core.cast, cast_weight: core.cast_weight, replacements: core.replacements,
     kiosk: core.kiosk, voids: core.voids, counts: core.counts, rejected: core.rejected, quorum: core.quorum, outcome: core.outcome, halls: core.halls,
@@ -54,6 +63,8 @@ export interface Results {
   /** SHA-256 of the key's 32 bytes, lower-case hex. */
   fingerprint: string;
   annex: boolean;
+  /** Whether the record says who was there, in an attendance log. */
+  attendance: boolean;
   /** Until when the auditors keep the annex, in seconds; 0 without one. */
   keepUntil: number;
   /** Trustees who have destroyed their shares on record, and how many there are. */
@@ -64,9 +75,9 @@ export interface Results {
   elections: ElectionDetails[];
 }
 
-function detailsOf(election: Election): ElectionDetails {
+function detailsOf(election: Election, bundle: BundleFiles): ElectionDetails {
   const { manifest, files } = election;
-  const figures = figuresOf(election);
+  const figures = figuresOf(election, bundle);
   return {
     ...figures, secrecy: manifest.secrecy, votingAgain: manifest.votingAgain, rules: manifest.rules, openedAt: manifest.openedAt,
     countedAt: files.tally.core.counted_at, rollWeight: manifest.rollWeight, presentWeight: manifest.presentWeight,
@@ -87,10 +98,11 @@ export function resultsOf({ bundle, annex, elections }: Context): Results {
     serverKey: key,
     fingerprint: hex(sha256(fromB64u(key))),
     annex: annex !== null,
+    attendance: bundle.attendance !== null,
     keepUntil: annex?.keepUntil ?? 0,
     destroyed: bundle.destroyed.statements.length,
     trustees: bundle.keygen.count,
     brokenAttempts: annex?.brokenAttempts ?? 0,
-    elections: elections.map(detailsOf),
+    elections: elections.map((one) => detailsOf(one, bundle)),
   };
 }

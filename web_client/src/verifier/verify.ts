@@ -4,6 +4,7 @@ import { VotingError } from "../ballot/errors.ts";
 import { systemRng } from "../ballot/signing.ts";
 import { openAnnex } from "./age.ts";
 import { ANNEX_RUNS } from "./annex.ts";
+import { ATTENDANCE_CHECKS } from "./attendance.ts";
 import { type BatchChecker, InlineChecker } from "./batch.ts";
 import { BOARD_CHECKS } from "./boards.ts";
 import type { CheckRun, Context } from "./context.ts";
@@ -12,29 +13,29 @@ import type { Annex } from "./formats.ts";
 import { KEYGEN_CHECKS } from "./keygen.ts";
 import { MEETING_CHECKS } from "./meeting.ts";
 import { OPENING_CHECKS } from "./opening.ts";
-import { ANNEX_CHECKS, CHECK_IDS, type Check, CheckFailed, type CheckId, Malformed, type Report, Unreadable, check } from "./report.ts";
+import { ANNEX_CHECKS, CHECK_IDS, type Check, CheckFailed, type CheckId, Malformed, NotApplicable, type Report, Unreadable, check } from "./report.ts";
 import { type Results, figuresOf, resultsOf } from "./results.ts";
 import { Work, type WorkOptions } from "./work.ts";
 import { Archive } from "./zip.ts";
 
 type Run = Record<Exclude<CheckId, "V01">, CheckRun>;
-const RUNS: Run = { ...MEETING_CHECKS, ...KEYGEN_CHECKS, ...BOARD_CHECKS, ...OPENING_CHECKS, ...ANNEX_RUNS };
+const RUNS: Run = { ...MEETING_CHECKS, ...KEYGEN_CHECKS, ...BOARD_CHECKS, ...OPENING_CHECKS, ...ANNEX_RUNS, ...ATTENDANCE_CHECKS };
 
 const between = (first: CheckId, last: CheckId): CheckId[] => CHECK_IDS.filter((id) => id >= first && id <= last);
 
-const all = between("V02", "V33");
+const all = between("V02", "V34");
 const counted = between("V16", "V22");
 
 /** Failed check, and the checks that it leaves without meaning (section 10). */
 const VOIDS: Partial<Record<CheckId, readonly CheckId[]>> = {
   V01: all,
-  V02: between("V03", "V33"),
+  V02: between("V03", "V34"),
   V06: ["V07", "V31"],
   V08: [...between("V09", "V22"), "V24", "V25", "V29", "V30", "V32"],
   V09: ["V10", ...counted, "V24", "V25", "V30", "V32"],
   V10: [...counted, "V30", "V32"],
   V12: ["V13", "V14", "V15", ...between("V17", "V20"), "V30"],
-  V23: ["V24", "V25", "V27", "V28", "V32", "V33"],
+  V23: ["V24", "V25", "V27", "V28", "V32", "V33", "V34"],
 };
 
 export interface VerifyOptions extends Omit<WorkOptions, "progress"> {
@@ -101,6 +102,7 @@ async function runOne(id: Exclude<CheckId, "V01">, context: Context, reason: str
     await RUNS[id](context);
     return check(id, true);
   } catch (error) {
+    if (error instanceof NotApplicable) return check(id, null, `not applicable: ${error.message}`);
     if (error instanceof CheckFailed || error instanceof VotingError) return check(id, false, error.message);
     throw error;
   }
@@ -134,6 +136,6 @@ export async function verify(bundle: Blob, annex: Blob | null, options: VerifyOp
     if (done.ok === false) for (const other of VOIDS[id] ?? []) if (!reasons.has(other)) reasons.set(other, `not checked: ${id} failed`);
   }
   const ok = checks.every((one) => one.ok !== false);
-  const report: Report = { verdict: ok ? "ok" : "failed", checks, elections: context.elections.map(figuresOf) };
+  const report: Report = { verdict: ok ? "ok" : "failed", checks, elections: context.elections.map((one) => figuresOf(one, context.bundle)) };
   return { report, results: ok ? resultsOf(context) : null };
 }

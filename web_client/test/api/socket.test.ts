@@ -5,7 +5,10 @@ import { createServer, type Server } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
+import { ApiError } from "../../src/api/call.ts";
 import { type LinkState, LiveSocket, SILENCE_MS } from "../../src/api/socket.ts";
+import { Clock } from "../clock.ts";
+import { device } from "../device.ts";
 
 interface Peer {
   send(text: string): void;
@@ -28,6 +31,7 @@ class Silent {
   readonly peers: Peer[] = [];
   welcomes = true;
   answers = false;
+  answer = '{"ok":{}}';
   #waiting: { wanted: (text: string) => boolean; done: () => void }[] = [];
 
   async listen(): Promise<number> {
@@ -44,7 +48,7 @@ class Silent {
   #take(peer: Peer, text: string): void {
     if (text.startsWith("40") && this.welcomes) peer.send('40{"sid":"x"}');
     const lease = LEASE.exec(text)?.[1];
-    if (lease !== undefined && this.answers) peer.send(`43${lease}[{"ok":{}}]`);
+    if (lease !== undefined && this.answers) peer.send(`43${lease}[${this.answer}]`);
     for (const { done } of this.#waiting.filter(({ wanted }) => wanted(text))) done();
     this.#waiting = this.#waiting.filter(({ wanted }) => !wanted(text));
   }
@@ -66,45 +70,12 @@ class Silent {
   }
 }
 
-/** Time that passes when told to: every timer made while it stands in for the real ones. */
-class Clock {
-  #now = 0;
-  #next = 1;
-  readonly #timers = new Map<number, { at: number; every: number | null; run: () => void }>();
-  readonly #real = { setTimeout, clearTimeout, setInterval, clearInterval };
-
-  start(): void {
-    const make = (every: boolean) => (run: () => void, ms = 0) => {
-      this.#timers.set(this.#next, { at: this.#now + ms, every: every ? ms : null, run });
-      return this.#next++;
-    };
-    const clear = (id: unknown): unknown => (typeof id === "number" ? this.#timers.delete(id) : this.#real.clearTimeout(id as NodeJS.Timeout));
-    Object.assign(globalThis, { setTimeout: make(false), setInterval: make(true), clearTimeout: clear, clearInterval: clear });
-  }
-
-  stop(): void {
-    Object.assign(globalThis, this.#real);
-  }
-
-  tick(ms: number): void {
-    const end = this.#now + ms;
-    for (;;) {
-      const [due] = [...this.#timers].filter(([, timer]) => timer.at <= end).toSorted(([, a], [, b]) => a.at - b.at);
-      if (!due) break;
-      const [id, timer] = due;
-      this.#now = timer.at;
-      if (timer.every === null) this.#timers.delete(id);
-      else timer.at += timer.every;
-      timer.run();
-    }
-    this.#now = end;
-  }
-}
-
 class Watched {
   readonly states: LinkState[] = [];
+  readonly leases: unknown[] = [];
   readonly #handlers = {
     lease: () => ({}),
+    onLease: (answer: unknown, refused: ApiError | null) => void this.leases.push(refused?.code ?? answer),
     lastSeq: () => 0,
     ticket: () => Promise.resolve("ticket"),
     onEvent: () => undefined,
@@ -201,4 +172,52 @@ test("control: one that answers stays", async () => {
   clock.tick(SILENCE_MS - 1);
   assert.equal(watched.states.at(-1), "connected");
   assert.equal(server.peers.length, 1);
+});
+
+test("a page that goes says goodbye and asks no more, and one that is shown again connects", async () => {
+  await connected();
+  const goodbye = server.hears((text) => text === "41");
+  device.dispatchEvent(new Event("pagehide"));
+  await goodbye;
+  device.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: false }));
+  clock.tick(60_000);
+  assert.equal(server.peers.length, 1);
+  watched.states.length = 0;
+  device.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+  await watched.becomes("connected");
+  assert.equal(server.peers.length, 2);
+});
+
+test("control: a connection that went silent is left without a goodbye", async () => {
+  await connected();
+  let heard = false;
+  void server.hears((text) => text === "41").then(() => (heard = true));
+  clock.tick(SILENCE_MS + 1_000);
+  await watched.becomes("connected");
+  assert.equal(server.peers.length, 2);
+  assert.equal(heard, false);
+});
+
+test("a connection that was closed does not come back with the page", async () => {
+  await connected();
+  watched.socket.close();
+  device.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+  clock.tick(60_000);
+  assert.equal(server.peers.length, 1);
+});
+
+test("the page hears what came of each lease, and nothing of one that was never answered", async () => {
+  const first = server.hears((text) => LEASE.test(text));
+  await connected();
+  await first;
+  assert.deepEqual(watched.leases, []);
+  server.answers = true;
+  server.answer = '{"error":{"code":"site.not-custodian","message":"No."}}';
+  watched.socket.hurry();
+  await assert.rejects(watched.socket.request("lease", {}), ApiError);
+  assert.deepEqual(watched.leases, ["site.not-custodian"]);
+  server.answer = '{"ok":{"seq":3}}';
+  watched.socket.hurry();
+  await watched.socket.request("lease", {});
+  assert.deepEqual(watched.leases, ["site.not-custodian", { seq: 3 }]);
 });

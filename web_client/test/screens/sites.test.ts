@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Site } from "../../src/api/types_sites.ts";
 import { curveSteps } from "../../src/state/curve.ts";
-import { clockMs, median, MOST_KBPS, rateKbps } from "../../src/state/line_test.ts";
+import { loopProfile, roundOf, worseLoss } from "../../src/state/line_loop.ts";
+import { clockMs, clockOff, median, MOST_KBPS, rateKbps } from "../../src/state/line_test.ts";
 import { checkSeats, presentAt, SITES } from "../../src/state/sites.ts";
 import { wallOf } from "../../src/state/wall.ts";
 import type { Meeting, Person } from "../../src/api/types.ts";
@@ -48,6 +49,39 @@ test("the line's figures: rates without the way there and back, the clock in the
   assert.equal(clockMs(10_000, 0.8, 10_400), 0);
   assert.equal(clockMs(7_210_000, 0.8, 10_400), 7_200_000);
   assert.equal(median([5, 1, 9]), 5);
+});
+
+test("of both directions the worse loss counts, and what was lost outwards is not counted again", () => {
+  const near = (found: number, wanted: number): void => assert.ok(Math.abs(found - wanted) < 0.001, `${found} is not ${wanted}`);
+  near(worseLoss({ sent: 400, lostUp: 40, received: 324, lost: 76 }), 0.1);
+  near(worseLoss({ sent: 400, lostUp: 0, received: 300, lost: 100 }), 0.25);
+  near(worseLoss({ sent: 400, lostUp: 160, received: 240, lost: 160 }), 0.4);
+  near(worseLoss({ sent: 400, lostUp: 400, received: 0, lost: 0 }), 1);
+  assert.equal(worseLoss({ sent: 0, lostUp: 0, received: 0, lost: 0 }), 0);
+});
+
+test("nothing that came back is no loss of nothing, and silence is no sound", () => {
+  const seen = { sent: 133, lostUp: 0, received: 133, lost: 0, level: 0.5, frames: 90, bytesUp: 80_000, bytesDown: 72_000 };
+  assert.deepEqual(roundOf(seen, 8, true), { loss_permille: 0, packets: 133, frames: 90, up_kbps: 80, down_kbps: 72, sound: true, picture: true, camera: true });
+  assert.equal(roundOf({ ...seen, level: 0.001 }, 8, true).sound, false);
+  const none = roundOf({ ...seen, received: 3, frames: 0 }, 8, true);
+  assert.deepEqual([none.loss_permille, none.sound, none.picture], [null, false, false]);
+});
+
+test("a loop asks of a line what its profile allows", () => {
+  const wide = { up_kbps: MOST_KBPS, down_kbps: MOST_KBPS };
+  assert.deepEqual([0, 64, 128, 256, 512].map((profile) => loopProfile(wide, profile).link), [512, 64, 128, 256, 512]);
+  assert.equal(loopProfile({ up_kbps: 300, down_kbps: 900 }, 0).link, 256);
+  assert.equal(loopProfile({ up_kbps: 20, down_kbps: 900 }, 0).link, 64);
+});
+
+test("a wrong clock is told in the units that fit it", () => {
+  const told = (ms: number): number[] => Object.values(clockOff(ms));
+  assert.deepEqual(told(7_200_400), [2, 0, 0]);
+  assert.deepEqual(told(-7_204_000), [2, 0, 0]);
+  assert.deepEqual(told(3_599_600), [1, 0, 0]);
+  assert.deepEqual(told(190_000), [0, 3, 10]);
+  assert.deepEqual(told(-2_400), [0, 0, 2]);
 });
 
 test("the curve is a stair from the first point to the last", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { alone, conduct, election, item, quiet } from "./samples.ts";
 import { test } from "node:test";
 import type { ElectionState, Meeting, MeetingState, Role } from "../../src/api/types.ts";
+import type { SiteState } from "../../src/api/types_sites.ts";
 import { apply, hasResult, isOver } from "../../src/state/meeting.ts";
 import { nextStep } from "../../src/state/next.ts";
 import { type Duty, duties, pageOf, turn } from "../../src/state/tasks.ts";
@@ -19,10 +20,11 @@ interface Given {
   vote?: ElectionState;
   voted?: boolean;
   voter?: boolean;
+  hall?: SiteState;
 }
 
 function meeting(given: Given = {}): Meeting {
-  const { cosigner = "", checkedIn = false, vote } = given;
+  const { cosigner = "", checkedIn = false, vote, hall } = given;
   return {
     ...conduct,
     id: "m",
@@ -39,6 +41,7 @@ function meeting(given: Given = {}): Meeting {
     present: [],
     floor: { mode: "open" },
     ...alone, ...quiet,
+    sites: hall === undefined ? [] : [{ site: "s", name: "Mill", kind: "hall", custodian: "me", custodian_name: "Me", expected: 9, profile: 64, state: hall, since: 1, tested: null, present: 0, seats: null }],
     roll: { frozen: given.frozen ?? true, hash: "h", size: 5 },
     key: { state: given.key ?? "ready", trustees: [], code: "" },
     cosigners: ["chair", "secretary", "teller-1", "teller-2", "teller-3"].map((name) => ({ name, member: name, ready: name === cosigner ? (given.ready ?? true) : true })),
@@ -70,6 +73,9 @@ const CASES: [string, Given, Duty[]][] = [
   ["tellers count", { state: "opened", checkedIn: true, vote: "counting", cosigner: "teller-1", trustee: 1 }, ["count"]],
   ["the chair declares", { state: "opened", checkedIn: true, vote: "counted", cosigner: "chair", roles: ["member", "chair"] }, ["declare"]],
   ["after a void vote the chair leads on", { state: "opened", checkedIn: true, vote: "void", roles: ["member", "chair"] }, ["lead"]],
+  ["whoever looks after a hall opens its page", { hall: "invited" }, ["hall"]],
+  ["opens it again when the hall is lost", { state: "opened", checkedIn: true, hall: "lost" }, ["hall"]],
+  ["and is asked no more while it is there", { state: "opened", checkedIn: true, hall: "connected" }, []],
   ["whoever was removed is asked nothing", { state: "opened", removed: true, vote: "open" }, []],
   ["and nobody is after the end", { state: "closed", frozen: false, roles: ["registrar"] }, []],
 ];

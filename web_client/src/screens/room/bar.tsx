@@ -7,52 +7,18 @@ import { navigate } from "../../router.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import type { RoomControl, Sending } from "../../state/room.ts";
 import { asksAsVisitor, speaksNow, visits } from "../../state/visitors.ts";
-import { type Action, useAction } from "../../ui/action.ts";
+import { useAction } from "../../ui/action.ts";
 import { Problem } from "../../ui/parts.tsx";
-
-const ICONS = {
-  mic: "M12 3a3 3 0 0 1 3 3v6a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3M6 11h2v1a4 4 0 0 0 8 0v-1h2v1a6 6 0 0 1-5 5.9V21h-2v-3.1A6 6 0 0 1 6 12z",
-  cam: "M4 6h11v4l5-3v10l-5-3v4H4z",
-  hand: "M8 11V5a1.5 1.5 0 0 1 3 0v5V4a1.5 1.5 0 0 1 3 0v6V6a1.5 1.5 0 0 1 3 0v9a6 6 0 0 1-6 6c-3 0-4-1-6-4l-2-4a1.4 1.4 0 0 1 2.4-1.3z",
-  share: "M3 5h18v12h-7v2h3v2H7v-2h3v-2H3zm9 2-4 4h3v4h2v-4h3z",
-  sound: "M4 9h4l5-4v14l-5-4H4zm11 0a4 4 0 0 1 0 6zm0-3a7 7 0 0 1 0 12z",
-  leave: "M5 4h9v4h-2V6H7v12h5v-2h2v4H5zm11 4 5 4-5 4v-3h-5v-2h5z",
-} as const;
-
-interface BarButtonProps {
-  icon: keyof typeof ICONS;
-  word: string;
-  testid: string;
-  pressed?: boolean;
-  tone?: "on" | "off" | "alert";
-  busy?: boolean;
-  disabled?: boolean;
-  onClick: () => void;
-}
-
-function BarButton(props: BarButtonProps) {
-  return (
-    <button
-      type="button"
-      class={`bar-button bar-${props.tone ?? "plain"}`}
-      data-testid={props.testid}
-      aria-pressed={props.pressed}
-      aria-busy={props.busy ?? false}
-      disabled={props.disabled}
-      onClick={() => {
-        if (!props.busy) props.onClick();
-      }}
-    >
-      <svg viewBox="0 0 24 24" aria-hidden="true">
-        <path d={ICONS[props.icon]} fill="currentColor" />
-        {props.tone === "off" && <path d="M4 4l16 16" stroke="currentColor" stroke-width="2.5" />}
-      </svg>
-      <span>{props.word}</span>
-    </button>
-  );
-}
+import { BarButton } from "./bar_button.tsx";
+import { MicButton } from "./mic_button.tsx";
 
 const isOn = (sending: Sending | undefined): boolean => sending === "on" || sending === "starting";
+
+/** Whether this page is in a hall, which is heard while somebody there has the floor, with one microphone. */
+const inHall = (live: LiveMeeting, meeting: Meeting): boolean => live.hall !== "" || meeting.me.companion === true;
+
+/** The chair's mute of a member; the hall's computer is not the member who looks after it. */
+const isMuted = (live: LiveMeeting, meeting: Meeting): boolean => live.hall === "" && meeting.present.some((person) => person.member === meeting.me.member && person.muted);
 
 /** Without the floor a visitor sends nothing; whether they have it is in the snapshot. */
 function useVisitorsFloor(live: LiveMeeting, media: RoomControl | null, visitor: boolean, silent: boolean): void {
@@ -74,7 +40,9 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
   // The server hears a visitor with the floor only; that is no mute which they could lift.
   const visitor = visits(meeting);
   const silent = visitor && !speaksNow(meeting);
-  const muted = !visitor && (media?.mutedByChair.value || me?.muted || false);
+  const hall = inHall(live, meeting);
+  const muted = !visitor && (isMuted(live, meeting) || (!hall && media?.mutedByChair.value) || false);
+  const unheard = hall && !muted && isOn(media?.microphone.value) && media?.mutedByChair.value === true;
   const hand = (me?.hand ?? null) !== null || asksAsVisitor(meeting);
   useVisitorsFloor(live, media, visitor, silent);
   const mic = isOn(media?.microphone.value) && !muted;
@@ -82,8 +50,7 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
   const soundOnly = media !== null && media.audioOnly.value && !media.textOnly.value;
   const raise = (): void =>
     void acting.run(async () => {
-      await api.command(meeting.id, { command: hand ? "lower-hand" : "raise-hand" });
-      live.reload();
+      await live.upTo((await api.command(meeting.id, { command: hand ? "lower-hand" : "raise-hand" })).seq);
     });
   return (
     <div class="bar-wrap">
@@ -93,8 +60,13 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
           {t("bar.muted-by-chair")}
         </p>
       )}
+      {unheard && (
+        <p class="bar-note" role="status" data-testid="hall-unheard">
+          {t("bar.hall-unheard")}
+        </p>
+      )}
       <div class="bar" role="toolbar" aria-label={t("bar.label")}>
-        <MicButton meeting={meeting} media={media} on={mic} muted={muted} acting={acting} silent={silent} />
+        <MicButton meeting={meeting} media={media} on={mic} muted={muted} acting={acting} hall={live.hall !== ""} silent={silent} />
         <BarButton
           icon="cam"
           testid="cam-toggle"
@@ -128,27 +100,5 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
         <BarButton icon="leave" testid="leave-button" word={t("bar.leave")} onClick={() => navigate(`/meetings/${meeting.id}`)} />
       </div>
     </div>
-  );
-}
-
-/** Also shown beside the booth, where the bar itself is covered. */
-export function MicButton({ meeting, media, on, muted, acting, silent = false }: { meeting: Meeting; media: RoomControl | null; on: boolean; muted: boolean; acting: Action; silent?: boolean }) {
-  // The chair's mute is a wish of the moment: whoever is muted may speak again by pressing the button.
-  const unmute = (): void =>
-    void acting.run(async () => {
-      await api.command(meeting.id, { command: "unmute", member: meeting.me.member });
-      if (media?.microphone.peek() !== "on") await media?.send("microphone");
-    });
-  return (
-    <BarButton
-      icon="mic"
-      testid="mic-toggle"
-      word={t(on ? "bar.mic-on" : muted ? "bar.unmute" : "bar.mic-off")}
-      tone={on ? "on" : "off"}
-      pressed={on}
-      busy={media?.microphone.value === "starting" || (muted && acting.busy.value)}
-      disabled={!media || media.textOnly.value || silent}
-      onClick={() => (muted ? unmute() : void media?.toggle("microphone"))}
-    />
   );
 }

@@ -12,10 +12,10 @@ import type { Meeting } from "../../api/types.ts";
 import type { RoomControl } from "../../state/room.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button } from "../../ui/parts.tsx";
-import { MicButton } from "./bar.tsx";
+import { MicButton } from "./mic_button.tsx";
 import "../../ui/booth_dialog.css";
 
-export function BoothDialog({ meeting, address, media, onClose }: { meeting: Meeting; address: string; media: RoomControl | null; onClose: () => void }) {
+export function BoothDialog({ meeting, address, media, hall, onClose }: { meeting: Meeting; address: string; media: RoomControl | null; hall: boolean; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     dialog.current?.showModal();
@@ -32,12 +32,12 @@ export function BoothDialog({ meeting, address, media, onClose }: { meeting: Mee
     });
   const acting = useAction();
   const me = meeting.present.find((person) => person.member === meeting.me.member);
-  const muted = media?.mutedByChair.value || me?.muted || false;
+  const muted = (!meeting.me.companion && media?.mutedByChair.value) || me?.muted || false;
   const on = media?.microphone.value === "on" && !muted;
   return (
     <dialog ref={dialog} class="booth-dialog" data-testid="booth-dialog" aria-label={t("booth.label")} onClose={onClose}>
       <div class="booth-head">
-        {media && <MicButton meeting={meeting} media={media} on={on} muted={muted} acting={acting} />}
+        {media && <MicButton meeting={meeting} media={media} on={on} muted={muted} acting={acting} hall={hall} />}
         <span class="grow booth-hint">{t("booth.room-goes-on")}</span>
         <Button testid="booth-close" label={t("booth.back-long")} onClick={() => dialog.current?.close()}>
           {t("booth.back")}

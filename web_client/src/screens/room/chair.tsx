@@ -1,13 +1,18 @@
-/** The chair's console: one screen of cards, what is to be done next above everything. */
+/**
+ * The chair's console: one screen of cards, what is to be done next above everything, the smaller task last. That comes
+ * with the console: before it, it would move from under the finger.
+ */
 import type { Meeting } from "../../api/types.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { isEnded, isRunning, leadsNow } from "../../state/meeting.ts";
 import { useAction, useQueue } from "../../ui/action.ts";
 import { Problem } from "../../ui/parts.tsx";
 import { places } from "../../state/sites.ts";
+import { CosignerKeyTask } from "../cosigning.tsx";
+import { ClosedCard } from "../closed/chair_card.tsx";
 import { MotionsCard } from "../motions/motions_card.tsx";
 import { BreakCard } from "./break_card.tsx";
-import { SitesCard } from "../sites/chair_card.tsx";
+import { SiteDecisions, SitesCard } from "../sites/chair_card.tsx";
 import type { Console } from "./console.ts";
 import { Lobby } from "./lobby.tsx";
 import { Log } from "./log.tsx";
@@ -29,8 +34,10 @@ export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meet
   return (
     <>
       <PresidingNotes {...next} />
+      {!isEnded(meeting) && <SiteDecisions live={live} meeting={meeting} />}
       <NextCard {...next} />
       <Problem error={acts.error.value} />
+      {meeting.closed_session && leads && <ClosedCard {...tools} />}
       {meeting.elections.filter(isRunning).map((election) => (
         <RunningVote key={election.election} live={live} meeting={meeting} election={election} leads={leads} />
       ))}
@@ -40,6 +47,7 @@ export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meet
           <SpeakersCard {...tools} />
           <MotionsCard {...tools} />
           <BreakCard {...tools} />
+          {!meeting.closed_session && <ClosedCard {...tools} />}
           <OtherSteps {...next} />
         </>
       )}
@@ -53,6 +61,7 @@ export function ChairPanel({ live, meeting }: { live: LiveMeeting; meeting: Meet
         </>
       )}
       <Log live={live} meeting={meeting} />
+      <CosignerKeyTask live={live} meeting={meeting} />
     </>
   );
 }

@@ -13,8 +13,7 @@ export interface Console {
 }
 
 export async function command(live: LiveMeeting, what: Command): Promise<void> {
-  await api.command(live.id, what);
-  await live.refresh();
+  await live.upTo((await api.command(live.id, what)).seq);
 }
 
 export const titleOf = (meeting: Meeting, target: string): string =>

@@ -1,7 +1,7 @@
 /** The member's switch: five named steps, before joining and live. */
 import { useId, useRef } from "preact/hooks";
 import { say, t } from "../../i18n/index.ts";
-import { EVERYTHING, STEP_KBIT, STEPS, type Step } from "../../media/profiles.ts";
+import { EVERYTHING, firstLook, STEP_KBIT, STEPS, type Step } from "../../media/profiles.ts";
 import { ceiling, chooseCeiling } from "../../state/link.ts";
 import "./link_card.css";
 
@@ -45,9 +45,8 @@ export function LinkChoice() {
 
 /** The step that fits what the device says of its connection, or null when it says nothing or all is well. */
 function suggested(): Step | null {
-  const said = (navigator as { connection?: { downlink?: number; saveData?: boolean } }).connection;
-  if (said?.saveData === true) return 1;
-  const kbit = (said?.downlink ?? Infinity) * 1000;
+  if ((navigator as { connection?: { saveData?: boolean } }).connection?.saveData === true) return 1;
+  const kbit = firstLook()?.kbps ?? Infinity;
   const fitting = STEPS.filter((step) => step > 0 && STEP_KBIT[step] <= kbit).at(-1) ?? 1;
   return fitting < 4 ? fitting : null;
 }

@@ -23,8 +23,7 @@ export function MyTurn({ live, meeting }: { live: LiveMeeting; meeting: Meeting 
   const waiting = queue[place - 1];
   const send = (what: Mine): void =>
     void acting.run(async () => {
-      await api.command(meeting.id, what);
-      live.reload();
+      await live.upTo((await api.command(meeting.id, what)).seq);
     });
   if (!TALKING.has(meeting.state)) return null;
   const speaks = now?.person === me;

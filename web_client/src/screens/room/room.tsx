@@ -17,11 +17,13 @@ import { useAction } from "../../ui/action.ts";
 import { alarm, announce } from "../../ui/announce.ts";
 import { lazy } from "../../ui/lazy.tsx";
 import { Arrow, Button, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
+import { wide } from "../../ui/wide.ts";
 import { CosignerKeyTask, CosignTasks } from "../cosigning.tsx";
 import { Agenda } from "../meeting.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { Bar } from "./bar.tsx";
 import { BoothDialog } from "./booth_dialog.tsx";
+import { staysOpen } from "./hold.ts";
 import { LinkCard, LinkMeter, LinkNotice } from "./link_card.tsx";
 import { People } from "./people.tsx";
 import { MyTurn } from "./my_turn.tsx";
@@ -34,7 +36,7 @@ import { Votes } from "./votes.tsx";
 import "./room.css";
 
 // Only chair and tellers load what signs and counts.
-const ChairPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./chair.tsx")).ChairPanel, ["conduct", "ladder", "presiding", "sites", "teller", "visitors", "motions", "speakers"]);
+const ChairPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./chair.tsx")).ChairPanel, ["closed", "conduct", "ladder", "log", "presiding", "sites", "teller", "visitors", "motions", "speakers"]);
 const PapersPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./papers.tsx")).PapersPanel, ["papers"]);
 const PresentedNotice = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./papers.tsx")).PresentedNotice, ["papers"]);
 const MessagesPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./messages.tsx")).MessagesPanel, ["visitors"]);
@@ -44,22 +46,53 @@ const Knock = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await i
 const ObserverDoor = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("./lobby.tsx")).ObserverDoor, ["visitors"]);
 const MotionsPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../motions/motions.tsx")).Motions, ["motions"]);
 const CompanionNote = lazy<{ media: RoomControl | null }>(async () => (await import("../sites/companion.tsx")).CompanionNote, ["sites"]);
+const HallNote = lazy<{ live: LiveMeeting; meeting: Meeting; site: string }>(async () => (await import("../sites/companion.tsx")).HallNote, ["sites"]);
 const PresenceCard = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../sites/presence_card.tsx")).PresenceCard, ["sites"]);
-const TellerPanel = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../teller.tsx")).TellerPanel, ["teller"]);
+const TellerDesk = lazy<{ live: LiveMeeting; meeting: Meeting }>(async () => (await import("../teller.tsx")).TellerDesk, ["teller"]);
 
 export function RoomScreen({ id, panel }: { id: string; panel: string }) {
+  return <WithMeeting id={id}>{(live, meeting) => <Door live={live} meeting={meeting} panel={panel || "agenda"} />}</WithMeeting>;
+}
+
+interface Place {
+  live: LiveMeeting;
+  meeting: Meeting;
+  panel: string;
+}
+
+/**
+ * The room, or why there is none. The booth is above both: a cut or a lost lease takes a member out of the room for a
+ * while, and must not take away what they are voting on.
+ */
+function Door({ live, meeting, panel }: Place) {
+  const booth = useSignal("");
   return (
-    <WithMeeting id={id}>
-      {(live, meeting) => {
-        if (meeting.me.removed) return <Outside meeting={meeting} text={t("room.removed")} testid="removed" />;
-        if (meeting.state === "draft" || meeting.state === "convened") return <Outside meeting={meeting} text={t("check-in.not-yet")} testid="room-closed" />;
-        if (meeting.state === "adjourned" || meeting.state === "cancelled") return <Interrupted meeting={meeting} />;
-        if (!meeting.me.checked_in && !meeting.me.entitled && !visits(meeting) && meeting.state !== "closed") return <ObserverDoor live={live} meeting={meeting} />;
-        if (!meeting.me.checked_in && !visits(meeting) && meeting.state !== "closed") return <MustCheckIn live={live} meeting={meeting} />;
-        return <Room live={live} meeting={meeting} panel={panel || "agenda"} />;
-      }}
-    </WithMeeting>
+    <>
+      <Inside live={live} meeting={meeting} panel={panel} onBooth={(address) => (booth.value = address)} />
+      {booth.value && !meeting.me.removed && (
+        <BoothDialog
+          meeting={meeting}
+          address={booth.value}
+          media={room.value}
+          hall={live.hall !== ""}
+          onClose={() => {
+            booth.value = "";
+            queueMicrotask(focusRoom);
+            void live.refresh();
+          }}
+        />
+      )}
+    </>
   );
+}
+
+function Inside({ live, meeting, panel, onBooth }: Place & { onBooth: (address: string) => void }) {
+  if (meeting.me.removed) return <Outside meeting={meeting} text={t("room.removed")} testid="removed" />;
+  if (meeting.state === "draft" || meeting.state === "convened") return <Outside meeting={meeting} text={t("check-in.not-yet")} testid="room-closed" />;
+  if (meeting.state === "adjourned" || meeting.state === "cancelled") return <Interrupted meeting={meeting} />;
+  if (!meeting.me.checked_in && !meeting.me.entitled && !visits(meeting) && meeting.state !== "closed") return <ObserverDoor live={live} meeting={meeting} />;
+  if (!meeting.me.checked_in && !visits(meeting) && meeting.state !== "closed") return <MustCheckIn live={live} meeting={meeting} />;
+  return <Room live={live} meeting={meeting} panel={panel} onBooth={onBooth} />;
 }
 
 function Outside({ meeting, text, testid }: { meeting: Meeting; text: string; testid: string }) {
@@ -137,16 +170,19 @@ function panels(meeting: Meeting): PanelInfo[] {
   ];
 }
 
-function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; panel: string }) {
+function Room({ live, meeting, panel, onBooth }: Place & { onBooth: (address: string) => void }) {
   const control = useSignal<RoomControl | null>(null);
-  const booth = useSignal("");
   const over = isEnded(meeting);
   useEffect(() => {
     if (over) return;
-    if (meeting.me.companion) enterHall();
+    if (meeting.me.companion && live.hall === "") enterHall();
     const entered = new RoomControl(live);
     control.value = room.value = entered;
-    void entered.join(enteringChoice()).then(startSound);
+    // In a hall a phone that begins to hear does not begin to send, and what is held to speak is not held yet.
+    const silent = meeting.me.companion && live.hall === "";
+    const held = live.hall !== "" && !staysOpen.peek();
+    const choice = enteringChoice();
+    void entered.join({ microphone: choice.microphone && !silent && !held, camera: choice.camera && !silent }).then(startSound);
     return () => {
       entered.leave();
       if (room.peek() === entered) room.value = null;
@@ -156,7 +192,6 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
   const media = control.value;
   const base = `/meetings/${meeting.id}/room`;
   const shown = panels(meeting).filter((info) => info.shown);
-  // Beside their own console, chair and tellers find the smaller task below it.
   const working = panel === "chair" || panel === "teller";
   return (
     <div class={`room room-on-${panel} ${over ? "room-over" : ""} ${offline.value && media?.state.value !== "connected" ? "room-away" : ""}`} data-testid="room" data-state={meeting.state} data-media={mediaWord(media)}>
@@ -180,41 +215,29 @@ function Room({ live, meeting, panel }: { live: LiveMeeting; meeting: Meeting; p
       <section class="room-panel stack" aria-label={t("panel.content")} tabIndex={0}>
         {over && <Note>{t("meeting.over", { time: clock(meeting.closed_at ?? meeting.starts_at, meeting.time_zone) })}</Note>}
         <StateBanner meeting={meeting} />
-        {!over && meeting.me.companion && <CompanionNote media={media} />}
+        {!over && live.hall !== "" && <HallNote live={live} meeting={meeting} site={live.hall} />}
+        {!over && meeting.me.companion && live.hall === "" && <CompanionNote media={media} />}
         {!over && isOffice(meeting) && panel !== "chair" && panel !== "people" && <Knock live={live} meeting={meeting} />}
         {meeting.presence?.me === "asked" && <PresenceCard live={live} meeting={meeting} />}
         {!working && <CosignerKeyTask live={live} meeting={meeting} />}
         {(panel === "agenda" || panel === "people") && <MyTurn live={live} meeting={meeting} />}
-        {panel === "agenda" && <AgendaPanel live={live} meeting={meeting} onPractice={() => (booth.value = "practice")} />}
+        {panel === "agenda" && <AgendaPanel live={live} meeting={meeting} onPractice={() => onBooth("practice")} />}
         {panel === "people" && <People meeting={meeting} />}
         {panel === "people" && <Visitors meeting={meeting} />}
         {panel === "people" && !meeting.me.roles.includes("chair") && <Lobby live={live} meeting={meeting} />}
         {panel === "papers" && <PapersPanel live={live} meeting={meeting} />}
         {panel === "messages" && <MessagesPanel live={live} meeting={meeting} />}
         {panel === "motions" && <MotionsPanel live={live} meeting={meeting} />}
-        {panel === "votes" && <Votes meeting={meeting} onPractice={() => (booth.value = "practice")} />}
+        {panel === "votes" && <Votes meeting={meeting} onPractice={() => onBooth("practice")} />}
         {panel === "chair" && <ChairPanel live={live} meeting={meeting} />}
-        {panel === "teller" && <TellerPanel live={live} meeting={meeting} />}
-        {working && <CosignerKeyTask live={live} meeting={meeting} />}
+        {panel === "teller" && <TellerDesk live={live} meeting={meeting} />}
       </section>
       <div class="room-duty" aria-live="polite">
-        <CosignTasks live={live} meeting={meeting} />
+        <CosignTasks live={live} meeting={meeting} compact={!wide.value} />
       </div>
-      <VoteDrawer meeting={meeting} onOpen={(election) => (booth.value = `${meeting.id}/${election}`)} />
+      <VoteDrawer meeting={meeting} onOpen={(election) => onBooth(`${meeting.id}/${election}`)} />
       {!over && <Bar live={live} meeting={meeting} media={media} />}
       {!over && media && <LinkCard media={media} />}
-      {booth.value && (
-        <BoothDialog
-          meeting={meeting}
-          address={booth.value}
-          media={media}
-          onClose={() => {
-            booth.value = "";
-            queueMicrotask(focusRoom);
-            void live.refresh();
-          }}
-        />
-      )}
     </div>
   );
 }

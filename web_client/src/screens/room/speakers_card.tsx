@@ -22,8 +22,7 @@ export function SpeakersCard({ live, meeting, acting }: Props) {
   const { now, queue, open } = meeting.speaking;
   const send = (what: Command): void =>
     void acting.run(async () => {
-      await api.command(live.id, what);
-      await live.refresh();
+      await live.upTo((await api.command(live.id, what)).seq);
     });
   return (
     <Card title={t("floor.title")}>

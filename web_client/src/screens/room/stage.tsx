@@ -5,12 +5,24 @@ import { EVERYTHING, PICTURES } from "../../media/profiles.ts";
 import type { RemoteTrack } from "../../media/room_media.ts";
 import { t } from "../../i18n/index.ts";
 import type { RoomControl } from "../../state/room.ts";
+import { siteOf } from "../../state/sites.ts";
 import { wide } from "../../ui/wide.ts";
 
 const THUMBS_NARROW = 2;
 const THUMBS_WIDE = 8;
 
-const nameOf = (meeting: Meeting, member: string): string => meeting.present.find((person) => person.member === member)?.name ?? "";
+/** How the seat of a hall begins, which is its computer's: camera, microphone and loudspeakers. */
+const HALL = "site:";
+
+const nameOf = (meeting: Meeting, owner: string): string =>
+  owner.startsWith(HALL) ? (siteOf(meeting, owner.slice(HALL.length))?.name ?? "") : (meeting.present.find((person) => person.member === owner)?.name ?? "");
+
+/** Whose camera shows a member: their own, else that of the hall where they are. */
+function shownBy(meeting: Meeting, cameras: readonly RemoteTrack[], member: string): string {
+  const hall = HALL + (meeting.present.find((person) => person.member === member)?.site ?? "");
+  const has = (owner: string): boolean => cameras.some((remote) => remote.owner === owner);
+  return !has(member) && has(hall) ? hall : member;
+}
 
 /** Up to two letters for a seat without a picture. */
 export const initials = (name: string): string =>
@@ -36,8 +48,10 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
   const screen = tracks.find((remote) => remote.source === "screen");
   const cameras = tracks.filter((remote) => remote.source === "camera");
   const alone = speaker === meeting.me.member || speaker === "";
-  const large = screen ?? cameras.find((remote) => remote.owner === speaker) ?? (alone ? cameras[0] : null) ?? null;
+  const shown = shownBy(meeting, cameras, speaker);
+  const large = screen ?? cameras.find((remote) => remote.owner === shown) ?? (alone ? cameras[0] : null) ?? null;
   const owner = large?.owner ?? speaker;
+  const name = !screen && owner === shown && shown !== speaker ? `${nameOf(meeting, speaker)} · ${nameOf(meeting, owner)}` : nameOf(meeting, owner);
   const own = media?.ownPicture.value ?? null;
   // Nobody else to look at: the own picture takes the large place.
   const ownLarge = alone && large === null ? own : null;
@@ -59,7 +73,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
         {ownLarge && <Picture track={ownLarge} label={t("stage.you")} mirrored />}
         {!large && !ownLarge && <Blank name={nameOf(meeting, owner)} word={media?.textOnly.value ? t("ladder.short.0") : !carries ? t("stage.audio-only") : ""} />}
         <figcaption>
-          {screen ? t("stage.screen", { name: nameOf(meeting, owner) }) : nameOf(meeting, owner) || t("stage.nobody")}
+          {screen ? t("stage.screen", { name }) : name || t("stage.nobody")}
           {speaking.has(owner) && <span class="speaking-word"> · {t("stage.speaks")}</span>}
         </figcaption>
       </figure>

@@ -1,7 +1,7 @@
 /** For the chair: whose link is in trouble, what they still get, and since when. */
 import type { Meeting } from "../../api/types.ts";
 import { clock, say, t, tn } from "../../i18n/index.ts";
-import { wordsOf } from "../../state/ladder.ts";
+import { sendingWords, wordsOf } from "../../state/ladder.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { type RoomControl, room } from "../../state/room.ts";
 import { Card } from "../../ui/parts.tsx";
@@ -15,12 +15,12 @@ export function Trouble({ meeting, media = room.value }: { live: LiveMeeting; me
     <Card title={t("ladder.trouble.title")} testid="trouble" data={{ "data-count": String(troubled.length + more) }}>
       {troubled.length === 0 && <p class="muted">{t("ladder.trouble.none")}</p>}
       <ul class="list">
-        {troubled.map(({ owner, level, byChoice, since }) => (
+        {troubled.map(({ owner, level, byChoice, receives, sendsBadly, since }) => (
           <li key={owner} class="stack-tight" data-testid="in-trouble" data-member={owner} data-step={level}>
             <span class="strong">{present.get(owner) ?? t("ladder.trouble.unknown")}</span>
-            <span>
-              {say(wordsOf(level, byChoice).replace("ladder.", "ladder.their."))} {t("ladder.trouble.since", { time: clock(since, meeting.time_zone) })}
-            </span>
+            {sendsBadly !== null && <span data-testid="sends-badly">{say(sendingWords("their", sendsBadly))}</span>}
+            {!receives && <span>{say(wordsOf(level, byChoice).replace("ladder.", "ladder.their."))}</span>}
+            <span class="muted small">{t("ladder.trouble.since", { time: clock(since, meeting.time_zone) })}</span>
           </li>
         ))}
       </ul>

@@ -1,4 +1,4 @@
-/** On the chair's console: a light for every place, what only a human can decide, and asking who is still here. */
+/** On the chair's console: what only a human can decide, a light for every place, and asking who is still here. */
 import { useSignal } from "@preact/signals";
 import { sites } from "../../api/sites.ts";
 import type { Meeting } from "../../api/types.ts";
@@ -10,7 +10,7 @@ import { useAction } from "../../ui/action.ts";
 import { Button, Card, ConfirmButton, Form, Note, Problem, Select } from "../../ui/parts.tsx";
 import { useServerTime } from "../../ui/server_time.ts";
 import { span } from "../../ui/time.ts";
-import { AcceptTest, heads, Light } from "./light.tsx";
+import { AcceptTest, heads, Light, WrongClock } from "./light.tsx";
 
 const WITHIN_S = [60, 120, 300, 600];
 
@@ -19,17 +19,25 @@ interface Props {
   meeting: Meeting;
 }
 
-export function SitesCard({ live, meeting }: Props) {
-  const all = places(meeting);
-  const bad = all.filter(inTrouble).length;
+/** What only a human can decide: above everything else, for it cannot wait. */
+export function SiteDecisions({ live, meeting }: Props) {
   return (
-    <Card title={t("sites.title")} testid="sites-card" data={{ "data-trouble": String(bad + meeting.disputes.length + meeting.alerts.length) }}>
+    <>
       {meeting.alerts.map((one) => (
         <Alert key={`${one.kind} ${one.site}`} live={live} meeting={meeting} alert={one} />
       ))}
       {meeting.disputes.map((one) => (
         <DisputeCard key={one.dispute} live={live} meeting={meeting} dispute={one} />
       ))}
+    </>
+  );
+}
+
+export function SitesCard({ live, meeting }: Props) {
+  const all = places(meeting);
+  const bad = all.filter(inTrouble).length;
+  return (
+    <Card title={t("sites.title")} testid="sites-card" data={{ "data-trouble": String(bad + meeting.disputes.length + meeting.alerts.length) }}>
       <ul class="list">
         {all.map((site) => (
           <li key={site.site} class="row-between" data-testid="site-line" data-site={site.site} data-state={site.state}>
@@ -41,6 +49,9 @@ export function SitesCard({ live, meeting }: Props) {
           </li>
         ))}
       </ul>
+      {all.map((site) => (
+        <WrongClock key={site.site} site={site} />
+      ))}
       {all.map((site) => (
         <AcceptTest key={site.site} live={live} site={site} />
       ))}
@@ -83,15 +94,20 @@ function Alert({ live, meeting, alert }: Props & { alert: SiteAlert }) {
 /** Counted once whatever is decided; removing ends the seat. */
 function DisputeCard({ live, meeting, dispute }: Props & { dispute: Dispute }) {
   const acting = useAction();
-  const where = dispute.sites.map((id) => (id === "main" ? t("sites.main") : (siteOf(meeting, id)?.name ?? id))).join(", ");
+  const name = (id: string): string => (id === "main" ? t("sites.main") : id === "remote" ? t("sites.remote") : (siteOf(meeting, id)?.name ?? id));
+  const where = dispute.sites.map(name).join(" · ");
+  const seat = meeting.present.find((one) => one.member === dispute.member);
   const decide = (decision: "keep" | "remove"): void =>
     void acting.run(async () => {
       await sites.decideDispute(meeting.id, dispute.dispute, decision);
       await live.refresh();
     });
   return (
-    <div class="stack-tight" data-testid="dispute" data-member={dispute.member}>
+    <div class="card stack-tight" data-testid="dispute" data-member={dispute.member}>
       <Note kind="warn">{t("sites.dispute", { name: dispute.name, where, time: clock(dispute.at, meeting.time_zone) })}</Note>
+      <p data-testid="dispute-counted" data-site={seat?.site ?? ""}>
+        {seat ? t("sites.dispute.counted", { where: name(seat.site) }) : t("sites.dispute.uncounted")}
+      </p>
       <Problem error={acting.error.value} />
       <div class="actions">
         <Button testid="dispute-keep" busy={acting.busy.value} onClick={() => decide("keep")}>

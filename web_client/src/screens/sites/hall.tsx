@@ -9,12 +9,16 @@ import { b64u, jcs } from "../../ballot/encoding.ts";
 import { clock, t, tn } from "../../i18n/index.ts";
 import { route } from "../../router.ts";
 import { checkInAtKiosk, leaveAtKiosk } from "../../state/kiosk_check_in.ts";
+import { keepHall } from "../../state/hall_tab.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { isRunning, roomOpen } from "../../state/meeting.ts";
+import { siteIsOut } from "../../state/closed.ts";
+import { cutSince } from "../../state/cut.ts";
 import { checkSeats, presentAt, siteOf } from "../../state/sites.ts";
 import { signAction } from "../../state/sign.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Card, Check, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
+import { HallSteps } from "../closed/hall_steps.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { CodeCard } from "./code_card.tsx";
 import { KioskFrame } from "./kiosk_frame.tsx";
@@ -53,31 +57,74 @@ function NoHall({ meeting }: { meeting: Meeting }) {
 function HallPage({ live, meeting, site }: Hall) {
   const mine = site.custodian === meeting.me.member;
   const office = meeting.me.roles.includes("chair") || meeting.me.roles.includes("secretary");
+  // What the main room said of the hall is from before the cut.
+  const shown: Site = cutSince.value > 0 ? { ...site, state: "lost", since: cutSince.value } : site;
   useEffect(() => {
     if (!mine) return;
-    live.hall = site.site; // the page of the hall keeps the hall connected
-    return () => void (live.hall = "");
+    keepHall(meeting.id, site.site); // this tab keeps the hall connected, its room is the hall's
+    live.socket.hurry(); // said now, not with the next lease
   }, [mine, site.site]);
   return (
-    <div class="stack" data-testid="hall" data-site={site.site} data-state={site.state}>
+    <div class="stack" data-testid="hall" data-site={site.site} data-state={shown.state}>
       <p>
         <a href={`/meetings/${meeting.id}`}>← {meeting.title}</a>
       </p>
       <Title>{site.name}</Title>
       <div class="row">
-        <Light site={site} zone={meeting.time_zone} />
+        <Light site={shown} zone={meeting.time_zone} />
         <span class="badge" data-testid="hall-present">
           {heads(presentAt(meeting, site.site), site)}
         </span>
+        {mine && <PapersHere live={live} />}
       </div>
       {!mine && !office && <Note kind="warn">{t("hall.custodian-only", { name: site.custodian_name })}</Note>}
-      {mine && <Note testid="hall-keep-open">{t("hall.keep-open")}</Note>}
+      {mine && siteIsOut(meeting, site.site) && (
+        <Card title={t("closed.hall.title", { name: site.name })} testid="hall-outside">
+          <HallSteps address="" />
+        </Card>
+      )}
+      {mine && <Connected live={live} />}
       {mine && <LineTestCard live={live} meeting={meeting} site={site} />}
       {(mine || office) && <CodeCard meeting={meeting} site={site} />}
       {mine && roomOpen(meeting) && <KioskCard live={live} meeting={meeting} site={site} />}
       {mine && roomOpen(meeting) && <SeatsCard live={live} meeting={meeting} site={site} />}
       {mine && roomOpen(meeting) && <SoundCard meeting={meeting} />}
     </div>
+  );
+}
+
+/** How much of the papers is on the hall's own relay, and can be read there without a line. */
+function PapersHere({ live }: { live: LiveMeeting }) {
+  const { papers } = live.hallLease.value;
+  if (papers === null || papers.of === 0) return null;
+  const whole = papers.here === papers.of;
+  return (
+    <span class={whole ? "badge badge-good" : "badge"} data-testid="hall-papers" data-here={papers.here} data-of={papers.of}>
+      {whole && <span aria-hidden="true">✓</span>}
+      {t("hall.papers", { here: papers.here, of: papers.of })}
+    </span>
+  );
+}
+
+/** That this page keeps the hall connected, or why it does not. */
+function Connected({ live }: { live: LiveMeeting }) {
+  const trying = useAction();
+  const { refused } = live.hallLease.value;
+  if (refused === null) return <Note testid="hall-keep-open">{t("hall.keep-open")}</Note>;
+  const again = async (): Promise<void> => {
+    await live.refresh();
+    live.socket.hurry();
+  };
+  return (
+    <Card title={t("hall.refused")} testid="hall-refused" data={{ "data-code": refused.code }}>
+      <Problem error={refused} />
+      <p>{t("hall.refused.text")}</p>
+      <div class="actions">
+        <Button kind="main" testid="hall-again" busy={trying.busy.value} onClick={() => void trying.run(again)}>
+          {t("try-again")}
+        </Button>
+      </div>
+    </Card>
   );
 }
 
@@ -90,8 +137,9 @@ function KioskCard({ live, meeting, site }: Hall) {
   const vote = meeting.elections.find((one) => isRunning(one) && one.state === "open" && one.kiosk);
   const enter = async (): Promise<void> => {
     welcome.value = "";
-    welcome.value = (await checkInAtKiosk(meeting.id, site.site)).name;
-    await live.refresh();
+    const { name, kept } = await checkInAtKiosk(meeting.id, site.site);
+    welcome.value = t(kept ? "hall.kiosk.kept" : "hall.kiosk.welcome", { name });
+    if (!kept) await live.refresh(); // in a cut there is nothing newer than what the page has
   };
   const leave = async (): Promise<void> => {
     welcome.value = "";
@@ -104,7 +152,7 @@ function KioskCard({ live, meeting, site }: Hall) {
       <div aria-live="polite">
         {welcome.value !== "" && (
           <Note kind="good" testid="kiosk-welcome">
-            {t("hall.kiosk.welcome", { name: welcome.value })}
+            {welcome.value}
           </Note>
         )}
       </div>
@@ -123,6 +171,7 @@ function KioskCard({ live, meeting, site }: Hall) {
         </Button>
       </div>
       {vote && <p class="hint">{t("hall.kiosk.vote.hint")}</p>}
+      {cutSince.value > 0 && <Note testid="kiosk-cut">{t("hall.kiosk.cut")}</Note>}
       {voting.value !== "" && <KioskFrame address={voting.value} onClose={() => (voting.value = "")} />}
     </Card>
   );

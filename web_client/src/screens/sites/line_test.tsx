@@ -7,17 +7,18 @@ import type { Site } from "../../api/types_sites.ts";
 import { t } from "../../i18n/index.ts";
 import { capture } from "../../media/capture.ts";
 import type { LiveMeeting } from "../../state/live.ts";
-import { measureLine, type Measured } from "../../state/line_test.ts";
+import { SEND_S } from "../../state/line_loop.ts";
+import { CLOCK_MAX_MS, measureLine, type Measured } from "../../state/line_test.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button, Card, Check, Note, Problem, Progress } from "../../ui/parts.tsx";
-import { failedTest, rate, Tested } from "./light.tsx";
+import { failedTest, howFarOff, rate, Tested } from "./light.tsx";
+import { LoopFigures, Returned, type Tried, useLoop } from "./loop_part.tsx";
 
 const PARTS = 3;
 const HEARD = 0.02;
 const TONE_HZ = 440;
 const TONE_S = 1;
 const TONE_GAIN = 0.2;
-const CLOCK_MAX_MS = 2000;
 
 interface Props {
   live: LiveMeeting;
@@ -30,23 +31,41 @@ export function LineTestCard({ live, meeting, site }: Props) {
   const sending = useAction();
   const step = useSignal(0);
   const measured = useSignal<Measured | null>(null);
+  const tried = useSignal<Tried | null>(null);
+  const returned = useSignal<MediaStreamTrack | null>(null);
+  const loop = useLoop();
   const heard = useSignal(false);
   const audible = useSignal(false);
   const seen = useSignal(false);
   const measure = (): void =>
     void measuring.run(async () => {
       step.value = 0;
-      measured.value = null;
-      measured.value = await measureLine(meeting.id, site.site, (done) => (step.value = done));
+      measured.value = tried.value = null;
+      const line = (measured.value = await measureLine(meeting.id, site.site, (done) => (step.value = done)));
+      tried.value = await loop({
+        meeting: meeting.id,
+        site: site.site,
+        profile: site.profile,
+        line,
+        onPicture: (track) => (returned.value = track),
+        onSecond: (second) => (step.value = PARTS + second),
+      });
+      returned.value = null;
+      if (tried.value.round?.sound === true) heard.value = true;
     });
   const send = async (): Promise<void> => {
-    if (measured.value === null) return;
-    await sites.test(meeting.id, site.site, { ...measured.value, loss_permille: null, sound: heard.value && audible.value, picture: seen.value });
+    if (measured.value === null || tried.value === null) return;
+    const { round } = tried.value;
+    // What did not come back is not there, whatever this computer hears and sees of it.
+    const [sound, picture] = round === null ? [heard.value, true] : [round.sound, round.picture];
+    const loss_permille = round?.loss_permille ?? null;
+    await sites.test(meeting.id, site.site, { ...measured.value, loss_permille, sound: sound && audible.value, picture: picture && seen.value });
     await live.refresh();
   };
   return (
     <Card title={t("hall.test")} testid="line-test" data={{ "data-tested": String(site.tested !== null) }}>
       <p>{t("hall.test.text")}</p>
+      <p>{t("hall.loop.text")}</p>
       <Tested site={site} zone={meeting.time_zone} />
       {failedTest(site) && <Note kind="warn" testid="line-failed">{t("hall.test.failed")}</Note>}
       <div class="actions">
@@ -54,19 +73,21 @@ export function LineTestCard({ live, meeting, site }: Props) {
           {t("hall.test.line")}
         </Button>
       </div>
-      {measuring.busy.value && <Progress label={t("hall.test.running")} value={step.value} of={PARTS} testid="line-progress" />}
+      {measuring.busy.value && <Progress label={t("hall.test.running")} value={step.value} of={PARTS + SEND_S} testid="line-progress" />}
+      <Returned track={returned.value} />
       <Problem error={measuring.error.value} />
       {measured.value && <Figures measured={measured.value} />}
+      {tried.value && <LoopFigures tried={tried.value} />}
       <Microphone onHeard={() => (heard.value = true)} heard={heard.value} />
       <Loudspeaker audible={audible.value} onAnswer={(yes) => (audible.value = yes)} />
       <Camera seen={seen.value} onAnswer={(yes) => (seen.value = yes)} />
       <Problem error={sending.error.value} />
       <div class="actions">
-        <Button kind="main" testid="line-send" disabled={measured.value === null} busy={sending.busy.value} onClick={() => void sending.run(send)}>
+        <Button kind="main" testid="line-send" disabled={tried.value === null} busy={sending.busy.value} onClick={() => void sending.run(send)}>
           {t("hall.test.send")}
         </Button>
       </div>
-      {measured.value === null && <p class="hint">{t("hall.test.first")}</p>}
+      {tried.value === null && <p class="hint">{t("hall.test.first")}</p>}
     </Card>
   );
 }
@@ -78,7 +99,7 @@ function Figures({ measured }: { measured: Measured }) {
       <p data-testid="line-figures">{t("hall.test.figures", { rtt: measured.rtt_ms, up: rate(measured.up_kbps), down: rate(measured.down_kbps) })}</p>
       {off && (
         <Note kind="warn" testid="line-clock">
-          {t("hall.test.clock", { n: Math.round(measured.clock_ms / 1000) })}
+          {t("hall.test.clock", { off: howFarOff(measured.clock_ms) })}
         </Note>
       )}
     </>

@@ -13,7 +13,7 @@ import { useAction } from "../../ui/action.ts";
 import { Button, Card, ConfirmButton, Copy, Field, Fold, Form, LinkButton, Note, Problem, Select, Title } from "../../ui/parts.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { CodeCard } from "./code_card.tsx";
-import { AcceptTest, heads, Light, Tested } from "./light.tsx";
+import { AcceptTest, heads, Light, Tested, WrongClock } from "./light.tsx";
 
 const NAME_MAX = 80;
 const EXPECTED_MAX = 1000;
@@ -122,6 +122,7 @@ function SiteCard({ live, meeting, site, people }: Office & { site: Site; people
       </div>
       {hall && <p>{site.custodian_name === "" ? t("sites.no-custodian") : t("sites.looked-after", { name: site.custodian_name })}</p>}
       {hall && <Tested site={site} zone={meeting.time_zone} />}
+      <WrongClock site={site} />
       {!over && <AcceptTest live={live} site={site} />}
       {site.seats && <p class="small">{t("sites.seats-signed", { n: site.seats.count, time: clock(site.seats.signed_at, meeting.time_zone) })}</p>}
       <Problem error={acting.error.value} />

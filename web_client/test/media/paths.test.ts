@@ -1,0 +1,115 @@
+/** An attempt to find another way that never ends is given up. The transport and its queue are real; its browser is not. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { Device, type types } from "mediasoup-client";
+import * as made from "mediasoup-client/fakeParameters";
+import { FakeHandler } from "mediasoup-client/handlers/FakeHandler";
+import { onOtherNetwork, Path } from "../../src/media/paths.ts";
+import { Clock } from "../clock.ts";
+import { device } from "../device.ts";
+
+const clock = new Clock();
+beforeEach(() => clock.start());
+afterEach(() => clock.stop());
+
+/** Lets promises that need no time settle. */
+const settled = async (): Promise<void> => {
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+};
+
+/** Time passes as slowly as promises need. */
+const pass = async (ms: number): Promise<void> => {
+  for (let at = 0; at < ms; at += 100) {
+    clock.tick(100);
+    await settled();
+  }
+};
+
+class Bench {
+  readonly told: string[] = [];
+  /** Each restart that the browser was asked for, by the name of the credentials. */
+  readonly restarts: string[] = [];
+  packets = 0;
+  stuck = false;
+  handler!: FakeHandler;
+  transport!: types.Transport;
+  path!: Path;
+
+  async open(): Promise<this> {
+    const factory = FakeHandler.createFactory(made);
+    const kept = {
+      ...factory,
+      factory: (options: Parameters<typeof factory.factory>[0]) => {
+        this.handler = factory.factory(options) as FakeHandler;
+        this.handler.restartIce = (ice) => {
+          this.restarts.push(ice.usernameFragment);
+          return this.stuck ? new Promise(() => undefined) : Promise.resolve();
+        };
+        this.handler.getTransportStats = () => Promise.resolve(new Map([["t", { type: "transport", packetsReceived: this.packets }]]) as unknown as RTCStatsReport);
+        return this.handler;
+      },
+    };
+    const client = new Device({ handlerFactory: kept });
+    await client.load({ routerRtpCapabilities: made.generateRouterRtpCapabilities() });
+    const info = made.generateTransportRemoteParameters();
+    this.transport = client.createRecvTransport(info);
+    const ice = { inUse: info.iceParameters, spare: { ...info.iceParameters, usernameFragment: "spare" } };
+    const link = { request: () => Promise.reject(new Error("offline")), onEvent: () => () => undefined };
+    this.path = new Path(this.transport, ice, link, { lost: () => this.told.push("lost"), back: () => this.told.push("back") });
+    this.handler.setConnectionState("connecting");
+    this.handler.setConnectionState("connected");
+    return this;
+  }
+
+  /** So long packets come. */
+  async hear(ms: number): Promise<void> {
+    for (let at = 0; at < ms; at += 100) {
+      this.packets += 1;
+      await pass(100);
+    }
+  }
+}
+
+test("an attempt that never ends is given up, with whatever waits behind it", async () => {
+  const bench = await new Bench().open();
+  await bench.hear(1_000);
+  bench.stuck = true;
+  await pass(2_000);
+  assert.deepEqual(bench.restarts, ["spare"]);
+  const behind = assert.rejects(bench.transport.updateIceServers({ iceServers: [] }));
+  await pass(4_000);
+  assert.deepEqual([bench.told, bench.restarts.length], [[], 1]);
+  await pass(6_000);
+  assert.deepEqual(bench.told, ["lost"]);
+  assert.ok(bench.transport.closed);
+  await behind;
+});
+
+test("the device's other network ends a stuck attempt that is old enough, and not one that has just begun", async () => {
+  const bench = await new Bench().open();
+  const stop = onOtherNetwork(() => bench.path.tryAgain());
+  bench.stuck = true;
+  await bench.hear(500);
+  device.dispatchEvent(new Event("online"));
+  await bench.hear(3_000);
+  device.dispatchEvent(new Event("online"));
+  assert.deepEqual([bench.told, bench.restarts], [[], ["spare"]]);
+  await bench.hear(3_500);
+  device.dispatchEvent(new Event("online"));
+  assert.deepEqual(bench.told, ["lost"]);
+  stop();
+});
+
+test("attempts that end go on by turns, and packets that come again are told once, whatever the browser says", async () => {
+  const bench = await new Bench().open();
+  await bench.hear(1_000);
+  const own = made.generateTransportRemoteParameters().iceParameters.usernameFragment.length;
+  await pass(8_000);
+  assert.equal(bench.restarts[0], "spare");
+  assert.equal(bench.restarts[1]?.length, own);
+  assert.deepEqual(bench.told, []);
+  await bench.hear(5_000);
+  assert.deepEqual(bench.told, ["back"]);
+  assert.equal(bench.transport.closed, false);
+  bench.path.stop();
+});

@@ -1,0 +1,78 @@
+/** The kiosk forgets who walked away: two minutes after the last touch, and once. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import { actFor, call } from "../../src/api/call.ts";
+import { onQueued, type Waiting } from "../../src/api/cut.ts";
+import { whenIdle } from "../../src/booth/idle.ts";
+
+const RULE_MS = 120_000; // docs/spec/sites.md section 2
+const real = globalThis.fetch;
+
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout"] }));
+afterEach(() => {
+  mock.timers.reset();
+  globalThis.fetch = real;
+  actFor("");
+});
+
+test("after two minutes without a touch, and not before", () => {
+  const forget = mock.fn();
+  whenIdle(new EventTarget(), forget);
+  mock.timers.tick(RULE_MS - 1);
+  assert.equal(forget.mock.callCount(), 0);
+  mock.timers.tick(1);
+  assert.equal(forget.mock.callCount(), 1);
+  mock.timers.tick(10 * RULE_MS);
+  assert.equal(forget.mock.callCount(), 1);
+});
+
+for (const kind of ["pointerdown", "keydown", "input"]) {
+  test(`a ${kind} begins the two minutes anew`, () => {
+    const [page, forget] = [new EventTarget(), mock.fn()];
+    whenIdle(page, forget);
+    for (let times = 0; times < 5; times++) {
+      mock.timers.tick(RULE_MS - 1);
+      page.dispatchEvent(new Event(kind));
+    }
+    assert.equal(forget.mock.callCount(), 0);
+    mock.timers.tick(RULE_MS);
+    assert.equal(forget.mock.callCount(), 1);
+  });
+}
+
+test("control: what is no touch does not keep a voter, and who has left is not forgotten twice", () => {
+  const [page, forget] = [new EventTarget(), mock.fn()];
+  const stop = whenIdle(page, forget);
+  mock.timers.tick(RULE_MS - 1);
+  page.dispatchEvent(new Event("pointermove"));
+  mock.timers.tick(1);
+  assert.equal(forget.mock.callCount(), 1);
+  stop();
+  page.dispatchEvent(new Event("keydown"));
+  mock.timers.tick(2 * RULE_MS);
+  assert.equal(forget.mock.callCount(), 1);
+});
+
+test("the member's token goes with what the member does, and with nothing after that", async () => {
+  const sent: (string | null)[] = [];
+  globalThis.fetch = async (_path, init) => {
+    sent.push(new Headers(init?.headers).get("Authorization"));
+    return Response.json({});
+  };
+  const paths = ["/api/nonce", "/api/meetings/m/elections/e/ballots", "/api/session"];
+  actFor("dG9rZW4");
+  for (const path of paths) await call("POST", path, {});
+  actFor("");
+  for (const path of paths) await call("POST", path, {});
+  assert.deepEqual(sent, ["Kiosk dG9rZW4", "Kiosk dG9rZW4", null, null, null, null]);
+});
+
+test("a check-in that the hall keeps for a member at the kiosk is not told as the custodian's", async () => {
+  const told: Waiting[] = [];
+  onQueued((what) => told.push(what));
+  globalThis.fetch = async () => Response.json({ queued: {} }, { status: 202 });
+  await call("POST", "/api/meetings/m/sites/s/kiosk/finish", {});
+  assert.deepEqual(told, []);
+  await call("POST", "/api/meetings/m/check-in/finish", {});
+  assert.deepEqual(told, ["check-in"]);
+});
