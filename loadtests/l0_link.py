@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from loadtests.emulator import HUB, Emulator, ip
-from loadtests.link import pour, probe
+from loadtests.link_check import pour, probe
 
 Figures = dict[str, Any]
 VOICE_OCTETS: Final = 140  # 60 ms of Opus at 12 kbit/s in RTP, with the transport's 12 + 16 bytes
@@ -57,32 +58,40 @@ class Link:
         finally:
             self.emulator.enter(self.emulator.hub)
 
-    def connector(self) -> aiohttp.TCPConnector:
+    def connector(self, trust: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
         """Return what opens connections from the member's namespace, kept as long as browsers keep them."""
 
         def make(found: Any) -> socket.socket:
             with self.at_home():
                 return socket.socket(family=found[0], type=found[1], proto=found[2])
 
-        return aiohttp.TCPConnector(resolver=Here(), socket_factory=make, keepalive_timeout=300, limit_per_host=6)
+        return aiohttp.TCPConnector(
+            resolver=Here(), socket_factory=make, keepalive_timeout=300, limit_per_host=6, ssl=trust
+        )
 
     def octets(self) -> Figures:
         """Return the bytes so far that were given to the link and that came out of it, each way."""
-        hub_in, hub_out = _device(self.emulator.hub)
+        hub_in, hub_out = _device(self.emulator.hub_device)
         with self.at_home():
-            home_in, home_out = _device(self.emulator.home)
+            home_in, home_out = _device(self.emulator.home_device)
         return {"down_sent": hub_out, "down_arrived": home_in, "up_sent": home_out, "up_arrived": hub_in}
 
 
-def _device(namespace: str) -> tuple[int, int]:
-    """Return the bytes received and sent by the link's device in the namespace where this thread is."""
-    name = f"tun{namespace}"[:15]
+def _device(name: str) -> tuple[int, int]:
+    """Return the bytes received and sent by a link's device in the namespace where this thread is."""
     for line in Path("/proc/thread-self/net/dev").read_text().splitlines():
         device, _, counts = line.partition(":")
         if device.strip() == name:
             numbers = counts.split()
             return int(numbers[0]), int(numbers[8])
     raise RuntimeError(f"the device {name} is gone")
+
+
+def silence_ipv6(emulator: Emulator) -> None:
+    """Take the addresses of IPv6 from a link: they would make neighbours' packets, which are nobody's meeting."""
+    for name, device in ((emulator.hub, emulator.hub_device), (emulator.home, emulator.home_device)):
+        ip(f"-n {name} link set dev {device} addrgenmode none")
+        ip(f"-n {name} -6 addr flush dev {device}")
 
 
 class Meter:
@@ -119,10 +128,7 @@ async def make_link(stack: AsyncExitStack) -> Link:
     emulator = Emulator()
     stack.push_async_callback(_quietly_stop, emulator)
     await emulator.start()
-    for name in (emulator.hub, emulator.home):
-        # Addresses of IPv6 would make neighbours' packets of their own, which are nobody's meeting.
-        ip(f"-n {name} link set dev {f'tun{name}'[:15]} addrgenmode none")
-        ip(f"-n {name} -6 addr flush dev {f'tun{name}'[:15]}")
+    silence_ipv6(emulator)
     emulator.enter(emulator.hub)
     return Link(emulator)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import secrets
@@ -25,9 +26,15 @@ from folkmoot_voting.electorate import parse_electorate
 from folkmoot_voting.encoding import b64u, unb64u
 from folkmoot_voting.manifest import Manifest, check_electorate
 
-PATIENCE_S: Final = 300.0
-PAGE_PATIENCE_S: Final = 20.0  # what web_client/src/api/call.ts gives a request
+PATIENCE_S: Final = 240.0
+PAGE_PATIENCE_S: Final = 20.0  # what web_client/src/api/thrift.ts gives a request over a link not known as slow
 LEASE_S: Final = 10.0
+# web_client/src/state/{live,refetch,meeting}.ts
+JUST_S: Final = 20.0
+PAUSE_MAX_S: Final = 4.0
+RETRY_S: Final = 5.0
+COSIGNATURES_LEAST: Final = 3
+NOT_MODIFIED: Final = 304
 BEYOND: Final = 2**31 - 1
 # What Chromium sends with a request of a page besides what Person sends.
 BROWSER: Final = {
@@ -70,9 +77,13 @@ class Member(Person):
         self.events: list[dict[str, Any]] = []
         self.frames: dict[int, int] = {}
         self.asked: list[dict[str, Any]] = []
+        self.pages: set[str] = set()
         self.connections = 0
         self.snapshots = 0
         self._page: dict[str, Any] = {}
+        self._tags: dict[str, tuple[str, bytes]] = {}
+        self._needed = 0
+        self._loaded_at = -JUST_S
         self._news = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
         self._fetching: asyncio.Task[None] | None = None
@@ -86,6 +97,8 @@ class Member(Person):
     async def raw(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         """Send one request as a page does, again where a kept connection had just ended; note what it took."""
         headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", "Referer": f"{self.origin}/"}
+        tag, known = self._tags.get(path, ("", b"")) if method == "GET" else ("", b"")
+        headers |= {"If-None-Match": tag} if tag else {}
         patience, began = aiohttp.ClientTimeout(total=PATIENCE_S), time.monotonic()
         for attempt in (1, 2):
             try:
@@ -94,25 +107,25 @@ class Member(Person):
                 ) as answer:
                     data = await answer.read()
                     packed = answer.headers.get("Content-Encoding", "")
+                    status, tag = answer.status, answer.headers.get("ETag", "")
             except aiohttp.ClientOSError:
                 if attempt == 2:
                     raise
                 continue
             took = round(time.monotonic() - began, 2)
-            less = len(zlib.compress(data, 6)) if len(data) > 500 else len(data)
-            self.asked.append({"path": path, "s": took, "octets": len(data), "encoding": packed, "deflated": less})
-            return answer.status, data
+            sent = len(zlib.compress(data, 6)) + 12 if packed else len(data)
+            self.asked.append(
+                {"path": path, "s": took, "octets": len(data), "encoding": packed, "body": sent, "status": status}
+            )
+            if status == NOT_MODIFIED:
+                return 200, known
+            if tag:
+                self._tags[path] = (tag, data)
+            return status, data
         raise AssertionError("two attempts either answer or raise")
 
-    async def sign_in(self) -> None:
-        """Sign in by passkey."""
-        begun = await self.post("/api/sign-in/begin")
-        challenge = challenges.sign_in(begun["rp_id"], unb64u(begun["nonce"]))
-        body = {"nonce": begun["nonce"], "credential": self.authenticator.authenticate(challenge)}
-        self.session = await self.post("/api/sign-in/finish", body)
-
     async def enter(self) -> None:
-        """Open the room: the snapshot, the socket and the snapshot after it, the log, and the list of papers."""
+        """Open the room: the snapshot, the socket, the log, and the list of papers."""
         await self.get("/api/meetings")
         await self.snapshot()
         self._life = asyncio.create_task(self._live())
@@ -120,11 +133,35 @@ class Member(Person):
         await asyncio.gather(
             self.get(self.path(f"/events?after={max(0, seq - 500)}")), self.get(self.path("/papers"))
         )
-        await self.until(lambda: self.connections > 0 and self.snapshots > 1, "the first connection")
+        await self.until(lambda: self.connections > 0, "the first connection")
 
     async def check_in(self) -> bytes:
         """Check in by passkey; return the credential's seed."""
         return await votes.check_in(self, self.meeting)
+
+    async def fetch_pages(self, paper: str, version: int) -> tuple[int, int]:
+        """Fetch the pages of a version that are not here, by their hashes; return how many it has and were fetched.
+
+        Raises:
+            DemoError: a page is not what its hash says.
+        """
+        about = self.path(f"/papers/{paper}/{version}/pages")
+        hashes = (await self.get(about))["pages"]
+        missing = [number for number, digest in enumerate(hashes, 1) if digest not in self.pages]
+        for number in missing:
+            _, data = await self.raw("GET", f"{about}/{number}")
+            if hashlib.sha256(data).hexdigest() != hashes[number - 1]:
+                raise DemoError(f"{self.name}: page {number} is not the one that was named.")
+            self.pages.add(hashes[number - 1])
+        return len(hashes), len(missing)
+
+    async def confirm_presence(self, presence: str) -> None:
+        """Say by passkey that the member is still here."""
+        credential = unb64u(self._page["me"]["credential"])
+        signed = await self.signed(
+            "presence", lambda nonce: challenges.presence(self.meeting, presence, credential, nonce)
+        )
+        await self.post(self.path(f"/presence/{presence}/confirm"), signed)
 
     async def leave(self) -> None:
         """Leave the meeting and sign out."""
@@ -168,29 +205,33 @@ class Member(Person):
         ]
 
     async def snapshot(self) -> None:
-        """Fetch the snapshot; one that is older than what was heard is asked for again."""
+        """Fetch the snapshot; a page applies to it what it has heard since."""
         found = await self.get(self.path())
         self.snapshots += 1
-        if found["seq"] < self.last_seq:
-            self._wanted = True
-        else:
-            self._page, self.last_seq = found, found["seq"]
+        self._loaded_at = time.monotonic()
+        self._page, self.last_seq = found, max(self.last_seq, found["seq"])
+        if found["seq"] >= self._needed:
+            self._needed = 0
         self._news.set()
 
-    def reload(self) -> None:
-        """Fetch the snapshot soon; wishes meanwhile make one more fetch."""
-        self._wanted = True
+    def reload(self, number: int = 0) -> None:
+        """Fetch the snapshot soon; an answer that has reached what was wished for is enough (refetch.ts)."""
+        self._needed = max(self._needed, number)
+        self._wanted = self._wanted or number == 0
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._fetch())
 
     async def _fetch(self) -> None:
-        while self._wanted:
-            await asyncio.sleep(0.12 + Random().random() * min(1.5, 0.005 * len(self._page.get("present", ()))))
-            self._wanted = False
+        pause = 0.0
+        while self._wanted or self._needed:
+            spread = 0.12 + Random().random() * min(1.5, 0.005 * len(self._page.get("present", ())))
+            await asyncio.sleep(max(spread, pause))
+            self._wanted, began = False, time.monotonic()
             try:
                 await self.snapshot()
+                pause = min(PAUSE_MAX_S, time.monotonic() - began)
             except (TimeoutError, aiohttp.ClientError):
-                self._wanted = True
+                self._wanted, pause = True, RETRY_S
 
     async def _live(self) -> None:
         wait = 0.5
@@ -201,8 +242,10 @@ class Member(Person):
                     auth = {"ticket": await self.ticket(self.meeting), "after": self.last_seq}
                     await line.connect(self._http, self.origin, auth)
                 self.connections += 1
+                self._news.set()
                 wait = 0.5
-                self.reload()
+                if time.monotonic() - self._loaded_at > JUST_S:
+                    self.reload()
                 while True:
                     began = time.monotonic()
                     await line.call("lease", {})
@@ -218,9 +261,8 @@ class Member(Person):
         event = json.loads(text[2:])[1]
         if event["seq"] > self.last_seq:
             gap = event["seq"] > self.last_seq + 1
-            known = any(one["member"] == event["body"].get("member") for one in self._page.get("present", ()))
-            if gap or event["type"] in self._incomplete or (event["type"] == "MemberReturned" and not known):
-                self.reload()
+            if gap or self._says_too_little(event):
+                self.reload(event["seq"])
             self.last_seq = self.last_seq if gap else event["seq"]
         if event["seq"] in self.frames:
             return
@@ -228,6 +270,26 @@ class Member(Person):
         self.frames[event["seq"]] = size + (2 if size < 126 else 4)
         self.events.append(event)
         self._news.set()
+
+    def _says_too_little(self, event: dict[str, Any]) -> bool:
+        """Whether the pages fetch the snapshot for an event (`incomplete` of meeting.ts)."""
+        kind, body = event["type"], event["body"]
+        known = any(one["member"] == body.get("member") for one in self._page.get("present", ()))
+        vote = next((one for one in self._page.get("elections", ()) if one["election"] == body.get("election")), {})
+        if kind == "MemberReturned":
+            return not known
+        if kind == "MemberCheckedIn":
+            officers = {one["member"] for one in (*self._page["cosigners"], *self._page["deputies"])}
+            return bool(body["member"] == self.member or (not known and body["member"] in officers))
+        if kind == "ChairTaken":
+            return self._page["presiding"] is not None
+        if kind == "ElectionClosed" and vote:
+            vote["state"] = "closing"
+        if kind == "ClosingCosigned":
+            return body["cosignatures"] >= COSIGNATURES_LEAST and vote.get("state") in ("closing", "closed")
+        if kind == "ResultDeclared":
+            return vote.get("result") is None
+        return kind in self._incomplete
 
     # -- voting -------------------------------------------------------------------------------------------------
 

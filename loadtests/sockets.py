@@ -160,11 +160,11 @@ class Hall:
 @asynccontextmanager
 async def server(hall: Hall, checkout: Path) -> AsyncIterator[int]:
     """Run `folkmoot serve` of a checkout on the hall's data; yield its process id."""
-    folders = ("server", "voting", "media", "config")
-    paths = os.pathsep.join(str(checkout / one) for one in folders)
+    paths = os.pathsep.join(str(checkout / one) for one in ("server", "voting", "media", "config"))
     ready = hall.folder / f"ready-{secrets.token_hex(4)}.json"
     command = [sys.executable, "-m", "folkmoot_server.cli", "serve", "--data", str(hall.folder / "data")]
-    command += ["--port", str(hall.port), "--media-workers", "1", "--print-links-json", str(ready)]
+    command += ["--port", str(hall.port), "--public-url", hall.origin, "--media-workers", "1"]
+    command += ["--print-links-json", str(ready)]
     with (hall.folder / "server.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.DEVNULL, stderr=log

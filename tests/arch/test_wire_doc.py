@@ -1,6 +1,7 @@
 """The documents of the wire name every route, event, command, goodbye and media method of the code, and no other."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,7 @@ def part(beginning: str, end: str, document: str = WIRE) -> str:
 EVENT_LISTS = (
     part("Types and bodies:", "\n## "),
     part("beside those of wire.md:", "\n\n", CONDUCT),
+    part("or null. Events: ", "\n", CONDUCT),
     part("## 4. Events\n", "\n## ", SITES),
     part("## 6. Events\n", "\n## ", RELAY),
 )
@@ -93,8 +95,17 @@ def test_every_event_is_written_down_and_every_written_one_exists() -> None:
 def test_every_meeting_command_is_written_down() -> None:
     lists = (part("Commands (who): ", "\n"), part("`…m/commands` (who): ", "\n", CONDUCT))
     written = {name for text in lists for name in re.findall(r"`([a-z-]+)`", text)}
+    written |= set(re.findall(r"^\| `([a-z-]+)` \{", part("\n## 11. ", "\n**Outside**", CONDUCT), re.MULTILINE))
     models = get_args(Command.model_fields["root"].annotation)
     assert written == {name for model in models for name in get_args(model.model_fields["command"].annotation)}
+
+
+def test_the_log_has_a_sentence_for_every_event() -> None:
+    wanted = {f"event.{kind}" for kind in event_types(constants(SERVER)) - {"EventWithheld"}}
+    for language in ("en", "vi"):
+        sentences = json.loads((ROOT / f"web_client/src/i18n/log_{language}.json").read_text())
+        assert wanted - sentences.keys() == set()
+        assert wanted - (sentences.keys() - {"event.SiteLost"}) == {"event.SiteLost"}  # control
 
 
 def test_every_goodbye_is_written_down() -> None:

@@ -20,13 +20,15 @@ _Report = Generator[None, pytest.TestReport, pytest.TestReport]
 NewPerson = Callable[..., Awaitable[support.Person]]
 
 
-# Guests, the harness, sign-in and a whole meeting show what depends on the origin: passkeys, cookies, headers, the
-# room. Everything else is held once in whole runs.
+# Guests, the harness, sign-in, a hall that is cut off and a whole meeting show what depends on the origin: passkeys,
+# cookies, headers, the room. Everything else is held once in whole runs.
 _NAMES = (
     *("booth", "ceremony", "conduct", "floor", "keyboard_meeting", "ladder", "large_room", "motions", "papers"),
     *("right_to_left", "screens", "support_report", "survival"),
-    "cut",
+    "hall_media",
+    "line_test",
     "offline",
+    "relay_alerts",
     "sites",
 )
 _ONE_ORIGIN = frozenset(f"test_{name}" for name in _NAMES)
@@ -60,7 +62,7 @@ def origin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The origin chosen by ``--origin``; https makes a certificate authority for this run."""
     if request.config.getoption("--origin") == "http":
         return serving.Origin("http")
-    return serving.Origin("https", serving.Authority.make(tmp_path_factory.mktemp("authority")))
+    return serving.Origin("https", serving.Authority.make(tmp_path_factory.mktemp("authority"), (serving.HALL_HOST,)))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -15,18 +15,23 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 TEST_HOST = "folkmoot.test"
+HALL_HOST = f"hall.{TEST_HOST}"
+LINE = "localhost"  # by what name a relay reaches its hub through a line that a test cuts
 START_DEADLINE_S = 60.0
+STOP_S = 60
 
 
 class ServerFailed(AssertionError):
@@ -48,13 +53,16 @@ class Authority:
     certificate: Path
     key: Path
     key_pin: str
-    """Base64 of the SHA-256 of the server key's SubjectPublicKeyInfo."""
+    """Base64 of the SHA-256 of each key's SubjectPublicKeyInfo, with commas between."""
 
     @classmethod
-    def make(cls, folder: Path) -> "Authority":
-        """Write ``ca.pem``, ``cert.pem`` and ``key.pem`` (valid for one day) into ``folder``."""
+    def make(cls, folder: Path, others: Sequence[str] = ()) -> "Authority":
+        """Write ``ca.pem``, ``cert.pem`` and ``key.pem`` (valid for one day) into ``folder``.
+
+        For each of ``others``, further hosts, it writes ``HOST.pem`` and ``HOST.key``.
+        """
         now = datetime.datetime.now(datetime.UTC)
-        ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+        ca_key = ec.generate_private_key(ec.SECP256R1())
         ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Folkmoot test authority")])
 
         def begin(subject: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.CertificateBuilder:
@@ -70,21 +78,38 @@ class Authority:
             )
 
         ca_cert = begin(ca_name, ca_key.public_key(), ca=True).sign(ca_key, hashes.SHA256())
-        leaf = (
-            begin(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, TEST_HOST)]), key.public_key(), ca=False)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(TEST_HOST)]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .sign(ca_key, hashes.SHA256())
-        )
         pem = serialization.Encoding.PEM
-        ca_path, certificate_path, key_path = (folder / name for name in ("ca.pem", "cert.pem", "key.pem"))
+        ca_path = folder / "ca.pem"
         ca_path.write_bytes(ca_cert.public_bytes(pem))
-        certificate_path.write_bytes(leaf.public_bytes(pem) + ca_cert.public_bytes(pem))
-        key_path.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        spki = key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+
+        def issue(host: str, certificate: Path, key_file: Path) -> ec.EllipticCurvePrivateKey:
+            key = ec.generate_private_key(ec.SECP256R1())
+            leaf = (
+                begin(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]), key.public_key(), ca=False)
+                .add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, (host, LINE)))), critical=False)
+                .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+                .sign(ca_key, hashes.SHA256())
+            )
+            certificate.write_bytes(leaf.public_bytes(pem) + ca_cert.public_bytes(pem))
+            private = serialization.PrivateFormat.PKCS8
+            key_file.write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
+            return key
+
+        certificate_path, key_path = folder / "cert.pem", folder / "key.pem"
+        keys = [issue(TEST_HOST, certificate_path, key_path)]
+        keys += [issue(host, folder / f"{host}.pem", folder / f"{host}.key") for host in others]
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        pins = [hashlib.sha256(key.public_key().public_bytes(serialization.Encoding.DER, form)) for key in keys]
+        return cls(
+            ca_path,
+            certificate_path,
+            key_path,
+            ",".join(base64.b64encode(one.digest()).decode() for one in pins),
         )
-        return cls(ca_path, certificate_path, key_path, base64.b64encode(hashlib.sha256(spki).digest()).decode())
+
+    def of(self, host: str) -> tuple[Path, Path]:
+        """Return certificate and key of a further host."""
+        return self.ca.parent / f"{host}.pem", self.ca.parent / f"{host}.key"
 
     def trust_in(self, home: Path) -> bool:
         """Make a browser whose HOME is ``home`` trust this authority; False without ``certutil``."""
@@ -98,6 +123,27 @@ class Authority:
         command = [certutil, "-A", *where, "-n", "folkmoot-test", "-t", "C,,", "-i", str(self.ca)]
         subprocess.run(command, check=True, capture_output=True)
         return True
+
+
+class _Loopback(AbstractResolver):
+    """Every name is this machine, as the browser is told too."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Answer 127.0.0.1."""
+        del family
+        found = ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)
+        return [found]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def connector(authority: Authority | None) -> aiohttp.TCPConnector:
+    """Connections of somebody without a browser, who trusts the test authority."""
+    trusted = True if authority is None else ssl.create_default_context(cafile=str(authority.ca))
+    return aiohttp.TCPConnector(resolver=_Loopback(), ssl=trusted)
 
 
 @dataclass(frozen=True)
@@ -226,12 +272,12 @@ class Server:
         if process.poll() is None:
             process.send_signal(number)
         try:
-            await asyncio.to_thread(process.wait, 15)
+            await asyncio.to_thread(process.wait, STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
             if number == signal.SIGTERM:
-                raise ServerFailed(f"server did not end within 15 s of SIGTERM:\n{self.tail()}") from None
+                raise ServerFailed(f"server did not end within {STOP_S} s of SIGTERM:\n{self.tail()}") from None
 
     async def restart(self, *, kill: bool = True) -> None:
         """End the server and start it again on the same data and port."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, CDPSession, ConsoleMessage, Page, Playwright, expect
-from tests.browser.serving import TEST_HOST, Origin
+from tests.browser.serving import HALL_HOST, TEST_HOST, Origin
 from tests.chromium import ALLOW_DEVICES, FLAGS
 from tools.house import find_chromium
 
@@ -24,7 +24,7 @@ PATIENCE_MS = 60_000
 """How long a page may take to show what is waited for: five browsers on two cores are slow, not wrong."""
 expect.set_options(timeout=PATIENCE_MS)
 
-BROWSER_FLAGS = (*FLAGS, ALLOW_DEVICES, f"--host-resolver-rules=MAP {TEST_HOST} 127.0.0.1")
+BROWSER_FLAGS = (*FLAGS, ALLOW_DEVICES, f"--host-resolver-rules=MAP {TEST_HOST} 127.0.0.1, MAP {HALL_HOST} 127.0.0.1")
 
 _RECORD_PEERS = """
 (() => {
@@ -241,7 +241,7 @@ async def shoot(page: Page, name: str) -> list[Path]:
     before = page.viewport_size
     written = []
     for width, height in SHOT_SIZES:
-        await page.set_viewport_size({"width": width, "height": height})
+        await resize(page, width, height)
         path = SHOTS / f"{name}-{width}x{height}.png"
         await page.screenshot(path=path, animations="disabled")
         written.append(path)
@@ -250,10 +250,16 @@ async def shoot(page: Page, name: str) -> list[Path]:
     return written
 
 
+async def resize(page: Page, width: int, height: int) -> None:
+    """Give the page another size; what is drawn on wide screens alone comes and goes with the frame after that."""
+    await page.set_viewport_size({"width": width, "height": height})
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 async def sideways_overflow(page: Page, *, width: int = 320) -> int:
     """Return by how many CSS pixels the page is wider than a phone of ``width``; put the size back."""
     before = page.viewport_size
-    await page.set_viewport_size({"width": width, "height": 640})
+    await resize(page, width, 640)
     root = "document.documentElement"
     overflow = await page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
     if before is not None:

@@ -7,7 +7,6 @@ One meeting for all of it: officers and other voters are software, the ballots a
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest_asyncio
@@ -66,18 +65,12 @@ FOCUS_IS_SEEN = """() => {
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) -> AsyncIterator[Hall]:
     """A meeting with its key made. Binh votes in a browser, Greta and Claire come to theirs later."""
-    server = serving.Server(origin, tmp_path_factory.mktemp("booth"), settings=votes.SETTINGS)
-    async with AsyncExitStack() as stack:
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, tmp_path_factory.mktemp("booth")) as hall:
         await hall.enrol_everybody()
         await hall.weigh(WEIGHT, *votes.MEMBERS)
         await hall.convene()
         await hall.check_in(*votes.OFFICERS, "Greta", "Rui")
-        for name in ("Binh", "Claire"):
-            hall.browsers[name] = await hall.browser_of(name)
-            await hall.check_in_browser(hall.browsers[name])
+        await hall.seat("Binh", "Claire")
         await hall.begin()
         yield hall
 

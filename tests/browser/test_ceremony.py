@@ -9,7 +9,7 @@ import json
 import time
 import zipfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,7 @@ async def gathered(
     origin: serving.Origin, browser: Browser, folder: Path, *, prf: bool = False, **meeting: Any
 ) -> AsyncIterator[Hall]:
     """A meeting at check-in, its key not yet made; one teller has a browser, with or without the PRF."""
-    server = serving.Server(origin, folder, settings=votes.SETTINGS)
-    async with AsyncExitStack() as stack:
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, folder) as hall:
         await hall.enrol_everybody(PAGE if prf else "")
         await hall.convene(**meeting)
         await hall.check_in(*(name for name in votes.OFFICERS if name in hall.people))

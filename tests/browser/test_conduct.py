@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest_asyncio
@@ -25,11 +24,7 @@ DESK = {"width": 1280, "height": 800}
 async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) -> AsyncIterator[Hall]:
     """Everybody enrolled; the first teller is a chair as well; a chair counts as lost after eleven seconds."""
     settings = {**votes.SETTINGS, "FOLKMOOT_CHAIR_LOST_S": "11"}
-    server = serving.Server(origin, tmp_path_factory.mktemp("conduct"), settings=settings)
-    async with AsyncExitStack() as stack:
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, tmp_path_factory.mktemp("conduct"), settings) as hall:
         await hall.enrol_everybody()
         wanted = {
             "member": hall.people["teller-0"].member,

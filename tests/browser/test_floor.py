@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest_asyncio
@@ -17,17 +16,11 @@ from tests.browser.votes import Hall
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) -> AsyncIterator[Hall]:
     """An opened meeting; chair, Binh and Greta have browsers, Rui takes part in software."""
-    server = serving.Server(origin, tmp_path_factory.mktemp("floor"), settings=votes.SETTINGS)
-    async with AsyncExitStack() as stack:
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, tmp_path_factory.mktemp("floor")) as hall:
         await hall.enrol_everybody()
         await hall.convene()
         await hall.check_in(*votes.OFFICERS[1:], "Rui", "Claire")
-        for name in ("chair-0", "Binh", "Greta"):
-            hall.browsers[name] = await hall.browser_of(name)
-            await hall.check_in_browser(hall.browsers[name])
+        await hall.seat("chair-0", "Binh", "Greta")
         await hall.open_meeting()
         await hall.chair.post(hall.path("/commands"), {"command": "start-item", "item": hall.item})
         yield hall

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Frame, Page, ViewportSize, expect
+from playwright.async_api import Browser, Frame, Page, Route, ViewportSize, expect
 from tests import drafts
 from tests.browser import serving, steps, votes
 from tests.browser.steps import attribute, by, look, see
@@ -115,11 +115,7 @@ class Keys:
 @pytest_asyncio.fixture(loop_scope="session")
 async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) -> AsyncIterator[Hall]:
     """A meeting at check-in with a motion and a drafted vote; all officers but the chair have a cosigner's key."""
-    server = serving.Server(origin, tmp_path_factory.mktemp("keyboard"), settings=votes.SETTINGS)
-    async with AsyncExitStack() as stack:
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, tmp_path_factory.mktemp("keyboard")) as hall:
         await hall.enrol_everybody()
         await hall.convene()
         await hall.check_in(*votes.OFFICERS[1:], "Rui")
@@ -127,9 +123,7 @@ async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) 
         made = await rui.post(hall.path("/motions"), {"item": hall.item, "title": "Renew the roof", "text": TEXT})
         await rui.post(hall.path(f"/motions/{made['motion']}/act"), {"act": "submit"})
         await hall.secretary.post(hall.path("/questions"), drafts.question(hall.item, secrecy="open"))
-        for name in ("chair-0", "Binh"):
-            hall.browsers[name] = await hall.browser_of(name)
-            await hall.check_in_browser(hall.browsers[name])
+        await hall.seat("chair-0", "Binh")
         await hall.browsers["chair-0"].page.set_viewport_size(DESK)
         hall.tellers = await demo.make_key(hall.officers[2:], hall.meeting)
         hall.cosigners = [await demo.name_cosigner(person, hall.meeting) for person in hall.officers[1:]]
@@ -144,9 +138,25 @@ async def next_step(chair: Keys, step: str, *, asked: bool = False) -> None:
         await chair.press("confirm-yes")
 
 
+async def the_console_is_late(chair: Keys) -> None:
+    """Until the console is there, nothing stands in its place that it would push off the screen with the focus."""
+    come = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await chair.page.route("**/assets/chair-*.js", late)
+    await expect(by(chair.page, "cosigner-make-key")).to_have_count(1)  # control: the other panels show it at once
+    await chair.press("panel-chair")
+    await expect(chair.page.locator(".room-panel .loading").first).to_be_visible()
+    await expect(by(chair.page, "cosigner-make-key")).to_have_count(0)
+    come.set()
+
+
 async def opened(hall: Hall, chair: Keys) -> None:
     """The chair makes the cosigner's key, opens the meeting and takes up its item."""
-    await chair.press("panel-chair")
+    await the_console_is_late(chair)
     await chair.press("cosigner-make-key")
     await see(chair.person, "cosigner-ready")
     await next_step(chair, "open")

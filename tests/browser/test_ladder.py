@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,32 @@ from tests.browser.thin_link import ThinLink
 
 FALL_S, RISE_S = 5.0, 60.0
 THIN_KBIT = 60.0
+
+
+_RECORD_SOCKETS = """
+(() => {
+  const Native = window.WebSocket;
+  window.__sockets = [];
+  window.WebSocket = class extends Native {
+    constructor(...given) { super(...given); window.__sockets.push(this); }
+  };
+})();
+"""
+_RECORD_STEPS = """
+(() => {
+  window.__steps = [];
+  const look = () => {
+    const step = document.querySelector("[data-testid=link-meter]")?.dataset.step;
+    if (step !== undefined && window.__steps.at(-1) !== step) window.__steps.push(step);
+  };
+  new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true });
+})();
+"""
+_MEASURED_WEAK = """
+Object.defineProperty(navigator, "connection", {
+  value: Object.assign(new EventTarget(), { downlink: 0.064, rtt: 600, type: "cellular" }),
+});
+"""
 
 
 class Hall(NamedTuple):
@@ -42,6 +69,7 @@ async def hall(origin: Origin, new_person: NewPerson, tmp_path: Path) -> AsyncIt
     try:
         assembly = await steps.gather_people(server, new_person, auditor=False)
         await link.lead(assembly.tellers[0])
+        await assembly.tellers[0].context.add_init_script(_RECORD_SOCKETS)
         await steps.prepare_meeting(assembly)
         yield Hall(assembly, link)
     finally:
@@ -145,6 +173,26 @@ async def test_a_thin_link_goes_down_says_so_and_comes_back(hall: Hall) -> None:
     await steps.sees_and_hears(chair)
 
 
+async def test_a_link_that_its_device_has_measured_as_weak_begins_low_and_is_found_to_be_wide(hall: Hall) -> None:
+    """The check-in page suggests a step, the room begins without pictures and rises; the chair's never fell."""
+    chair, member = hall.chair, hall.member
+    for person in (chair, member):
+        await person.context.add_init_script(_RECORD_STEPS)
+    await member.context.add_init_script(_MEASURED_WEAK)
+    await steps.check_in(hall.assembly, chair, media=True)
+    await hall.assembly.open_page(member, "/check-in")
+    await expect(by(member.page, "link-hint")).to_contain_text("Sound and documents", timeout=steps.SLOW_MS)
+    await steps.check_in(hall.assembly, member, media=True)
+
+    async def began_low() -> bool:
+        return "2" in await member.page.evaluate("window.__steps")
+
+    await until(began_low, "the room begins without pictures", deadline_s=RISE_S)
+    await reaches(member, range(3, 5), 3 * RISE_S)
+    await steps.sees_and_hears(member)
+    assert "2" not in await chair.page.evaluate("window.__steps"), "control: the same link, not measured"
+
+
 async def test_the_switch_works_before_joining_and_live_and_is_remembered(hall: Hall) -> None:
     """Text only: no connection for media is made, and hands go up; each further step brings what it names."""
     chair, member = hall.chair, hall.member
@@ -199,3 +247,73 @@ async def test_the_switch_works_before_joining_and_live_and_is_remembered(hall: 
 
 async def _none_open(person: Person) -> bool:
     return await open_peers(person) == 0
+
+
+async def test_a_member_who_is_heard_badly_sees_it_and_so_does_the_chair(hall: Hall) -> None:
+    """A healthy way up says nothing; with every fifth packet lost on it the member and the chair read so in words."""
+    chair, member = hall.chair, hall.member
+    await steps.check_in(hall.assembly, chair, media=True)
+    await steps.check_in(hall.assembly, member, media=True)
+    await steps.sees_and_hears(member)
+    await steps.sees_and_hears(chair)
+    await steps.click(chair, "panel-chair")
+    await asyncio.sleep(6)
+    await expect(by(chair.page, "sends-badly")).to_have_count(0)
+    await expect(by(member.page, "link-notice-sending")).to_have_count(0)
+    hall.link.up.loss = 0.2
+    said = by(member.page, "link-notice-sending")
+    await expect(said).to_contain_text("Others hear you badly", timeout=steps.SLOW_MS)
+    await steps.attribute(member, "link-meter", "data-level", "poor")
+    await expect(by(chair.page, "sends-badly")).to_have_count(1, timeout=steps.SLOW_MS)
+    await expect(by(chair.page, "sends-badly")).to_contain_text("Is heard badly")
+    await expect(by(chair.page, "link-notice-sending")).to_have_count(0)
+    await steps.look(member, "uplink-bad")
+    await by(chair.page, "trouble").scroll_into_view_if_needed()
+    await steps.look(chair, "uplink-chair")
+    await steps.click(member, "link-notice-open")
+    await expect(by(member.page, "sending-words")).to_contain_text("Others hear you badly")
+    await expect(by(member.page, "link-words")).to_contain_text("Turn your camera off")
+    await steps.look(member, "uplink-card")
+    await steps.click(member, "link-close")
+    hall.link.up.loss = 0.0
+    await expect(by(member.page, "link-notice-sending")).to_have_count(0, timeout=steps.SLOW_MS)
+    await expect(by(chair.page, "sends-badly")).to_have_count(0, timeout=steps.SLOW_MS)
+
+
+async def test_a_broken_live_connection_and_a_cut_way_keep_the_same_transports(hall: Hall) -> None:
+    """The page finds another way by itself and takes its room up again: no peer connection is made anew."""
+    chair, member = hall.chair, hall.member
+    for person in (chair, member):
+        await steps.check_in(hall.assembly, person, media=True)
+    await steps.sees_and_hears(member)
+    await steps.sees_and_hears(chair)
+    theirs = member.page.locator("video:not(.mirrored)")
+    await expect(theirs).to_have_count(1)
+    made, opened = await member.page.evaluate("window.__peers.length"), await open_peers(member)
+    hall.link.up.loss = hall.link.down.loss = 1.0
+    await until(lambda: _silent(member), "nothing comes any more", deadline_s=60)
+    await member.context.route("**/socket-ticket", lambda route: route.abort())
+    await member.page.evaluate("window.__sockets.forEach((socket) => socket.close())")
+    await steps.attribute(member, "link-meter", "data-level", "lost")
+    await steps.click(chair, "cam-toggle")
+    await steps.attribute(chair, "cam-toggle", "aria-pressed", "false")
+    await expect(theirs).to_have_count(1)
+    hall.link.up.loss = hall.link.down.loss = 0.0
+    await member.context.unroute("**/socket-ticket")
+    await expect(by(member.page, "link-meter")).not_to_have_attribute("data-level", "lost", timeout=steps.SLOW_MS)
+    await expect(theirs).to_have_count(0)  # closed meanwhile: the page learns it from the list
+    await steps.click(chair, "cam-toggle")
+    await steps.attribute(chair, "cam-toggle", "aria-pressed", "true")
+    # Pictures may be long in coming: the outage looked like a thin link.
+    for person in (member, chair):
+        await until(partial(_hears, person), f"{person.name} hears", deadline_s=60)
+    assert await member.page.evaluate("window.__peers.length") == made
+    assert await open_peers(member) == opened > 0
+
+
+async def _silent(person: Person) -> bool:
+    return await grows(person, "audio") == 0
+
+
+async def _hears(person: Person) -> bool:
+    return await grows(person, "audio") > 500

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -25,19 +24,13 @@ COUNT = "() => document.querySelectorAll('*').length"
 @pytest_asyncio.fixture(loop_scope="session")
 async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) -> AsyncIterator[Hall]:
     """An opened meeting with twelve drafted votes; chair and Binh have browsers."""
-    server = serving.Server(origin, tmp_path_factory.mktemp("large"), settings=votes.SETTINGS)
-    async with AsyncExitStack() as stack:
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, tmp_path_factory.mktemp("large")) as hall:
         await hall.enrol_everybody()
         await hall.convene()
         await hall.check_in(*votes.OFFICERS[1:], "Rui")
         for number in range(VOTES):
             await hall.secretary.post(hall.path("/questions"), drafts.question(hall.item, title=f"Vote {number}"))
-        for name in ("chair-0", "Binh"):
-            hall.browsers[name] = await hall.browser_of(name)
-            await hall.check_in_browser(hall.browsers[name])
+        await hall.seat("chair-0", "Binh")
         await hall.open_meeting()
         yield hall
 

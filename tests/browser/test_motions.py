@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest_asyncio
@@ -23,17 +22,11 @@ PEOPLE = ("chair-0", "Binh", "Greta")
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) -> AsyncIterator[Hall]:
     """An opened meeting; chair, Binh and Greta have browsers, the others take part in software."""
-    server = serving.Server(origin, tmp_path_factory.mktemp("motions"), settings=votes.SETTINGS)
-    async with AsyncExitStack() as stack:
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, tmp_path_factory.mktemp("motions")) as hall:
         await hall.enrol_everybody()
         await hall.convene()
         await hall.check_in(*votes.OFFICERS, "Rui", "Claire")
-        for name in ("Binh", "Greta"):
-            hall.browsers[name] = await hall.browser_of(name)
-            await hall.check_in_browser(hall.browsers[name])
+        await hall.seat("Binh", "Greta")
         await hall.open_meeting()
         await hall.chair.post(hall.path("/commands"), {"command": "start-item", "item": hall.item})
         hall.browsers["chair-0"] = await hall.browser_of("chair-0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -73,11 +72,7 @@ _TABS = """
 @pytest_asyncio.fixture(loop_scope="session")
 async def hall(origin: serving.Origin, browser: Browser, tmp_path_factory: Any) -> AsyncIterator[Hall]:
     """The demonstration's own meeting, opened; secretary and chair have browsers."""
-    server = serving.Server(origin, tmp_path_factory.mktemp("sides"), settings=votes.SETTINGS)
-    async with AsyncExitStack() as stack:
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, tmp_path_factory.mktemp("sides")) as hall:
         await hall.enrol_everybody()
         hall.meeting = (await hall.chair.get("/api/meetings"))["meetings"][0]["id"]
         await hall.secretary.post(hall.path("/commands"), {"command": "convene"})

@@ -1,28 +1,44 @@
 """Halls on real pages: set up, tested, connected, checked in by code and at the kiosk, asked, on a wall, lost."""
 
+import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, FrameLocator, Locator, expect
 from tests.browser import serving, steps, support, votes
 from tests.browser.steps import attribute, by, click, look, see
 from tests.browser.support import Person
 from tests.browser.votes import Hall
 
 YES = 0
+IDLE_MS = 120_000  # after which the kiosk forgets a voter who has walked away (sites.md section 2)
+# Everything that the browser keeps for this origin, by where it is; of databases with what stands in them.
+KEPT = """async () => {
+  const found = { local: { ...localStorage }, session: { ...sessionStorage }, caches: {}, databases: {} };
+  for (const name of await caches.keys()) {
+    found.caches[name] = (await (await caches.open(name)).keys()).map((one) => one.url).sort();
+  }
+  for (const { name } of await indexedDB.databases()) {
+    const opening = indexedDB.open(name);
+    await new Promise((done) => (opening.onsuccess = done));
+    for (const store of opening.result.objectStoreNames) {
+      const all = opening.result.transaction(store).objectStore(store).getAll();
+      await new Promise((done) => (all.onsuccess = done));
+      found.databases[`${name}/${store}`] = all.result.map((one) => JSON.stringify(one)).sort();
+    }
+    opening.result.close();
+  }
+  return found;
+}"""
 SETTINGS = {**votes.SETTINGS, "FOLKMOOT_SITE_LOST_S": "12"}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def hall(browser: Browser, origin: serving.Origin, tmp_path: Path) -> AsyncIterator[Hall]:
     """A meeting in check-in; officers in software, nobody checked in."""
-    async with AsyncExitStack() as stack:
-        server = serving.Server(origin, tmp_path, settings=SETTINGS)
-        await server.start()
-        stack.push_async_callback(server.stop)
-        hall = Hall(server, browser, stack)
+    async with votes.served(origin, browser, tmp_path, SETTINGS) as hall:
         await hall.enrol_everybody()
         await hall.convene()
         yield hall
@@ -51,6 +67,7 @@ async def test_a_hall_from_its_set_up_to_the_loss_of_its_line(hall: Hall) -> Non
     await a_vote_at_the_kiosk(hall, claire, gretas)
     wall = await on_the_wall(hall, jonas, site)
     await the_line_is_lost(hall, (claire, lan, wall), line, site)
+    await somebody_at_two_places(hall, lan)
 
 
 async def set_up(hall: Hall) -> tuple[Person, str]:
@@ -74,18 +91,20 @@ async def set_up(hall: Hall) -> tuple[Person, str]:
 async def the_line_is_tested(hall: Hall, jonas: Person, site: str) -> tuple[Person, str]:
     """The custodian tests the line twice and connects; return the hall's page and its code."""
     claire = await page_of(hall, "Claire", f"/hall/{site}")
+    await claire.context.grant_permissions(["microphone", "camera"], origin=hall.server.url)
     await see(claire, "hall-keep-open")
     await click(claire, "line-measure")
     await see(claire, "line-figures")
-    await by(claire.page, "tone-heard").check()
+    await see(claire, "loop-figures")
+    for name in ("packets", "frames", "up", "down"):
+        assert int(await by(claire.page, "loop-figures").get_attribute(f"data-{name}") or 0) > 0
+    await see(claire, "mic-heard")
     await by(claire.page, "camera-seen").check()
     await click(claire, "line-send")
-    await see(claire, "line-failed")  # nobody was heard
+    await see(claire, "line-failed")  # nobody has said that the loudspeakers are heard
     await click(jonas, f"site-accept-{site}")
     await attribute(claire, "hall", "data-state", "connected")
-    await claire.context.grant_permissions(["microphone", "camera"], origin=hall.server.url)
-    await click(claire, "mic-test")
-    await see(claire, "mic-heard")
+    await by(claire.page, "tone-heard").check()
     await click(claire, "camera-test")
     await see(claire, "camera-own")
     await click(claire, "line-send")
@@ -160,24 +179,75 @@ async def asked_by_the_chair(hall: Hall, binh: Person, site: str) -> tuple[Perso
 
 
 async def a_vote_at_the_kiosk(hall: Hall, claire: Person, gretas: dict[str, object]) -> None:
-    """The member at the kiosk votes on the hall's computer, while its page goes on."""
+    """The member at the kiosk votes on the hall's computer, while its page goes on; nothing of hers stays there."""
     await at_the_computer(claire, gretas)
+    await claire.page.clock.install()
     await click(claire, "kiosk-vote")
     booth = claire.page.frame_locator('[data-testid="booth-frame"]')
     await expect(booth.get_by_test_id("kiosk")).to_be_visible()
     await look(claire, "hall-kiosk")
-    for testid in ("kiosk-enter", "booth-replace", f"booth-option-{YES}", "booth-review"):
+    before = await everything_kept(claire)
+    await a_voter_walks_away(claire, booth)
+    assert await everything_kept(claire) == before
+    hers = await she_signs_in(claire, booth)
+    for testid in (f"booth-option-{YES}", "booth-review"):
         await booth.get_by_test_id(testid).click()
     await expect(booth.get_by_test_id("booth-cast")).to_be_enabled()
     await booth.get_by_test_id("booth-cast").click()
     await expect(booth.get_by_test_id("booth-done")).to_be_visible()
     await look(claire, "hall-kiosk-done")
+    hers.append(str(await booth.get_by_test_id("tracker").inner_text()))
     await booth.get_by_test_id("booth-back").click()
     await expect(booth.get_by_test_id("kiosk")).to_be_visible()  # for the next one
+    assert await everything_kept(claire, *hers) == before
+    await booth.locator("body").evaluate("(_, code) => sessionStorage.setItem('tracker', code)", hers[-1])
+    assert await everything_kept(claire) != before, "the control: what the frame keeps is seen"
+    with pytest.raises(AssertionError, match="nothing of hers"):
+        await everything_kept(claire, *hers)
+    await booth.locator("body").evaluate("() => sessionStorage.removeItem('tracker')")
     await click(claire, "kiosk-close")
+    assert await everything_kept(claire, *hers) == before
     await attribute(claire, "hall", "data-state", "connected")
     (election,) = (await hall.chair.get(hall.path("")))["elections"]
     assert election["cast"] == 1
+
+
+async def a_voter_walks_away(claire: Person, booth: FrameLocator) -> None:
+    """Two minutes after the last touch the kiosk signs her out and is there for the next one."""
+    await booth.get_by_test_id("kiosk-enter").click()
+    await expect(booth.get_by_test_id("booth-replace")).to_be_visible()
+    await claire.page.clock.fast_forward(IDLE_MS - 20_000)
+    await booth.get_by_test_id("booth-replace").press("Shift")  # she is still there
+    await claire.page.clock.fast_forward(IDLE_MS - 20_000)
+    await expect(booth.get_by_test_id("booth-replace")).to_be_visible()
+    async with claire.page.expect_response("**/kiosk/sign-out") as answer:
+        await claire.page.clock.fast_forward(20_000)
+    assert (await answer.value).status == 200
+    await expect(booth.get_by_test_id("kiosk")).to_be_visible()
+    await expect(booth.get_by_test_id("booth")).to_have_count(0)
+
+
+async def she_signs_in(claire: Person, booth: FrameLocator) -> list[str]:
+    """The member begins to vote; return what is hers alone: the kiosk's token for her and her fresh key."""
+    async with claire.page.expect_response("**/kiosk/sign-in/finish") as signed_in:
+        await booth.get_by_test_id("kiosk-enter").click()
+    async with claire.page.expect_request("**/replacements") as named:
+        await booth.get_by_test_id("booth-replace").click()
+    token = (await (await signed_in.value).json())["token"]
+    return [str(token), str(((await named.value).post_data_json or {})["new"])]
+
+
+async def everything_kept(person: Person, *nowhere: str) -> dict[str, object]:
+    """All that the browser keeps: storage, caches and databases of the origin, and cookies.
+
+    Of what the page has of the meeting, which changes with it, the names alone; none of `nowhere` is anywhere.
+    """
+    kept = dict(await person.page.evaluate(KEPT))
+    kept["cookies"] = [(cookie["name"], cookie["value"]) for cookie in await person.context.cookies()]
+    text = json.dumps(kept)
+    assert not [one for one in nowhere if one in text], "nothing of hers is kept"
+    local = {name: "" if name.startswith("folkmoot.cache.") else value for name, value in kept["local"].items()}
+    return {**kept, "local": local}
 
 
 async def on_the_wall(hall: Hall, jonas: Person, site: str) -> Person:
@@ -210,6 +280,26 @@ async def the_line_is_lost(hall: Hall, pages: tuple[Person, Person, Person], lin
     await lan.page.goto(f"{hall.server.url}/meetings/{hall.meeting}/attendance")
     await see(lan, "quorum-curve")
     await look(lan, "attendance")
+
+
+async def somebody_at_two_places(hall: Hall, lan: Person) -> None:
+    """The phone in the hall is there, and somebody checks in elsewhere with the same member's passkey."""
+    await lan.page.goto(f"{hall.server.url}/meetings/{hall.meeting}/room/chair")
+    await see(lan, "sites-card")
+    await expect(by(lan.page, "dispute")).to_have_count(0)
+    await hall.check_in("Binh")
+    card = by(lan.page, "dispute")
+    await expect(card).to_have_count(1)
+    await expect(card).to_contain_text("Upper village, school")
+    await expect(card).to_contain_text("By themselves")
+    await attribute(lan, "dispute-counted", "data-site", "remote")
+    assert (await present(hall))["Binh"] == "remote"
+    await card.scroll_into_view_if_needed()
+    await look(lan, "chair-dispute")
+    await click(lan, "dispute-keep")
+    await expect(card).to_have_count(0)
+    heard = (await hall.chair.get(hall.path("/events?after=0")))["events"]
+    assert [one["body"]["decision"] for one in heard if one["type"] == "DisputeDecided"] == ["keep"]
 
 
 async def present_a_paper(hall: Hall) -> None:

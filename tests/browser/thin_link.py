@@ -82,12 +82,16 @@ class ThinLink:
         data = self._ways[page].recv(2048)
         self._carry(self.down, data, lambda: self._front.sendto(data, page))
 
-    @staticmethod
-    def _carry(way: OneWay, data: bytes, send: Callable[[], object]) -> None:
+    def _carry(self, way: OneWay, data: bytes, send: Callable[[], object]) -> None:
         loop = asyncio.get_running_loop()
         arrival = way.arrival(len(data), loop.time())
         if arrival is not None:
-            loop.call_at(arrival, send)
+            loop.call_at(arrival, self._deliver, send)
+
+    def _deliver(self, send: Callable[[], object]) -> None:
+        # What was on its way when the link was closed goes nowhere.
+        if self._front.fileno() >= 0:
+            send()
 
     async def lead(self, person: Person) -> None:
         """Let the page's media take this way from its next load on."""

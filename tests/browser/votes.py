@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import secrets
-import socket
-import ssl
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from playwright.async_api import Browser, expect
 from tests import drafts
 from tests.browser import serving, steps, support
@@ -41,27 +38,9 @@ OFFICERS = tuple(f"{role}-{number}" for role, number in ROLES)
 Choices = Sequence[Sequence[int]]
 
 
-class _Loopback(AbstractResolver):
-    """Every name is this machine, as the browser is told too."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Answer 127.0.0.1."""
-        del family
-        found = ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)
-        return [found]
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
 def software(server: serving.Server, name: str) -> Soft:
     """A member without a browser, who trusts the test authority."""
-    trusted: ssl.SSLContext | bool = True
-    if server.origin.authority is not None:
-        trusted = ssl.create_default_context(cafile=str(server.origin.authority.ca))
-    return Soft(server.url, name, aiohttp.TCPConnector(resolver=_Loopback(), ssl=trusted))
+    return Soft(server.url, name, serving.connector(server.origin.authority))
 
 
 async def hand_over(soft: Soft, person: Person) -> None:
@@ -171,6 +150,12 @@ class Hall:
         """Check in on the page, without camera and microphone."""
         await steps.check_in(steps.Assembly(self.server, meeting=self.meeting), person, media=False)
 
+    async def seat(self, *names: str) -> None:
+        """Give each of them a browser and check in there."""
+        for name in names:
+            self.browsers[name] = await self.browser_of(name)
+            await self.check_in_browser(self.browsers[name])
+
     async def begin(self) -> None:
         """Make the tellers' and cosigners' keys in software and open the meeting."""
         self.tellers = await votes.make_key(self.officers[2:], self.meeting)
@@ -279,3 +264,15 @@ async def vote(person: Person, option: int) -> None:
     await steps.click(person, f"booth-option-{option}")
     await review(person)
     await cast(person)
+
+
+@asynccontextmanager
+async def served(
+    origin: serving.Origin, browser: Browser, folder: Path, settings: Mapping[str, str] = SETTINGS
+) -> AsyncIterator[Hall]:
+    """A hall with a server of its own in `folder`; nobody has enrolled yet."""
+    server = serving.Server(origin, folder, settings=settings)
+    async with AsyncExitStack() as stack:
+        await server.start()
+        stack.push_async_callback(server.stop)
+        yield Hall(server, browser, stack)

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from loadtests import fuzz
-from loadtests.fuzz_pipes import Pipes
-from loadtests.fuzz_streams import Framing
+from loadtests.fuzz_pipes import PipedPictures
 from tests.media.support import Client, Dice
 
 from folkmoot_media import methods
-from folkmoot_media.forwarding import codecs, dependency_descriptor, red, rtcp
+from folkmoot_media.forwarding import codecs, dependency_descriptor, pipe_pictures, red, rtcp
 from folkmoot_media.transport import framing, stun_lite
 
 COUNT = 10_000
@@ -60,6 +59,16 @@ def fail_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(red, "unpack", cut)
 
 
+def fail_piped_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    unfold = pipe_pictures.unfold
+
+    def trusting(layer: Any, packet: Any) -> Any:
+        # The byte behind the descriptor is looked at before it is known that there is one.
+        return unfold(layer, packet) if packet.payload[1 + packet.payload[0]] >= 0 else None
+
+    monkeypatch.setattr(pipe_pictures, "unfold", trusting)
+
+
 def fail_framing(monkeypatch: pytest.MonkeyPatch) -> None:
     # A piece that begins with two zeros is taken for an empty frame.
     feed = framing.Frames.feed
@@ -77,6 +86,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "dependency-descriptor": fail_descriptor,
     "parameters": fail_parameters,
     "pipe": fail_pipe,
+    "piped-pictures": fail_piped_pictures,
     "framing": fail_framing,
 }
 
@@ -85,7 +95,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     parser = fuzz.PARSERS[name]
 
-    def broken(dice: Dice) -> fuzz.Target | Pipes | Framing:
+    def broken(dice: Dice) -> fuzz.Parser:
         target = parser(dice)
         FAULTS[name](monkeypatch)
         return target
@@ -107,6 +117,20 @@ def test_a_room_whose_picture_stands_still_is_found(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fuzz.Room, "feed", swallow)
     with pytest.raises(AssertionError, match="stands still"):
         room.check()
+
+
+def test_descriptors_that_are_lost_on_the_way_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = PipedPictures(Dice("lost"), fuzz.descriptor_seed())
+    pictures.check()
+    unfold = pipe_pictures.unfold
+
+    def forgetful(layer: Any, packet: Any) -> Any:
+        parted = unfold(layer, packet)
+        return None if parted is None else (parted[0], {})
+
+    monkeypatch.setattr(pipe_pictures, "unfold", forgetful)
+    with pytest.raises(AssertionError, match="not known"):
+        pictures.check()
 
 
 def test_a_stream_of_frames_without_a_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.voting import forging
 from tests.voting.mutations import MUTATIONS
+from tests.voting.mutations_attendance import votes_with_log
 from tests.voting.record import write
 from tests.voting.scenario import FIRST, SIMPLE, Meeting
 from tests.voting.spoiling import GOOD, checked_in, full, parsed, run
@@ -51,6 +52,8 @@ def good_records() -> dict[str, Pair]:
         "three elections": write(small_meeting()),
         "everything": full_record,
         "everything without annex": (full_record[0], None),
+        "no attendance log": votes_with_log(False),
+        "an attendance log from the second vote on": votes_with_log(False, True, True),
         "no key": write(without_key()),
         "rehearsal": run(rehearsal=True),
         "one who opened the box did not sign": run(spoil=forging.signed_by(1, 2)),

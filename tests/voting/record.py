@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.voting.scenario import FIRST, MEETING, ORGANISATION, RP, Meeting
 
-from folkmoot_voting import board, bundle, destruction, keygen, signing
+from folkmoot_voting import attendance, board, bundle, destruction, keygen, signing
 from folkmoot_voting.encoding import JsonObject
 
 Record = tuple[bytes, bytes]
@@ -12,7 +12,7 @@ Record = tuple[bytes, bytes]
 
 def write(meeting: Meeting) -> Record:
     """Return (bundle.zip, annex.zip) of what the meeting has held."""
-    return bundle.write_bundle(make_bundle(meeting)), bundle.write_annex(make_annex(meeting))
+    return bundle.write_bundle(make_bundle(meeting)), bundle.write_annex(make_annex(meeting), make_log(meeting))
 
 
 def make_bundle(meeting: Meeting) -> bundle.Bundle:
@@ -44,7 +44,16 @@ def make_bundle(meeting: Meeting) -> bundle.Bundle:
             )
             for one in meeting.elections
         },
+        marks=meeting.marks,
     )
+
+
+def make_log(meeting: Meeting) -> list[JsonObject]:
+    """Return the attendance log up to the last mark, or nothing where none was kept."""
+    if not meeting.marks:
+        return []
+    kept = meeting.lines()[: meeting.marks[-1]["count"]]
+    return [attendance.start_line(MEETING[0], meeting.log_salt), *kept]
 
 
 def make_annex(meeting: Meeting) -> JsonObject:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from tests.voting.seeded import SeededRng
 
 from folkmoot_server.demo.authenticator import SoftwareAuthenticator
-from folkmoot_voting import board, challenges, destruction, keygen, merkle_log, roll, signing, trustee
+from folkmoot_voting import attendance, board, challenges, destruction, keygen, merkle_log, roll, signing, trustee
 from folkmoot_voting.assertion import RelyingParty
-from folkmoot_voting.encoding import JsonObject, b64u
-from folkmoot_voting.manifest import Rules
+from folkmoot_voting.encoding import JsonObject, b64u, h, jcs, unb64u
+from folkmoot_voting.manifest import Manifest, Rules
 
 if TYPE_CHECKING:
     from tests.voting.votes import Election, Vote
@@ -77,6 +77,12 @@ class Meeting:
         self.replacements: list[JsonObject] = []
         self.exclusions: list[JsonObject] = []
         self.destroyed: list[JsonObject] = []
+        self.log: list[JsonObject] = []
+        self.cited: dict[int, JsonObject] = {}
+        self.marks: list[JsonObject] = []
+        self.keeps_log = True
+        self.gone: set[str] = set()
+        self.log_salt = signing.public_key(self.server)  # any 32 bytes, without drawing them
         self.evidence: list[JsonObject] | None = None
         self._freeze_roll()
         self.trustees: list[trustee.Trustee] = []
@@ -170,9 +176,9 @@ class Meeting:
             "assertion": person.authenticator.assertion(challenge),
         }
 
-    def record(self, kind: str, at: int, digest: bytes) -> None:
-        """Append a ledger entry, with an entry of another meeting before it."""
-        self.ledger_entries.append(board.ledger_entry("opened", at, self.rng(32)))
+    def record(self, kind: str, at: int, digest: bytes, other: bytes = b"") -> None:
+        """Append a ledger entry, with an entry of another meeting before it, drawn unless it is given."""
+        self.ledger_entries.append(board.ledger_entry("opened", at, other or self.rng(32)))
         self.ledger_entries.append(board.ledger_entry(kind, at, digest))
 
     def ledger_checkpoint(self) -> str:
@@ -197,7 +203,58 @@ class Meeting:
             "elections": [],
         }
         self.checkins.append(record)
+        self.arrive(record)
         return record
+
+    def arrive(self, record: JsonObject, site: str = "main") -> None:
+        """Tell that who made this check-in is there."""
+        self.cited[len(self.log)] = record
+        self.log.append(attendance.arrived(self._next(), record["member"], site, bytes(32)))
+        self.gone.discard(record["member"])
+
+    def depart(self, person: Person, reason: str = "lost") -> None:
+        """Tell that somebody has gone."""
+        self.log.append(attendance.departed(self._next(), person.member, reason))
+        self.gone.add(person.member)
+
+    def come_back(self, person: Person) -> None:
+        """Tell that somebody who was lost is heard again."""
+        self.log.append(attendance.returned(self._next(), person.member))
+        self.gone.discard(person.member)
+
+    def _next(self) -> int:
+        """Return the number of the next event; others lie between."""
+        return 3 * len(self.log) + 5
+
+    def lines(self) -> list[JsonObject]:
+        """Return the log's lines but the first; who forges a check-in cites it as it was forged."""
+        lines = [dict(line) for line in self.log]
+        for place, record in self.cited.items():
+            signed = {name: value for name, value in record.items() if name not in ("at", "salt", "elections")}
+            lines[place]["statement"] = b64u(board.statement_hash(unb64u(record["salt"]), signed))
+        return lines
+
+    def head(self) -> bytes:
+        """Return the head of the attendance log."""
+        head = attendance.first_head(MEETING[0], self.log_salt)
+        for line in self.lines():
+            head = attendance.next_head(head, jcs(line))
+        return head
+
+    def make_mark(self, opened: Manifest, when: str) -> JsonObject:
+        """Return what the server says of the attendance now."""
+        here = self.present()
+        weight = sum(person.weight for person in here)
+        return attendance.make_mark(
+            opened, when, count=len(self.log), head=self.head(), present=len(here), weight=weight
+        )
+
+    def sign_mark(self, mark: JsonObject, at: int) -> None:
+        """Put a mark in the ledger."""
+        if self.keeps_log:
+            self.marks.append(mark)
+            digest = attendance.mark_hash(MEETING[0], mark)
+            self.record("attendance", at, digest, other=h("another meeting", digest))
 
     def check_in_all(self, count: int, at: int = FIRST + 300) -> None:
         """Check the first members in, a second apart."""
@@ -230,7 +287,7 @@ class Meeting:
             self.record("destroyed", at, destruction.check_statement(made, MEETING[0], self.key))
 
     def present(self) -> list[Person]:
-        members = {record["member"] for record in self.checkins}
+        members = {record["member"] for record in self.checkins} - self.gone
         return [person for person in self.persons if person.member in members]
 
     def cosigners(self) -> list[tuple[str, Person]]:

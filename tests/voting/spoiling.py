@@ -24,6 +24,8 @@ AT = FIRST + 600
 VOTE = "vote-1"
 FOLDER = f"elections/{VOTE}/"
 BOARD = FOLDER + "board.jsonl"
+# The annex's second file, among the files of a record.
+LOG = "annex/attendance.jsonl"
 YES_NO = EVERY_TYPE[0]
 
 Files = dict[str, Any]
@@ -104,7 +106,7 @@ GOOD: Record = good()
 
 
 def parsed(record: Record) -> tuple[Files, JsonObject]:
-    """Return the files of a bundle, JSON as objects and boards as lists of entries, and the annex."""
+    """Return the files of a bundle, JSON as objects, boards and the log as lists of entries, and annex.json."""
     files: Files = {}
     for name, raw in bundle.unpack(record[0]).items():
         if name.endswith(".json"):
@@ -113,13 +115,17 @@ def parsed(record: Record) -> tuple[Files, JsonObject]:
             files[name] = [json.loads(line) for line in raw.splitlines()]
         else:
             files[name] = raw.decode()
-    return files, json.loads(bundle.unpack(record[1])["annex.json"])
+    annex = bundle.unpack(record[1])
+    if "attendance.jsonl" in annex:
+        files[LOG] = [json.loads(line) for line in annex["attendance.jsonl"].splitlines()]
+    return files, json.loads(annex["annex.json"])
 
 
 def packed(files: Files, annex: JsonObject) -> Record:
     """Return the zips of parsed files; a value of bytes is taken as it is."""
     raw = {name: encoded(name, value) for name, value in files.items()}
-    return bundle.pack(raw), bundle.pack({"annex.json": jcs(annex)})
+    log = {"attendance.jsonl": raw.pop(LOG)} if LOG in raw else {}
+    return bundle.pack(raw), bundle.pack({"annex.json": jcs(annex), **log})
 
 
 def encoded(name: str, value: Any) -> bytes:

@@ -59,7 +59,7 @@ def test_it_says_what_was_decided_and_how() -> None:
     text = page_of(*full()).text
     for said in (
         "Everything that could be checked is right",
-        "33 of 33 checks passed",
+        "34 of 34 checks passed",
         "Hội đồng hợp tác xã",
         "any 2 of 3 tellers together",
         "Thông qua ngân sách?",

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.voting.scenario import FIRST, ORGANISATION, SIMPLE, Meeting, Person
 
-from folkmoot_voting import ballot, board, casting, electorate, manifest, merkle_log, signing, tally
+from folkmoot_voting import attendance, ballot, board, casting, electorate, manifest, merkle_log, signing, tally
 from folkmoot_voting.ballot import Ballot
 from folkmoot_voting.encoding import JsonObject, b64u
 from folkmoot_voting.lineages import Lineages, Voids, take
@@ -61,6 +61,7 @@ class Vote:
     at: int
     lineages: Lineages
     voids: Voids
+    mark: JsonObject
     entries: list[JsonObject] = field(default_factory=list)
     devices: dict[str, bytes] = field(default_factory=dict)
 
@@ -115,7 +116,8 @@ class Vote:
 
         `spoil` changes what a dishonest server or trustee would: "board" (entries before closing), "numbers" (the
         closing entry), "closing" (note with cosignatures), "box" (intents, shares and castings), "core", "tally",
-        "hash" (what the board records of the tally).
+        "hash" (what the board records of the tally), "opening mark" and "closing mark" (of the
+        attendance log).
         `castings` are options by question; `rejected` are trustees whose first share is proved wrongly; `halls` the
         server's word.
         """
@@ -123,6 +125,7 @@ class Vote:
         entries = [board.opening_entry(opened.json)]
         opening = self._checkpoint(entries)
         self.meeting.record("opened", at, opening.checkpoint.hash())
+        self.meeting.sign_mark(touch.get("opening mark", _same)(self.mark), at)
         entries += touch.get("board", _same)(self.entries)
         numbers = BoardNumbers.of(self.lineages)
         closing_entry = board.closing_entry(
@@ -136,6 +139,8 @@ class Vote:
         closing = touch.get("closing", _same)(closing)
         head = closing.checkpoint.hash()
         self.meeting.record("closed", self.closed_at, head)
+        mark = self.meeting.make_mark(opened, attendance.CLOSING)
+        self.meeting.sign_mark(touch.get("closing mark", _same)(mark), self.closed_at)
         total, counts, box, evidence = self._open_box(numbers, head, rejected)
         chair = self.meeting.persons[0].cosigner
         for question, options in (castings or {}).items():
@@ -278,7 +283,8 @@ def open_vote(
         **options,
     )
     folded = Lineages(opened, electorate.parse_electorate(listed))
-    vote = Vote(meeting, opened, listed, at, folded, Voids(opened))
+    mark = meeting.make_mark(opened, attendance.OPENING)
+    vote = Vote(meeting, opened, listed, at, folded, Voids(opened), mark)
     meeting.votes.append(vote)
     return vote
 
@@ -303,12 +309,26 @@ def _same(value: Any) -> Any:
     return value
 
 
+def come_and_go(meeting: Meeting) -> None:
+    """Everything that an attendance log tells; all are back in the end."""
+    lost, moved, left = meeting.present()[:3]
+    meeting.depart(lost, "lost")
+    meeting.depart(moved, "moved")
+    meeting.arrive(meeting.checkins[1], "hall-1")
+    meeting.come_back(lost)
+    meeting.come_back(lost)
+    meeting.depart(left, "left")
+    meeting.arrive(meeting.checkins[2])
+    meeting.arrive(meeting.checkins[2])
+
+
 def small_meeting() -> Meeting:
     """Seven members, six present, three elections: yes/no/abstain, two questions, too few."""
     meeting = Meeting()
     meeting.check_in_all(6)
     yes, no, abstain = [1, 0, 0], [0, 1, 0], [0, 0, 1]
     hold(meeting, "vote-1", [yes_no_abstain("Thông qua ngân sách?")], [[yes], [yes], [no], [yes], [abstain]])
+    come_and_go(meeting)
     one = [[int(index == wanted) for index in range(4)] for wanted in range(4)]
     hold(
         meeting,
@@ -345,7 +365,12 @@ def full_meeting() -> Meeting:
     first.cast(people[2], EVERY_CHOICE[0])
     first.replace(people[6], kiosk=True)
     first.cast(people[6], EVERY_CHOICE[1])
+    lost = people[3:8]  # a hall whose link fails, and comes back
+    for person in lost:
+        meeting.depart(person, "cut")
     first.finish(rejected=[3], halls=HALLS)
+    for person in lost:
+        meeting.come_back(person)
     yes, no, abstain = [1, 0, 0], [0, 1, 0], [0, 0, 1]
     tie = Rules(1, 3, "simple", "decided", "cast", "votes", "casting-vote")
     second = open_vote(
