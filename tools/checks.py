@@ -14,9 +14,12 @@ from pathlib import Path
 from tools import chromium, house, web_build
 
 _BROWSER_TESTS = "tests/browser"
-# The ballot protocol, whole scripted meetings and the benchmarks need one core and no browser: their tests run beside
-# all others.
-_PROTOCOL_TESTS = ("tests/voting", "tests/adversary", "tests/e2e", "tests/loadtests")
+_BROWSER_STEPS = "browser-"
+# These use one core at a time and share nothing with the others: they run beside them, one group after another.
+_BESIDE = {
+    "protocol": ("tests/voting", "tests/adversary", "tests/e2e", "tests/loadtests"),
+    "relay": ("tests/relay",),
+}
 _ONE_ORIGIN = "one_origin"
 _NO_TESTS_COLLECTED = 5
 # So many failed tests of a step are tried once more, alone on the machine. Whoever passes only then is named in the
@@ -74,17 +77,26 @@ def run(root: Path, arguments: list[str]) -> int:
 
 
 def run_steps(steps: list[Step], *, lenient: bool) -> None:
-    """Run every step: those that may run beside the others at once, the others one after another."""
+    """Run every step, in two rows side by side: what may run beside the others, and the others; each one by one.
+
+    Browsers want both cores: they begin when the first row has ended.
+    """
     beside = [step for step in steps if step.beside is not None and len(steps) > 1]
-    threads = [threading.Thread(target=run_step, args=(step,), kwargs={"lenient": lenient}) for step in beside]
-    for thread in threads:
-        thread.start()
+
+    def run_beside() -> None:
+        for step in beside:
+            run_step(step, lenient=lenient)
+
+    thread = threading.Thread(target=run_beside)
+    thread.start()
     for step in steps:
         if step not in beside:
             step.beside = None
+            if step.name.startswith(_BROWSER_STEPS):
+                thread.join()
             run_step(step, lenient=lenient)
-    for step, thread in zip(beside, threads, strict=True):
-        thread.join()
+    thread.join()
+    for step in beside:
         print(f"\n== {step.name}, beside the others", flush=True)
         if step.beside is not None:
             print(step.beside.read_text(errors="replace"), flush=True)
@@ -130,18 +142,18 @@ def _steps(root: Path, pytest_arguments: list[str]) -> list[Step]:
     others = [path for path in paths if path not in in_browser]
     steps = [] if paths else _static_steps(root)
     if others or not paths:
-        apart = [] if others else [f"--ignore={path}" for path in _PROTOCOL_TESTS]
+        apart = [] if others else [f"--ignore={path}" for group in _BESIDE.values() for path in group]
         chosen = [*(others or ["tests"]), f"--ignore={_BROWSER_TESTS}", *apart]
         steps.append(_pytest(root, "pytest", [*chosen, *options]))
-    if not paths:
-        protocol = _pytest(root, "protocol", [*_PROTOCOL_TESTS, *options])
-        protocol.beside = root / "test-results" / "protocol.txt"
-        steps.append(protocol)
+    for name, group in ({} if paths else _BESIDE).items():
+        step = _pytest(root, name, [*group, *options])
+        step.beside = root / "test-results" / f"{name}.txt"
+        steps.append(step)
     if in_browser or not paths:
         chosen = in_browser or [_BROWSER_TESTS]
         for origin in ("http", "https"):
             once = ["-m", f"not {_ONE_ORIGIN}"] if origin == "https" and not paths else []
-            steps.append(_pytest(root, f"browser-{origin}", [*chosen, "--origin", origin, *once, *options]))
+            steps.append(_pytest(root, f"{_BROWSER_STEPS}{origin}", [*chosen, "--origin", origin, *once, *options]))
     return steps
 
 

@@ -71,7 +71,7 @@ ORDER: Mapping[str, Mapping[str, str]] = {
     "done": {},
 }
 
-LEDGER_TYPES = ("roll", "key", "opened", "closed", "tally", "destroyed")
+LEDGER_TYPES = ("roll", "key", "opened", "closed", "tally", "destroyed", "attendance")
 LEDGER_ENTRY = fields.record(
     v=fields.const(1),
     type=fields.one_of(*LEDGER_TYPES),

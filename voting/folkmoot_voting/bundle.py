@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from . import manifest
+from . import attendance, manifest
 from .encoding import JsonObject, b64u, jcs
 from .verifier.archive import MAX_FILES, MAX_LINE, MAX_UNPACKED, MAX_ZIP, Archive
 
@@ -58,7 +58,7 @@ class ElectionFiles:
 
 @dataclass(frozen=True)
 class Bundle:
-    """The content of bundle.zip."""
+    """The content of bundle.zip; `marks` are those of the attendance log, where there is one."""
 
     info: JsonObject
     roll: JsonObject
@@ -67,6 +67,7 @@ class Bundle:
     ledger: JsonObject
     elections: Mapping[str, ElectionFiles]
     readme: str = README
+    marks: Sequence[JsonObject] = ()
 
 
 def make_info(
@@ -141,6 +142,8 @@ def write_bundle(bundle: Bundle) -> bytes:
         "ledger.json": jcs(bundle.ledger),
         "roll.json": jcs(bundle.roll),
     }
+    if bundle.marks:
+        files["attendance.json"] = jcs(attendance.make_file(bundle.info["meeting"]["id"], list(bundle.marks)))
     for election, content in bundle.elections.items():
         folder = f"elections/{election}/"
         files[folder + "board.jsonl"] = _lines(content.board)
@@ -153,9 +156,9 @@ def write_bundle(bundle: Bundle) -> bytes:
     return pack(files)
 
 
-def write_annex(annex: JsonObject) -> bytes:
-    """Return the bytes of annex.zip."""
-    return pack({"annex.json": jcs(annex)})
+def write_annex(annex: JsonObject, log: Sequence[JsonObject] = ()) -> bytes:
+    """Return the bytes of annex.zip; `log` are the lines of the attendance log, the first included, or none."""
+    return pack({"annex.json": jcs(annex), **({"attendance.jsonl": _lines(log)} if log else {})})
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:

@@ -18,7 +18,7 @@ from .verify import Progress, Report, Verified, unreadable, verify_bundle
 
 DESCRIPTION = """Check the record of a meeting's votes, offline.
 
-Reads bundle.zip (and the annex, which auditors hold) and runs the numbered checks V01 to V33 of
+Reads bundle.zip (and the annex, which auditors hold) and runs the numbered checks V01 to V34 of
 docs/spec/voting.md. No network is used; nothing is written but what --report and --state name."""
 
 EPILOG = """examples:
@@ -36,7 +36,7 @@ exit status:
   1  failed: at least one check failed
   2  unreadable: not a zip, a file is missing, a limit is exceeded, or no identity opens the annex
 
-Without --annex the checks V23 to V28, V32 and V33 are not run, and that is said: the ballots and counts are
+Without --annex the checks V23 to V28 and V32 to V34 are not run, and that is said: the ballots and counts are
 then checked, but not that each ballot belongs to a member on the registrar's roll."""
 
 

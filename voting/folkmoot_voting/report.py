@@ -12,7 +12,7 @@ from . import report_words as words
 from .encoding import JsonObject
 from .report_style import STYLE
 from .verifier.context import Context, Election
-from .verify import ANNEX_CHECKS, Check, Report
+from .verify import Check, Report
 
 VERDICTS = {
     "ok": "Everything that could be checked is right",
@@ -55,6 +55,9 @@ def _text_results(context: Context) -> Iterator[str]:
     for name, election in context.elections.items():
         manifest, core = election.manifest.json, election.core
         yield f"{name}: {manifest['title']}: {core['cast']} of {manifest['electorate_size']} voted"
+        closing = context.at_closing(name)
+        if closing is not None:
+            yield f"  present: {manifest['present']} at opening, {closing['present']} at closing"
         for question, counts, found in _questions(election):
             elected = ", ".join(words.option(question, index) for index in found["options"])
             said = words.outcome(question, found) + (f": {elected}" if found["kind"] == "elected" else "")
@@ -108,10 +111,12 @@ def _head(report: Report) -> Iterator[str]:
 def _coverage(report: Report) -> str:
     passed = sum(check.ok is True for check in report.checks)
     said = f"{passed} of {len(report.checks)} checks passed."
-    if report.verdict == "ok" and any(check.ok is None for check in report.checks if check.id in ANNEX_CHECKS):
+    if report.verdict == "ok" and (report.context is None or report.context.annex is None):
         said += " The auditors' annex was not given, so it was not checked that each ballot belongs to a member."
     elif report.verdict == "ok":
         said += " With the auditors' annex, each ballot was traced to a passkey of a member on the roll."
+    if report.verdict == "ok" and report.context is not None and not report.context.bundle.marks:
+        said += " The record holds no attendance log, so the number present was not checked."
     return said
 
 
@@ -125,7 +130,7 @@ def _elections(report: Report) -> Iterator[str]:
     if report.verdict != "ok":
         yield f"<p class=unsure>{_UNSURE}</p>"
     for election in report.context.elections.values():
-        yield from _election(election)
+        yield from _election(election, report.context.at_closing(election.manifest.election))
 
 
 def _questions(election: Election) -> Iterator[tuple[JsonObject, list[int], JsonObject]]:
@@ -147,7 +152,7 @@ def _fits(question: JsonObject, counts: list[int], found: JsonObject) -> bool:
     return known and enough and len(found["votes"]) in (0, options) and all(place < options for place in places)
 
 
-def _election(election: Election) -> Iterator[str]:
+def _election(election: Election, closing: JsonObject | None) -> Iterator[str]:
     manifest, core = election.manifest.json, election.core
     yield f"<section class=election><h2>{_t(manifest['title'])}</h2>"
     if manifest["rehearsal"]:
@@ -157,7 +162,8 @@ def _election(election: Election) -> Iterator[str]:
     for question, counts, found in _questions(election):
         yield from _question(question, counts, found)
     yield f"<p class=rule>{escape(' '.join(words.rule(manifest)))}</p>"
-    yield _table("Turnout", ((label, escape(value)) for label, value in words.turnout(manifest, core)))
+    turnout = words.turnout(manifest, core, closing)
+    yield _table("Turnout", ((label, escape(value)) for label, value in turnout))
     remarks = words.remarks(manifest, core)
     if remarks:
         yield "<ul class=remarks>" + "".join(f"<li>{escape(one)}</li>" for one in remarks) + "</ul>"

@@ -134,12 +134,16 @@ def unit(question: JsonObject) -> str:
     return "Points" if question["type"] in ("score", "borda") else "Votes"
 
 
-def turnout(manifest: JsonObject, core: JsonObject) -> list[tuple[str, str]]:
-    """Return what stands beside an election: who could vote, who did, and what was unusual."""
+def turnout(manifest: JsonObject, core: JsonObject, closing: JsonObject | None) -> list[tuple[str, str]]:
+    """Return what stands beside an election: who could vote, who did, and what was unusual.
+
+    `closing` is what a record with an attendance log says of the closing.
+    """
     weighted = manifest["roll_weight"] != manifest["roll_size"]
     rows = [
         ("On the roll", _with(manifest["roll_size"], manifest["roll_weight"], weighted)),
         ("Present at opening", _with(manifest["present"], manifest["present_weight"], weighted)),
+        *_present_at_closing(manifest, closing, weighted),
         ("Could vote", _with(manifest["electorate_size"], manifest["electorate_weight"], weighted)),
         ("Voted", _with(core["cast"], core["cast_weight"], weighted)),
     ]
@@ -159,6 +163,15 @@ def turnout(manifest: JsonObject, core: JsonObject) -> list[tuple[str, str]]:
     )
     rows += [(label, number(value)) for label, value in unusual if value or label == "Exceptions on the roll"]
     return rows
+
+
+def _present_at_closing(manifest: JsonObject, closing: JsonObject | None, weighted: bool) -> list[tuple[str, str]]:
+    if closing is None:
+        return []
+    said = _with(closing["present"], closing["present_weight"], weighted)
+    if manifest["rules"]["quorum"]["num"]:
+        said += ", enough for the quorum" if closing["met"] else ", too few for the quorum"
+    return [("Present at closing", said)]
 
 
 def _with(members: int, weight: int, weighted: bool) -> str:

@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 from .encoding import JsonObject
 from .errors import BundleMalformed, BundleUnreadable, VotingError
-from .verifier import boards, meeting, people
+from .verifier import attendance, boards, meeting, people
 from .verifier.archive import Archive
-from .verifier.context import Context, Election
+from .verifier.context import Context, Election, NotApplicable
 from .verifier.entries import read_lines
 from .verifier.files import BundleFiles, read_annex, read_bundle, require_annex
 from .verifier.proofs import Proofs, prove
@@ -51,8 +51,9 @@ TITLES: Mapping[str, str] = {
     "V31": "destroyed shares: signed, after the challenge period, in the ledger",
     "V32": "annex: each replacement is signed by a passkey of the voter",
     "V33": "annex: exceptions have two officers, exclusions and names are the roll's",
+    "V34": "annex: the attendance log gives what each opening and closing signed of it, and who was present",
 }
-ANNEX_CHECKS = ("V23", "V24", "V25", "V26", "V27", "V28", "V32", "V33")
+ANNEX_CHECKS = ("V23", "V24", "V25", "V26", "V27", "V28", "V32", "V33", "V34")
 PROVED = ("V08", "V10", "V11", "V12", "V13", "V14")
 
 _ALL = tuple(TITLES)
@@ -68,9 +69,14 @@ VOIDS: Mapping[str, tuple[str, ...]] = {
     "V09": ("V10", *_TALLY, "V24", "V25", "V30", "V32"),
     "V10": (*_TALLY, "V30", "V32"),
     "V12": ("V13", "V14", "V15", "V17", "V18", "V19", "V20", "V30"),
-    "V23": ("V24", "V25", "V27", "V28", "V32", "V33"),
+    "V23": ("V24", "V25", "V27", "V28", "V32", "V33", "V34"),
 }
-RUN: Mapping[str, Callable[[Context], None]] = {**meeting.CHECKS, **boards.CHECKS, **people.CHECKS}
+RUN: Mapping[str, Callable[[Context], None]] = {
+    **meeting.CHECKS,
+    **boards.CHECKS,
+    **people.CHECKS,
+    **attendance.CHECKS,
+}
 
 _FROM_MANIFEST = (
     "title", "secrecy", "rehearsal", "questions", "roll_size", "present", "electorate_size", "exceptions",
@@ -139,7 +145,7 @@ class Report:
         """What section 10 says of each election, in order of opening; empty unless V02 passed."""
         if self.context is None or not self.passed("V02"):
             return []
-        return [_summary(one) for one in self.context.elections.values()]
+        return [_summary(self.context, one) for one in self.context.elections.values()]
 
     def passed(self, name: str) -> bool:
         """Say whether this check was run and holds."""
@@ -247,10 +253,11 @@ def _verified(context: Context) -> dict[bytes, Verified]:
     return {one.manifest.hash: Verified(*one.survey.roots["final"]) for one in context.elections.values()}
 
 
-def _summary(election: Election) -> JsonObject:
+def _summary(context: Context, election: Election) -> JsonObject:
     manifest, core = election.manifest, election.core
     return {
         "election": manifest.election,
+        "at_closing": context.at_closing(manifest.election),
         **{name: manifest.json[name] for name in _FROM_MANIFEST},
         **{name: core[name] for name in _FROM_CORE},
     }
@@ -267,6 +274,8 @@ def _run(name: str, run: Callable[[Context], None], context: Context, void: Mapp
         return Check(name, TITLES[name], None, void[name])
     try:
         run(context)
+    except NotApplicable as error:
+        return Check(name, TITLES[name], None, f"not applicable: {error}")
     except VotingError as error:
         return Check(name, TITLES[name], False, error.detail)
     return Check(name, TITLES[name], True)

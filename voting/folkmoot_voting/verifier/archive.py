@@ -31,7 +31,7 @@ _STORED, _DEFLATED = 0, 8
 # Encrypted, sizes after the data, patch data, strong encryption, masked headers.
 _REFUSED_FLAGS = 0x0001 | 0x0008 | 0x0020 | 0x0040 | 0x2000
 _BEYOND = 0xFFFFFFFF
-_BOARD = re.compile(r"elections/[A-Za-z0-9_-]{1,64}/board\.jsonl")
+_LONG_LINES = re.compile(r"elections/[A-Za-z0-9_-]{1,64}/board\.jsonl|attendance\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Archive:
         """Unpack every member once, and keep what is unpacked as long as that is no more than 8 MiB.
 
         Raises:
-            BundleUnreadable: one is damaged, or a line of a board is longer than 256 KiB.
+            BundleUnreadable: one is damaged, or a line of a board or of the attendance log is longer than 256 KiB.
         """
         room = KEPT
         for name, member in self.members.items():
@@ -187,7 +187,7 @@ class Archive:
                 self._kept[name] = b"".join(self.chunks(name))
                 room -= member.size
             with suppress(BundleMalformed):
-                for _ in self.lines(name) if _BOARD.fullmatch(name) else self.chunks(name):
+                for _ in self.lines(name) if _LONG_LINES.fullmatch(name) else self.chunks(name):
                     pass
 
     def _inflated(self, member: Member) -> Iterator[bytes]:

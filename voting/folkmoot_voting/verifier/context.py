@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from folkmoot_voting import keygen, rules, tally
+from folkmoot_voting import attendance, keygen, rules, tally
 from folkmoot_voting.encoding import JsonObject, unb64u
 from folkmoot_voting.errors import VotingError
 from folkmoot_voting.keygen import KeyGeneration, TrusteesKey
@@ -25,6 +25,10 @@ class CheckFailed(VotingError):
     """A check of section 10 does not hold."""
 
     code = "voting.check-failed"
+
+
+class NotApplicable(Exception):
+    """A check of section 10 has nothing to look at in a record of an earlier version; says why."""
 
 
 @dataclass
@@ -125,6 +129,13 @@ class Context:
         if not self.has_key:
             return None
         return KeyGeneration.from_json(self.bundle.keygen, self.roll.hash).result
+
+    def at_closing(self, election: str) -> JsonObject | None:
+        """Return who was present when a vote was closed: "met", "present", "present_weight"; None without a log."""
+        for mark in self.bundle.marks:
+            if mark["election"] == election and mark["when"] == attendance.CLOSING:
+                return {name: mark[name] for name in ("met", "present", "present_weight")}
+        return None
 
     @property
     def annex_is_short(self) -> bool:

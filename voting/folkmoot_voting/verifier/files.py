@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
-from folkmoot_voting import board, destruction, electorate, fields, keygen, roll, tally
+from folkmoot_voting import attendance, board, destruction, electorate, fields, keygen, roll, tally
 from folkmoot_voting.assertion import ASSERTION, CREDENTIAL_ID
 from folkmoot_voting.encoding import JsonObject, lp, strict_json, u32, unb64u
 from folkmoot_voting.errors import BundleMalformed, BundleUnreadable, EncodingError, ManifestInvalid, VotingError
@@ -26,6 +28,9 @@ MANY: Final = 10_000_000
 MAX_KEPT: Final = 4 * 2**20
 
 TOP_FILES: Final = ("README.txt", "bundle.json", "destroyed.json", "keygen.json", "ledger.json", "roll.json")
+# Not in a record of a server that kept no attendance log.
+MARKS_FILE: Final = "attendance.json"
+LOG_FILE: Final = "attendance.jsonl"
 ELECTION_FILES: Final = (
     "board.jsonl",
     "closing.txt",
@@ -174,6 +179,12 @@ class BundleFiles:
     destroyed: JsonObject
     ledger: Ledger
     elections: dict[str, ElectionFiles]
+    attendance: JsonObject | None = None
+
+    @property
+    def marks(self) -> list[JsonObject]:
+        """What the votes vouch for of the attendance log, in the ledger's order; empty without a log."""
+        return [] if self.attendance is None else list(self.attendance["marks"])
 
     def board_lines(self, election: str) -> Iterator[bytes]:
         """Yield the lines of an election's board; raises as `Archive.lines`."""
@@ -186,6 +197,7 @@ class AnnexFiles:
 
     Attributes:
         places: where each list begins that is not empty.
+        log_start: the first line of the attendance log; None without one.
         checkpoints: the different texts that check-ins cite.
         kept: the items of each list when the file is short; a long one is read again.
     """
@@ -195,6 +207,18 @@ class AnnexFiles:
     places: dict[str, int]
     checkpoints: set[str]
     kept: dict[str, list[JsonObject]]
+    log_start: JsonObject | None = None
+
+    @property
+    def has_log(self) -> bool:
+        """Whether there is an attendance log."""
+        return self.log_start is not None
+
+    def log_lines(self) -> Iterator[tuple[bytes, JsonObject]]:
+        """Yield the lines of the attendance log after the first, as bytes and parsed."""
+        lines = self.archive.lines(LOG_FILE) if self.has_log else iter(())
+        for line in islice(lines, 1, None):
+            yield line, json.loads(line)
 
     @property
     def is_short(self) -> bool:
@@ -223,7 +247,7 @@ def read_bundle(archive: Archive) -> BundleFiles:
     _require(archive, names)
     if len(set(elections)) != len(elections):
         raise BundleMalformed("bundle.json: an election is listed twice")
-    surplus = sorted(archive.members.keys() - {*TOP_FILES, *names})
+    surplus = sorted(archive.members.keys() - {*TOP_FILES, MARKS_FILE, *names})
     if surplus:
         raise BundleMalformed(f"surplus file {surplus[0][:100]!r}")
     _text(archive, "README.txt", MAX_README)
@@ -235,6 +259,7 @@ def read_bundle(archive: Archive) -> BundleFiles:
         destroyed=_json(archive, "destroyed.json", destruction.FILE),
         ledger=_read_ledger(archive),
         elections={one: _read_election(archive, f"elections/{one}/") for one in elections},
+        attendance=_json(archive, MARKS_FILE, attendance.FILE) if MARKS_FILE in archive.members else None,
     )
 
 
@@ -246,7 +271,7 @@ def read_annex(archive: Archive) -> AnnexFiles:
         BundleMalformed: its form is wrong, or another file is there (V01).
     """
     require_annex(archive)
-    if len(archive.members) != 1:
+    if archive.members.keys() - {"annex.json", LOG_FILE}:
         raise BundleMalformed("surplus file in the annex")
     found = AnnexFiles(archive, {}, {}, set(), {})
     try:
@@ -260,7 +285,21 @@ def read_annex(archive: Archive) -> AnnexFiles:
                 found.kept.setdefault(name, []).append(value)
     except EncodingError as error:
         raise BundleMalformed(f"annex.json: {error.detail}") from error
+    if LOG_FILE in archive.members:
+        found.log_start = _read_log(archive)
     return found
+
+
+def _read_log(archive: Archive) -> JsonObject:
+    """Check the form of every line of the attendance log and return the first."""
+    start: JsonObject | None = None
+    for number, line in enumerate(archive.lines(LOG_FILE), 1):
+        shape = attendance.event if number > 1 else attendance.START
+        value = shaped(line, shape, f"{LOG_FILE} line {number}", MAX_ITEM)
+        start = start or value
+    if start is None:
+        raise BundleMalformed(f"{LOG_FILE}: empty")
+    return start
 
 
 def require_annex(archive: Archive) -> None:

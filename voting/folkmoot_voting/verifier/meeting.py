@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from folkmoot_voting import board, destruction, keygen, roll, tally
+from folkmoot_voting import attendance, board, destruction, keygen, roll, tally
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
 from folkmoot_voting.keygen import KeyGeneration
 from folkmoot_voting.manifest import PROTOCOL
@@ -26,6 +26,8 @@ def check_manifests(context: Context) -> None:
     require(context.roll.organisation == info["organisation"]["id"], "roll.json: another organisation")
     for label, data in (("keygen.json", files.keygen), ("destroyed.json", files.destroyed)):
         require(data["meeting"] == context.meeting, f"{label}: another meeting")
+    if files.attendance is not None:
+        require(files.attendance["meeting"] == context.meeting, "attendance.json: another meeting")
     if context.annex is not None:
         require(context.annex.short["meeting"] == context.meeting, "annex.json: another meeting")
     if keygen.is_empty(files.keygen):
@@ -68,11 +70,12 @@ def check_ledger_entries(context: Context) -> None:
         found = [digest for kind, digest in place if kind == "key"]
         require(len(found) == 1 and all(key == found[0] for key in keys), "the ledger records another key")
         roll_key.append(("key", found[0]))
-    order = [roll_key]
+    marks = _marks(context)
+    order = [roll_key, [mark for pair in marks.values() for mark in pair]]
     opened = []
     for name, election in context.elections.items():
         with within(name):
-            order.append([*roll_key, *_election_entries(election)])
+            order.append([*roll_key, *_election_entries(election, marks.get(name, []))])
         opened.append(("opened", parse_note(election.files.opening).checkpoint.hash()))
     order.append(opened)
     expected = {pair for chain in order for pair in chain}
@@ -104,10 +107,28 @@ def _places(context: Context) -> tuple[dict[tuple[str, bytes], int], list[int]]:
     return place, destroyed
 
 
-def _election_entries(election: Election) -> list[tuple[str, bytes]]:
+def _marks(context: Context) -> dict[str, list[tuple[str, bytes]]]:
+    """Return the ledger's entries of the attendance by election, that of its opening first."""
+    found: dict[str, list[tuple[str, bytes]]] = {}
+    marks = context.bundle.marks
+    for one in marks:
+        digest = attendance.mark_hash(context.meeting, one)
+        found.setdefault(one["election"], []).append(("attendance", digest))
+    said = [(one["election"], one["when"]) for one in marks]
+    # Once a server keeps a log it keeps it: votes without marks are those before the first with them.
+    marked = list(context.elections)[len(context.elections) - len(found) :]
+    wanted = [(name, when) for name in marked for when in (attendance.OPENING, attendance.CLOSING)]
+    require(said == wanted, "attendance marks are not one of each opening and closing")
+    return found
+
+
+def _election_entries(election: Election, marks: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Return the ledger's entries of an election in order; `marks` are none or two."""
     return [
         ("opened", parse_note(election.files.opening).checkpoint.hash()),
+        *marks[:1],
         ("closed", parse_note(election.files.closing).checkpoint.hash()),
+        *marks[1:],
         ("tally", tally.tally_hash(election.core)),
     ]
 
