@@ -28,6 +28,7 @@ from folkmoot_server.relay.outbox_chain import Wish
 from folkmoot_server.relay.passing import cookie_of
 from folkmoot_server.relay.people import STRANGER
 from folkmoot_server.relay.reading import Reading
+from folkmoot_server.relay.walls import PAGE, VIEW, WallsAlone
 from folkmoot_server.web.closed_gate import meeting_of
 from folkmoot_server.web.handlers_identity import NonceWanted, SignInFinish
 from folkmoot_server.web.handlers_meetings import RaiseHand
@@ -73,6 +74,7 @@ class Alone:
     def __init__(self, node: Node, pool: ProofPool, reading: Reading, kiosks: Kiosks) -> None:
         self._node, self._pool, self._reading = node, pool, reading
         self.kiosk = KioskAlone(node, kiosks)
+        self._walls = WallsAlone(node)
 
     async def answer(self, asked: Asked) -> web.StreamResponse:
         """Answer a page's request.
@@ -117,6 +119,13 @@ class Alone:
         if found is None:
             raise self.unavailable()
         return web.Response(body=found.data, headers={"Content-Type": found.type, "Cache-Control": "no-store"})
+
+    async def screen(self, asked: Asked) -> web.StreamResponse:
+        """GET screen and its page."""
+        shown = await (self._walls.page(asked) if asked.request.path == PAGE else self._walls.view(asked))
+        if shown is None:
+            raise self.unavailable()
+        return shown
 
     # -- who it is ----------------------------------------------------------------------------------------------
 
@@ -365,6 +374,8 @@ ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
         ("POST", "/api/sign-out"): Alone.sign_out,
         ("POST", "/api/nonce"): Alone.nonce,
         ("GET", "/api/ledger"): Alone.ledger,
+        ("GET", VIEW): Alone.screen,
+        ("GET", PAGE): Alone.screen,
         ("GET", _M): Alone.meeting,
         ("GET", _M + "/events"): Alone.events,
         ("GET", _M + "/papers"): Alone.papers,

@@ -14,7 +14,7 @@ from folkmoot_server.domain.audience import WITHHELD
 from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
 from folkmoot_server.domain.ids import from_b64u, token_hash
-from folkmoot_server.relay import kept, passed_votes, passing, people, repeats
+from folkmoot_server.relay import kept, passed_votes, passing, people, repeats, walls
 from folkmoot_server.relay.alone import ANSWERS, CUT, REPLACEMENTS, Alone
 from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hub import HubSilentError
@@ -147,6 +147,9 @@ class Lan:
         node, session = self._node, await self._session(request)
         if kiosk_access.token_in(request) is not None:
             return await self._pass_kiosk(request, body, session)
+        screen = walls.owner(request)
+        if screen is not None:
+            return await self._pass_screen(request, screen)
         member = "" if session is None or session.local else session.member
         if request.method == "GET":
             read = await self._reading.linked(request, session)
@@ -188,6 +191,19 @@ class Lan:
             await self._learn_vote(request, body)
         elif passed.code.startswith("session."):  # the custodian's has ended
             await self._forget(request)
+        return passed.response
+
+    async def _pass_screen(self, request: web.Request, screen: str) -> web.StreamResponse:
+        """Pass on what a room screen asks; the answer is kept for it, in the place of the one before."""
+        node, closings = self._node, self._node.closings
+        passed = await passing.pass_on(node, request, b"", keep=True)
+        answer, path = passed.kept, request.path
+        if passed.code in STARTS_ANEW:
+            raise _unreachable()
+        if passed.status == OK and answer is not None and closings == node.closings:
+            await node.remember(lambda tx: walls.keep(tx, screen, path, answer))
+        elif passed.status in (UNAUTHORISED, *GONE):
+            await node.database.write(lambda tx: walls.drop(tx, screen, path))
         return passed.response
 
     async def _learn_vote(self, request: web.Request, body: bytes) -> None:

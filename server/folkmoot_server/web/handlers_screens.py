@@ -54,7 +54,7 @@ async def make(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     """GET /api/screen?after=N: as soon as the meeting's last event is not N, at the latest after 25 seconds."""
     context, after = request.app[CONTEXT], query_number(request, "after")
-    token = _token(request)
+    token = screen_token(request)
     meeting, site = await _opened(request, token)
     request.app[SITE_LIMITS].count_screen(b64u(token_hash(token)), context.now())
     await _news(request, meeting, after)
@@ -73,7 +73,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def page(request: web.Request) -> web.Response:
     """GET /api/screen/page: the page of an open paper that is shown to everybody just now."""
-    context, token = request.app[CONTEXT], _token(request)
+    context, token = request.app[CONTEXT], screen_token(request)
     meeting, site = await _opened(request, token)
     ways = _ways(request, meeting, site)
     request.app[SITE_LIMITS].count_screen(b64u(token_hash(token)), context.now())
@@ -100,7 +100,8 @@ def _ways(request: web.Request, meeting: str, site: str) -> frozenset[str]:
     return frozenset({site, relay.site if relay.meeting == meeting else ELSEWHERE})
 
 
-def _token(request: web.Request) -> bytes:
+def screen_token(request: web.Request) -> bytes:
+    """Return the token with which a room screen asks; b"" where there is none."""
     header = request.headers.get("Authorization", "")
     try:
         return from_b64u(header.removeprefix(_SCHEME)) if header.startswith(_SCHEME) else b""

@@ -15,6 +15,8 @@ const OWN = cacheName(version);
 /** How long a page may take from the network before the kept one is shown. */
 const PATIENCE_MS = 4_000;
 const SERVER_FAILED = 500;
+/** A page that is being left counts as a window for a moment yet: whoever comes after it looks so many times. */
+const LOOKS_AFTER_MS = [0, 500, 2_000];
 const NEW_VERSION: Said = "new-version";
 
 /** Fetches every file of this build; what an interrupted attempt or an earlier build has is not fetched again. */
@@ -86,9 +88,16 @@ function visited(event: FetchEvent, key: string, answer: Response): Response {
  */
 async function hear(page: Client, script: string): Promise<void> {
   if (!Object.hasOwn(files, script)) return page.postMessage(NEW_VERSION);
+  for (const wait of LOOKS_AFTER_MS) {
+    await new Promise((done) => setTimeout(done, wait));
+    if (await isAlone(page)) return worker.skipWaiting();
+  }
+}
+
+/** Whether no other window shows a page of this origin. */
+async function isAlone(page: Client): Promise<boolean> {
   const windows = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
-  const others = windows.filter((one) => one.frameType !== "nested" && one.id !== page.id);
-  if (others.length === 0) await worker.skipWaiting();
+  return windows.every((one) => one.frameType === "nested" || one.id === page.id);
 }
 
 /** A file whose name tells its content is the same wherever it is kept. */

@@ -11,7 +11,7 @@ import { route } from "../../router.ts";
 import { checkInAtKiosk, leaveAtKiosk } from "../../state/kiosk_check_in.ts";
 import { keepHall } from "../../state/hall_tab.ts";
 import type { LiveMeeting } from "../../state/live.ts";
-import { isRunning, roomOpen } from "../../state/meeting.ts";
+import { isEnded, isRunning, roomOpen } from "../../state/meeting.ts";
 import { siteIsOut } from "../../state/closed.ts";
 import { cutSince } from "../../state/cut.ts";
 import { checkSeats, presentAt, siteOf } from "../../state/sites.ts";
@@ -24,6 +24,7 @@ import { CodeCard } from "./code_card.tsx";
 import { KioskFrame } from "./kiosk_frame.tsx";
 import { heads, Light } from "./light.tsx";
 import { LineTestCard } from "./line_test.tsx";
+import { ScreenPart } from "./screen_part.tsx";
 import "./sites.css";
 
 interface Hall {
@@ -86,6 +87,11 @@ function HallPage({ live, meeting, site }: Hall) {
       {mine && <Connected live={live} />}
       {mine && <LineTestCard live={live} meeting={meeting} site={site} />}
       {(mine || office) && <CodeCard meeting={meeting} site={site} />}
+      {mine && !isEnded(meeting) && (
+        <Card title={t("hall.screen")} testid="hall-screen">
+          <ScreenPart meeting={meeting.id} site={site.site} here />
+        </Card>
+      )}
       {mine && roomOpen(meeting) && <KioskCard live={live} meeting={meeting} site={site} />}
       {mine && roomOpen(meeting) && <SeatsCard live={live} meeting={meeting} site={site} />}
       {mine && roomOpen(meeting) && <SoundCard meeting={meeting} />}

@@ -10,10 +10,11 @@ import type { LiveMeeting } from "../../state/live.ts";
 import { isEnded } from "../../state/meeting.ts";
 import { places, presentAt } from "../../state/sites.ts";
 import { useAction } from "../../ui/action.ts";
-import { Button, Card, ConfirmButton, Copy, Field, Fold, Form, LinkButton, Note, Problem, Select, Title } from "../../ui/parts.tsx";
+import { Button, Card, ConfirmButton, Field, Fold, Form, LinkButton, Note, Problem, Select, Title } from "../../ui/parts.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
 import { CodeCard } from "./code_card.tsx";
 import { AcceptTest, heads, Light, Tested, WrongClock } from "./light.tsx";
+import { ScreenPart } from "./screen_part.tsx";
 
 const NAME_MAX = 80;
 const EXPECTED_MAX = 1000;
@@ -171,29 +172,13 @@ function SiteCard({ live, meeting, site, people }: Office & { site: Site; people
 /** What a hall is given: an address for its wall, and the one-time code of its relay. Both are shown once. */
 function Codes({ meeting, site }: { meeting: Meeting; site: Site }) {
   const acting = useAction();
-  const screen = useSignal("");
   const origin = useSignal("");
   const relay = useSignal<{ code: string; until: number } | null>(null);
   return (
     <details data-testid={`site-codes-${site.site}`}>
       <summary>{t("sites.devices")}</summary>
       <div class="stack">
-        <div class="stack-tight">
-          <p>{t("sites.screen.text")}</p>
-          <div class="actions">
-            <Button testid={`screen-make-${site.site}`} busy={acting.busy.value} onClick={() => void acting.run(async () => (screen.value = (await sites.makeScreen(meeting.id, site.site)).url))}>
-              {t("sites.screen.make")}
-            </Button>
-          </div>
-          {screen.value !== "" && (
-            <>
-              <code class="code-block" data-testid="screen-url">
-                {screen.value}
-              </code>
-              <Copy text={screen.value} label={t("sites.copy")} testid="screen-copy" />
-            </>
-          )}
-        </div>
+        <ScreenPart meeting={meeting.id} site={site.site} />
         {site.kind === "hall" && (
           <Form
             action={acting}

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ApiError } from "../../api/call.ts";
-import { t } from "../../i18n/index.ts";
+import { clock, t } from "../../i18n/index.ts";
 import { type Page, readPage } from "../../state/page.ts";
 import type { WallView } from "../../state/wall.ts";
 import { Loading, Note, Title } from "../../ui/parts.tsx";
@@ -10,11 +10,15 @@ import { Wall } from "../projector.tsx";
 import "../projector.css";
 
 const AGAIN_MS = 2_000;
+/** Where the relay of a hall says since when it is cut off (docs/spec/relay.md). */
+const CUT_HEADER = "Folkmoot-Cut";
 const PATIENCE_MS = 40_000;
 
 interface Told extends WallView {
   seq: number;
   site: string;
+  /** Since when the hall is cut off and its relay shows what it showed last; 0 when it is not. */
+  cut: number;
 }
 
 async function ask(token: string, after: number, stop: AbortSignal): Promise<Told> {
@@ -34,7 +38,8 @@ async function told(token: string, after: number, signal: AbortSignal): Promise<
   const answer = await fetch(`/api/screen?after=${after}`, { cache: "no-store", credentials: "omit", headers: { Authorization: `Screen ${token}` }, signal });
   if (answer.status === 401 || answer.status === 403 || answer.status === 404) throw new ApiError("screen.ended", "", answer.status);
   if (!answer.ok) throw new ApiError("network.unreachable", "", answer.status);
-  return (await answer.json()) as Told;
+  const view = (await answer.json()) as Omit<Told, "cut">;
+  return { ...view, cut: Number(answer.headers.get(CUT_HEADER) ?? 0) };
 }
 
 /** The page that is shown to everybody, fetched when it turns. */
@@ -99,6 +104,11 @@ export function WallScreen() {
   }
   return (
     <Wall view={shown.value} where={shown.value.site} page={page}>
+      {trouble.value === "" && shown.value.cut > 0 && (
+        <Note kind="warn" testid="wall-cut">
+          {t("cut.since", { time: clock(shown.value.cut, shown.value.time_zone) })} {t("screen.cut")}
+        </Note>
+      )}
       {trouble.value === "away" && <Note kind="warn" testid="wall-away">{t("screen.away")}</Note>}
     </Wall>
   );
