@@ -43,7 +43,6 @@ JOINS_AT_ONCE = 20
 WARM_UP = 0.5
 SETTLE = 0.25
 MOST_LOSS_PERCENT = 2.0
-MOST_DELAYED = 3
 ATTACH_TIMEOUT = 15.0
 REPAIR_WAIT = 0.4
 
@@ -189,6 +188,8 @@ async def run(options: argparse.Namespace, network: namespace.Network) -> list[B
             for bench in benches if number % 2 == 0 else benches[::-1]:
                 made = await measure(load, bench, options)
                 print(describe(number, bench.server.name, made), flush=True)
+        if options.pipe and isinstance(benches[0].server, Worker):
+            await benches[0].server.require_pipe()
         for bench in benches:
             bench.threads = thread_count(bench.server.pid)
             bench.faults = await bench.server.faults()

@@ -131,7 +131,7 @@ async def measure(options: argparse.Namespace, log: Path) -> dict[str, Any]:
 
 
 def _is_refusal(name: str) -> bool:
-    return name.startswith("stun_") or "unknown" in name or "stranger" in name
+    return name.startswith("stun_") or name in ("unchecked_source", "unknown_kind")
 
 
 def summary(rounds: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Any]:

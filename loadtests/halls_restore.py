@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtests import halls_proof as proof
-from loadtests.halls_cut import THIN
+from loadtests.halls_cut import PLANTED, THIN
 from loadtests.halls_meeting import Assembly, Hall
 from loadtests.halls_phone import Figures, until
 
@@ -95,6 +95,10 @@ def problems(result: Figures) -> list[str]:
     """Return what of the figures is not as it must be."""
     found = [f"restored: {name}: {result['board'][name]}" for name in ("lost", "doubled") if result["board"][name]]
     found += [f"restored: {name}: {result['outbox'][name]}" for name in ("lost", "doubled") if result["outbox"][name]]
+    if not result["outbox"]["chain at the hub as in the relay"]:
+        found.append("restored: the chain at the hub is not the relay's")
+    if len(result["outbox"]["control, receipts never given"]) != PLANTED:
+        found.append("restored: receipts that were never given were not noticed")
     if result["in the copy"] >= result["before the kill"]:
         found.append("the copy was not older")
     if result["cast"] != result["voters"]:

@@ -96,6 +96,15 @@ class Worker:
         """Open a pipe in the room that nobody comes by, as a hall's relay would: rules rest while there is one."""
         await self.ask("pipe.create", router_id=self.room, side="answer", pipe_id="held")
 
+    async def require_pipe(self) -> None:
+        """See that the pipe is still open, which ends when nobody has come by it for ten minutes.
+
+        Raises:
+            RuntimeError: it is not, and rules have come back during the run.
+        """
+        if not (await self.stats())["pipes"]:
+            raise RuntimeError("the pipe has ended during the run: fewer or shorter rounds, please")
+
     async def stats(self) -> dict[str, Any]:
         """Return the worker's own figures."""
         (found,) = await self.pool.stats()

@@ -303,11 +303,8 @@ class Methods:
         return {}
 
     def _restart_ice(self, data: TransportRef, _now: float) -> dict[str, object]:
-        mux, endpoint = self._rooms.mux, self._rooms.transport(data.transport_id).endpoint
-        return {
-            "iceParameters": self._ice(mux.add_credentials(endpoint)),
-            "spareIceParameters": self._ice(mux.add_credentials(endpoint)),
-        }
+        first, spare = self._rooms.mux.offer_pairs(self._rooms.transport(data.transport_id).endpoint)
+        return {"iceParameters": self._ice(first), "spareIceParameters": self._ice(spare)}
 
     def _close_transport(self, data: TransportRef, now: float) -> dict[str, object]:
         attached = self._rooms.transport(data.transport_id)

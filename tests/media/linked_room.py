@@ -161,26 +161,29 @@ class BigCamera:
 
 
 class SteadyVoice:
-    """A microphone that sends 20 ms packets of 100 bytes, over a link if one is given."""
+    """A microphone that sends 20 ms packets of 100 bytes, over a link if one is given; none while it is `quiet`."""
 
     def __init__(self, room: LinkedRoom, owner: str, ssrc: int = 0x77, link: VirtualLink | None = None) -> None:
 
-        self.room, self.ssrc, self.link = room, ssrc, link
+        self.room, self.ssrc, self.link, self.quiet = room, ssrc, link, False
         self.leg = room.leg(f"{owner}-voice", "send", owner)
         spec = ProducerSpec(
             "audio", "microphone", "0", OPUS, (EncodingSpec(ssrc, None, None),), MID_ID, 0, 0, LEVEL_ID
         )
         room.router.add_producer(f"{owner}-mic", self.leg, spec, False)
-        self._sequence = 0
+        self._sequence = self._time = 0
         room.clock.every(0.02, self._send)
 
     def _send(self) -> None:
         self.room.now = self.room.clock.now
+        self._time += 960
+        if self.quiet:
+            return
         self._sequence += 1
         packet = rtp(
             ssrc=self.ssrc,
             sequence=self._sequence,
-            timestamp=self._sequence * 960,
+            timestamp=self._time,
             payload=bytes(100 - OVERHEAD),
             extensions={LEVEL_ID: b"\x1e"},
         )

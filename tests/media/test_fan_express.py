@@ -368,6 +368,33 @@ def test_when_its_publisher_leaves_the_rule_is_gone(rig: RoomRig) -> None:
     assert cleo.rtp == []
 
 
+def test_who_has_gone_silent_ends_no_rule_and_is_in_it_again_when_back(rig: RoomRig) -> None:
+    anna, cleo = camera_room(rig)
+    dora = rig.visit("dora", "recv")
+    producer = next(iter(rig.rooms.router("r").producers))
+    take = {"transport_id": dora.id, "producer_id": producer, "rtpCapabilities": CAPABILITIES, "paused": False}
+    rig.methods.call("transport.consume", take, rig.now)
+    rig.wait(0.1)
+    show(rig, anna, 6, 1)
+    anna.active.send_rtp(picture(7, key=True, body=bytes(600)))
+    rig.settle()
+    show(rig, anna, 8, 2)
+    dora.endpoint.fall_silent()
+    dora.rtp.clear()
+    cleo.rtp.clear()
+    before = made_by_rules(rig)
+    show(rig, anna, 10, 4)
+    assert len(cleo.rtp) == 4
+    assert dora.rtp == []
+    assert made_by_rules(rig) >= before + 3
+    dora.active.check()
+    rig.settle()
+    before = made_by_rules(rig)
+    show(rig, anna, 14, 4)
+    assert len(dora.rtp) == 4
+    assert made_by_rules(rig) >= before + 6
+
+
 HOLDS: dict[str, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
     "pipe": (lambda router: router.pipes.update(p=object()), lambda router: router.pipes.clear()),
     "paced": (lambda router: router._paced.append(object()), lambda router: router._paced.clear()),

@@ -305,9 +305,18 @@ def test_heavy_losses_are_trouble_and_calm_down_late() -> None:
     assert turns == pytest.approx([6.5, 30.0], abs=0.5)
 
 
+def test_what_was_measured_before_joining_holds_for_a_while_where_nothing_else_is_learnt() -> None:
+    """Voices alone try no link: the measurement is remembered as long as a fall is."""
+    seat = Seat(VirtualLink(64e3, 0.3), cameras=(), first=Sample(64, 0.0, 0.6)).run(40)
+    first = seat.levels[0][1]
+    assert first < Level.FULL
+    assert {level for when, level in seat.levels if when < 20} == {first}
+    assert seat.levels[-1][1] > first
+
+
 def test_a_better_profile_is_told_although_the_level_stays() -> None:
     place = LinkLevel()
-    place.begin(Sample(150, 0.0, 0.6))
+    place.begin(Sample(150, 0.0, 0.6), 0.0)
     told = []
     for number in range(150):
         place.see(Sample(150 if number < 50 else 300, 0.0, 0.6), True, False, number * 0.2)

@@ -256,6 +256,29 @@ def test_an_ice_restart_keeps_the_first_credentials_and_dtls(network: Network) -
     assert len(cleo.rtp) == 1
 
 
+def test_requests_for_pairs_that_nobody_uses_take_none_away(network: Network) -> None:
+    """A page whose answers are lost, or that finds its way meanwhile, keeps the pairs that it has."""
+    anna, _, _ = camera_room(network)
+    endpoint = endpoint_of(network, anna)
+    first = anna.active._remote
+
+    def asked() -> tuple[str, str]:
+        answer = network.call("transport.restart_ice", transport_id=anna.id)
+        return answer["iceParameters"]["usernameFragment"], answer["spareIceParameters"]["usernameFragment"]
+
+    offered = asked()
+    assert [asked() for _ in range(6)] == [offered] * 6
+    assert first[0] in {one.fragment for one in endpoint.credentials}
+    pair = next(one for one in endpoint.credentials if one.fragment == offered[1])
+    anna.active.set_remote(pair.fragment, pair.password)
+    anna.active.check()
+    network.run()
+    after = asked()
+    assert not set(after) & set(offered)
+    assert {one.fragment for one in endpoint.credentials} == {*offered, *after}
+    assert endpoint.used_fragments == {offered[1]}
+
+
 def moved(network: Network, client: Client) -> None:
     client.move(("203.0.113.9", 999))
     client.active.check()

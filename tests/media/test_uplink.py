@@ -89,6 +89,16 @@ def test_a_voice_that_is_held_up_now_and_then_is_not_said() -> None:
     assert speaker.run(60).told == []
 
 
+def test_a_way_that_became_longer_in_a_silence_is_not_said_to_be_late() -> None:
+    speaker = Speaker(VirtualLink(400e3, 0.3))
+    speaker.run(20)
+    speaker.voice.quiet = True
+    speaker.run(60)
+    speaker.link.delay += 0.5
+    speaker.voice.quiet = False
+    assert speaker.run(30).told == []
+
+
 def test_who_stops_sending_is_in_trouble_no_more() -> None:
     speaker = Speaker(VirtualLink(100e3, 0.3, loss=0.3)).run(20)
     assert speaker.told[-1][1]["source"] == "microphone"

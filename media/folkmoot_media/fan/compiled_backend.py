@@ -18,7 +18,7 @@ from pylibsrtp import Session
 
 from folkmoot_media.fan import libsrtp
 from folkmoot_media.fan.interface import Intake, QueueingFan, Unavailable, Wire
-from folkmoot_media.fan.rules import RuleTable
+from folkmoot_media.fan.rules import NOBODY, RuleTable
 from folkmoot_media.forwarding.model import Batch, Leg
 from folkmoot_media.transport.endpoint import (
     CONTROL_PER_SECOND,
@@ -331,7 +331,9 @@ class CompiledFan(QueueingFan):
         return self._receivers.get(cast("Endpoint", leg.sink))
 
     def _open_lane(self, endpoint: Endpoint) -> int | None:
-        """Return the lane of an endpoint that may be sent anything."""
+        """Return the lane of an endpoint that may be sent anything, NOBODY of one that is silent, else None."""
+        if endpoint.address is None:  # found again, it begins another epoch
+            return NOBODY
         lane = self._lanes.get(endpoint)
         return lane if lane is not None and endpoint.route == lane and not endpoint.restricted else None
 

@@ -11,7 +11,6 @@ from folkmoot_media.forwarding.express import Place, Rule
 from folkmoot_media.forwarding.model import Leg, VideoConsumer
 from folkmoot_media.forwarding.repair import spare_octets
 
-ROW_FIELDS = 8
 MOST_RULES = 1 << 16
 MOST_ROWS = 4096
 NUMBER_MASK = NOBODY = (1 << 32) - 1
@@ -38,7 +37,8 @@ class RuleTable:
         Args:
             place: the rule and its packet.
             receivers: returns the number under which a leg's packets come in, None when not over the socket.
-            lanes: returns the lane of a transport that may be sent anything without looking, or None.
+            lanes: returns the lane of a transport that may be sent anything without looking, NOBODY of one that
+                is reached nowhere just now, which the library skips, or None.
         """
         rule = place.rule
         if rule.dropped:
@@ -60,7 +60,7 @@ class RuleTable:
             if lane is None:
                 return False
             fields += (lane, *numbers, stamp)
-            if leg.wide is not None:
+            if leg.wide is not None and lane != NOBODY:
                 stamps.append((lane, leg.wide.next))
         if len(rule.rows) > MOST_ROWS or (rule.handle < 0 and len(self._epochs) >= MOST_RULES):
             return False

@@ -83,7 +83,7 @@ class Downlink:
     def begin(self, first: Sample, now: float, outbox: Outbox) -> None:
         """Take what was measured of the link before joining, until more is known; say at once what it carries."""
         self.estimator = SendEstimator(min(START, max(SMALLEST, 1000 * first.estimate)))
-        self.place.begin(first)
+        self.place.begin(first, now)
         self._tell(now, outbox)
 
     # -- feedback ---------------------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ class Downlink:
             self.estimator.begin_probe(len(packets), now)
             repair.send_probe(consumer, packets, now, outbox)
             self._probes += 1
-        elif self.estimator.bitrate <= THIN:
+        elif self._leg.wide is not None and self.estimator.bitrate <= THIN:
             padded = self._probe_with_padding(now, outbox)
         self._next_probe = now + self._probe_gap(padded, now)
 

@@ -77,7 +77,7 @@ def ask_again(leg: Leg, now: float, outbox: Outbox) -> None:
 def report_to_consumer(leg: Leg, now: float, wall_ntp: int, outbox: Outbox) -> None:
     """Queue sender reports, in our clock, for every stream now being sent to `leg`; something in any case.
 
-    A page of which nothing has come for longer than that knows that its way is broken.
+    A page of which nothing has come for longer than `REPORT_PERIOD` knows that its way is broken.
 
     Args:
         leg: the receiving leg.

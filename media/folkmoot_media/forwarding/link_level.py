@@ -17,7 +17,6 @@ from folkmoot_media.forwarding.ladder import (
     before_joining,
 )
 
-LOOK_PERIOD = 0.2
 TELL_GAP = 2.0
 TROUBLE_PERIOD = 6.0
 # For so long after the estimate has last fallen it says what the link carries, even when nothing more is wanted.
@@ -104,13 +103,14 @@ class LinkLevel:
         """Take the member's own highest level; it holds at once."""
         self.standing = self.ladder.switch(ceiling)
 
-    def begin(self, first: Sample) -> None:
-        """Take what was measured of the link before joining; it holds until more is known."""
+    def begin(self, first: Sample, now: float) -> None:
+        """Take what was measured of the link before joining: it holds until more is known, as a fall does."""
         self.ladder = before_joining(first, self.ladder.most)
         self.standing = self.ladder.standing
         self._first = first
         if self.ladder.by_link < Level.FULL:
             self._judged = first
+            self._fell, self._highest_since_fall = now, first.estimate
 
     def see(self, sample: Sample | None, wanting: bool, early: bool, now: float) -> None:
         """Take what is known of the link.

@@ -74,15 +74,15 @@ class Arrival:
         received = sum(one for _, one in self._counted)
         enough = expected >= FEWEST_PACKETS
         self.loss = max(0.0, 1 - received / expected) if enough else 0.0
-        if not receptions:
+        transits = receptions[0].take_transits() if receptions else None
+        if not enough:  # what is older than a silence says nothing of what comes after it
             self._transits.clear()
-        self.late = self._lateness(receptions[0]) if enough and receptions else 0.0
+        self.late = self._lateness(transits) if enough else 0.0
         self._lost.see(self.loss, now)
         self._late.see(self.late, now)
 
-    def _lateness(self, reception: Reception) -> float:
+    def _lateness(self, transits: tuple[float, float] | None) -> float:
         """One delay alone, after which all goes on as before, says nothing; of several layers the smallest counts."""
-        transits = reception.take_transits()
         if transits is not None:
             self._transits.append(transits)
         if len(self._transits) < SEEN_PERIODS:

@@ -88,6 +88,7 @@ class Endpoint:
     ) -> None:
         self.id = transport_id
         self.credentials = [credentials]
+        self.used_fragments: set[str] = set()  # those with which a check has passed
         self.dtls = DtlsEndpoint(identity)
         self.paths: dict[Address, Path] = {}
         self.selected: Path | None = None
@@ -163,8 +164,11 @@ class Endpoint:
         """Send to `path` from now on; return True when a finished transport has moved to an unproven path."""
         if path is self.selected:
             return False
+        silent = self.selected is None
         self.selected, self.address = path, path.address
         self._unroute()
+        if silent and self.on_unrouted is not None:  # what was made for it while it was silent leaves it out
+            self.on_unrouted()
         path.moved_at = now
         self.restricted = self.dtls.state is DtlsState.CONNECTED and not path.proven
         return self.restricted

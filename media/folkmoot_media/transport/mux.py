@@ -97,8 +97,21 @@ class Mux:
         endpoint.credentials.append(credentials)
         self._by_fragment[credentials.fragment] = endpoint
         while len(endpoint.credentials) > MAXIMUM_CREDENTIALS:
-            del self._by_fragment[endpoint.credentials.pop(0).fragment]
+            gone = endpoint.credentials.pop(0).fragment
+            del self._by_fragment[gone]
+            endpoint.used_fragments.discard(gone)
         return credentials
+
+    def offer_pairs(self, endpoint: Endpoint) -> list[Credentials]:
+        """Return two pairs for a restart: the last two while nobody has used them, else fresh ones.
+
+        Fresh pairs take the place of the oldest. Were there new ones at each request, a page that gets no answers, or
+        drops them, would lose the pairs that it has.
+        """
+        last = endpoint.credentials[-2:]
+        if len(endpoint.credentials) > len(last) and not any(one.fragment in endpoint.used_fragments for one in last):
+            return last
+        return [self.add_credentials(endpoint), self.add_credentials(endpoint)]
 
     def close(self, endpoint: Endpoint) -> None:
         """Close a transport and forget its addresses."""
@@ -193,6 +206,7 @@ class Mux:
         # Who comes from a new address with other credentials has looked for another way, having lost the one in use.
         selected = endpoint.selected
         lost = selected is None or (source not in endpoint.paths and fragment != selected.fragment)
+        endpoint.used_fragments.add(fragment)
         path, evicted = endpoint.add_path(source, len(data), now, fragment)
         if evicted is not None and self._by_address.pop(evicted, None) is not None:
             self._watcher.left(evicted)

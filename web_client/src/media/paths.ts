@@ -135,7 +135,8 @@ export class Path {
       if (this.transport.closed || this.transport.connectionState === "connected") return;
       // Firefox takes no new relays on an old transport: without any it need not, and with some it builds anew.
       if (iceServers.length > 0) await this.transport.updateIceServers({ iceServers });
-      [this.#inUse, this.#spare] = [spareIceParameters, iceParameters];
+      const known = [this.#inUse, this.#spare].some((one) => one.usernameFragment === iceParameters.usernameFragment);
+      if (!known) [this.#inUse, this.#spare] = [spareIceParameters, iceParameters];
       this.tryAgain();
     } catch (error) {
       if (!LATER.has(field(error, "code"))) this.#giveUp();
