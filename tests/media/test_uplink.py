@@ -93,8 +93,9 @@ def test_a_way_that_became_longer_in_a_silence_is_not_said_to_be_late() -> None:
     speaker = Speaker(VirtualLink(400e3, 0.3))
     speaker.run(20)
     speaker.voice.quiet = True
-    speaker.run(60)
+    speaker.run(30)
     speaker.link.delay += 0.5
+    speaker.run(30)
     speaker.voice.quiet = False
     assert speaker.run(30).told == []
 
