@@ -64,6 +64,7 @@ class Hall(RelayFolder):
     phones: list[Person] = field(default_factory=list)
     seeds: list[bytes] = field(default_factory=list)
     process: asyncio.subprocess.Process | None = None
+    kept: int = 0
     refused: int = 0
 
     @property
@@ -312,6 +313,7 @@ async def _count(course: Course, manifest: Manifest, late: Hall | None, bar: Pro
         late.wire.restore()
         await _until(late.delivered, f"what {late.name} kept to reach the hub")
     for hall in course.halls:  # a relay forgets them with the meeting
+        hall.kept = hall.entries()
         hall.refused = len(hall.rows("SELECT 1 FROM entry WHERE refused != ''"))
     await votes.cosign(course.cosigners, course.meeting, manifest)
     await votes.count(course.trustees[: manifest.trustees.threshold], course.meeting, manifest)
@@ -332,8 +334,7 @@ def _problems(course: Course, core: dict[str, Any], counted: int, late: Hall | N
 def _print(course: Course, core: dict[str, Any], report: Any, attendance: bytes, problems: list[str]) -> None:
     print(f"Result: {core['outcome'][0]['kind']}, counts {core['counts'][0]}, cast {core['cast']}")
     for hall in course.halls:
-        refused = len(hall.rows("SELECT 1 FROM entry WHERE refused != ''"))
-        print(f"{hall.name}: {len(hall.phones)} members, {hall.entries()} entries in its outbox, {refused} refused.")
+        print(f"{hall.name}: {len(hall.phones)} members, {hall.kept} entries in its outbox, {hall.refused} refused.")
     for one in core["halls"]:
         print(f"Named in the tally: {one['name']}, {one['state']}, {one['ballots']} ballots.")
     print(f"Attendance: {len(attendance.splitlines()) - 1} lines.")
