@@ -81,8 +81,8 @@ async def test_the_load_test_counts_what_is_on_a_thin_link() -> None:
     result = await pipe.run(pipe.parse([*arguments, "--backend", "python", "--video-rate", "10"]), LOOPBACK)
     assert result["link"]["kbit"] == 5000
     for found in (result["one"], result["many"]):
-        # Beside the payloads there are headers, tags and RTCP both ways.
-        assert found["octets_on_link"] > found["octets"] + 50 * found["packets"]
+        # Beside the payloads there are headers and tags (28 bytes at least) and RTCP; some packets are under way.
+        assert found["octets_on_link"] > found["octets"] + 20 * found["packets"]
     assert result["wrong_inside"] == 0
 
 
