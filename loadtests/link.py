@@ -56,7 +56,7 @@ _SAMPLE = """
   window.__samples = [];
   window.__sums = async () => {
     const sums = { at: Date.now() / 1000, audio: 0, video: 0, heard: 0, sentAudio: 0, sentVideo: 0, again: 0,
-                   frames: 0, whole: 0, streams: [], heardStreams: [],
+                   frames: 0, dropped: 0, askedAnew: 0, freezes: 0, streams: [], heardStreams: [],
                    peers: window.__peers.length };
     for (const peer of window.__peers) {
       if (peer.connectionState === "closed") continue;
@@ -66,7 +66,9 @@ _SAMPLE = """
           if (one.kind === "audio") sums.heard += one.packetsReceived;
           else {
             sums.frames += one.framesDecoded ?? 0;
-            sums.whole += one.framesReceived ?? 0;
+            sums.dropped += one.framesDropped ?? 0;
+            sums.askedAnew += (one.pliCount ?? 0) + (one.firCount ?? 0);
+            sums.freezes += one.freezeCount ?? 0;
             sums.heardStreams.push(one.ssrc);
           }
         }
@@ -208,8 +210,8 @@ async def missing(bench: Bench) -> tuple[int, int]:
 async def m8(bench: Bench) -> Figures:
     """A camera each way over a lossy link: what was lost there, asked for, sent again, and never came.
 
-    Upward the worker says which packets it never got, repairs counted. Downward the link counts the pictures
-    that came to it and the page those that it got as a whole: every packet that was never repaired costs a picture.
+    Upward the worker says which packets it never got, repairs counted. Downward the page asks for a key frame after
+    every packet that was never repaired: no picture behind it can be decoded.
     """
     result: Figures = {}
     for loss, delay in ((0.2, 300), (0.02, 20)):
@@ -236,7 +238,7 @@ async def m8(bench: Bench) -> Figures:
         sent, lost, _ = lost_of(now["streams"], after["up"], carried["up"])
         sent_down, lost_down, pictures = lost_of(now["heardStreams"], after["down"], carried["down"])
         again, again_down = now["again"] - before["again"], resent_then - resent
-        whole = now["whole"] - before["whole"]
+        anew = now["askedAnew"] - before["askedAnew"]
         result[f"{loss:.0%}, {2 * delay} ms"] = {
             "up": {
                 "packets": sent,
@@ -252,8 +254,11 @@ async def m8(bench: Bench) -> Figures:
                 "sent_again_per_lost": round(again_down / max(1, lost_down), 2),
                 "sent_again_share": round(again_down / max(1, sent_down), 3),
                 "pictures_sent": pictures,
-                "pictures_not_whole": pictures - whole,
-                "repaired_at_least": round(1 - max(0, pictures - whole) / max(1, lost_down), 3),
+                "pictures_decoded": now["frames"] - before["frames"],
+                "pictures_dropped": now["dropped"] - before["dropped"],
+                "freezes": now["freezes"] - before["freezes"],
+                "key_frames_asked": anew,
+                "repaired_at_least": round(1 - anew / max(1, lost_down), 3),
             },
             "frames_per_s_at_anna": round((then["frames"] - heard["frames"]) / 2 / MEASURE_S, 1),
             "frames_per_s_at_lan": round((now["frames"] - before["frames"]) / 2 / MEASURE_S, 1),
