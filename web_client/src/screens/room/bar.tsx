@@ -30,7 +30,7 @@ function useVisitorsFloor(live: LiveMeeting, media: RoomControl | null, visitor:
   }, [live, visitor]);
   useEffect(() => {
     if (!silent || !media) return;
-    for (const source of ["microphone", "camera", "screen"] as const) if (isOn(media[source].peek())) void media.toggle(source);
+    for (const source of ["microphone", "camera", "screen"] as const) if (isOn(media[source].peek())) void media.stop(source);
   }, [silent, media]);
 }
 
