@@ -15,8 +15,8 @@ export interface Queued {
 
 export const isQueued = (answer: object): answer is Queued => "queued" in answer;
 
-/** What waits: a check-in, a hand or wish to speak, or something of a vote. */
-export type Waiting = "check-in" | "hand" | "vote";
+/** What waits and is told of everywhere: a check-in, a hand or wish to speak. Of a vote the booth tells, which asked. */
+export type Waiting = "check-in" | "hand";
 
 const cutListeners = new Set<(since: number) => void>();
 const queuedListeners = new Set<(what: Waiting) => void>();
@@ -36,7 +36,6 @@ export function onQueued(listener: (what: Waiting) => void): void {
 }
 
 export function tellQueued(path: string): void {
-  if (path.endsWith("/kiosk/finish")) return; // somebody else's: the page of the hall says whose
-  const what: Waiting = path.endsWith("/check-in/finish") ? "check-in" : path.endsWith("/commands") ? "hand" : "vote";
-  for (const listener of queuedListeners) listener(what);
+  const what: Waiting | null = path.endsWith("/check-in/finish") ? "check-in" : path.endsWith("/commands") ? "hand" : null;
+  if (what !== null) for (const listener of queuedListeners) listener(what);
 }

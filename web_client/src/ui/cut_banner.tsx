@@ -3,7 +3,7 @@ import type { Waiting } from "../api/cut.ts";
 import { clock, t } from "../i18n/index.ts";
 import { cutSince, waiting } from "../state/cut.ts";
 
-const ORDER: readonly Waiting[] = ["check-in", "hand", "vote"];
+const ORDER: readonly Waiting[] = ["check-in", "hand"];
 
 export function CutBanner() {
   return (
