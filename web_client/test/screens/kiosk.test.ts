@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { actFor, ApiError, call } from "../../src/api/call.ts";
-import { onQueued, type Waiting } from "../../src/api/cut.ts";
 import { isOver } from "../../src/booth/done.tsx";
 import { whenIdle } from "../../src/booth/idle.ts";
 import english from "../../src/i18n/booth_en.json" with { type: "json" };
 import vietnamese from "../../src/i18n/booth_vi.json" with { type: "json" };
+import { startCut, waiting } from "../../src/state/cut.ts";
 
 const RULE_MS = 120_000; // docs/spec/sites.md section 2
 const real = globalThis.fetch;
@@ -71,13 +71,12 @@ test("the member's token goes with what the member does, and with nothing after 
 });
 
 test("a check-in that the hall keeps for a member at the kiosk is not told as the custodian's", async () => {
-  const told: Waiting[] = [];
-  onQueued((what) => told.push(what));
+  startCut();
   globalThis.fetch = async () => Response.json({ queued: {} }, { status: 202 });
   await call("POST", "/api/meetings/m/sites/s/kiosk/finish", {});
-  assert.deepEqual(told, []);
+  assert.deepEqual([...waiting.value], []);
   await call("POST", "/api/meetings/m/check-in/finish", {});
-  assert.deepEqual(told, ["check-in"]);
+  assert.deepEqual([...waiting.value], ["check-in"]);
 });
 
 test("a session that has ended is over at a kiosk, where nobody can sign in beside the vote", () => {
