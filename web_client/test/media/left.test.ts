@@ -29,8 +29,8 @@ test("left while the browser asks for the microphone, the loop gives it back and
   await settled();
   left.stop();
   await devices.question(0).allow();
-  await run;
   assert.deepEqual([devices.sources, devices.open], [["microphone"], [false]]);
+  await run;
 });
 
 test("left while the browser asks for a device that is tried, it is given back", async () => {
