@@ -23,6 +23,7 @@ async def test_a_hall_alone_takes_what_can_count_and_nothing_else(tmp_path: Path
         phones = made.phones
         for phone in (phones["binh"], phones["greta"], phones["mai"]):
             await phone.get(made.path())
+        await phones["binh"].post("/api/socket-ticket", {"meeting": made.hall.meeting})  # follows in the cut too
         made.link.pause()  # gone without a word: what is under way is answered by the relay too
         under_way = asyncio.create_task(phones["mai"].ask("POST", made.path("/commands"), {"command": "raise-hand"}))
         status, answer, headers = await under_way
@@ -61,6 +62,16 @@ async def _what_has_to_wait(made: Rig) -> None:
     assert answer["error"]["details"]["since"] == int(headers["Folkmoot-Cut"])
     assert (await binh.ask("GET", "/api/relay/feed"))[0] == 404
     assert await binh.refused(made.path("/commands"), {}, Origin="http://elsewhere.test") == (403, "origin.refused")
+    # An answer without the word would tell the page that the cut is over.
+    told = [
+        ("POST", "/api/socket-ticket", {"meeting": made.hall.meeting}, 200),
+        ("POST", "/api/socket-ticket", {"meeting": "another"}, 409),
+        ("POST", made.path("/commands"), {"command": "raise-hand", "more": 1}, 400),
+        ("GET", "/api/relay/feed", None, 404),
+    ]
+    for method, path, more, wanted in told:
+        status, _, headers = await binh.ask(method, path, more)
+        assert (status, "Folkmoot-Cut" in headers) == (wanted, True), path
     kept = await binh.get(made.path())
     assert kept["me"]["checked_in"] is True
     assert kept["me"]["member"] == binh.member

@@ -45,8 +45,6 @@ from folkmoot_server.web.votes_bodies import (
 )
 from folkmoot_voting.encoding import JsonObject
 
-CUT: Final = "Folkmoot-Cut"
-
 
 class BeginBody(Strict):
     """POST check-in/begin; which site it is the relay knows."""
@@ -93,13 +91,10 @@ class Alone:
             raise Forbidden("kiosk.not-allowed", "This cannot be done at a kiosk.")
         meeting = meeting_of(asked.request)
         if run is not None and meeting in (None, self._node.identity.meeting):
-            response = await run(self, asked)
-        elif method == "GET" and not asked.kiosk:
-            response = await self._kept(asked)
-        else:
-            raise self.unavailable()
-        response.headers[CUT] = str(self._node.link.since)
-        return response
+            return await run(self, asked)
+        if method == "GET" and not asked.kiosk:
+            return await self._kept(asked)
+        raise self.unavailable()
 
     def unavailable(self) -> Unavailable:
         """Return the refusal of what needs the hub."""

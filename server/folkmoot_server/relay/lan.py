@@ -15,7 +15,7 @@ from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
 from folkmoot_server.domain.ids import from_b64u, token_hash
 from folkmoot_server.relay import kept, passed_votes, passing, people, repeats, walls
-from folkmoot_server.relay.alone import ANSWERS, CUT, REPLACEMENTS, Alone
+from folkmoot_server.relay.alone import ANSWERS, REPLACEMENTS, Alone
 from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hub import HubSilentError
 from folkmoot_server.relay.kiosk import Kiosks
@@ -42,6 +42,7 @@ SESSION: Final = "/api/session"
 SIGNS_IN: Final = frozenset({"/api/sign-in/finish", "/api/enrol/finish"})
 KIOSK_SIGNS_IN: Final = "/kiosk/sign-in/finish"
 TICKET: Final = "/api/socket-ticket"
+CUT: Final = "Folkmoot-Cut"
 OK: Final = 200
 UNAUTHORISED: Final = 401
 GONE: Final = frozenset({403, 404})
@@ -63,9 +64,8 @@ class Lan:
 
     def application(self, watchdog: Watchdog, dist: Path = DIST) -> web.Application:
         """Return the aiohttp application with every route and header."""
-        app = web.Application(
-            client_max_size=BODY_MAX, middlewares=[watchdog.middleware, errors, _unavailable, self._same_origin]
-        )
+        inner = [self._says_cut, errors, _unavailable, self._same_origin]
+        app = web.Application(client_max_size=BODY_MAX, middlewares=[watchdog.middleware, *inner])
         app.cleanup_ctx.append(self._life)
         app.router.add_post(TICKET, self._ticket)
         self._line.attach(app)
@@ -84,6 +84,14 @@ class Lan:
         yield
         await self._line.close()
         await self._pool.close()
+
+    @web.middleware
+    async def _says_cut(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Say with every answer since when the hall is cut off: to a page one that does not says that it is over."""
+        response = await handler(request)
+        if self._node.link.cut and request.path.startswith(API):
+            response.headers[CUT] = str(self._node.link.since)
+        return response
 
     @web.middleware
     async def _same_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -352,8 +360,7 @@ async def _unavailable(request: web.Request, handler: Handler) -> web.StreamResp
         body = problem(error.code, error.message)
         if error.details is not None:
             body["error"]["details"] = dict(error.details)
-        headers = {} if error.details is None else {CUT: str(error.details["since"])}
-        return web.json_response(body, status=UNAVAILABLE, headers=headers)
+        return web.json_response(body, status=UNAVAILABLE)
 
 
 async def _hidden(_request: web.Request) -> web.StreamResponse:

@@ -15,11 +15,8 @@ export interface Queued {
 
 export const isQueued = (answer: object): answer is Queued => "queued" in answer;
 
-/** What waits: a check-in, a hand or wish to speak, or something of a vote. */
-export type Waiting = "check-in" | "hand" | "vote";
-
 const cutListeners = new Set<(since: number) => void>();
-const queuedListeners = new Set<(what: Waiting) => void>();
+const queuedListeners = new Set<(path: string) => void>();
 
 /** Tells since when (seconds) the hall is cut off, 0 while it is not. */
 export function onCut(listener: (since: number) => void): void {
@@ -30,13 +27,11 @@ export function tellCut(since: number): void {
   for (const listener of cutListeners) listener(since);
 }
 
-/** Tells what the relay keeps for the main room. */
-export function onQueued(listener: (what: Waiting) => void): void {
+/** Tells the path of each request that the relay keeps for the main room. */
+export function onQueued(listener: (path: string) => void): void {
   queuedListeners.add(listener);
 }
 
 export function tellQueued(path: string): void {
-  if (path.endsWith("/kiosk/finish")) return; // somebody else's: the page of the hall says whose
-  const what: Waiting = path.endsWith("/check-in/finish") ? "check-in" : path.endsWith("/commands") ? "hand" : "vote";
-  for (const listener of queuedListeners) listener(what);
+  for (const listener of queuedListeners) listener(path);
 }

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { BoothPractice, BoothVote } from "../ballot/booth.ts";
 import { ApiError } from "../api/call.ts";
 import { VotingError } from "../ballot/errors.ts";
-import { type BoothState, type Delivery, deliveryOf, inFrame } from "./booth.tsx";
+import { type BoothState, type Delivery, deliveryOf, inFrame, type Where } from "./booth.tsx";
 import { send, whereIs } from "./cast.ts";
 import { t, tn } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
@@ -20,6 +20,10 @@ const END_LONGEST_MS = 120_000;
 /** What is known of a ballot that has arrived, and what is wrong with it. */
 const KNOWN: readonly Delivery[] = ["received", "on-the-board", "confirmed", "missing", "disputed"];
 const WRONG: readonly Delivery[] = ["missing", "disputed"];
+
+/** At a kiosk nobody can sign in again in the middle: what the server no longer knows cannot go on. */
+export const isOver = (where: Where, error: unknown): boolean =>
+  where !== null && where !== "practice" && where.kiosk && error instanceof ApiError && error.status === 401;
 
 /** One try; false when the ballot was refused and the voter must choose again. */
 export async function castOnce({ vote, where, delivery, tracker, error }: BoothState): Promise<boolean> {
@@ -47,15 +51,17 @@ export async function castOnce({ vote, where, delivery, tracker, error }: BoothS
 export function Done(state: BoothState) {
   const { vote, where, delivery, error } = state;
   const retrying = useCell(false);
+  const over = useCell(isOver(where, error.value));
   const retry = async (): Promise<void> => {
     if (retrying.value) return;
     retrying.value = true;
     if (!(await castOnce(state))) state.step.value = "choose";
+    over.value = isOver(where, error.value);
     retrying.value = false;
   };
-  useAgain(delivery.value === "unknown", RETRY_FIRST_MS, RETRY_LONGEST_MS, retry);
+  useAgain(delivery.value === "unknown" && !over.value, RETRY_FIRST_MS, RETRY_LONGEST_MS, retry);
   // The relay keeps the ballot; the same bytes again bring the main room's promise once the line is back.
-  useAgain(delivery.value === "queued", LOOK_LONGEST_MS, LOOK_LONGEST_MS, retry);
+  useAgain(delivery.value === "queued" && !over.value, LOOK_LONGEST_MS, LOOK_LONGEST_MS, retry);
   const look = async (): Promise<void> => {
     if (!(vote instanceof BoothVote)) return;
     try {
@@ -63,17 +69,20 @@ export function Done(state: BoothState) {
       if (now !== "pending") delivery.value = now;
       error.value = null;
     } catch (caught) {
-      if (caught instanceof ApiError) return; // not answered: asked again
+      over.value = isOver(where, caught);
+      if (caught instanceof ApiError) return; // not answered: asked again, unless it never will be
       delivery.value = "disputed";
       error.value = caught;
     }
   };
   const cast = vote instanceof BoothVote;
-  useAgain(cast && delivery.value === "received", LOOK_FIRST_MS, LOOK_LONGEST_MS, look);
-  useAgain(cast && ["on-the-board", ...WRONG].includes(delivery.value), END_FIRST_MS, END_LONGEST_MS, look);
+  useAgain(cast && delivery.value === "received" && !over.value, LOOK_FIRST_MS, LOOK_LONGEST_MS, look);
+  useAgain(cast && ["on-the-board", ...WRONG].includes(delivery.value) && !over.value, END_FIRST_MS, END_LONGEST_MS, look);
   const known = KNOWN.includes(delivery.value);
   const wrong = WRONG.includes(delivery.value);
   const queued = delivery.value === "queued";
+  // What is kept in the hall needs nobody any more; of what is not known to have arrived the voter is told.
+  const lost = over.value && !known && !queued;
   const shown = known || queued ? (delivery.value as "received") : "unknown";
   const tone = wrong ? "note-bad" : known ? "note-good" : "note-warn";
   return (
@@ -81,14 +90,14 @@ export function Done(state: BoothState) {
       <StepTitle key={shown}>{where === "practice" ? t("done.practice") : t(`done.${shown}`)}</StepTitle>
       {where !== "practice" && (
         <p role={wrong ? "alert" : "status"} class={`note ${tone}`}>
-          {t(queued && where?.kiosk ? "done.queued.kiosk" : `done.${shown}.text`)}
+          {t(lost ? "done.over.text" : queued && where?.kiosk ? "done.queued.kiosk" : `done.${shown}.text`)}
         </p>
       )}
-      <Problem error={error.value} />
+      <Problem error={over.value && queued ? null : error.value} />
       {vote instanceof BoothPractice && <PracticeBox vote={vote} />}
       {wrong && cast && <Evidence vote={vote} />}
       {(known || queued) && <Receipt {...state} />}
-      <NextSteps state={state} known={known || queued} retrying={retrying.value} retry={retry} />
+      <NextSteps state={state} known={known || queued || lost} lost={lost} retrying={retrying.value} retry={retry} />
     </div>
   );
 }
@@ -107,7 +116,7 @@ function Receipt({ tracker, where }: BoothState) {
   );
 }
 
-function NextSteps({ state, known, retrying, retry }: { state: BoothState; known: boolean; retrying: boolean; retry: () => Promise<void> }) {
+function NextSteps({ state, known, lost, retrying, retry }: { state: BoothState; known: boolean; lost: boolean; retrying: boolean; retry: () => Promise<void> }) {
   const { vote, where, delivery, marks, step, error } = state;
   const kiosk = where !== null && where !== "practice" && where.kiosk;
   const again = async (): Promise<void> => {
@@ -123,7 +132,7 @@ function NextSteps({ state, known, retrying, retry }: { state: BoothState; known
   const mayAgain = known && !kiosk && vote instanceof BoothVote && vote.terms.votingAgain === "last-counts" && ["received", "on-the-board"].includes(delivery.value);
   return (
     <div class="actions booth-actions">
-      {delivery.value === "unknown" && (
+      {delivery.value === "unknown" && !lost && (
         <Button main testid="booth-retry" busy={retrying} onClick={() => void retry()}>
           {t("done.retry")}
         </Button>
@@ -162,9 +171,11 @@ function useAgain(on: boolean, first: number, longest: number, work: () => Promi
   useEffect(() => {
     if (!on) return;
     let wait = first;
+    let ended = false;
     let timer: ReturnType<typeof setTimeout>;
     const round = async (): Promise<void> => {
       await work();
+      if (ended) return;
       wait = Math.min(wait * 1.5, longest);
       timer = setTimeout(() => void round(), wait);
     };
@@ -173,6 +184,7 @@ function useAgain(on: boolean, first: number, longest: number, work: () => Promi
     addEventListener("online", now);
     document.addEventListener("visibilitychange", now);
     return () => {
+      ended = true;
       clearTimeout(timer);
       removeEventListener("online", now);
       document.removeEventListener("visibilitychange", now);

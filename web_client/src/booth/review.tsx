@@ -6,7 +6,7 @@ import { BoothVote } from "../ballot/booth.ts";
 import type { Sealed } from "../ballot/voter.ts";
 import { type BoothState, cellsNow } from "./booth.tsx";
 import { type Place, announce } from "./cast.ts";
-import { castOnce } from "./done.tsx";
+import { castOnce, isOver } from "./done.tsx";
 import { t } from "./i18n.ts";
 import { Button, Problem, StepTitle } from "./parts.tsx";
 import { Chosen } from "./chosen.tsx";
@@ -26,7 +26,7 @@ async function announced(vote: BoothVote, where: Place, sealed: Sealed, error: C
 }
 
 export function Review(state: BoothState) {
-  const { vote, where, step, delivery, marks, error } = state;
+  const { vote, where, step, delivery, marks, error, back } = state;
   const code = useCell("");
   const casting = useCell(false);
   const secret = vote.terms.secrecy === "trustees";
@@ -72,6 +72,8 @@ export function Review(state: BoothState) {
     step.value = sent ? "done" : "choose";
   };
   const sealed = code.value !== "";
+  const stuck = error.value !== null && !sealed;
+  const kiosk = where !== null && where !== "practice" && where.kiosk;
   return (
     <div class="stack">
       <StepTitle>{t("review.title")}</StepTitle>
@@ -92,10 +94,12 @@ export function Review(state: BoothState) {
       </p>
       <Problem error={error.value} />
       <div class="actions booth-actions">
-        {error.value !== null && !sealed ? (
-          <Button main testid="booth-seal-again" onClick={() => void seal()}>
-            {t("try-again")}
-          </Button>
+        {stuck ? (
+          !isOver(where, error.value) && (
+            <Button main testid="booth-seal-again" onClick={() => void seal()}>
+              {t("try-again")}
+            </Button>
+          )
         ) : (
           <Button main testid="booth-cast" disabled={!sealed} busy={casting.value} onClick={() => void cast()}>
             {t(where === "practice" ? "review.cast-practice" : "review.cast")}
@@ -104,6 +108,11 @@ export function Review(state: BoothState) {
         {!casting.value && (
           <Button testid="booth-change" onClick={() => void change()}>
             {t("review.change")}
+          </Button>
+        )}
+        {stuck && kiosk && (
+          <Button main={isOver(where, error.value)} testid="booth-back" onClick={back}>
+            {t("kiosk.next")}
           </Button>
         )}
       </div>

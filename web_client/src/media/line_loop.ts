@@ -62,7 +62,9 @@ export class LineLoop {
    */
   async run(): Promise<Round> {
     try {
+      if (this.#left) throw gone();
       const microphone = this.#keep(await capture("microphone"));
+      if (this.#left) throw gone();
       const camera = this.#options.profile.video === null ? null : await this.#camera();
       if (this.#left) throw gone();
       const carrier = (this.#carrier = await this.#options.open());

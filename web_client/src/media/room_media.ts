@@ -42,6 +42,8 @@ const LONGEST_RETRY_MS = 3_000;
 export class RoomMedia {
   readonly #options: RoomMediaOptions;
   readonly #local = new Map<Source, LocalSource>();
+  /** What the browser is being asked for; taken out again by whoever no longer wants it. */
+  readonly #asking = new Map<Source, symbol>();
   readonly #watched = new Map<string, Watched>();
   readonly #asked = new Set<string>();
   readonly #preferred = new Map<string, number>();
@@ -145,6 +147,7 @@ export class RoomMedia {
 
   /** Stops sending a source and gives its device back. */
   async stop(source: Source): Promise<void> {
+    this.#asking.delete(source);
     const held = this.#local.get(source);
     if (held === undefined) return;
     this.#local.delete(source);
@@ -422,11 +425,10 @@ export class RoomMedia {
       throw new RoomMediaError("media.not-joined", "Join the room first.", source);
     }
     if (this.#local.has(source)) return;
+    const own = Symbol(source);
+    this.#asking.set(source, own);
     const track = await capture(source, constraints);
-    if (this.#local.has(source) || this.#isLeft()) {
-      track.stop();
-      return;
-    }
+    if (this.#asking.get(source) !== own || this.#isLeft()) return track.stop();
     this.#local.set(source, { track, paused: source === "microphone" && this.#silent, producer: null, begun: null });
     track.addEventListener("ended", () => {
       if (this.#local.get(source)?.track !== track) return;

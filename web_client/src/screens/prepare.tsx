@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { Meeting, RollDraft, RollEntry } from "../api/types.ts";
-import { dayAndTime, say, t, tn } from "../i18n/index.ts";
+import { codeOf, dayAndTime, say, t, tn } from "../i18n/index.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { isEnded } from "../state/meeting.ts";
 import { nextStep } from "../state/next.ts";
@@ -193,8 +193,17 @@ function Steps({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     draft.value = await api.prepareRoll(meeting.id);
   };
   const freeze = async (): Promise<void> => {
-    const { roll_hash } = draft.value ?? (await api.prepareRoll(meeting.id));
-    await api.freezeRoll(meeting.id, roll_hash, await signRoll(roll_hash));
+    if (draft.value === null) return;
+    const { roll_hash } = draft.value;
+    try {
+      const signed = await signRoll(roll_hash);
+      if (draft.peek() === null) return; // changed while the passkey was asked for
+      await api.freezeRoll(meeting.id, roll_hash, signed);
+    } catch (error) {
+      // This one cannot be frozen any more: it was prepared again, or what it lists has changed.
+      if (codeOf(error).startsWith("roll.")) draft.value = null;
+      throw error;
+    }
     await live.refresh();
   };
   return (

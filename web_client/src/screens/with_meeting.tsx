@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { Meeting } from "../api/types.ts";
 import type { ClosedSession, OutsideMeeting } from "../api/types_closed.ts";
 import { t } from "../i18n/index.ts";
-import { hallOutside } from "../state/closed.ts";
+import { hallOutside, siteIsOut } from "../state/closed.ts";
 import { current, enterMeeting, leaveMeeting, type LiveMeeting } from "../state/live.ts";
 import { route } from "../router.ts";
 import { loadSession, session } from "../state/session.ts";
@@ -45,9 +45,12 @@ export function WithMeeting(props: { id: string; children: (live: LiveMeeting, m
   if (outside) return <OutsidePage live={live} outside={outside} />;
   if (meeting) {
     const closed = meeting.closed_session ?? null;
+    const { name, panel } = route.value;
+    // Whoever stands before the page of a hall that is outside must not read who is inside.
+    const silent = ON_A_WALL.has(name) || (name === "hall" && siteIsOut(meeting, panel));
     return (
       <>
-        {closed && !ON_A_WALL.has(route.value.name) && <ClosedBanner live={live} meeting={meeting} session={closed} />}
+        {closed && !silent && <ClosedBanner live={live} meeting={meeting} session={closed} />}
         {props.children(live, meeting)}
       </>
     );

@@ -6,20 +6,21 @@ import { keepMediaChoice, type MediaChoice, mediaChoice } from "./drafts.ts";
 import { asSendsBadly, asStanding, asTroubled, levelOf, moreOf, type SendsBadly, type Standing, type Troubled } from "./ladder.ts";
 import { ceiling, chooseCeiling, live as linkState } from "./link.ts";
 import type { LiveMeeting } from "./live.ts";
+import { Sources } from "./sources.ts";
 import { supportReport } from "./support.ts";
 
-export type Sending = "off" | "starting" | "on";
+export type { Sending } from "./sources.ts";
 
 /** One seat's media in one room; made when the room is entered, closed when it is left. */
 export class RoomControl {
   readonly state = signal<RoomMediaState>("new");
   readonly failed = signal<unknown>(null);
-  /** The last device that could not be used, and why; the room goes on without it. */
-  readonly problem = signal<unknown>(null);
-  readonly microphone = signal<Sending>("off");
-  readonly camera = signal<Sending>("off");
-  readonly screen = signal<Sending>("off");
-  readonly ownPicture = signal<MediaStreamTrack | null>(null);
+  readonly #sources = new Sources();
+  readonly problem = this.#sources.problem;
+  readonly microphone = this.#sources.microphone;
+  readonly camera = this.#sources.camera;
+  readonly screen = this.#sources.screen;
+  readonly ownPicture = this.#sources.ownPicture;
   readonly mutedByChair = signal(false);
   readonly tracks = signal<readonly RemoteTrack[]>([]);
   /** Who speaks, the latest last. */
@@ -71,6 +72,8 @@ export class RoomControl {
   /** The member's switch: holds at once, here and on this device from now on. */
   setStep(step: Step): Promise<void> {
     chooseCeiling(step);
+    // Not only in its turn: what is under way may wait for the browser's question about this very camera.
+    if (step < PICTURES && step !== TEXT_ONLY) void this.stop("camera");
     return this.#change();
   }
 
@@ -132,11 +135,12 @@ export class RoomControl {
       onLayer: (remote, layer) => this.#withhold(remote.track, layer === null),
       onSpeaker: (slot, owner) => this.#speaks(slot, owner),
       onMuted: (muted) => (this.mutedByChair.value = muted),
-      onLocalEnded: (source) => this.#ended(source),
+      onLocalEnded: (source) => this.#sources.ended(source),
       onState: (state) => (this.state.value = state),
       onBack: () => this.#live.socket.hurry(),
     });
     this.#media = media;
+    this.#sources.use(media);
     await this.#adapt();
     await media.join();
     const { microphone, camera } = this.#choice;
@@ -153,9 +157,8 @@ export class RoomControl {
     this.#unfollow();
     media.leave();
     this.#media = null;
+    this.#sources.use(null);
     this.state.value = "new";
-    for (const sending of [this.microphone, this.camera, this.screen]) sending.value = "off";
-    this.ownPicture.value = null;
     this.tracks.value = this.speakers.value = [];
     this.#slots.clear();
     this.standing.value = this.sendsBadly.value = null;
@@ -184,46 +187,20 @@ export class RoomControl {
     for (const each of this.#stops) each();
     this.#media?.leave();
     this.#media = null;
+    this.#sources.use(null);
   }
 
-  #signalOf(source: Source) {
-    return { microphone: this.microphone, camera: this.camera, screen: this.screen }[source];
-  }
-
-  async send(source: Source): Promise<void> {
-    const media = this.#media;
-    const sending = this.#signalOf(source);
-    if (!media || sending.peek() === "starting") return;
-    sending.value = "starting";
-    this.problem.value = null;
-    try {
-      if (source === "microphone") {
-        // Nobody hears a microphone that is off: the moment to change what the browser fixes at the start.
-        if (media.microphoneIsOutdated) await media.stop("microphone");
-        if (media.isPublishing("microphone")) await media.setMuted(false);
-        else await media.publishMicrophone();
-      } else if (source === "camera") await media.publishCamera();
-      else await media.publishScreen();
-      sending.value = "on";
-      if (source === "camera") this.ownPicture.value = media.localTrack("camera");
-    } catch (error) {
-      sending.value = "off";
-      this.problem.value = error;
-    }
+  send(source: Source): Promise<void> {
+    return this.#sources.send(source);
   }
 
   /** Pauses the microphone, gives camera and screen back. */
-  async stop(source: Source): Promise<void> {
-    const media = this.#media;
-    if (!media) return;
-    this.#signalOf(source).value = "off";
-    if (source === "camera") this.ownPicture.value = null;
-    if (source === "microphone") await media.setMuted(true);
-    else await media.stop(source);
+  stop(source: Source): Promise<void> {
+    return this.#sources.stop(source);
   }
 
   toggle(source: Source): Promise<void> {
-    return this.#signalOf(source).peek() === "on" ? this.stop(source) : this.send(source);
+    return this.#sources.toggle(source);
   }
 
   /** Large pictures ask for the largest of a seat's three sizes, thumbnails for the smallest. */
@@ -251,11 +228,6 @@ export class RoomControl {
     const now = new Set(this.#slots.values());
     const kept = this.speakers.peek().filter((speaker) => now.has(speaker) && speaker !== owner);
     this.speakers.value = owner === null ? kept : [...kept, owner];
-  }
-
-  #ended(source: Source): void {
-    this.#signalOf(source).value = "off";
-    if (source === "camera") this.ownPicture.value = null;
   }
 
   #lose(remote: RemoteTrack): void {

@@ -24,6 +24,16 @@ export const SITES_INCOMPLETE: readonly EventType[] = [
 
 export const siteOf = (meeting: Meeting, site: string): Site | undefined => meeting.sites.find((one) => one.site === site);
 
+/** How the seat of a hall begins, which is its computer's: camera, microphone and loudspeakers. */
+const HALL = "site:";
+
+/** The seat of a hall in the room's media. */
+export const seatOfHall = (site: string): string => HALL + site;
+
+/** Whose seat it is: a hall's or a member's; empty when nobody present has it. */
+export const seatName = (meeting: Meeting, owner: string): string =>
+  owner.startsWith(HALL) ? (siteOf(meeting, owner.slice(HALL.length))?.name ?? "") : (meeting.present.find((person) => person.member === owner)?.name ?? "");
+
 /** How many are checked in there, by those who are present. */
 export const presentAt = (meeting: Meeting, site: string): number => meeting.present.filter((person) => person.site === site).length;
 

@@ -46,14 +46,18 @@ export interface WallView {
 
 const NEXT_MAX = 5;
 
+/** What a wall that is kept out shows of the meeting's matters. */
+const NOTHING = { item: null, next: [], speaking: null, floor: [], queue: [], vote: null, result: null } satisfies Partial<WallView>;
+
 export function wallOf(meeting: Meeting): WallView {
   const place = meeting.agenda.findIndex((one) => one.state === "current");
   const item = meeting.agenda[place];
   const next = meeting.agenda.slice(place + 1).filter((one) => one.state === "waiting" && !one.internal);
   const declared = meeting.elections.filter((one) => hasResult(one) && one.agenda_item === item?.id).at(-1);
   const { now, queue } = meeting.speaking;
+  const closed = wallIsOut(meeting);
   return {
-    closed: wallIsOut(meeting),
+    closed,
     title: meeting.title,
     state: meeting.state,
     until: meeting.until,
@@ -69,5 +73,6 @@ export function wallOf(meeting: Meeting): WallView {
     result: declared?.result ? { ...declared, core: declared.result } : null,
     presented: null,
     sites: meeting.sites.map((one) => ({ site: one.site, name: one.name, kind: one.kind, state: one.state, present: presentAt(meeting, one.site) })),
+    ...(closed ? NOTHING : {}),
   };
 }

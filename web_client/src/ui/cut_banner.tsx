@@ -1,9 +1,8 @@
 /** Says that the hall is cut off, what still works, and what of ours is kept. */
-import type { Waiting } from "../api/cut.ts";
 import { clock, t } from "../i18n/index.ts";
-import { cutSince, waiting } from "../state/cut.ts";
+import { cutSince, type Waiting, waiting } from "../state/cut.ts";
 
-const ORDER: readonly Waiting[] = ["check-in", "hand", "vote"];
+const ORDER: readonly Waiting[] = ["check-in", "hand"];
 
 export function CutBanner() {
   return (

@@ -100,6 +100,9 @@ test("a hall is outside until it is admitted, and its walls with it", () => {
   assert.deepEqual([myHallOutside(admitted), wallOf(admitted).closed, perhapsOut(admitted, "h1")], ["", false, false]);
   assert.equal(wallOf({ ...admitted, me: who({ site: "remote" }) }).closed, true, "the main room's wall follows the main room");
   assert.equal(wallOf(meeting()).closed, false);
+  const agenda = [item("a1", "Secret plan", "current"), item("a2", "Secret next", "waiting")];
+  assert.match(JSON.stringify(wallOf({ ...admitted, agenda })), /Secret plan.*Secret next/, "control: who is inside sees it");
+  assert.doesNotMatch(JSON.stringify(wallOf({ ...closed, agenda })), /Secret/);
   const computer = hallOutside(closed, "h1");
   assert.ok(computer && isOutside(computer));
   assert.doesNotMatch(JSON.stringify(computer), /Secret|Gwen|Staff/);

@@ -38,14 +38,14 @@ test("what has to wait is refused with the same word", async () => {
   assert.equal(waiting.value.size, 0);
 });
 
-test("what the hall keeps is named, until the line is back", async () => {
+test("of what the hall keeps a check-in and a hand are named, until the line is back", async () => {
   answer(202, { queued: RECEIPT }, { "Folkmoot-Cut": "5" });
   for (const path of ["/api/meetings/m/check-in/finish", "/api/meetings/m/commands", "/api/meetings/m/elections/e/ballots"]) {
     const told = await call<object>("POST", path, {});
     assert.ok(isQueued(told));
     assert.deepEqual(told.queued, RECEIPT);
   }
-  assert.deepEqual([...waiting.value], ["check-in", "hand", "vote"]);
+  assert.deepEqual([...waiting.value], ["check-in", "hand"]);
   answer(200, { promise: {} });
   assert.equal(isQueued(await call<object>("POST", "/api/meetings/m/elections/e/ballots", {})), false);
   assert.equal(waiting.value.size, 0);

@@ -1,9 +1,12 @@
 /** The kiosk forgets who walked away: two minutes after the last touch, and once. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { actFor, call } from "../../src/api/call.ts";
-import { onQueued, type Waiting } from "../../src/api/cut.ts";
+import { actFor, ApiError, call } from "../../src/api/call.ts";
+import { isOver } from "../../src/booth/done.tsx";
 import { whenIdle } from "../../src/booth/idle.ts";
+import english from "../../src/i18n/booth_en.json" with { type: "json" };
+import vietnamese from "../../src/i18n/booth_vi.json" with { type: "json" };
+import { startCut, waiting } from "../../src/state/cut.ts";
 
 const RULE_MS = 120_000; // docs/spec/sites.md section 2
 const real = globalThis.fetch;
@@ -68,11 +71,25 @@ test("the member's token goes with what the member does, and with nothing after 
 });
 
 test("a check-in that the hall keeps for a member at the kiosk is not told as the custodian's", async () => {
-  const told: Waiting[] = [];
-  onQueued((what) => told.push(what));
+  startCut();
   globalThis.fetch = async () => Response.json({ queued: {} }, { status: 202 });
   await call("POST", "/api/meetings/m/sites/s/kiosk/finish", {});
-  assert.deepEqual(told, []);
+  assert.deepEqual([...waiting.value], []);
   await call("POST", "/api/meetings/m/check-in/finish", {});
-  assert.deepEqual(told, ["check-in"]);
+  assert.deepEqual([...waiting.value], ["check-in"]);
+});
+
+test("a session that has ended is over at a kiosk, where nobody can sign in beside the vote", () => {
+  const where = { meeting: "m", election: "e", kiosk: true, site: "s" };
+  const ended = new ApiError("kiosk.ended", "…", 401);
+  assert.equal(isOver(where, ended), true);
+  assert.equal(isOver({ ...where, kiosk: false }, new ApiError("session.ended", "…", 401)), false);
+  assert.equal(isOver("practice", ended), false);
+  for (const passing of [new ApiError("relay.cut", "…", 503), new ApiError("network.unreachable", "…", 0), new Error("…"), null]) assert.equal(isOver(where, passing), false);
+});
+
+test("what a hall's kiosk and relay refuse is said in the voter's language", () => {
+  for (const code of ["kiosk", "kiosk.ended", "kiosk.not-here", "relay", "relay.cut", "relay.outbox-full", "site", "site.kiosk-too-many"]) {
+    for (const catalogue of [english, vietnamese]) assert.ok(`error.${code}` in catalogue, code);
+  }
 });

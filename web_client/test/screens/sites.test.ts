@@ -4,8 +4,9 @@ import type { Site } from "../../src/api/types_sites.ts";
 import { curveSteps } from "../../src/state/curve.ts";
 import { loopProfile, roundOf, worseLoss } from "../../src/state/line_loop.ts";
 import { clockMs, clockOff, median, MOST_KBPS, rateKbps } from "../../src/state/line_test.ts";
-import { checkSeats, presentAt, SITES } from "../../src/state/sites.ts";
+import { checkSeats, presentAt, seatName, SITES } from "../../src/state/sites.ts";
 import { wallOf } from "../../src/state/wall.ts";
+import { isMuted } from "../../src/screens/room/muted.ts";
 import type { Meeting, Person } from "../../src/api/types.ts";
 import { alone, conduct, item, quiet } from "./samples.ts";
 
@@ -35,6 +36,20 @@ test("the seat list is held against who is checked in there", () => {
   assert.equal(presentAt(meeting(), "h1"), 2);
   assert.deepEqual(checkSeats(meeting(), "h1", new Set(["a", "c", "d"])), { missing: ["c", "d"], extra: ["b"] });
   assert.deepEqual(checkSeats(meeting(), "h1", new Set(["a", "b"])), { missing: [], extra: [] });
+});
+
+test("a seat is named as the hall whose computer has it, else as the member", () => {
+  assert.deepEqual(["site:h1", "b", "site:gone", "gone"].map((owner) => seatName(meeting(), owner)), ["Upper hall", "B", "", ""]);
+});
+
+test("the chair's mute is one rule in the bar and beside the booth", () => {
+  const [me, ...others] = meeting().present as [Person, ...Person[]];
+  const muted = meeting({ present: [{ ...me, muted: true }, ...others] });
+  const alone = { ...meeting().me, companion: false };
+  // The hall's computer is not the member who looks after it, and what the server says of its seat is the hall's turn.
+  assert.deepEqual([isMuted(muted, true, false), isMuted(muted, true, true)], [false, false]);
+  assert.deepEqual([isMuted(muted, false, false), isMuted(meeting(), false, true)], [true, false], "beside a hall's microphone");
+  assert.deepEqual([true, false].map((byChair) => isMuted(meeting({ me: alone }), false, byChair)), [true, false]);
 });
 
 test("who confirms is counted in the question that runs only", () => {

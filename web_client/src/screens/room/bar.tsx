@@ -11,14 +11,9 @@ import { useAction } from "../../ui/action.ts";
 import { Problem } from "../../ui/parts.tsx";
 import { BarButton } from "./bar_button.tsx";
 import { MicButton } from "./mic_button.tsx";
+import { inHall, isMuted } from "./muted.ts";
 
 const isOn = (sending: Sending | undefined): boolean => sending === "on" || sending === "starting";
-
-/** Whether this page is in a hall, which is heard while somebody there has the floor, with one microphone. */
-const inHall = (live: LiveMeeting, meeting: Meeting): boolean => live.hall !== "" || meeting.me.companion === true;
-
-/** The chair's mute of a member; the hall's computer is not the member who looks after it. */
-const isMuted = (live: LiveMeeting, meeting: Meeting): boolean => live.hall === "" && meeting.present.some((person) => person.member === meeting.me.member && person.muted);
 
 /** Without the floor a visitor sends nothing; whether they have it is in the snapshot. */
 function useVisitorsFloor(live: LiveMeeting, media: RoomControl | null, visitor: boolean, silent: boolean): void {
@@ -30,19 +25,18 @@ function useVisitorsFloor(live: LiveMeeting, media: RoomControl | null, visitor:
   }, [live, visitor]);
   useEffect(() => {
     if (!silent || !media) return;
-    for (const source of ["microphone", "camera", "screen"] as const) if (isOn(media[source].peek())) void media.toggle(source);
+    for (const source of ["microphone", "camera", "screen"] as const) if (isOn(media[source].peek())) void media.stop(source);
   }, [silent, media]);
 }
 
 export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meeting; media: RoomControl | null }) {
   const acting = useAction();
   const me = meeting.present.find((person) => person.member === meeting.me.member);
-  // The server hears a visitor with the floor only; that is no mute which they could lift.
   const visitor = visits(meeting);
   const silent = visitor && !speaksNow(meeting);
-  const hall = inHall(live, meeting);
-  const muted = !visitor && (isMuted(live, meeting) || (!hall && media?.mutedByChair.value) || false);
-  const unheard = hall && !muted && isOn(media?.microphone.value) && media?.mutedByChair.value === true;
+  const own = live.hall !== "";
+  const muted = isMuted(meeting, own, media?.mutedByChair.value === true);
+  const unheard = inHall(meeting, own) && !muted && isOn(media?.microphone.value) && media?.mutedByChair.value === true;
   const hand = (me?.hand ?? null) !== null || asksAsVisitor(meeting);
   useVisitorsFloor(live, media, visitor, silent);
   const mic = isOn(media?.microphone.value) && !muted;
@@ -66,7 +60,7 @@ export function Bar({ live, meeting, media }: { live: LiveMeeting; meeting: Meet
         </p>
       )}
       <div class="bar" role="toolbar" aria-label={t("bar.label")}>
-        <MicButton meeting={meeting} media={media} on={mic} muted={muted} acting={acting} hall={live.hall !== ""} silent={silent} />
+        <MicButton meeting={meeting} media={media} on={mic} muted={muted} acting={acting} hall={own} silent={silent} />
         <BarButton
           icon="cam"
           testid="cam-toggle"

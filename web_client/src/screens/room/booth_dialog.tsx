@@ -13,6 +13,7 @@ import type { RoomControl } from "../../state/room.ts";
 import { useAction } from "../../ui/action.ts";
 import { Button } from "../../ui/parts.tsx";
 import { MicButton } from "./mic_button.tsx";
+import { isMuted } from "./muted.ts";
 import "../../ui/booth_dialog.css";
 
 export function BoothDialog({ meeting, address, media, hall, onClose }: { meeting: Meeting; address: string; media: RoomControl | null; hall: boolean; onClose: () => void }) {
@@ -31,8 +32,7 @@ export function BoothDialog({ meeting, address, media, hall, onClose }: { meetin
       if (key === "Escape") dialog.current?.close();
     });
   const acting = useAction();
-  const me = meeting.present.find((person) => person.member === meeting.me.member);
-  const muted = (!meeting.me.companion && media?.mutedByChair.value) || me?.muted || false;
+  const muted = isMuted(meeting, hall, media?.mutedByChair.value === true);
   const on = media?.microphone.value === "on" && !muted;
   return (
     <dialog ref={dialog} class="booth-dialog" data-testid="booth-dialog" aria-label={t("booth.label")} onClose={onClose}>

@@ -5,21 +5,15 @@ import { EVERYTHING, PICTURES } from "../../media/profiles.ts";
 import type { RemoteTrack } from "../../media/room_media.ts";
 import { t } from "../../i18n/index.ts";
 import type { RoomControl } from "../../state/room.ts";
-import { siteOf } from "../../state/sites.ts";
+import { seatName, seatOfHall } from "../../state/sites.ts";
 import { wide } from "../../ui/wide.ts";
 
 const THUMBS_NARROW = 2;
 const THUMBS_WIDE = 8;
 
-/** How the seat of a hall begins, which is its computer's: camera, microphone and loudspeakers. */
-const HALL = "site:";
-
-const nameOf = (meeting: Meeting, owner: string): string =>
-  owner.startsWith(HALL) ? (siteOf(meeting, owner.slice(HALL.length))?.name ?? "") : (meeting.present.find((person) => person.member === owner)?.name ?? "");
-
 /** Whose camera shows a member: their own, else that of the hall where they are. */
 function shownBy(meeting: Meeting, cameras: readonly RemoteTrack[], member: string): string {
-  const hall = HALL + (meeting.present.find((person) => person.member === member)?.site ?? "");
+  const hall = seatOfHall(meeting.present.find((person) => person.member === member)?.site ?? "");
   const has = (owner: string): boolean => cameras.some((remote) => remote.owner === owner);
   return !has(member) && has(hall) ? hall : member;
 }
@@ -51,7 +45,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
   const shown = shownBy(meeting, cameras, speaker);
   const large = screen ?? cameras.find((remote) => remote.owner === shown) ?? (alone ? cameras[0] : null) ?? null;
   const owner = large?.owner ?? speaker;
-  const name = !screen && owner === shown && shown !== speaker ? `${nameOf(meeting, speaker)} · ${nameOf(meeting, owner)}` : nameOf(meeting, owner);
+  const name = !screen && owner === shown && shown !== speaker ? `${seatName(meeting, speaker)} · ${seatName(meeting, owner)}` : seatName(meeting, owner);
   const own = media?.ownPicture.value ?? null;
   // Nobody else to look at: the own picture takes the large place.
   const ownLarge = alone && large === null ? own : null;
@@ -71,7 +65,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
       <figure class={`speaker ${speaking.has(owner) ? "speaking" : ""}`} data-testid="speaker" data-member={owner}>
         {large && <Picture track={large.track} label={pictureLabel(meeting, large)} />}
         {ownLarge && <Picture track={ownLarge} label={t("stage.you")} mirrored />}
-        {!large && !ownLarge && <Blank name={nameOf(meeting, owner)} word={media?.textOnly.value ? t("ladder.short.0") : !carries ? t("stage.audio-only") : ""} />}
+        {!large && !ownLarge && <Blank name={seatName(meeting, owner)} word={media?.textOnly.value ? t("ladder.short.0") : !carries ? t("stage.audio-only") : ""} />}
         <figcaption>
           {screen ? t("stage.screen", { name }) : name || t("stage.nobody")}
           {speaking.has(owner) && <span class="speaking-word"> · {t("stage.speaks")}</span>}
@@ -82,7 +76,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
           {thumbs.map((remote) => (
             <li key={remote.owner} class={`thumb ${speaking.has(remote.owner) ? "speaking" : ""}`} data-testid="tile" data-member={remote.owner}>
               <Picture track={remote.track} label={pictureLabel(meeting, remote)} />
-              <span class="thumb-name">{nameOf(meeting, remote.owner)}</span>
+              <span class="thumb-name">{seatName(meeting, remote.owner)}</span>
             </li>
           ))}
           {own && !ownLarge && (
@@ -98,7 +92,7 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
 }
 
 const pictureLabel = (meeting: Meeting, remote: RemoteTrack): string =>
-  t(remote.source === "screen" ? "stage.screen" : "stage.picture", { name: nameOf(meeting, remote.owner) });
+  t(remote.source === "screen" ? "stage.screen" : "stage.picture", { name: seatName(meeting, remote.owner) });
 
 function Picture({ track, label, mirrored = false }: { track: MediaStreamTrack; label: string; mirrored?: boolean }) {
   const video = useRef<HTMLVideoElement>(null);

@@ -1,6 +1,6 @@
 /** A hall's page, kept open on the hall's computer by its custodian: line test, code, seats, members without a phone. */
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { sites } from "../../api/sites.ts";
 import type { Meeting } from "../../api/types.ts";
 import type { SeatLine, Site } from "../../api/types_sites.ts";
@@ -17,6 +17,7 @@ import { cutSince } from "../../state/cut.ts";
 import { checkSeats, presentAt, siteOf } from "../../state/sites.ts";
 import { signAction } from "../../state/sign.ts";
 import { useAction } from "../../ui/action.ts";
+import { onceMore } from "../../ui/look_again.ts";
 import { Button, Card, Check, ConfirmButton, LinkButton, Note, Problem, Title } from "../../ui/parts.tsx";
 import { HallSteps } from "../closed/hall_steps.tsx";
 import { WithMeeting } from "../with_meeting.tsx";
@@ -194,7 +195,11 @@ function SeatsCard({ live, meeting, site }: Hall) {
     people.value = found.members;
     if (chosen.value.size === 0) chosen.value = new Set(found.signed);
   };
-  useEffect(() => void loading.run(load), [meeting.seq]);
+  // Who is checked in changes faster than the list comes.
+  const again = useMemo(() => onceMore(() => loading.run(() => now.current())), []);
+  const now = useRef(load);
+  now.current = load;
+  useEffect(() => void again(), [meeting.present]);
   const toggle = (member: string, on: boolean): void => {
     const next = new Set(chosen.value);
     if (on) next.add(member);

@@ -5,7 +5,7 @@ import { sites } from "../../api/sites.ts";
 import type { Meeting } from "../../api/types.ts";
 import type { Site } from "../../api/types_sites.ts";
 import { t } from "../../i18n/index.ts";
-import { capture } from "../../media/capture.ts";
+import { HeldDevice } from "../../media/held_device.ts";
 import type { LiveMeeting } from "../../state/live.ts";
 import { SEND_S } from "../../state/line_loop.ts";
 import { CLOCK_MAX_MS, measureLine, type Measured } from "../../state/line_test.ts";
@@ -106,14 +106,32 @@ function Figures({ measured }: { measured: Measured }) {
   );
 }
 
-/** Listens until somebody has been heard. */
+/** A device of this part of the page, given back when the page is left. */
+function useDevice(source: "microphone" | "camera"): HeldDevice {
+  const device = useRef<HeldDevice | null>(null);
+  device.current ??= new HeldDevice(source);
+  useEffect(() => () => device.current?.close(), []);
+  return device.current;
+}
+
+/** Listens until somebody has been heard, here or by the loop. */
 function Microphone({ heard, onHeard }: { heard: boolean; onHeard: () => void }) {
   const acting = useAction();
   const level = useSignal(0);
-  const stop = useRef<() => void>(() => undefined);
-  useEffect(() => () => stop.current(), []);
+  const device = useDevice("microphone");
+  const hush = useRef<() => void>(() => undefined);
+  const stop = (): void => {
+    hush.current();
+    device.close();
+  };
+  useEffect(() => stop, []);
+  useEffect(() => {
+    if (heard) stop();
+  }, [heard]);
   const listen = async (): Promise<void> => {
-    const track = await capture("microphone");
+    stop();
+    const track = await device.open();
+    if (track === null) return;
     const context = new AudioContext();
     const analyser = context.createAnalyser();
     context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
@@ -121,16 +139,15 @@ function Microphone({ heard, onHeard }: { heard: boolean; onHeard: () => void })
     const timer = setInterval(() => {
       analyser.getFloatTimeDomainData(samples);
       level.value = Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / samples.length);
-      if (level.value > HEARD) {
-        onHeard();
-        stop.current();
-      }
+      if (level.value <= HEARD) return;
+      onHeard();
+      stop();
     }, 100);
-    stop.current = () => {
+    hush.current = () => {
       clearInterval(timer);
-      track.stop();
+      level.value = 0;
       void context.close().catch(() => undefined);
-      stop.current = () => undefined;
+      hush.current = () => undefined;
     };
   };
   return (
@@ -189,10 +206,11 @@ function Camera({ seen, onAnswer }: { seen: boolean; onAnswer: (yes: boolean) =>
   useEffect(() => {
     if (video.current && track.value) video.current.srcObject = new MediaStream([track.value]);
   }, [track.value]);
-  useEffect(() => () => track.peek()?.stop(), []);
+  const device = useDevice("camera");
   const toggle = async (): Promise<void> => {
-    track.peek()?.stop();
-    track.value = track.peek() === null ? await capture("camera") : null;
+    const open = track.peek() === null;
+    device.close();
+    track.value = open ? await device.open() : null;
   };
   return (
     <div class="stack-tight">

@@ -21,11 +21,14 @@ interface Run {
 /** Runs one loop at a time, and none once the page is left. */
 export function useLoop(): (run: Run) => Promise<Tried> {
   const stop = useRef<() => void>(() => undefined);
+  // The line is measured before, and the loop's code fetched: the page may be left before there is a loop to stop.
+  const left = useRef(false);
   useEffect(() => {
     const end = (): void => stop.current();
     addEventListener("pagehide", end);
     return () => {
       removeEventListener("pagehide", end);
+      left.current = true;
       end();
     };
   }, []);
@@ -38,6 +41,7 @@ export function useLoop(): (run: Run) => Promise<Tried> {
       const { LineLoop } = await import("../../media/line_loop.ts");
       const loop = new LineLoop({ profile: loopProfile(line, profile), open, onPicture, onSecond });
       stop.current = () => loop.stop();
+      if (left.current) loop.stop();
       return { round: await loop.run(), why: null };
     } catch (why) {
       return { round: null, why };
