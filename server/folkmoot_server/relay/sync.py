@@ -358,6 +358,7 @@ class Sync:
                 await asyncio.sleep(END_LOOK_S)
                 return
             node.over, node.hall, node.catalogue = True, Hall(), Catalogue()
+            node.papers_changed.set()  # a piece that is arriving now makes its file anew: look again behind it
             log.info("relay.over")
         await ending.clean(node)
         await asyncio.Event().wait()
