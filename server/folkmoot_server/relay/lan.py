@@ -120,14 +120,15 @@ class Lan:
             raise web.HTTPNotFound
         body = b"" if passing.is_upload(request) or not request.can_read_body else await raw_body(request)
         if not self._node.link.cut:
-            self._node.passing += 1
+            waits = request.path == walls.VIEW  # at the hub, for news, and is asked again at once: no line is busy so
+            self._node.passing += not waits
             try:
                 return await self._pass_on(request, body)
             except HubSilentError as error:
                 if not self._node.link.cut:
                     raise _unreachable() from error
             finally:
-                self._node.passing -= 1
+                self._node.passing -= not waits
         return await self._answer(request, body)
 
     async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
