@@ -166,8 +166,6 @@ class Lan:
         signs = request.path in SIGNS_IN or (request.path == SESSION and request.method == "GET")
         kiosk = request.path == f"/api/meetings/{node.identity.meeting}/sites/{node.identity.site}{KIOSK_SIGNS_IN}"
         passed = await passing.pass_on(node, request, body, keep=signs or kiosk or owner is not None)
-        if passed.code in STARTS_ANEW:  # about the relay, not about the page
-            raise _unreachable()
         if passed.status == OK:
             if kiosk and passed.kept is not None and session is not None:
                 self._kiosks.learn(passed.kept.data, session.token_hash, node.clock())
@@ -199,8 +197,6 @@ class Lan:
         node, closings = self._node, self._node.closings
         passed = await passing.pass_on(node, request, b"", keep=True)
         answer, path = passed.kept, request.path
-        if passed.code in STARTS_ANEW:
-            raise _unreachable()
         if passed.status == OK and answer is not None and closings == node.closings:
             await node.remember(lambda tx: walls.keep(tx, screen, path, answer))
         elif passed.status in (UNAUTHORISED, *GONE):
