@@ -37,7 +37,7 @@ def visitor(line: Line) -> Phone:
 
 
 def hear(node: Node, new: list[dict[str, Any]]) -> None:
-    node.take_closed(fold([SimpleNamespace(**one) for one in new]))
+    node.closed = fold([SimpleNamespace(**one) for one in new])
     node.hear(new)
 
 

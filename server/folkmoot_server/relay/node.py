@@ -87,7 +87,7 @@ class Node:
         cut, linked: one of them is set.
         queued: set when something new waits in the outbox.
         shelf, catalogue: papers on disk, and what they are; `papers_changed` is set when another catalogue came.
-        closed, closings: the closed sessions that are known, and how often that has changed.
+        closed: the closed sessions that are known.
         passing: how many requests of pages the hub is answering.
         bringing: the last entry of the outbox that is on its way to the hub now, 0 while none is.
         profile_kbps, in_room: of the line (0: no limit known), and whether voices may be on it.
@@ -100,7 +100,7 @@ class Node:
         """Serve an enrolled relay; call `load` before anything else."""
         self.identity, self.database, self.hub, self.seed, self.rng = identity, database, hub, seed, rng
         self.shelf, self.catalogue, self.papers_changed = shelf, Catalogue(), asyncio.Event()
-        self.closed, self.closings = History(), 0
+        self.closed = History()
         self.ended, self.over = asyncio.Event(), False
         self.passing, self.profile_kbps, self.in_room = 0, 0, False
         self.clock = RelayClock(0)
@@ -143,10 +143,6 @@ class Node:
         self.queued.set()
         self.papers_changed.set()
 
-    def take_closed(self, history: History) -> None:
-        """Follow what is known of closed sessions; answers that are on their way now are kept no more."""
-        self.closed, self.closings = history, self.closings + 1
-
     def take_line(self, state: JsonObject | None) -> None:
         """Follow what a snapshot says of this hall's line and of the room."""
         if state is None:
@@ -186,6 +182,13 @@ class Node:
         return await self.database.write(lambda tx: None if store.over(tx) is not None else run(tx))
 
     async def queue(self, raw: Wish, judge: Judge) -> JsonObject:
+    async def keep(self, known: History, run: Callable[[Connection], object]) -> None:
+        """Write an answer of the hub, as `remember`, unless other closed sessions are known than when it was asked.
+
+        Whoever waits for the disk may find that the answer is from inside, and the hall outside by now.
+        """
+        await self.remember(lambda tx: run(tx) if closed.history(tx) == known else None)
+
         """Judge a wish and put it into the outbox; return its receipt, which is on disk then.
 
         The same bytes again get the same receipt, unjudged: their nonce is spent and their place is taken.

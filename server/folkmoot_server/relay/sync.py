@@ -250,7 +250,7 @@ class Sync:
         if ends:
             node.ended.set()
         if history is not None:  # also when it ended: the snapshot is another one then
-            node.take_closed(history)
+            node.closed = history
             self._state_due = 0.0
         if "papers" in parts or history is not None:
             node.catalogue = Catalogue(held.get("papers", []), node.catalogue.pages())
