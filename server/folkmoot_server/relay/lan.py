@@ -55,7 +55,7 @@ class Lan:
         self._node, self._sockets = node, sockets
         sockets.still, sockets.knows = self._still, self._knows
         self._reading, self._kiosks = Reading(node), Kiosks()
-        node.on_news = self._reading.hear
+        node.on_news, node.on_unheard = self._reading.hear, self._reading.forget
         self._limits = SignInLimits()
         self._line = HallLine(node, sockets, self._session)
         self._pool: ProofPool | None = None

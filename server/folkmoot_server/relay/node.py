@@ -119,6 +119,7 @@ class Node:
         self.on_events: Callable[[Sequence[Told]], None] = lambda _told: None
         self.on_news: Callable[[Sequence[Told]], None] = lambda _told: None
         self.on_reset: Callable[[], None] = lambda: None
+        self.on_unheard: Callable[[], None] = lambda: None
 
     async def load(self) -> None:
         """Go on where the last process stopped."""
@@ -181,7 +182,6 @@ class Node:
         """Write something of the meeting, unless the meeting is over and nothing of it is kept any more."""
         return await self.database.write(lambda tx: None if store.over(tx) is not None else run(tx))
 
-    async def queue(self, raw: Wish, judge: Judge) -> JsonObject:
     async def keep(self, known: History, run: Callable[[Connection], object]) -> None:
         """Write an answer of the hub, as `remember`, unless other closed sessions are known than when it was asked.
 
@@ -189,6 +189,7 @@ class Node:
         """
         await self.remember(lambda tx: run(tx) if closed.history(tx) == known else None)
 
+    async def queue(self, raw: Wish, judge: Judge) -> JsonObject:
         """Judge a wish and put it into the outbox; return its receipt, which is on disk then.
 
         The same bytes again get the same receipt, unjudged: their nonce is spent and their place is taken.
@@ -252,6 +253,13 @@ class Node:
         self.cursor = fresh[-1].seq
         self.on_news(fresh)
         self.on_events(fresh)
+
+    def skip(self, seq: int) -> None:
+        """Go on from a snapshot of number `seq`; nobody here has heard the events that led to it."""
+        self.tail.clear()
+        self.cursor = seq
+        self.on_unheard()
+        self.on_reset()
 
     async def after(self, seq: int) -> list[Told]:
         """Return the next events after number `seq`; empty when there is none yet, or none that joins on."""

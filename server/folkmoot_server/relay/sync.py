@@ -263,9 +263,7 @@ class Sync:
         if state is not None:
             self._took_state(state["seq"])
             node.take_line(state)
-            node.tail.clear()
-            node.cursor = state["seq"]
-            node.on_reset()
+            node.skip(state["seq"])
         node.hear(new)
 
     async def _hand_on(self, events: list[JsonObject], state: JsonObject | None, parts: JsonObject) -> None:
@@ -278,9 +276,7 @@ class Sync:
         if cursor != node.cursor:
             await node.database.write(lambda tx: store.set_over(tx, cursor, head))
         if state is not None:
-            node.tail.clear()
-            node.cursor = start
-            node.on_reset()
+            node.skip(start)
         node.hear(new)
 
     def _took_state(self, seq: int) -> None:
