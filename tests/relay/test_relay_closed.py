@@ -105,6 +105,40 @@ def test_a_snapshot_without_the_events_before_it_tells_as_much() -> None:
         assert closed.history(tx).running is None
 
 
+def test_a_hub_that_was_put_back_is_followed_from_its_snapshot_on() -> None:
+    engine = create_engine("sqlite://")
+    schema.metadata.create_all(engine)
+    with engine.begin() as tx:
+        take(tx, [], state(499, None))
+        assert take(tx, [event(500, BEGAN, sites=["hall"], visitors=[]), event(501, "MessagePosted")])
+        assert take(tx, [event(502, ENDED)])
+        assert take(tx, [], state(450, None))  # from here on it has not heard the rest
+        assert closed.history(tx).changes == ()
+        fill(tx)
+        assert take(tx, [event(451, BEGAN, sites=[], visitors=[]), event(452, "EventWithheld")])
+        assert [one.seq for one in closed.history(tx).changes] == [451]
+        assert closed.is_outside(closed.history(tx), "hall")
+        assert "manifest" not in store.parts(tx)
+        assert not take(tx, [event(453, "EventWithheld")])
+
+
+def test_a_session_that_runs_again_after_a_hub_was_put_back_runs_here_again() -> None:
+    engine = create_engine("sqlite://")
+    schema.metadata.create_all(engine)
+    with engine.begin() as tx:
+        take(tx, [], state(1, None))
+        take(tx, [event(2, BEGAN, sites=[], visitors=[]), event(3, "EventWithheld"), event(4, ENDED)])
+        fill(tx)
+        assert take(tx, [], state(3, []))
+        assert [one.seq for one in closed.history(tx).changes] == [2]
+        assert closed.is_outside(closed.history(tx), "hall")
+        assert SECRET not in json.dumps(store.state(tx))
+        # And one that has not begun there runs here no more.
+        assert take(tx, [], state(1, None))
+        assert closed.history(tx).changes == ()
+        assert "agenda" in (store.state(tx) or {})
+
+
 @pytest.mark.parametrize("fault", ["kept", "state"])
 def test_control_a_relay_that_keeps_something_is_noticed(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if fault == "kept":

@@ -5,7 +5,7 @@ import contextlib
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -121,14 +121,8 @@ async def test_an_answer_is_read_to_its_end_however_many_pieces_it_comes_in() ->
     async def answer(_request: web.Request) -> web.Response:
         return web.json_response(long)
 
-    app, answered = web.Application(), []
-    app.router.add_get("/long", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    hub = Hub(f"http://127.0.0.1:{runner.addresses[0][1]}", lambda: answered.append(True))
-    try:
-        assert await hub.get("/long") == long
+    async with _plain_hub("/long", answer) as (hub, answered):
+        assert await hub.get("/long", of_anybody=True) == long
         assert answered == []  # it has not shown yet that it is the hub
         hub.trusted = True
         assert await hub.get("/long") == long
@@ -136,6 +130,64 @@ async def test_an_answer_is_read_to_its_end_however_many_pieces_it_comes_in() ->
         with pytest.raises(HubSilentError):  # not in JSON: something else answers in the hub's place
             await hub.get("/nothing-here")
         assert answered == [True]
+
+
+async def _asks_everything(hub: Hub, path: str) -> list[str]:
+    """Ask in each way; return those in which nothing was asked, for want of trust."""
+
+    async def piece() -> None:
+        async with contextlib.aclosing(hub.piece(path, 0, 1)) as parts:
+            assert [part async for part in parts] == [(2, b"{}")]
+
+    async def page() -> None:
+        (await hub.page("POST", path, {"Cookie": "folkmoot=secret"}, b"{}")).release()
+
+    ways = {"get": lambda: hub.get(path), "post": lambda: hub.post(path, {}), "piece": piece, "page": page}
+    silent = []
+    for name, ask in ways.items():
+        try:
+            await ask()
+        except HubSilentError:
+            silent.append(name)
+    return silent
+
+
+async def test_nothing_goes_to_a_hub_that_has_not_shown_its_key() -> None:
+    asked: list[dict[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(dict(request.headers))
+        if "Range" in request.headers:
+            return web.Response(status=206, body=b"{}", headers={"Content-Range": "bytes 0-1/2"})
+        return web.json_response({})
+
+    async with _plain_hub("/x", answer) as (hub, answered):
+        hub.token = "token"
+        assert await _asks_everything(hub, "/x") == ["get", "post", "piece", "page"]
+        assert (asked, answered) == ([], [])
+        assert await hub.get("/x", of_anybody=True) == {}  # by which it shows it
+        assert await hub.post("/x", {}, to_anybody=True) == {}
+        assert not [one for one in asked if "token" in str(one)]
+        # Control: once it has shown its key, everything goes there, with the token.
+        hub.trusted = True
+        asked.clear()
+        assert await _asks_everything(hub, "/x") == []
+        assert [one.get("Authorization") or one["Folkmoot-Relay"] for one in asked] == ["Relay token"] * 3 + ["token"]
+
+
+@asynccontextmanager
+async def _plain_hub(
+    path: str, answer: Callable[[web.Request], Awaitable[web.Response]]
+) -> AsyncIterator[tuple[Hub, list[bool]]]:
+    """A hub of one answer, and how often it counted as heard."""
+    app, answered = web.Application(), list[bool]()
+    app.router.add_route("*", path, answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    hub = Hub(f"http://127.0.0.1:{runner.addresses[0][1]}", lambda: answered.append(True))
+    try:
+        yield hub, answered
     finally:
         await hub.close()
         await runner.cleanup()

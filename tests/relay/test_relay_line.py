@@ -4,7 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from tests.relay.rig import Phone, rig, until
+from tests.relay.small import small_node
+
+from folkmoot_server.domain.errors import Forbidden
+from folkmoot_server.relay import store
+from folkmoot_server.relay.line import HallLine
+from folkmoot_server.relay.people import HallSession
+from folkmoot_server.relay.sockets import Sockets
 
 pytestmark = pytest.mark.timeout(400)  # processes and passkeys, on a slow machine
 
@@ -45,3 +54,27 @@ async def test_the_loop_of_a_hall_is_its_relays_for_its_custodian(tmp_path: Path
         loop = (await binh.post(path))["loop"]
         await binh.post(f"{path}/{loop}/end")
         assert await binh.refused(f"{path}/{loop}/media", asked) == (409, "site.no-loop")
+
+
+@pytest.mark.parametrize("scheme", ["Kiosk", "kiosk", "KIOSK"])
+async def test_who_acts_at_the_kiosk_is_not_taken_for_the_custodian(scheme: str, tmp_path: Path) -> None:
+    async with small_node(tmp_path) as node:
+        state = {"seq": 1, "sites": [{"site": "hall", "custodian": "binh"}]}
+        await node.database.write(lambda tx: store.set_state(tx, state))
+        sockets = Sockets(node)
+        sockets.media = object()  # type: ignore[assignment]
+
+        async def custodian(_request: web.Request) -> HallSession:
+            return HallSession(bytes(32), "binh", {}, 0, 0, local=False, follows=True)
+
+        line, place = HallLine(node, sockets, custodian), {"m": "m", "s": "hall"}
+        cookie = {"Cookie": "folkmoot=the custodian's"}
+        kiosk = make_mocked_request(
+            "POST", "/", headers={**cookie, "Authorization": f"{scheme} dG9rZW4"}, match_info=place
+        )
+        with pytest.raises(Forbidden) as refused:
+            await line._allowed(kiosk)
+        assert refused.value.code == "kiosk.not-allowed"
+        # Control: the same without that header is the custodian's.
+        assert (await line._allowed(make_mocked_request("POST", "/", headers=cookie, match_info=place)))[1] == "binh"
+        await line.close()

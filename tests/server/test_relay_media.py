@@ -414,6 +414,7 @@ async def test_while_no_hub_answers_the_hall_has_its_room_and_one_pipe_waits(tmp
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))  # ours and not listened on: nobody else answers there
     hub = Hub(f"http://127.0.0.1:{taken.getsockname()[1]}", lambda: None)
+    hub.trusted = True  # before it fell silent
     tries: list[int] = []
 
     def device() -> Device:

@@ -29,6 +29,7 @@ UNKNOWN_KBPS: Final = 2000  # of a line whose limit nobody knows
 SHARE_IN_ROOM: Final = 4  # a quarter of the line while voices may be on it
 SHARE: Final = 2
 PACE_LEAST: Final = 500
+NOTHING_BEHIND: Final = 416  # what is asked for begins behind the end of the file
 
 
 def pace(profile_kbps: int, *, in_room: bool) -> int:
@@ -70,13 +71,13 @@ class Ahead:
             HubSilentError, HubRefusedError: the hub did not give it.
         """
         node = self._node
-        await node.linked.wait()
-        if node.papers_changed.is_set():
+        if node.papers_changed.is_set():  # looked at in a cut too: what is to go must not wait for the hub
             node.papers_changed.clear()
             self._refused.clear()
             wanted = node.catalogue.files()
             if node.catalogue.unlisted() is None:  # else pages whose list is still to come would go and come again
                 await asyncio.to_thread(node.shelf.keep_only, set(wanted))
+        await node.linked.wait()
         await self._give_way()
         unlisted = node.catalogue.unlisted()
         if unlisted is not None and f"{unlisted[0]}/{unlisted[1]}" not in self._refused:
@@ -117,8 +118,9 @@ class Ahead:
             store.put(tx, "pages", made.pages())
 
         await node.remember(keep)
-        node.catalogue = made
-        node.papers_changed.set()
+        if node.catalogue is catalogue:  # it may have come while the disk was busy, too
+            node.catalogue = made
+            node.papers_changed.set()
 
     def _pass_over(self, name: str, error: HubRefusedError) -> None:
         """Leave out what the hub does not give; what is wrong with the relay itself is the caller's."""
@@ -144,7 +146,9 @@ class Ahead:
                     await asyncio.to_thread(shelf.append, sha256, data)
                     first += len(data)
         except HubRefusedError as error:
-            self._pass_over(sha256, error)
-            return
+            if error.status != NOTHING_BEHIND or first == 0:
+                self._pass_over(sha256, error)
+                return
+            # All of it had come when the process ended, before the file got its name.
         if first >= size and not await asyncio.to_thread(shelf.finish, sha256):
             log.warning("relay.ahead damaged")

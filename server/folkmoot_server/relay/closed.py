@@ -46,13 +46,16 @@ def follow(tx: Connection, site: str, state: JsonObject | None, new: Sequence[Js
     """Take up what a snapshot, and new events that are stored, say of closed sessions; return whether that is new.
 
     While the hall is outside, nothing stays of what it was given inside, and of the snapshot only what goes outside.
+    A hub that was put back from a backup gives a snapshot of before: what was heard behind it has not happened there,
+    and the numbers are given again.
     """
     before = _events(tx)
-    after = [*before, *_of_state(before, state)]
+    after = [one for one in before if state is None or one.seq <= state["seq"]]
+    after += _of_state(after, state)
     last = after[-1].seq if after else 0
     told = [one for one in new if one["type"] in CHANGES and one["seq"] > last]
     after += [_Told(one["seq"], one["type"], one["at"], one["body"]) for one in told]
-    changed, found = len(after) > len(before), fold(after)
+    changed, found = after != before, fold(after)
     if changed:
         store.put(tx, _EVENTS, [{"seq": one.seq, "type": one.type, "at": one.at, "body": one.body} for one in after])
         _note_papers(tx, found, began=fold(before).running is None)

@@ -67,6 +67,11 @@ class Hub:
         if self.trusted:
             self._answered()
 
+    def _require_trust(self) -> None:
+        """Send neither the token nor what a page says to a hub that has not shown its key."""
+        if not self.trusted:
+            raise HubSilentError("it has not shown its key yet")
+
     @staticmethod
     def _session(connections: int, trust: ssl.SSLContext | bool) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=connections, ssl=trust, keepalive_timeout=30)
@@ -78,22 +83,28 @@ class Hub:
         await self._own.close()
         await self._pages.close()
 
-    async def get(self, path: str, *, wait_s: float = PLAIN_S) -> JsonObject:
-        """Ask in the relay's own name.
+    async def get(self, path: str, *, wait_s: float = PLAIN_S, of_anybody: bool = False) -> JsonObject:
+        """Ask in the relay's own name; with `of_anybody` also a hub that is not trusted, which gets no token.
 
         Raises:
-            HubSilentError: no answer within `wait_s`.
+            HubSilentError: no answer within `wait_s`, or it was not asked, because it is not trusted.
             HubRefusedError: an error.
         """
+        if not of_anybody:
+            self._require_trust()
         return await self._ask("GET", path, None, wait_s)
 
-    async def post(self, path: str, body: JsonObject, *, wait_s: float = PLAIN_S) -> JsonObject:
-        """Send in the relay's own name; larger bodies are compressed.
+    async def post(
+        self, path: str, body: JsonObject, *, wait_s: float = PLAIN_S, to_anybody: bool = False
+    ) -> JsonObject:
+        """Send in the relay's own name, `to_anybody` as `get` asks; larger bodies are compressed.
 
         Raises:
-            HubSilentError: no answer within `wait_s`.
+            HubSilentError: no answer within `wait_s`, or nothing was sent, because it is not trusted.
             HubRefusedError: an error.
         """
+        if not to_anybody:
+            self._require_trust()
         return await self._ask("POST", path, json.dumps(body, separators=(",", ":")).encode(), wait_s)
 
     async def _ask(self, method: str, path: str, data: bytes | None, wait_s: float) -> JsonObject:
@@ -127,9 +138,11 @@ class Hub:
         """Yield the size of a whole file and bytes of it, as they come, from number `first` to `last` at most.
 
         Raises:
-            HubSilentError: no answer, or it broke off; what was yielded is good.
+            HubSilentError: no answer, or it broke off; what was yielded is good. Nothing was asked while it is not
+                trusted.
             HubRefusedError: an error, or another range than the one that was asked for.
         """
+        self._require_trust()
         headers = {"Authorization": f"Relay {self.token}", "Range": f"bytes={first}-{last}"}
         timeout = aiohttp.ClientTimeout(total=PIECE_WHOLE_S, connect=CONNECT_S, sock_read=PIECE_SILENT_S)
         try:
@@ -150,8 +163,9 @@ class Hub:
         """Pass a page's request on as it is and return the answer as soon as it begins; the caller releases it.
 
         Raises:
-            HubSilentError: it did not answer.
+            HubSilentError: it did not answer, or was not asked, because it is not trusted.
         """
+        self._require_trust()
         sent = {**headers, "Folkmoot-Relay": self.token}
         url = self._url + path_qs
         try:

@@ -56,7 +56,7 @@ class Lan:
         self._node, self._sockets = node, sockets
         sockets.still, sockets.knows = self._still, self._knows
         self._reading, self._kiosks = Reading(node), Kiosks()
-        node.on_news = self._reading.hear
+        node.on_news, node.on_unheard = self._reading.hear, self._reading.forget
         self._limits = SignInLimits()
         self._line = HallLine(node, sockets, self._session)
         self._pool: ProofPool | None = None
@@ -128,14 +128,15 @@ class Lan:
             raise web.HTTPNotFound
         body = b"" if passing.is_upload(request) or not request.can_read_body else await raw_body(request)
         if not self._node.link.cut:
-            self._node.passing += 1
+            waits = request.path == walls.VIEW  # at the hub, for news, and is asked again at once: no line is busy so
+            self._node.passing += not waits
             try:
                 return await self._pass_on(request, body)
             except HubSilentError as error:
                 if not self._node.link.cut:
                     raise _unreachable() from error
             finally:
-                self._node.passing -= 1
+                self._node.passing -= not waits
         return await self._answer(request, body)
 
     async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
@@ -169,16 +170,17 @@ class Lan:
                 self._limits.count_member(session.member, node.clock())
                 return again
         owner = kept.owner(request.path, node.identity.meeting, member) if request.method == "GET" else None
-        closings = node.closings
+        known = node.closed
         signs = request.path in SIGNS_IN or (request.path == SESSION and request.method == "GET")
         kiosk = request.path == f"/api/meetings/{node.identity.meeting}/sites/{node.identity.site}{KIOSK_SIGNS_IN}"
         passed = await passing.pass_on(node, request, body, keep=signs or kiosk or owner is not None)
-        if passed.code in STARTS_ANEW:  # about the relay, not about the page
-            raise _unreachable()
         if passed.status == OK:
             if kiosk and passed.kept is not None and session is not None:
                 self._kiosks.learn(passed.kept.data, session.token_hash, node.clock())
-            await self._learn(request, passed, session, owner if closings == node.closings else None)
+            if passed.kept is not None and owner is not None:
+                answer = passed.kept
+                await node.keep(known, lambda tx: kept.keep(tx, owner, request.path_qs, answer))
+            await self._learn(request, passed, session)
         elif passed.status in GONE and owner is not None:
             await node.database.write(lambda tx: kept.drop(tx, owner, request.path_qs))
         if request.path == "/api/sign-out" or passed.code.startswith("session."):
@@ -203,13 +205,11 @@ class Lan:
 
     async def _pass_screen(self, request: web.Request, screen: str) -> web.StreamResponse:
         """Pass on what a room screen asks; the answer is kept for it, in the place of the one before."""
-        node, closings = self._node, self._node.closings
+        node, known = self._node, self._node.closed
         passed = await passing.pass_on(node, request, b"", keep=True)
         answer, path = passed.kept, request.path
-        if passed.code in STARTS_ANEW:
-            raise _unreachable()
-        if passed.status == OK and answer is not None and closings == node.closings:
-            await node.remember(lambda tx: walls.keep(tx, screen, path, answer))
+        if passed.status == OK and answer is not None:
+            await node.keep(known, lambda tx: walls.keep(tx, screen, path, answer))
         elif passed.status in (UNAUTHORISED, *GONE):
             await node.database.write(lambda tx: walls.drop(tx, screen, path))
         return passed.response
@@ -222,13 +222,8 @@ class Lan:
             given = json.loads(body)
             await self._node.remember(lambda tx: run(tx, given))
 
-    async def _learn(
-        self, request: web.Request, passed: passing.Passed, session: HallSession | None, owner: str | None
-    ) -> None:
-        """Keep from an answer what the hall needs when it is cut off."""
-        if passed.kept is not None and owner is not None:
-            answer = passed.kept
-            await self._node.remember(lambda tx: kept.keep(tx, owner, request.path_qs, answer))
+    async def _learn(self, request: web.Request, passed: passing.Passed, session: HallSession | None) -> None:
+        """Note from an answer who it is."""
         if passed.kept is not None and (request.path in SIGNS_IN or request.path == SESSION):
             await self._confirm(request, passed)
         if session is not None:

@@ -13,6 +13,7 @@ from folkmoot_server.relay import store
 from folkmoot_server.relay.node import Node
 from folkmoot_server.relay.people import HallSession
 from folkmoot_server.relay.sockets import Sockets
+from folkmoot_server.web import kiosk_access
 from folkmoot_server.web.handlers_line import LoopBody, ask
 from folkmoot_server.web.parsing import Empty, read
 from folkmoot_server.web.site_limits import SiteLimits
@@ -50,9 +51,11 @@ class HallLine:
         """Return the loops and who asks.
 
         Raises:
-            NotSignedIn, Forbidden: a stranger, or not the custodian of this hall.
+            NotSignedIn, Forbidden: a stranger, or not the custodian of this hall; a member at its kiosk.
             WrongState: the meeting is over, or this relay has no media.
         """
+        if kiosk_access.token_in(request) is not None:  # beside the custodian's cookie, and never as the custodian
+            raise Forbidden("kiosk.not-allowed", "This cannot be done at a kiosk.")
         session = await self._session(request)
         if session is None:
             raise NotSignedIn("session.none", "Please sign in.")

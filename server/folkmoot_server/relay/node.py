@@ -87,7 +87,7 @@ class Node:
         cut, linked: one of them is set.
         queued: set when something new waits in the outbox.
         shelf, catalogue: papers on disk, and what they are; `papers_changed` is set when another catalogue came.
-        closed, closings: the closed sessions that are known, and how often that has changed.
+        closed: the closed sessions that are known.
         passing: how many requests of pages the hub is answering.
         bringing: the last entry of the outbox that is on its way to the hub now, 0 while none is.
         profile_kbps, in_room: of the line (0: no limit known), and whether voices may be on it.
@@ -100,7 +100,7 @@ class Node:
         """Serve an enrolled relay; call `load` before anything else."""
         self.identity, self.database, self.hub, self.seed, self.rng = identity, database, hub, seed, rng
         self.shelf, self.catalogue, self.papers_changed = shelf, Catalogue(), asyncio.Event()
-        self.closed, self.closings = History(), 0
+        self.closed = History()
         self.ended, self.over = asyncio.Event(), False
         self.passing, self.profile_kbps, self.in_room = 0, 0, False
         self.clock = RelayClock(0)
@@ -119,6 +119,7 @@ class Node:
         self.on_events: Callable[[Sequence[Told]], None] = lambda _told: None
         self.on_news: Callable[[Sequence[Told]], None] = lambda _told: None
         self.on_reset: Callable[[], None] = lambda: None
+        self.on_unheard: Callable[[], None] = lambda: None
 
     async def load(self) -> None:
         """Go on where the last process stopped."""
@@ -142,10 +143,6 @@ class Node:
         self.link = LinkState(heard or self.clock())
         self.queued.set()
         self.papers_changed.set()
-
-    def take_closed(self, history: History) -> None:
-        """Follow what is known of closed sessions; answers that are on their way now are kept no more."""
-        self.closed, self.closings = history, self.closings + 1
 
     def take_line(self, state: JsonObject | None) -> None:
         """Follow what a snapshot says of this hall's line and of the room."""
@@ -184,6 +181,13 @@ class Node:
     async def remember(self, run: Callable[[Connection], T]) -> T | None:
         """Write something of the meeting, unless the meeting is over and nothing of it is kept any more."""
         return await self.database.write(lambda tx: None if store.over(tx) is not None else run(tx))
+
+    async def keep(self, known: History, run: Callable[[Connection], object]) -> None:
+        """Write an answer of the hub, as `remember`, unless other closed sessions are known than when it was asked.
+
+        Whoever waits for the disk may find that the answer is from inside, and the hall outside by now.
+        """
+        await self.remember(lambda tx: run(tx) if closed.history(tx) == known else None)
 
     async def queue(self, raw: Wish, judge: Judge) -> JsonObject:
         """Judge a wish and put it into the outbox; return its receipt, which is on disk then.
@@ -249,6 +253,13 @@ class Node:
         self.cursor = fresh[-1].seq
         self.on_news(fresh)
         self.on_events(fresh)
+
+    def skip(self, seq: int) -> None:
+        """Go on from a snapshot of number `seq`; nobody here has heard the events that led to it."""
+        self.tail.clear()
+        self.cursor = seq
+        self.on_unheard()
+        self.on_reset()
 
     async def after(self, seq: int) -> list[Told]:
         """Return the next events after number `seq`; empty when there is none yet, or none that joins on."""

@@ -45,15 +45,17 @@ class Reading:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._vouched: dict[tuple[bytes, PaperClass], float] = {}
+        self._forgotten = 0  # how often: what the hub was asked before that is not remembered after it
 
     def hear(self, new: Sequence[Told]) -> None:
         """Ask again after whatever may have changed somebody's rights."""
         if any(told.type not in CHANGES_NO_RIGHT for told in new):
-            self._vouched.clear()
+            self.forget()
 
     def forget(self) -> None:
         """Ask again for everybody."""
         self._vouched.clear()
+        self._forgotten += 1
 
     def _find(self, path: str) -> Held | None:
         beginning = f"/api/meetings/{self._node.identity.meeting}/"
@@ -87,14 +89,15 @@ class Reading:
         key, now = (session.token_hash, found.paper_class), time.monotonic()
         if self._vouched.get(key, 0.0) > now:
             return True
-        path = "/".join(request.path.split("/")[:7]) + "/pages/1"
+        path, forgotten = "/".join(request.path.split("/")[:7]) + "/pages/1", self._forgotten
         status, headers = await passing.ask_head(self._node, request, path)
         restricted = "no-store" in headers.get("Cache-Control", "")  # it became another class just now
         if status != web.HTTPOk.status_code or restricted:
             return False
-        if len(self._vouched) >= VOUCHED_MAX:
-            self._vouched.clear()
-        self._vouched[key] = now + VOUCHED_S
+        if self._forgotten == forgotten:
+            if len(self._vouched) >= VOUCHED_MAX:
+                self._vouched.clear()
+            self._vouched[key] = now + VOUCHED_S
         return True
 
     async def alone(self, path: str, session: HallSession | None) -> web.Response | None:

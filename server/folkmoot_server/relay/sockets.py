@@ -253,6 +253,8 @@ class Sockets:
 
     async def _packet(self, phone: Phone, told: Told) -> Shared:
         """Return what a phone gets of an event: all of it where the hall's list or the hub says that it may."""
+        if told.type in CHANGES:  # what the hub said of somebody holds up to here, wherever in the log the phone is
+            phone.knows.pop(Right.INSIDE, None)
         if told.withheld is not None and not await self._has(phone, Right.INSIDE, told.seq):
             return told.withheld
         if told.unseen is not None and not await self._has(phone, Right.PAGES, told.seq):
@@ -283,9 +285,6 @@ class Sockets:
                 for phone in self._phones.values():
                     if phone.member == told.body["member"]:
                         phone.farewell = ("meeting.removed", "The chair has removed you from this meeting.")
-            elif told.type in CHANGES:
-                for phone in self._phones.values():
-                    phone.knows.pop(Right.INSIDE, None)
             elif told.type == "BallotAccepted" and told.withheld is None:  # else pages count by the event
                 self._count(told.body["election"], told.body["count"])
         for phone in self._phones.values():
