@@ -211,8 +211,8 @@ class Lan:
         resource = request.match_info.route.resource
         run = None if resource is None else _NOTED.get(resource.canonical)
         if run is not None and request.method == "POST":
-            given = json.loads(body)
-            await self._node.remember(lambda tx: run(tx, given))
+            given, election = json.loads(body), request.match_info["election"]
+            await self._node.remember(lambda tx: run(tx, election, given))
 
     async def _learn(
         self, request: web.Request, passed: passing.Passed, session: HallSession | None, owner: str | None
@@ -328,12 +328,12 @@ class Lan:
         return web.json_response({"ticket": ticket})
 
 
-def _replaced(tx: Connection, given: JsonObject) -> None:
-    passed_votes.note_replaced(tx, given["old"], given["new"])
+def _replaced(tx: Connection, election: str, given: JsonObject) -> None:
+    passed_votes.note_replaced(tx, election, given["old"], given["new"])
 
 
-def _cast(tx: Connection, given: JsonObject) -> None:
-    passed_votes.note_cast(tx, given["ballot"]["credential"])
+def _cast(tx: Connection, election: str, given: JsonObject) -> None:
+    passed_votes.note_cast(tx, election, given["ballot"]["credential"])
 
 
 _NOTED: Final = {REPLACEMENTS: _replaced, repeats.BALLOTS: _cast}
