@@ -204,6 +204,8 @@ def test_a_ballot_the_hub_took_of_any_of_the_keys_is_one(box: Box) -> None:
     passed_votes.note_cast(box.tx, box.election, first.name)
     passed_votes.note_replaced(box.tx, box.election, first.name, second.name)
     assert chains.is_cast(box.tx, box.election, box.chain("vera", second))
+    assert refused(box.replace, "vera", second, Key()) == "voting.replacement-voted"
+    box.replace("max", box.keys["max"], Key())  # control
 
 
 def test_a_replacement_that_the_hub_refused_is_none(box: Box) -> None:

@@ -27,3 +27,9 @@ def chain(tx: Connection, election: str, member: str, credential: str) -> list[s
 def is_cast(tx: Connection, election: str, found: list[str]) -> bool:
     """Say whether the hub took a ballot of one of these credentials at the kiosk."""
     return any(passed_votes.is_cast(tx, election, one) for one in found)
+
+
+def must_wait(tx: Connection, election: str, member: str, credential: str) -> bool:
+    """Say whether a member at the kiosk votes on only when the line is back: the hub has a ballot, or may have."""
+    found = chain(tx, election, member, credential)
+    return is_cast(tx, election, found) or passed_votes.in_doubt(tx, election, (member, *found))

@@ -144,18 +144,19 @@ class KioskAlone:
     async def manifest(self, asked: Asked) -> JsonObject | None:
         """Return the answer of GET manifest for the member at the kiosk, None where it has to wait for the line.
 
-        That is who did not check in at the kiosk before the vote was opened, and whose ballot the hub has.
+        That is who did not check in at the kiosk before the vote was opened, and of whom the hub has, or may have, a
+        ballot, or another key than is known here.
         """
         first, hall, now, election = self._first(asked), self._node.hall, asked.now, asked.election
         member = asked.caller.member
 
         def run(tx: Connection) -> JsonObject | None:
             part = store.find(tx, "part.manifest")
-            found = chains.chain(tx, election, member, first)
-            if part is None or part["manifest"]["election"] != election or chains.is_cast(tx, election, found):
+            if part is None or part["manifest"]["election"] != election:
                 return None
-            vote = hall.require_vote(election, now)
-            return views.manifest(part, rules.place_of(tx, vote, member, found[-1]))
+            if chains.must_wait(tx, election, member, first):
+                return None
+            return views.manifest(part, rules.place_of(tx, hall.require_vote(election, now), member, first))
 
         return await self._node.database.read(run) if first else None
 

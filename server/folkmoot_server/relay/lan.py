@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from aiohttp import web
-from sqlalchemy import Connection
 
 from folkmoot_server.domain.audience import WITHHELD
-from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden
+from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden, NotSignedIn
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
-from folkmoot_server.domain.ids import from_b64u, token_hash
+from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.relay import kept, passed_votes, passing, people, repeats, walls
 from folkmoot_server.relay.alone import ANSWERS, CUT, REPLACEMENTS, Alone
 from folkmoot_server.relay.asked import Asked
@@ -35,7 +35,6 @@ from folkmoot_server.web.parsing import decode, raw_body
 from folkmoot_server.web.proof_pool import ProofPool
 from folkmoot_server.web.static import DIST, add_static
 from folkmoot_server.web.watchdog import Watchdog
-from folkmoot_voting.encoding import JsonObject
 
 BODY_MAX: Final = 256 * 1024
 SESSION: Final = "/api/session"
@@ -45,6 +44,7 @@ TICKET: Final = "/api/socket-ticket"
 OK: Final = 200
 UNAUTHORISED: Final = 401
 GONE: Final = frozenset({403, 404})
+BROKEN: Final = 500
 UNAVAILABLE: Final = 503
 
 
@@ -181,15 +181,21 @@ class Lan:
         self, request: web.Request, body: bytes, custodian: HallSession | None
     ) -> web.StreamResponse:
         """Pass on what a member does at the kiosk; nothing of it is kept, or known of, as the custodian's."""
-        again = None if custodian is None else await repeats.linked(self._node, request, body)
+        node = self._node
+        again = None if custodian is None else await repeats.linked(node, request, body)
         if again is not None:
             return again
-        passed = await passing.pass_on(self._node, request, body, keep=False)
-        if passed.code in STARTS_ANEW:
+        vote = self._vote_in(request, body, custodian)
+        if vote is not None:  # on disk before the hub hears of it: its answer may be lost, and this process end
+            await node.remember(lambda tx: passed_votes.begin(tx, vote))
+        passed = await passing.pass_on(node, request, body, keep=vote is not None)
+        anew = passed.code in STARTS_ANEW
+        if vote is not None and (anew or passed.status < BROKEN):
+            taken = passed.status == OK
+            await node.remember(lambda tx: passed_votes.settle(tx, vote, taken=taken))
+        if anew:
             raise _unreachable()
-        if passed.status == OK:
-            await self._learn_vote(request, body)
-        elif passed.code.startswith("session."):  # the custodian's has ended
+        if passed.code.startswith("session."):  # the custodian's has ended
             await self._forget(request)
         return passed.response
 
@@ -206,13 +212,24 @@ class Lan:
             await node.database.write(lambda tx: walls.drop(tx, screen, path))
         return passed.response
 
-    async def _learn_vote(self, request: web.Request, body: bytes) -> None:
-        """Remember what the hub has taken of a vote at the kiosk: in a cut the voter goes on from there."""
+    def _vote_in(
+        self, request: web.Request, body: bytes, custodian: HallSession | None
+    ) -> passed_votes.Request | None:
+        """Return what a member at the kiosk asks the hub to take, from which the voter goes on in a cut."""
         resource = request.match_info.route.resource
-        run = None if resource is None else _NOTED.get(resource.canonical)
-        if run is not None and request.method == "POST":
-            given, election = json.loads(body), request.match_info["election"]
-            await self._node.remember(lambda tx: run(tx, election, given))
+        read = None if resource is None else _VOTES.get(resource.canonical)
+        if read is None or request.method != "POST":
+            return None
+        try:
+            credential, new = read(json.loads(body))
+        except (ValueError, LookupError, TypeError, RecursionError):  # the hub says what is wrong
+            return None
+        try:
+            who = self._kiosks.find(kiosk_access.token_in(request) or "", custodian, self._node.clock()).member
+        except NotSignedIn:  # since a start of this process nobody has signed in so
+            who = credential
+        number = b64u(self._node.rng(16))
+        return passed_votes.Request(request.match_info["election"], number, who, credential, new)
 
     async def _learn(
         self, request: web.Request, passed: passing.Passed, session: HallSession | None, owner: str | None
@@ -328,15 +345,12 @@ class Lan:
         return web.json_response({"ticket": ticket})
 
 
-def _replaced(tx: Connection, election: str, given: JsonObject) -> None:
-    passed_votes.note_replaced(tx, election, given["old"], given["new"])
-
-
-def _cast(tx: Connection, election: str, given: JsonObject) -> None:
-    passed_votes.note_cast(tx, election, given["ballot"]["credential"])
-
-
-_NOTED: Final = {REPLACEMENTS: _replaced, repeats.BALLOTS: _cast}
+_VOTES: Final[Mapping[str, Callable[[Any], tuple[str, str]]]] = MappingProxyType(
+    {
+        REPLACEMENTS: lambda given: (str(given["old"]), str(given["new"])),
+        repeats.BALLOTS: lambda given: (str(given["ballot"]["credential"]), ""),
+    }
+)
 
 
 def _unreachable() -> Unavailable:

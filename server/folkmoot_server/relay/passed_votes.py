@@ -6,9 +6,53 @@ check-in may vote in several; wiped with everything of the meeting.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from folkmoot_server.relay import store
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the hub is asked to take: `new` in the place of a credential, or a ballot of it where `new` is empty.
+
+    Attributes:
+        number: of this request alone.
+        who: the member who acts, or the credential where the relay does not know that.
+    """
+
+    election: str
+    number: str
+    who: str
+    credential: str
+    new: str = ""
+
+
+def begin(tx: Connection, request: Request) -> None:
+    """Note that the hub is asked: until it has answered, nobody here knows where the voter stands."""
+    name = _doubt(request.election)
+    store.put(tx, name, {**(store.find(tx, name) or {}), request.number: request.who})
+
+
+def settle(tx: Connection, request: Request, *, taken: bool) -> None:
+    """Note what the hub has answered; a request whose answer is lost stays in doubt for the rest of the vote."""
+    name = _doubt(request.election)
+    doubts = {number: who for number, who in (store.find(tx, name) or {}).items() if number != request.number}
+    if doubts:
+        store.put(tx, name, doubts)
+    else:
+        store.drop_value(tx, name)
+    if taken and request.new:
+        note_replaced(tx, request.election, request.credential, request.new)
+    elif taken:
+        note_cast(tx, request.election, request.credential)
+
+
+def in_doubt(tx: Connection, election: str, names: Iterable[str]) -> bool:
+    """Say whether the answer to a request of one of these members or credentials was lost, or is on its way."""
+    return not set((store.find(tx, _doubt(election)) or {}).values()).isdisjoint(names)
 
 
 def note_replaced(tx: Connection, election: str, old: str, new: str) -> None:
@@ -29,6 +73,10 @@ def replaced(tx: Connection, election: str) -> dict[str, str]:
 def is_cast(tx: Connection, election: str, credential: str) -> bool:
     """Say whether the hub has a ballot of a credential, as far as this relay knows."""
     return credential in (store.find(tx, _cast(election)) or [])
+
+
+def _doubt(election: str) -> str:
+    return f"kiosk.doubt.{election}"
 
 
 def _replaced(election: str) -> str:

@@ -233,6 +233,9 @@ def replacement(tx: Connection, hall: Hall, caller: Caller, election: str, body:
         standing.lineage.check_replacement(vote.manifest, old, kiosk=body["kiosk"])
     except ReplacementRefused as error:
         raise Conflict(error.code, error.detail[:1].upper() + error.detail[1:] + ".") from error
+    line = chains.chain(tx, election, caller.member, body["old"])
+    if vote.manifest.voting_again == ONCE and chains.is_cast(tx, election, line):
+        raise Conflict("voting.replacement-voted", "This member has already cast a ballot.")
     nonce = unb64u(body["nonce"])
     people.take_nonce(tx, nonce, Purpose.REPLACE, caller.session.token_hash, caller.now)
     with protocol_checked():
