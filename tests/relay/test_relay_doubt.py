@@ -16,6 +16,7 @@ from tests.relay.test_relay_rules import a_manifest
 
 from folkmoot_server.domain.ids import token_hash
 from folkmoot_server.relay import chains, passed_votes, passing, repeats, rules, schema, store
+from folkmoot_server.relay.alone import MANIFEST as MANIFEST_PATH
 from folkmoot_server.relay.alone import REPLACEMENTS, Alone
 from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hall import Hall, OpenVote
@@ -46,6 +47,7 @@ class Relay:
     status: int = 200
     code: str = ""
     kept: bool = False
+    shown: JsonObject = field(default_factory=dict)
     kiosks: Kiosks = field(default_factory=Kiosks)
 
     @property
@@ -69,7 +71,9 @@ class Relay:
     async def answer(self, _node: Any, _request: Any, _data: bytes, *, keep: bool) -> Passed:
         """What the hub answers; before that the request is noted."""
         self.kept = keep
-        assert passed_votes.in_doubt(self.tx, MANIFEST.election, ["otto", "max", FIRST])
+        if self.shown:
+            return Passed(web.Response(), 200, Kept("application/json", json.dumps({"me": self.shown}).encode()))
+        assert passed_votes.in_doubt(self.tx, MANIFEST.election, ["otto", "max", FIRST, SECOND])
         if self.status == 0:
             raise HubSilentError("the link was cut")
         error = {"error": {"code": self.code}}
@@ -80,6 +84,13 @@ class Relay:
         made._node, made._kiosks = self.node, self.kiosks
         await made._pass_kiosk(request(path), json.dumps(body).encode(), CUSTODIAN)
 
+    async def show(self, place: JsonObject) -> None:
+        """While linked the hub shows Otto the manifest, with this place in the vote."""
+        made = object.__new__(Lan)
+        made._node, made._kiosks, self.shown = self.node, self.kiosks, place
+        await made._pass_kiosk(request(MANIFEST_PATH, "GET"), b"", CUSTODIAN)
+        self.shown = {}
+
     def asked(self, path: str, body: JsonObject) -> Asked:
         member = HallSession(token_hash(TOKEN), "otto", {}, NOW, NOW, local=True, follows=False)
         return Asked(request(path), json.dumps(body).encode(), member, NOW, kiosk=True)
@@ -89,13 +100,13 @@ class Relay:
         return await KioskAlone(self.node, self.kiosks).manifest(self.asked("", {}))
 
 
-def request(path: str) -> Any:
+def request(path: str, method: str = "POST") -> Any:
     class Match(dict[str, str]):
         route = SimpleNamespace(resource=SimpleNamespace(canonical=path))
 
     match = Match(meeting="m", election=MANIFEST.election)
     headers = CIMultiDict({"Authorization": f"Kiosk {b64u(TOKEN)}"})
-    return SimpleNamespace(method="POST", match_info=match, headers=headers)
+    return SimpleNamespace(method=method, match_info=match, headers=headers)
 
 
 @pytest.fixture
@@ -128,6 +139,28 @@ async def test_a_lost_answer_makes_the_voter_wait_for_the_line(relay: Relay, pat
     # Nobody else waits, and the next vote is another one.
     assert not chains.must_wait(relay.tx, MANIFEST.election, "greta", THIRD)
     assert not chains.must_wait(relay.tx, "0" * 22, "otto", FIRST)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_hubs_own_word_ends_the_doubt(relay: Relay, known: bool) -> None:
+    if not known:
+        relay.kiosks = Kiosks()
+    relay.status = 0
+    with pytest.raises(HubSilentError):
+        await relay.post(REPLACEMENTS, REPLACE)
+    relay.status = 200
+    assert await relay.manifest() is None  # control
+    place: JsonObject = {"lineage": FIRST, "credential": FIRST, "weight": 1, "seq": 0, "prev": ""}
+    await relay.show(place)
+    assert acting(await relay.manifest()) == FIRST
+    await relay.show({**place, "credential": SECOND})  # it came after all, or by another way
+    assert acting(await relay.manifest()) == SECOND
+    await relay.post(REPLACEMENTS, {"old": SECOND, "new": THIRD})
+    assert acting(await relay.manifest()) == THIRD
+    await relay.show({**place, "credential": SECOND})  # an answer of before
+    assert acting(await relay.manifest()) == THIRD
+    await relay.show({**place, "credential": THIRD, "seq": 1})
+    assert await relay.manifest() is None
 
 
 async def test_what_the_hub_has_taken_is_on_disk_before_the_page_is_told(relay: Relay) -> None:

@@ -191,7 +191,9 @@ def test_what_waits_here_and_what_the_hub_took_are_one_line(box: Box) -> None:
     passed_votes.note_replaced(box.tx, box.election, second.name, third.name)
     assert box.chain("vera", first) == box.chain("vera", third) == [first.name, second.name, third.name]
     assert box.place("vera", first)["credential"] == third.name
+    passed_votes.learn(box.tx, box.election, "vera", {"lineage": first.name, "credential": third.name, "seq": 0})
     found = box.chain("vera", first)
+    assert found == [first.name, second.name, third.name]
     assert not chains.is_cast(box.tx, box.election, found)
     ballot = box.made(third)  # what the key before it had announced is no more
     assert box.cast("vera", ballot)

@@ -381,6 +381,7 @@ def _queued(receipt: JsonObject) -> web.Response:
 _M: Final = "/api/meetings/{meeting}"
 _E: Final = _M + "/elections/{election}"
 REPLACEMENTS: Final = _E + "/replacements"
+MANIFEST: Final = _E + "/manifest"
 _KIOSK: Final = "/api/meetings/{m}/sites/{s}/kiosk"
 ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
     {
@@ -395,7 +396,7 @@ ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
         ("GET", _M): Alone.meeting,
         ("GET", _M + "/events"): Alone.events,
         ("GET", _M + "/papers"): Alone.papers,
-        ("GET", _E + "/manifest"): Alone.manifest,
+        ("GET", MANIFEST): Alone.manifest,
         ("POST", _M + "/check-in/begin"): Alone.begin_check_in,
         ("POST", _M + "/check-in/finish"): Alone.finish_check_in,
         ("POST", _M + "/commands"): Alone.command,

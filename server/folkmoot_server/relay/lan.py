@@ -15,7 +15,7 @@ from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden, NotSign
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.relay import kept, passed_votes, passing, people, repeats, walls
-from folkmoot_server.relay.alone import ANSWERS, CUT, REPLACEMENTS, Alone
+from folkmoot_server.relay.alone import ANSWERS, CUT, MANIFEST, REPLACEMENTS, Alone
 from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hub import HubSilentError
 from folkmoot_server.relay.kiosk import Kiosks
@@ -188,8 +188,16 @@ class Lan:
         vote = self._vote_in(request, body, custodian)
         if vote is not None:  # on disk before the hub hears of it: its answer may be lost, and this process end
             await node.remember(lambda tx: passed_votes.begin(tx, vote))
-        passed = await passing.pass_on(node, request, body, keep=vote is not None)
+        shows = request.method == "GET" and _route(request) == MANIFEST
+        try:
+            passed = await passing.pass_on(node, request, body, keep=shows or vote is not None)
+        except HubSilentError:
+            if vote is not None:  # whatever another answer has said meanwhile
+                await node.remember(lambda tx: passed_votes.begin(tx, vote))
+            raise
         anew = passed.code in STARTS_ANEW
+        if shows and passed.status == OK and passed.kept is not None:
+            await self._learn_place(request, passed.kept.data, custodian)
         if vote is not None and (anew or passed.status < BROKEN):
             taken = passed.status == OK
             await node.remember(lambda tx: passed_votes.settle(tx, vote, taken=taken))
@@ -216,20 +224,30 @@ class Lan:
         self, request: web.Request, body: bytes, custodian: HallSession | None
     ) -> passed_votes.Request | None:
         """Return what a member at the kiosk asks the hub to take, from which the voter goes on in a cut."""
-        resource = request.match_info.route.resource
-        read = None if resource is None else _VOTES.get(resource.canonical)
+        read = _VOTES.get(_route(request))
         if read is None or request.method != "POST":
             return None
         try:
             credential, new = read(json.loads(body))
         except (ValueError, LookupError, TypeError, RecursionError):  # the hub says what is wrong
             return None
-        try:
-            who = self._kiosks.find(kiosk_access.token_in(request) or "", custodian, self._node.clock()).member
-        except NotSignedIn:  # since a start of this process nobody has signed in so
-            who = credential
+        who = self._at_kiosk(request, custodian) or credential
         number = b64u(self._node.rng(16))
         return passed_votes.Request(request.match_info["election"], number, who, credential, new)
+
+    def _at_kiosk(self, request: web.Request, custodian: HallSession | None) -> str:
+        """Return the member who acts at the kiosk, "" when nobody has signed in so since this process began."""
+        try:
+            return self._kiosks.find(kiosk_access.token_in(request) or "", custodian, self._node.clock()).member
+        except NotSignedIn:
+            return ""
+
+    async def _learn_place(self, request: web.Request, answer: bytes, custodian: HallSession | None) -> None:
+        """Remember where the hub says that a member at the kiosk stands."""
+        place, member = json.loads(answer).get("me"), self._at_kiosk(request, custodian)
+        if isinstance(place, dict) and place.get("lineage"):
+            election = request.match_info["election"]
+            await self._node.remember(lambda tx: passed_votes.learn(tx, election, member, place))
 
     async def _learn(
         self, request: web.Request, passed: passing.Passed, session: HallSession | None, owner: str | None
@@ -351,6 +369,11 @@ _VOTES: Final[Mapping[str, Callable[[Any], tuple[str, str]]]] = MappingProxyType
         repeats.BALLOTS: lambda given: (str(given["ballot"]["credential"]), ""),
     }
 )
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
 
 
 def _unreachable() -> Unavailable:

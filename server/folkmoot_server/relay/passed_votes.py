@@ -6,12 +6,13 @@ check-in may vote in several; wiped with everything of the meeting.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from folkmoot_server.relay import store
+from folkmoot_voting.encoding import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,27 @@ def begin(tx: Connection, request: Request) -> None:
 
 
 def settle(tx: Connection, request: Request, *, taken: bool) -> None:
-    """Note what the hub has answered; a request whose answer is lost stays in doubt for the rest of the vote."""
-    name = _doubt(request.election)
-    doubts = {number: who for number, who in (store.find(tx, name) or {}).items() if number != request.number}
-    if doubts:
-        store.put(tx, name, doubts)
-    else:
-        store.drop_value(tx, name)
+    """Note what the hub has answered; a request whose answer is lost stays in doubt until it says more."""
+    _put_doubts(tx, request.election, lambda number, _who: number != request.number)
     if taken and request.new:
         note_replaced(tx, request.election, request.credential, request.new)
     elif taken:
         note_cast(tx, request.election, request.credential)
+
+
+def learn(tx: Connection, election: str, member: str, place: JsonObject) -> None:
+    """Take over where the hub says that a member stands (`me` of the manifest); with that no doubt is left."""
+    known = replaced(tx, election)
+    following = {old: new for new, old in known.items()}
+    line = [place["lineage"]]
+    while (new := following.get(line[-1])) is not None and new not in line:
+        line.append(new)
+    acting = place["credential"]
+    if acting not in line and acting not in known:  # by another way than this relay's pages
+        note_replaced(tx, election, line[-1], acting)
+    if place["seq"]:
+        note_cast(tx, election, acting)
+    _put_doubts(tx, election, lambda _number, who: who not in {member, acting, *line})
 
 
 def in_doubt(tx: Connection, election: str, names: Iterable[str]) -> bool:
@@ -73,6 +84,16 @@ def replaced(tx: Connection, election: str) -> dict[str, str]:
 def is_cast(tx: Connection, election: str, credential: str) -> bool:
     """Say whether the hub has a ballot of a credential, as far as this relay knows."""
     return credential in (store.find(tx, _cast(election)) or [])
+
+
+def _put_doubts(tx: Connection, election: str, stays: Callable[[str, str], bool]) -> None:
+    name = _doubt(election)
+    before: dict[str, str] = store.find(tx, name) or {}
+    after = {number: who for number, who in before.items() if stays(number, who)}
+    if after:
+        store.put(tx, name, after)
+    elif before:
+        store.drop_value(tx, name)
 
 
 def _doubt(election: str) -> str:
