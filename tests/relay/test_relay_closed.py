@@ -13,6 +13,7 @@ from tests.relay.rig import Rig, open_vote, rig, until
 from folkmoot_server.domain.audience import WITHHELD
 from folkmoot_server.domain.closed_sessions import ADMITTED, BEGAN, ENDED
 from folkmoot_server.relay import closed, kept, schema, store, views
+from folkmoot_server.relay.hall import build
 from folkmoot_voting.encoding import JsonObject
 
 SECRET = "the dismissal of N"
@@ -137,6 +138,25 @@ def test_a_session_that_runs_again_after_a_hub_was_put_back_runs_here_again() ->
         assert take(tx, [], state(1, None))
         assert closed.history(tx).changes == ()
         assert "agenda" in (store.state(tx) or {})
+
+
+def test_who_is_there_by_the_kiosk_is_known_outside_too_and_nothing_of_their_votes() -> None:
+    """In a cut the relay says that they are still there; whom it does not name is gone."""
+    engine = create_engine("sqlite://")
+    schema.metadata.create_all(engine)
+    part = {"members": [{"member": "otto", "credential": "first"}, {"member": "greta", "credential": ""}]}
+    with engine.begin() as tx:
+        take(tx, [], state(1, None))
+        store.set_parts(tx, {"kiosk": part})
+        take(tx, [event(2, BEGAN, sites=["hall"], visitors=[])])
+        assert store.parts(tx)["kiosk"] == part  # control: inside
+        take(tx, [event(3, ADMITTED, site="hall", visitor="", admitted=False)])
+        members = [{"member": "otto", "credential": ""}, {"member": "greta", "credential": ""}]
+        assert store.parts(tx)["kiosk"] == {"members": members}
+        assert build(store.parts(tx)).kiosk == {"otto": "", "greta": ""}
+        store.set_parts(tx, {"kiosk": part})  # one that was on its way
+        take(tx, [])
+        assert store.parts(tx)["kiosk"] == {"members": members}
 
 
 @pytest.mark.parametrize("fault", ["kept", "state"])

@@ -18,6 +18,7 @@ from tests.server.test_closed_sessions import SNAPSHOT
 from tests.server.test_papers import a_png, bring
 
 from folkmoot_server.domain.audience import WITHHELD
+from folkmoot_server.queries import relays
 from folkmoot_server.relay.media import HUB
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
 from folkmoot_server.storage import closed_sessions
@@ -84,6 +85,21 @@ async def test_a_relay_that_is_not_admitted_gets_nothing_of_the_session(
         "ClosedSessionEnded",
     ]
     assert (await relay.feed())["state"]["closed_session"] is None
+
+
+async def test_a_relay_that_is_not_admitted_still_knows_who_is_at_its_kiosk(
+    house: House, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [{"member": house.ana.member, "credential": "first"}]
+    monkeypatch.setattr(relays, "_kiosk", lambda *_: there)
+    site, relay = await relay_at(house, http)
+    assert (await relay.feed())["kiosk"] == {"members": there}
+    await close(house)
+    shut = {"members": [{"member": house.ana.member, "credential": ""}]}
+    assert (await relay.feed())["kiosk"] == shut
+    assert "kiosk" not in await relay.feed(have=[relays.digest(shut)])
+    await house.command("lan", "admit-inside", site=site, visitor="", admitted=True)
+    assert (await relay.feed())["kiosk"] == {"members": there}
 
 
 def test_every_route_of_a_relay_but_a_short_list_is_shut() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.server import sites_support
 from tests.server.closed_support import close, closed_house, code, guest_of
 from tests.server.support import House, connect
 from tests.server.test_papers import a_png, bring
@@ -182,6 +183,29 @@ async def test_whoever_is_outside_loses_the_floor_and_keeps_the_place_in_the_roo
     lost_s, now = house.settings.lease_lost_s, house.clock.at
     await house.context.database.write(lambda tx: attendance.expire_leases(tx, now, lost_s, lost_s, now))
     assert len((await house.view("lan"))["present"]) == 3
+
+
+async def test_a_hall_that_is_outside_loses_the_floor_and_one_that_is_admitted_keeps_it(house: House) -> None:
+    site = await sites_support.open_hall(house, house.context.database, house.jonas, house.paul, house.clock.at)
+
+    async def has_the_floor() -> bool:
+        return (await house.view("lan"))["speaking"]["now"] is not None
+
+    await house.command("lan", "grant-floor", member=f"site:{site}")
+    await close(house, sites=(site,))
+    assert await has_the_floor()  # control
+    admit = {"site": site, "visitor": "", "admitted": True}
+    await house.command("lan", "admit-inside", **admit)
+    assert await has_the_floor()
+    await house.command("lan", "admit-inside", **{**admit, "admitted": False})
+    assert not await has_the_floor()
+    await house.command("lan", "end-closed-session")
+    await house.command("lan", "grant-floor", member=f"site:{site}")
+    assert await has_the_floor()
+    await close(house)
+    assert not await has_the_floor()
+    await house.command("lan", "end-closed-session")
+    assert not await has_the_floor()
 
 
 async def test_who_may_begin_admit_and_end_and_what_is_refused(house: House) -> None:

@@ -240,6 +240,8 @@ async def test_replacements_that_nobody_may_make_are_refused(hall: Hall) -> None
     sent = await body(hall.chair, chair, new)
     for _ in range(2):  # the second is the retry of a lost answer
         assert await hall.chair.post(path, sent) == {}
+    elsewhere = {**sent, "old": b64u(signing.public_key(secretary))}  # no retry: it names another voter
+    assert await refused(hall, hall.chair, path, elsewhere) == (403, "ballot.foreign-credential")
     hall.credentials[hall.chair.member] = new
     ballot = support.seal(hall, hall.chair, manifest, YES)
     await hall.chair.post(hall.election_path(manifest.election, "/ballots"), {"ballot": ballot})

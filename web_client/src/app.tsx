@@ -43,7 +43,7 @@ const SCREENS: Record<RouteName, Screen> = {
   sites: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/office.tsx")).SitesScreen, ["sites"]),
   hall: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/hall.tsx")).HallScreen, ["closed", "sites"]),
   attendance: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/attendance.tsx")).AttendanceScreen, ["sites"]),
-  wall: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/wall_screen.tsx")).WallScreen, ["notice", "sites"]),
+  wall: lazy<{ id: string; panel: string }>(async () => (await import("./screens/sites/wall_screen.tsx")).WallScreen, ["cut", "notice", "sites"]),
   unknown: NotFound,
 };
 

@@ -14,6 +14,7 @@ from folkmoot_server.domain.closed_sessions import ADMITTED, BEGAN, ELSEWHERE, E
 from folkmoot_server.domain.errors import Conflict, Forbidden, NotFound, Refused
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
 from folkmoot_server.domain.meetings import Act, Meeting, advance
+from folkmoot_server.domain.relays import site_seat
 from folkmoot_server.domain.sites import SiteKind
 from folkmoot_server.domain.visitors import State
 from folkmoot_server.storage import closed_sessions as store
@@ -120,7 +121,7 @@ def begin(
 ) -> int:
     """Close the room to all but insiders, these sites and these visitors; return the event's seq.
 
-    Visitors who are outside lose the floor.
+    Visitors and halls that are outside lose the floor.
 
     Raises:
         NotFound, Forbidden, WrongState: no such meeting, site or admitted visitor, no chair, or not in session.
@@ -129,13 +130,16 @@ def begin(
     meeting = _led(tx, meeting_id, actor, now)
     if store.history(tx, meeting_id).running is not None:
         raise Conflict("closed-session.running", "The meeting is in closed session already.")
-    for site in halls:
-        _check_site(tx, meeting_id, site)
+    for hall in halls:
+        _check_site(tx, meeting_id, hall)
     for visitor in guests:
         _check_visitor(tx, meeting_id, visitor)
     for one in visitors.admitted(tx, meeting_id):
         if one.id not in guests and not _is_insider(tx, meeting, one.id, now):
             speaking.take(tx, meeting_id, one.id, now)
+    for site in sites.of_meeting(tx, meeting_id):
+        if site.id not in halls:
+            speaking.take(tx, meeting_id, site_seat(site.id), now)
     return _tell(tx, meeting_id, BEGAN, {"sites": sorted(set(halls)), "visitors": sorted(set(guests))}, now, reason)
 
 
@@ -201,6 +205,8 @@ def _change(
         return meetings.get(tx, meeting.id).last_seq
     if visitor and not admitted and not _is_insider(tx, meeting, visitor, now):
         speaking.take(tx, meeting.id, visitor, now)
+    if site and not admitted:
+        speaking.take(tx, meeting.id, site_seat(site), now)
     return _tell(tx, meeting.id, ADMITTED, {"site": site, "visitor": visitor, "admitted": admitted}, now)
 
 

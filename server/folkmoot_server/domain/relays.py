@@ -333,3 +333,11 @@ class Session:
     epoch: int
     started_at: int
     used: bool
+
+
+def kiosk_outside(part: JsonObject) -> JsonObject:
+    """Return the part "kiosk" as a hall gets it that is outside of a closed session: who is there, nothing of votes.
+
+    The relay says in a cut that they are still there, whatever is spoken of elsewhere.
+    """
+    return {"members": [{**one, "credential": ""} for one in part["members"]]}

@@ -16,6 +16,7 @@ from folkmoot_server.domain.closed_sessions import from_outside, hall
 from folkmoot_server.domain.elections import Phase
 from folkmoot_server.domain.errors import NotFound
 from folkmoot_server.domain.papers import PaperClass, State
+from folkmoot_server.domain.relays import kiosk_outside
 from folkmoot_server.queries import papers as papers_queries
 from folkmoot_server.queries.meetings import Picture
 from folkmoot_server.storage import (
@@ -38,7 +39,7 @@ EVENTS_MAX: Final = 500
 BEHIND_MAX: Final = 5000  # events; who is further behind gets the state
 DIGEST: Final = 22
 # What a hall gets that is outside of a closed session.
-PARTS_OUTSIDE: Final = frozenset({"present", "members", "roll", "checkpoint"})
+PARTS_OUTSIDE: Final = frozenset({"present", "kiosk", "members", "roll", "checkpoint"})
 LEAVES_MAX: Final = 256
 
 
@@ -78,6 +79,7 @@ def parts(tx: Connection, meeting: str, site: str, have: Collection[str]) -> dic
         found["manifest"] = manifest
     if closed_sessions.is_hall_outside(tx, meeting, site):
         found = {name: part for name, part in found.items() if name in PARTS_OUTSIDE}
+        found["kiosk"] = kiosk_outside(found["kiosk"])
     return {name: part for name, part in found.items() if digest(part) not in have}
 
 

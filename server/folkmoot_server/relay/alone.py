@@ -19,11 +19,12 @@ from folkmoot_server.domain.ids import b64u, token_hash
 from folkmoot_server.domain.ledger import protocol_checked
 from folkmoot_server.domain.papers import PaperClass
 from folkmoot_server.domain.relays import Kind
-from folkmoot_server.relay import closed, kept, ledger_proofs, outbox, people, repeats, rules, store, views
+from folkmoot_server.relay import chains, closed, kept, ledger_proofs, outbox, people, repeats, rules, store, views
 from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hall import Hall
 from folkmoot_server.relay.kiosk import KioskAlone, Kiosks
 from folkmoot_server.relay.node import Node, Unavailable
+from folkmoot_server.relay.outbox import Place
 from folkmoot_server.relay.outbox_chain import Wish
 from folkmoot_server.relay.passing import cookie_of
 from folkmoot_server.relay.people import STRANGER
@@ -309,7 +310,12 @@ class Alone:
         caller, election = asked.caller, asked.election
         fields = {"credential": b64u(body.credential), "sealed": b64u(body.sealed), "sig": b64u(body.sig)}
         raw = Wish(Kind.SEAL, "", {"election": election, **fields})
-        return await self._queue(raw, lambda tx, hall: rules.seal(tx, hall, caller, election, fields))
+
+        def judge(tx: Connection, hall: Hall) -> tuple[Wish, Place]:
+            self._require_place_known(tx, asked, fields["credential"])
+            return rules.seal(tx, hall, caller, election, fields)
+
+        return await self._queue(raw, judge)
 
     async def cast(self, asked: Asked) -> web.StreamResponse:
         """POST ballots: the proofs are checked as at the hub, in a thread and many at once."""
@@ -346,7 +352,17 @@ class Alone:
             "assertion": assertion_json(body.assertion),
         }
         raw = Wish(Kind.REPLACEMENT, caller.member, {"election": election, **fields})
-        return await self._queue(raw, lambda tx, hall: rules.replacement(tx, hall, caller, election, fields))
+
+        def judge(tx: Connection, hall: Hall) -> tuple[Wish, Place]:
+            self._require_place_known(tx, asked, b64u(body.old))
+            return rules.replacement(tx, hall, caller, election, fields)
+
+        return await self._queue(raw, judge)
+
+    def _require_place_known(self, tx: Connection, asked: Asked, credential: str) -> None:
+        """Let who begins at the kiosk wait where the hub has a ballot of theirs, or may have taken something."""
+        if asked.kiosk and chains.must_wait(tx, asked.election, asked.caller.member, credential):
+            raise self.unavailable()
 
     async def _queue(self, raw: Wish, judge: Callable[[Connection, Hall], Any]) -> web.StreamResponse:
         with protocol_checked():
@@ -360,6 +376,7 @@ def _queued(receipt: JsonObject) -> web.Response:
 _M: Final = "/api/meetings/{meeting}"
 _E: Final = _M + "/elections/{election}"
 REPLACEMENTS: Final = _E + "/replacements"
+MANIFEST: Final = _E + "/manifest"
 _KIOSK: Final = "/api/meetings/{m}/sites/{s}/kiosk"
 ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
     {
@@ -374,7 +391,7 @@ ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
         ("GET", _M): Alone.meeting,
         ("GET", _M + "/events"): Alone.events,
         ("GET", _M + "/papers"): Alone.papers,
-        ("GET", _E + "/manifest"): Alone.manifest,
+        ("GET", MANIFEST): Alone.manifest,
         ("POST", _M + "/check-in/begin"): Alone.begin_check_in,
         ("POST", _M + "/check-in/finish"): Alone.finish_check_in,
         ("POST", _M + "/commands"): Alone.command,

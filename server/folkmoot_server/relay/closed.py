@@ -10,12 +10,14 @@ from sqlalchemy import Connection
 
 from folkmoot_server.domain.audience import WITHHELD
 from folkmoot_server.domain.closed_sessions import BEGAN, CHANGES, ENDED, History, fold, from_outside, hall, is_inside
+from folkmoot_server.domain.relays import kiosk_outside
 from folkmoot_server.relay import kept, store
 from folkmoot_voting.encoding import JsonObject
 
 _EVENTS: Final = "closed"
 _BEFORE: Final = "papers.before"
 _PAPERS: Final = "papers"
+_KIOSK: Final = "kiosk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def follow(tx: Connection, site: str, state: JsonObject | None, new: Sequence[Js
     if is_outside(found, site):
         _shut_state(tx, found, next(one.at for one in reversed(after) if one.type == BEGAN))
         store.drop_value(tx, "part.manifest")
-        store.drop_value(tx, "part.kiosk")
+        _shut_kiosk(tx)
         if changed:
             _forget(tx)
     return changed
@@ -93,6 +95,12 @@ def _shut_state(tx: Connection, found: History, since: int) -> None:
     if state is not None and running is not None:
         closed = {"since": since, "sites": sorted(running.sites)}
         store.put(tx, "state", from_outside({**state, "closed_session": closed}))
+
+
+def _shut_kiosk(tx: Connection) -> None:
+    part = store.find(tx, f"part.{_KIOSK}")
+    if part is not None and kiosk_outside(part) != part:
+        store.set_parts(tx, {_KIOSK: kiosk_outside(part)})
 
 
 def _forget(tx: Connection) -> None:

@@ -15,7 +15,7 @@ from folkmoot_server.domain.identity import Purpose
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.domain.relays import Kind
 from folkmoot_server.domain.sites import KIOSK_S
-from folkmoot_server.relay import passed_votes, people, rules, store, views
+from folkmoot_server.relay import chains, people, rules, store, views
 from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.node import Node
 from folkmoot_server.relay.outbox_chain import Wish
@@ -144,17 +144,19 @@ class KioskAlone:
     async def manifest(self, asked: Asked) -> JsonObject | None:
         """Return the answer of GET manifest for the member at the kiosk, None where it has to wait for the line.
 
-        That is who did not check in at the kiosk before the vote was opened, and whose ballot the hub has.
+        That is who did not check in at the kiosk before the vote was opened, and of whom the hub has, or may have, a
+        ballot, or another key than is known here.
         """
         first, hall, now, election = self._first(asked), self._node.hall, asked.now, asked.election
+        member = asked.caller.member
 
         def run(tx: Connection) -> JsonObject | None:
             part = store.find(tx, "part.manifest")
-            acting = passed_votes.last(tx, first)
-            if part is None or part["manifest"]["election"] != election or passed_votes.is_cast(tx, acting):
+            if part is None or part["manifest"]["election"] != election:
                 return None
-            vote = hall.require_vote(election, now)
-            return views.manifest(part, rules.place_of(tx, vote, acting))
+            if chains.must_wait(tx, election, member, first):
+                return None
+            return views.manifest(part, rules.place_of(tx, hall.require_vote(election, now), member, first))
 
         return await self._node.database.read(run) if first else None
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from aiohttp import web
-from sqlalchemy import Connection
 
 from folkmoot_server.domain.audience import WITHHELD
-from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden
+from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden, NotSignedIn
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
-from folkmoot_server.domain.ids import from_b64u, token_hash
+from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
 from folkmoot_server.relay import kept, passed_votes, passing, people, repeats, walls
-from folkmoot_server.relay.alone import ANSWERS, REPLACEMENTS, Alone
+from folkmoot_server.relay.alone import ANSWERS, MANIFEST, REPLACEMENTS, Alone
 from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hub import HubSilentError
 from folkmoot_server.relay.kiosk import Kiosks
@@ -25,7 +25,6 @@ from folkmoot_server.relay.people import HallSession
 from folkmoot_server.relay.phones import Admitted, Right
 from folkmoot_server.relay.reading import Reading
 from folkmoot_server.relay.sockets import Sockets
-from folkmoot_server.relay.sync import STARTS_ANEW
 from folkmoot_server.web import kiosk_access
 from folkmoot_server.web.errors import problem
 from folkmoot_server.web.handlers_identity import TicketWanted
@@ -35,7 +34,6 @@ from folkmoot_server.web.parsing import decode, raw_body
 from folkmoot_server.web.proof_pool import ProofPool
 from folkmoot_server.web.static import DIST, add_static
 from folkmoot_server.web.watchdog import Watchdog
-from folkmoot_voting.encoding import JsonObject
 
 BODY_MAX: Final = 256 * 1024
 SESSION: Final = "/api/session"
@@ -46,6 +44,7 @@ CUT: Final = "Folkmoot-Cut"
 OK: Final = 200
 UNAUTHORISED: Final = 401
 GONE: Final = frozenset({403, 404})
+BROKEN: Final = 500
 UNAVAILABLE: Final = 503
 
 
@@ -191,15 +190,26 @@ class Lan:
         self, request: web.Request, body: bytes, custodian: HallSession | None
     ) -> web.StreamResponse:
         """Pass on what a member does at the kiosk; nothing of it is kept, or known of, as the custodian's."""
-        again = None if custodian is None else await repeats.linked(self._node, request, body)
+        node = self._node
+        again = None if custodian is None else await repeats.linked(node, request, body)
         if again is not None:
             return again
-        passed = await passing.pass_on(self._node, request, body, keep=False)
-        if passed.code in STARTS_ANEW:
-            raise _unreachable()
-        if passed.status == OK:
-            await self._learn_vote(request, body)
-        elif passed.code.startswith("session."):  # the custodian's has ended
+        vote = self._vote_in(request, body, custodian)
+        if vote is not None:  # on disk before the hub hears of it: its answer may be lost, and this process end
+            await node.remember(lambda tx: passed_votes.begin(tx, vote))
+        shows = request.method == "GET" and _route(request) == MANIFEST
+        try:
+            passed = await passing.pass_on(node, request, body, keep=shows or vote is not None)
+        except HubSilentError:
+            if vote is not None:  # whatever another answer has said meanwhile
+                await node.remember(lambda tx: passed_votes.begin(tx, vote))
+            raise
+        if shows and passed.status == OK and passed.kept is not None:
+            await self._learn_place(request, passed.kept.data, custodian)
+        if vote is not None and passed.status < BROKEN:
+            taken = passed.status == OK
+            await node.remember(lambda tx: passed_votes.settle(tx, vote, taken=taken))
+        if passed.code.startswith("session."):  # the custodian's has ended
             await self._forget(request)
         return passed.response
 
@@ -214,13 +224,34 @@ class Lan:
             await node.database.write(lambda tx: walls.drop(tx, screen, path))
         return passed.response
 
-    async def _learn_vote(self, request: web.Request, body: bytes) -> None:
-        """Remember what the hub has taken of a vote at the kiosk: in a cut the voter goes on from there."""
-        resource = request.match_info.route.resource
-        run = None if resource is None else _NOTED.get(resource.canonical)
-        if run is not None and request.method == "POST":
-            given = json.loads(body)
-            await self._node.remember(lambda tx: run(tx, given))
+    def _vote_in(
+        self, request: web.Request, body: bytes, custodian: HallSession | None
+    ) -> passed_votes.Request | None:
+        """Return what a member at the kiosk asks the hub to take, from which the voter goes on in a cut."""
+        read = _VOTES.get(_route(request))
+        if read is None or request.method != "POST":
+            return None
+        try:
+            credential, new = read(json.loads(body))
+        except (ValueError, LookupError, TypeError, RecursionError):  # the hub says what is wrong
+            return None
+        who = self._at_kiosk(request, custodian) or credential
+        number = b64u(self._node.rng(16))
+        return passed_votes.Request(request.match_info["election"], number, who, credential, new)
+
+    def _at_kiosk(self, request: web.Request, custodian: HallSession | None) -> str:
+        """Return the member who acts at the kiosk, "" when nobody has signed in so since this process began."""
+        try:
+            return self._kiosks.find(kiosk_access.token_in(request) or "", custodian, self._node.clock()).member
+        except NotSignedIn:
+            return ""
+
+    async def _learn_place(self, request: web.Request, answer: bytes, custodian: HallSession | None) -> None:
+        """Remember where the hub says that a member at the kiosk stands."""
+        place, member = json.loads(answer).get("me"), self._at_kiosk(request, custodian)
+        if isinstance(place, dict) and place.get("lineage"):
+            election = request.match_info["election"]
+            await self._node.remember(lambda tx: passed_votes.learn(tx, election, member, place))
 
     async def _learn(self, request: web.Request, passed: passing.Passed, session: HallSession | None) -> None:
         """Note from an answer who it is."""
@@ -331,15 +362,17 @@ class Lan:
         return web.json_response({"ticket": ticket})
 
 
-def _replaced(tx: Connection, given: JsonObject) -> None:
-    passed_votes.note_replaced(tx, given["old"], given["new"])
+_VOTES: Final[Mapping[str, Callable[[Any], tuple[str, str]]]] = MappingProxyType(
+    {
+        REPLACEMENTS: lambda given: (str(given["old"]), str(given["new"])),
+        repeats.BALLOTS: lambda given: (str(given["ballot"]["credential"]), ""),
+    }
+)
 
 
-def _cast(tx: Connection, given: JsonObject) -> None:
-    passed_votes.note_cast(tx, given["ballot"]["credential"])
-
-
-_NOTED: Final = {REPLACEMENTS: _replaced, repeats.BALLOTS: _cast}
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
 
 
 def _unreachable() -> Unavailable:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from folkmoot_server.domain.errors import TooMany
@@ -203,29 +203,38 @@ def refuse(tx: Connection, refused: Iterable[tuple[int, str]]) -> None:
         tx.execute(update(schema.entry).where(schema.entry.c.seq == seq).values(refused=code))
 
 
-def of_lineage(tx: Connection, election: str, credential: str) -> list[JsonObject]:
-    """Return the entries of a vote by whoever acts for the same voter as this credential, in order."""
+def replacements(tx: Connection, election: str, member: str) -> list[JsonObject]:
+    """Return the bodies of a member's replacements in a vote, in order, without those that the hub refused."""
     table = schema.entry.c
-    replaced = (
-        select(table.text).where(table.election == election, table.kind == Kind.REPLACEMENT).order_by(table.seq)
-    )
-    known = {credential}
-    for body in reversed([json.loads(text)["body"] for text in tx.scalars(replaced)]):
-        if body["new"] in known:
-            known.add(body["old"])
-    for text in tx.scalars(replaced):
-        body = json.loads(text)["body"]
-        if body["old"] in known:
-            known.add(body["new"])
-    query = select(table.text).where(table.election == election, table.credential.in_(known)).order_by(table.seq)
-    return [json.loads(text) for text in tx.scalars(query)]
+    query = select(table.text).where(table.member == member, table.election == election, table.refused == "")
+    query = query.where(table.kind == Kind.REPLACEMENT).order_by(table.seq)
+    return [json.loads(text)["body"] for text in tx.scalars(query)]
 
 
-def credential_owner(tx: Connection, credential: str) -> str:
-    """Return the member whose queued check-in or replacement brought a credential, "" when none did."""
+def of_voter(tx: Connection, election: str, member: str, credentials: Sequence[str]) -> list[tuple[str, JsonObject]]:
+    """Return the entries of a vote by these credentials of a member, in order, each with its credential.
+
+    Without replacements that another member signed, or that the hub refused: they say nothing of this voter.
+    """
     table = schema.entry.c
-    query = select(table.member).where(table.credential == credential, table.member != "").limit(1)
-    return tx.scalars(query).first() or ""
+    query = select(table.credential, table.text).where(table.election == election)
+    own = (table.member == member) & (table.refused == "")
+    query = query.where(table.credential.in_(credentials), own | (table.kind != Kind.REPLACEMENT))
+    return [(row.credential, json.loads(row.text)) for row in tx.execute(query.order_by(table.seq))]
+
+
+def count_replacements(tx: Connection, election: str, member: str) -> int:
+    """Return how many replacements a member has in a vote, of whomever they are."""
+    table = schema.entry.c
+    query = select(func.count()).where(table.member == member, table.election == election)
+    return int(tx.execute(query.where(table.kind == Kind.REPLACEMENT)).scalar() or 0)
+
+
+def is_named(tx: Connection, election: str, credential: str) -> bool:
+    """Say whether some replacement in a vote lets a credential act."""
+    table = schema.entry.c
+    query = select(table.text).where(table.election == election, table.kind == Kind.REPLACEMENT)
+    return any(json.loads(text)["body"]["new"] == credential for text in tx.scalars(query))
 
 
 def add_points(tx: Connection, election: str, points: Iterable[bytes]) -> bool:

@@ -16,7 +16,7 @@ from folkmoot_server.domain.errors import Conflict, Forbidden, Refused, TooMany,
 from folkmoot_server.domain.identity import Purpose
 from folkmoot_server.domain.ledger import protocol_checked
 from folkmoot_server.domain.relays import Kind
-from folkmoot_server.relay import outbox, passed_votes, people
+from folkmoot_server.relay import chains, outbox, passed_votes, people
 from folkmoot_server.relay.hall import Hall, OpenVote
 from folkmoot_server.relay.outbox import Place
 from folkmoot_server.relay.outbox_chain import Wish
@@ -24,7 +24,7 @@ from folkmoot_server.relay.people import HallSession
 from folkmoot_server.web.handlers_identity import AuthenticationJSON
 from folkmoot_voting import challenges, signing
 from folkmoot_voting.assertion import verify_assertion
-from folkmoot_voting.ballot import Ballot, CheckedBallot
+from folkmoot_voting.ballot import Ballot, CheckedBallot, check_signature
 from folkmoot_voting.board import check_entry
 from folkmoot_voting.casting import MAX_VOIDS, announcement_hash
 from folkmoot_voting.encoding import JsonObject, b64u, unb64u
@@ -66,7 +66,6 @@ class Standing:
     used: frozenset[bytes] = frozenset()
     seals: int = 0
     voids: int = 0
-    replaced: int = 0
 
 
 def check_in(tx: Connection, hall: Hall, caller: Caller, site: str, fields: JsonObject) -> tuple[Wish, Place]:
@@ -75,7 +74,6 @@ def check_in(tx: Connection, hall: Hall, caller: Caller, site: str, fields: Json
     Raises:
         Forbidden: not on the list of the hall.
         Refused: nonce, site, checkpoint, passkey or assertion does not fit.
-        Conflict: another member has checked in with the credential.
         TooMany: twenty check-ins of the member wait.
     """
     roll, member = require_member(hall, caller.member)
@@ -90,8 +88,6 @@ def check_in(tx: Connection, hall: Hall, caller: Caller, site: str, fields: Json
     with protocol_checked():
         key = passkey_of(member, unb64u(fields["passkey"]))
         verify_assertion(roll.rp, signed, key, fields["assertion"])
-    if outbox.credential_owner(tx, fields["credential"]) not in ("", caller.member):
-        raise Conflict("check-in.credential-known", "Another member has checked in with this credential.")
     if outbox.count(tx, caller.member, (Kind.CHECK_IN,)) >= CHECK_INS_MAX:
         raise TooMany("request.too-many", "Too many check-ins wait here; one is enough.")
     return Wish(Kind.CHECK_IN, caller.member, fields), Place(credential=fields["credential"])
@@ -181,6 +177,7 @@ def receive(tx: Connection, hall: Hall, caller: Caller, election: str, ballot: J
     vote = hall.require_vote(election, caller.now)
     with protocol_checked():
         parsed = Ballot.from_json(ballot)
+        check_signature(parsed)  # whoever does not hold the key hears nothing of what waits here of it
     _require_place(_standing(tx, vote, caller, ballot["credential"]), vote, parsed)
     return Arrival(vote.manifest, parsed, None)
 
@@ -228,21 +225,25 @@ def replacement(tx: Connection, hall: Hall, caller: Caller, election: str, body:
     """
     vote = hall.require_vote(election, caller.now)
     roll, member = require_member(hall, caller.member)
+    if outbox.count_replacements(tx, election, caller.member) >= REPLACEMENTS_MAX:
+        raise TooMany("replacement.too-many", f"At most {REPLACEMENTS_MAX} times can another device take over.")
     standing = _standing(tx, vote, caller, body["old"])
     old, new = unb64u(body["old"]), unb64u(body["new"])
     try:
         standing.lineage.check_replacement(vote.manifest, old, kiosk=body["kiosk"])
     except ReplacementRefused as error:
         raise Conflict(error.code, error.detail[:1].upper() + error.detail[1:] + ".") from error
-    if standing.replaced >= REPLACEMENTS_MAX:
-        raise TooMany("replacement.too-many", f"At most {REPLACEMENTS_MAX} times can another device take over.")
+    line = chains.chain(tx, election, caller.member, body["old"])
+    if vote.manifest.voting_again == ONCE and chains.is_cast(tx, election, line):
+        raise Conflict("voting.replacement-voted", "This member has already cast a ballot.")
     nonce = unb64u(body["nonce"])
     people.take_nonce(tx, nonce, Purpose.REPLACE, caller.session.token_hash, caller.now)
     with protocol_checked():
         key = passkey_of(member, unb64u(body["passkey"]))
         signed = challenges.replacement(vote.manifest.hash, old, new, body["kiosk"], nonce)
         verify_assertion(roll.rp, signed, key, body["assertion"])
-    if new in vote.electorate or outbox.of_lineage(tx, election, body["new"]):
+    known = body["new"] in passed_votes.replaced(tx, election) or outbox.is_named(tx, election, body["new"])
+    if new in vote.electorate or known:
         raise Conflict("voting.replacement-new", "This credential was in use before.")
     return Wish(Kind.REPLACEMENT, caller.member, {"election": election, **body}), Place(election, body["old"])
 
@@ -266,37 +267,49 @@ def _require_place(standing: Standing, vote: OpenVote, ballot: Ballot) -> None:
 def _standing(tx: Connection, vote: OpenVote, caller: Caller, credential: str) -> Standing:
     """Fold the entries of a voter that wait here; the credential must be the one that acts now.
 
+    Whose it is only the hub knows, as the electorate names no member. So no other member's word about a credential
+    counts; what a seal, ballot or void says, the credential has signed.
+
     Raises:
-        Forbidden: another member has brought the credential here.
         Refused: it may not vote here, or another device does now.
     """
-    if outbox.credential_owner(tx, credential) not in ("", caller.member):
-        raise Forbidden("ballot.foreign-credential", "This credential is not one you checked in with.")
-    standing = _fold(tx, vote, credential)
+    standing = _fold(tx, vote, caller.member, credential)
     if standing.lineage.current != unb64u(credential):
         raise Refused("ballot.replaced", "Another device votes for you in this election now.")
     return standing
 
 
-def _fold(tx: Connection, vote: OpenVote, credential: str) -> Standing:
-    entries = outbox.of_lineage(tx, vote.manifest.election, credential)
-    oldest = next((one["body"]["old"] for one in entries if one["kind"] == Kind.REPLACEMENT), credential)
-    elector = vote.electorate.get(unb64u(passed_votes.first(tx, oldest)))
+def _fold(tx: Connection, vote: OpenVote, member: str, credential: str) -> Standing:
+    election = vote.manifest.election
+    chain = chains.chain(tx, election, member, credential)
+    elector = vote.electorate.get(unb64u(chain[0]))
     if elector is None:
         raise Refused("ballot.not-elector", "This credential may not vote in this election.")
-    standing = Standing(Lineage(elector.credential, unb64u(oldest), elector.weight))
-    for entry in entries:
-        standing = _step(standing, entry["kind"], entry["body"])
-    return standing
+    lineage = Lineage(elector.credential, elector.credential, elector.weight)
+    standing = Standing(lineage)
+    for acting, entry in outbox.of_voter(tx, election, member, chain):
+        kind, body = entry["kind"], entry["body"]
+        if chain.index(acting) < chain.index(b64u(standing.lineage.current)):
+            continue  # its time was over
+        if kind != Kind.REPLACEMENT or body["new"] in chain:  # else the hub took another one
+            standing = _step(_passed_to(standing, acting), kind, body)
+    return _passed_to(standing, chain[-1])
 
 
-def place_of(tx: Connection, vote: OpenVote, credential: str) -> JsonObject:
-    """Return `me` of GET manifest for the voter whose credential this is or was.
+def _passed_to(standing: Standing, credential: str) -> Standing:
+    """Let a credential act; what another one announced is no more."""
+    if b64u(standing.lineage.current) == credential:
+        return standing
+    return replace(standing, lineage=standing.lineage.replaced_by(unb64u(credential)), sealed=b"")
+
+
+def place_of(tx: Connection, vote: OpenVote, member: str, credential: str) -> JsonObject:
+    """Return `me` of GET manifest for the member whose credential this is or was.
 
     Raises:
         Refused: it may not vote here.
     """
-    line = _fold(tx, vote, credential).lineage
+    line = _fold(tx, vote, member, credential).lineage
     place = {"lineage": b64u(line.first), "credential": b64u(line.current), "weight": line.weight, "seq": line.seq}
     return {**place, "prev": b64u(line.prev)}
 
@@ -308,8 +321,7 @@ def _step(standing: Standing, kind: str, body: JsonObject) -> Standing:
         used = standing.used | {unb64u(body["entry"]["sealed"])}
         return replace(standing, used=used, voids=standing.voids + 1)
     if kind == Kind.REPLACEMENT:
-        lineage = standing.lineage.replaced_by(unb64u(body["new"]))
-        return replace(standing, lineage=lineage, sealed=b"", replaced=standing.replaced + 1)
+        return _passed_to(standing, body["new"])
     ballot = Ballot.from_json(body["ballot"])
     lineage = replace(standing.lineage, seq=ballot.seq, prev=ballot.leaf)
     return replace(standing, lineage=lineage, known=True, sealed=b"", used=standing.used | {ballot.sealed})
