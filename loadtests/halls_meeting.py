@@ -27,10 +27,10 @@ from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import Person
 from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_UNITS, people
-from folkmoot_server.demo.questions import BUDGET
+from folkmoot_server.demo.questions import BUDGET, Asked
 from folkmoot_voting.ballot import ballot_leaf
 from folkmoot_voting.encoding import b64u, jcs
-from folkmoot_voting.manifest import SECRET, Manifest
+from folkmoot_voting.manifest import Manifest
 
 TELLERS: Final = 3
 OFFICERS: Final = 2 + TELLERS
@@ -285,18 +285,7 @@ class Assembly:
 
     async def open_vote(self, title: str, grace_s: int) -> Manifest:
         """Open a secret vote, and wait until every relay that is linked holds it."""
-        body = {
-            "agenda_item": self.item,
-            "title": title,
-            "questions": [BUDGET.to_json()],
-            "secrecy": SECRET,
-            "voting_again": "once",
-            "majority": {"kind": "simple", "of": "cast"},
-            "tie": "rejected",
-            "closes_after_s": 0,
-            "kiosk": False,
-            "grace_s": grace_s,
-        }
+        body = Asked(title, BUDGET).draft(self.item, grace_s=grace_s)
         election = (await self.secretary.post(self.path("/questions"), body))["election"]
         manifest = await votes.open_election(self.chair, self.meeting, election)
         for hall in self.halls:

@@ -48,8 +48,8 @@ from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import DemoError, Person
 from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_UNITS, people
-from folkmoot_server.demo.questions import BUDGET
-from folkmoot_voting.manifest import SECRET, Manifest
+from folkmoot_server.demo.questions import BUDGET, Asked
+from folkmoot_voting.manifest import Manifest
 
 Figures = dict[str, Any]
 WAYS: Final = ("down", "up")
@@ -116,17 +116,8 @@ class Course:
 
     async def _draft(self, secretary: Person) -> None:
         item = (await secretary.get(self.hall.path()))["agenda"][0]["id"]
-        body = {
-            "agenda_item": item,
-            "questions": [BUDGET.to_json()],
-            "secrecy": SECRET,
-            "voting_again": "last-counts",
-            "majority": {"kind": "simple", "of": "cast"},
-            "tie": "rejected",
-            "closes_after_s": 0,
-            "kiosk": False,
-        }
-        made = await secretary.post(self.hall.path("/questions"), {**body, "title": "Budget"})
+        body = Asked("Budget", BUDGET).draft(item, voting_again="last-counts")
+        made = await secretary.post(self.hall.path("/questions"), body)
         self.elections.append(made["election"])
 
     async def _bring(self, secretary: Person) -> None:

@@ -45,8 +45,7 @@ from folkmoot_server.demo import votes
 from folkmoot_server.demo.client import LEASE_EVERY_S, DemoError, Line, Person
 from folkmoot_server.demo.officers import confirm_everybody
 from folkmoot_server.demo.organisation import DEMO_NAME, DEMO_UNITS, people
-from folkmoot_server.demo.questions import BUDGET
-from folkmoot_voting.manifest import SECRET
+from folkmoot_server.demo.questions import BUDGET, Asked
 
 ROOT = Path(__file__).resolve().parent.parent
 TELLERS = 3
@@ -224,18 +223,10 @@ async def convene(hall: Hall, secretary: Person, options: argparse.Namespace) ->
         },
     )
     hall.meeting = made["id"]
-    question = {
-        "agenda_item": (await secretary.get(hall.path()))["agenda"][0]["id"],
-        "questions": [BUDGET.to_json()],
-        "secrecy": SECRET,
-        "voting_again": "once",
-        "majority": {"kind": "simple", "of": "cast"},
-        "tie": "rejected",
-        "closes_after_s": 0,
-        "kiosk": False,
-    }
+    item = (await secretary.get(hall.path()))["agenda"][0]["id"]
     for number in range(1, options.elections + 1):
-        drafted = await secretary.post(hall.path("/questions"), {**question, "title": f"Vote {number}"})
+        body = Asked(f"Vote {number}", BUDGET).draft(item)
+        drafted = await secretary.post(hall.path("/questions"), body)
         hall.drafts.append(drafted["election"])
     await secretary.post(hall.path("/commands"), {"command": "convene"})
     await votes.freeze_roll(secretary, hall.meeting)

@@ -207,18 +207,7 @@ async def _convene(course: Course) -> list[str]:
     }
     course.meeting = (await secretary.post("/api/meetings", body))["id"]
     item = (await secretary.get(course.path()))["agenda"][0]["id"]
-    question = {
-        "agenda_item": item,
-        "title": ASKED.title,
-        "questions": [ASKED.question.to_json()],
-        "secrecy": ASKED.secrecy,
-        "voting_again": "once",
-        "majority": {"kind": "simple", "of": "cast"},
-        "tie": "rejected",
-        "closes_after_s": 0,
-        "kiosk": False,
-        "grace_s": GRACE_S,
-    }
+    question = ASKED.draft(item, grace_s=GRACE_S)
     course.election = (await secretary.post(course.path("/questions"), question))["election"]
     codes = []
     for hall in course.halls:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random  # noqa: TID251  seeded choices of the script; never keys
 from typing import Final
 
+from folkmoot_voting.encoding import JsonObject
 from folkmoot_voting.manifest import ROLL_CALL, SECRET
 from folkmoot_voting.questions import (
     Question,
@@ -32,6 +33,24 @@ class Asked:
     title: str
     question: Question
     secrecy: str = SECRET
+
+    def draft(self, item: str, **more: object) -> JsonObject:
+        """Return the body that drafts it for an item of the agenda: the first ballot counts, most of those cast win.
+
+        `more` says what is otherwise; without `closes_after_s` nobody but the chair ends it.
+        """
+        return {
+            "agenda_item": item,
+            "title": self.title,
+            "questions": [self.question.to_json()],
+            "secrecy": self.secrecy,
+            "voting_again": "once",
+            "majority": {"kind": "simple", "of": "cast"},
+            "tie": "rejected",
+            "closes_after_s": 0,
+            "kiosk": False,
+            **more,
+        }
 
 
 BUDGET: Final = yes_no_abstain("Shall the budget be adopted?")

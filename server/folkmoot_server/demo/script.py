@@ -281,20 +281,7 @@ async def _convene(meeting: Meeting) -> None:
     )
     meeting.id = made["id"]
     item = (await secretary.get(meeting.path("")))["agenda"][0]["id"]
-    drafted = await secretary.post(
-        meeting.path("/questions"),
-        {
-            "agenda_item": item,
-            "title": meeting.asked.title,
-            "questions": [meeting.asked.question.to_json()],
-            "secrecy": meeting.asked.secrecy,
-            "voting_again": "once",
-            "majority": {"kind": "simple", "of": "cast"},
-            "tie": "rejected",
-            "closes_after_s": 0,
-            "kiosk": False,
-        },
-    )
+    drafted = await secretary.post(meeting.path("/questions"), meeting.asked.draft(item))
     meeting.election = drafted["election"]
     await secretary.post(meeting.path("/commands"), {"command": "convene"})
     await votes.freeze_roll(secretary, meeting.id)
