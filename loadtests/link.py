@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -194,9 +194,19 @@ def lost_of(streams: list[int], carried: Figures, before: Figures) -> tuple[int,
     return found[0], found[1], found[2]
 
 
-async def missing(bench: Bench) -> tuple[int, int]:
-    """Return the packets of Lan's camera that the worker never got, and those that it has sent again to anybody."""
+class AtWorker(NamedTuple):
+    """Of Lan's camera the packets that never came; of the pictures that Lan gets what was sent, and sent again."""
+
+    missing: int
+    resent: int
+    octets: int
+    resent_octets: int
+
+
+async def at_worker(bench: Bench) -> AtWorker:
+    """Return what the worker counts of Lan's pictures."""
     report = await bench.server.signalling.report(ROOM, "lan")
+    seen = [one for transport in report["transports"] for one in transport["consumers"] if one["kind"] == "video"]
     layers = [
         layer
         for transport in report["transports"]
@@ -204,7 +214,10 @@ async def missing(bench: Bench) -> tuple[int, int]:
         if producer["source"] == "camera"
         for layer in producer["layers"]
     ]
-    return sum(layer["lost"] for layer in layers), (await bench.server.pool.stats())[0]["counters"]["resent"]
+    return AtWorker(
+        sum(layer["lost"] for layer in layers),
+        *(sum(one[name] for one in seen) for name in ("resent", "octets", "resent_octets")),
+    )
 
 
 async def m8(bench: Bench) -> Figures:
@@ -222,22 +235,15 @@ async def m8(bench: Bench) -> Figures:
         await asyncio.sleep(15)
         await bench.link.both(loss=loss)
         await asyncio.sleep(5)
-        carried, before, heard, (gone, resent) = (
-            await bench.link.order(),
-            await sums(lan),
-            await sums(anna),
-            await missing(bench),
-        )
+        carried, before, heard = await bench.link.order(), await sums(lan), await sums(anna)
+        worker = await at_worker(bench)
         await asyncio.sleep(2 * MEASURE_S)
-        after, now, then, (gone_then, resent_then) = (
-            await bench.link.order(),
-            await sums(lan),
-            await sums(anna),
-            await missing(bench),
-        )
+        after, now, then = await bench.link.order(), await sums(lan), await sums(anna)
+        told = await at_worker(bench)
         sent, lost, _ = lost_of(now["streams"], after["up"], carried["up"])
         sent_down, lost_down, pictures = lost_of(now["heardStreams"], after["down"], carried["down"])
-        again, again_down = now["again"] - before["again"], resent_then - resent
+        again, again_down = now["again"] - before["again"], told.resent - worker.resent
+        gone = told.missing - worker.missing
         anew = now["askedAnew"] - before["askedAnew"]
         result[f"{loss:.0%}, {2 * delay} ms"] = {
             "up": {
@@ -245,14 +251,17 @@ async def m8(bench: Bench) -> Figures:
                 "lost_on_the_link": lost,
                 "sent_again_per_lost": round(again / max(1, lost), 2),
                 "sent_again_share": round(again / max(1, sent), 3),
-                "never_came": gone_then - gone,
-                "repaired": round(1 - (gone_then - gone) / max(1, lost), 3),
+                "never_came": gone,
+                "repaired": round(1 - gone / max(1, lost), 3),
             },
             "down": {
                 "packets": sent_down,
                 "lost_on_the_link": lost_down,
                 "sent_again_per_lost": round(again_down / max(1, lost_down), 2),
                 "sent_again_share": round(again_down / max(1, sent_down), 3),
+                "sent_again_share_of_octets": round(
+                    (told.resent_octets - worker.resent_octets) / max(1, told.octets - worker.octets), 3
+                ),
                 "pictures_sent": pictures,
                 "pictures_decoded": now["frames"] - before["frames"],
                 "pictures_dropped": now["dropped"] - before["dropped"],
