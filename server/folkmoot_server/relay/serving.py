@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -22,6 +22,9 @@ from folkmoot_server.web.http_log import http_log
 from folkmoot_server.web.watchdog import Watchdog
 
 Closers = list[Callable[[], Any]]
+# A worker that could not be started is tried again after so long, ever more seldom.
+AGAIN_FIRST_S: Final = 2.0
+AGAIN_LONGEST_S: Final = 60.0
 log = structlog.get_logger()
 
 
@@ -41,29 +44,72 @@ async def open_hall(
 
 
 async def start_media(settings: RelaySettings, node: Node, sockets: Sockets, closers: Closers) -> None:
-    """Start sound and picture; a hall whose workers cannot start still checks in and votes."""
+    """Start sound and picture; a hall whose workers cannot start checks in and votes, and they are tried again."""
+    starting = MediaStart(settings, node, sockets)
+    closers.append(starting.close)
+    if not await starting.once():
+        starting.go_on()
 
-    def device() -> Device | None:
-        return None if node.start is None else Device(node.identity.relay, node.start.epoch, node.seed)
 
-    listen = settings.host if is_address(settings.host) else "127.0.0.1"
-    pool = MediaPool(
-        MediaPoolSettings(
-            run_dir=run_dir(settings.data),
-            listen_ip=listen,
-            announce_ip=settings.media_ip,
-            udp_port=settings.media_port,
-            workers=1,
+class MediaStart:
+    """Sound and picture of one hall: started, and tried again while that fails, perhaps because the port is taken."""
+
+    def __init__(self, settings: RelaySettings, node: Node, sockets: Sockets) -> None:
+        self._settings, self._node, self._sockets = settings, node, sockets
+        self._media: RelayMedia | None = None
+        self._trying: asyncio.Task[None] | None = None
+
+    async def once(self) -> bool:
+        """Try to start; say whether that succeeded."""
+        self._media = media = self._fresh()
+        try:
+            await media.start()
+        except MediaError as error:
+            log.error("relay.media-failed", code=error.code)
+            return False
+        self._sockets.media = media.signalling
+        return True
+
+    def go_on(self) -> None:
+        """Try again until it succeeds."""
+        self._trying = asyncio.create_task(self._go_on(), name="relay media start")
+
+    async def close(self) -> None:
+        """Try no more, and stop what has started."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.gather(self._trying, return_exceptions=True)
+        if self._media is not None:
+            await self._media.close()
+
+    async def _go_on(self) -> None:
+        wait = AGAIN_FIRST_S
+        while True:
+            await asyncio.sleep(wait)
+            wait = min(AGAIN_LONGEST_S, 2 * wait)
+            if self._media is not None:
+                await self._media.close()
+            if await self.once():
+                log.info("relay.media-started")
+                return
+
+    def _fresh(self) -> RelayMedia:
+        """Return media with workers of their own: those of a start that failed are not used again."""
+        settings, node = self._settings, self._node
+
+        def device() -> Device | None:
+            return None if node.start is None else Device(node.identity.relay, node.start.epoch, node.seed)
+
+        pool = MediaPool(
+            MediaPoolSettings(
+                run_dir=run_dir(settings.data),
+                listen_ip=settings.host if is_address(settings.host) else "127.0.0.1",
+                announce_ip=settings.media_ip,
+                udp_port=settings.media_port,
+                workers=1,
+            )
         )
-    )
-    media = RelayMedia(pool, sockets.notify_media, node.hub, node.identity.meeting, device)
-    closers.append(media.close)
-    try:
-        await media.start()
-    except MediaError as error:
-        log.error("relay.media-failed", code=error.code)
-    else:
-        sockets.media = media.signalling
+        return RelayMedia(pool, self._sockets.notify_media, node.hub, node.identity.meeting, device)
 
 
 async def _serve_pages(
