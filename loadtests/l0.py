@@ -36,6 +36,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import aiohttp
+from loadtests.l0_cold import cold_load
 from loadtests.l0_link import Link, Meter, check, make_link, media
 from loadtests.l0_member import NOT_MODIFIED, PAGE_PATIENCE_S, Member
 from loadtests.sockets import FIRST, ROOT, TELLERS, Hall, convene, server
@@ -369,6 +370,8 @@ async def run(options: argparse.Namespace, stack: AsyncExitStack, link: Link) ->
     member.authenticator = absent.authenticator
     before, began = link.octets(), time.monotonic()
     carried = await link.emulator.order()
+    async with meter.part("the cold load, apart", 2):
+        result["cold"] = await cold_load(link, hall.origin, trust)
     result |= await attend(course, member, meter, options, link)
     after, carried_then = link.octets(), await link.emulator.order()
     result["parts"] = meter.parts
@@ -430,6 +433,7 @@ def describe(result: Figures) -> list[str]:
         f"{'under' if result['page_turn_within_limit'] else 'NOT under'} {PAGE_TURN_LIMIT} bytes"
     )
     lines.append(", ".join(f"{key} {value}" for key, value in vote_found.items()))
+    lines.append(f"cold load: {', '.join(f'{key} {value}' for key, value in result['cold'].items())}")
     lines.append(f"second version: {result['second_version']}, presence: {result['presence']}")
     lines += [f"64 kbit/s, {name}: {figures}" for name, figures in result.get("saturated", {}).items()]
     lines += [f"hour: {name}: {octets / 1000:.1f} kB" for name, octets in result["hour"].items()]

@@ -32,6 +32,8 @@ def test_a_short_meeting_is_held_from_signing_in_to_leaving_and_every_part_is_co
         assert part["down_sent"] > 0, name
         assert part["up_sent"] > 0, name
     assert parts["idle beside a voice (control)"]["sent"] > 2 * parts["idle"]["sent"]
+    assert result["cold"]["files"] > 10
+    assert 20_000 < result["cold"]["octets"] < parts["the cold load, apart"]["down_sent"]
     whole = result["whole"]
     assert whole["down_sent"] + whole["up_sent"] >= sum(part["sent"] for part in parts.values())
     turns = result["page_turns"]
