@@ -182,13 +182,6 @@ async def test_a_refusal_leaves_no_doubt_and_no_answer_of_the_hub_does(
     assert acting(await relay.manifest()) == ("" if waits else FIRST)
 
 
-async def test_a_relay_that_starts_anew_was_not_heard(relay: Relay) -> None:
-    relay.status, relay.code = 503, "relay.no-session"
-    with pytest.raises(Unavailable):
-        await relay.post(REPLACEMENTS, REPLACE)
-    assert acting(await relay.manifest()) == FIRST
-
-
 async def test_whoever_names_another_voters_key_puts_nobody_else_in_doubt(relay: Relay) -> None:
     relay.kiosks.begin(token_hash(TOKEN), CUSTODIAN.token_hash, "max", NOW)
     relay.status = 0
