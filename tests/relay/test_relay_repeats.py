@@ -185,11 +185,7 @@ async def test_a_refused_ballot_hears_so_from_the_hub(tmp_path: Path) -> None:
         assert [status for status, _ in await repeat(made, ballots)] == [202]
         action = {"type": "close-election", "meeting": made.hall.meeting, "election": manifest.election}
         await made.hall.chair.act(made.vote("/close"), action)
-
-        async def closed() -> bool:  # until then the hub still takes what comes
-            return (await made.hall.view(made.hall.chair))["elections"][0]["state"] == "closed"
-
-        await until(closed, "the end of the vote")
+        await asyncio.sleep(2)  # what comes within the second of the end is in time
         made.link.target = line.port
         made.link.restore()
 
