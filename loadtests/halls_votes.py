@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from loadtests.halls_cut import THIN
 from loadtests.halls_meeting import Assembly, Hall
-from loadtests.halls_phone import Figures, Phone, until
+from loadtests.halls_phone import Figures, Phone, alone, until
 from loadtests.l0_link import media
 
 from folkmoot_voting.ballot import ballot_leaf
@@ -137,12 +137,7 @@ async def cut(assembly: Assembly, hall: Hall) -> Figures:
     salvo = Salvo(assembly, hall, manifest)
     emulator = hall.place.link.emulator
     await emulator.both(cut=True)
-
-    async def alone() -> bool:
-        status, _ = await hall.custodian.raw("GET", "/api/meetings")
-        return status == 503
-
-    await until(alone, "the relay to be alone")
+    await alone(hall.custodian)
     await salvo.fire()
     before = await emulator.order()
     async with media(hall.place.link, MEDIA_KBIT):
