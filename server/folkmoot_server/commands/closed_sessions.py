@@ -97,7 +97,8 @@ def speaker_outside(tx: Connection, meeting: Meeting, person: str, now: int) -> 
         return hall_outside() if is_hall_outside(tx, meeting.id, site) else None
     if person in admission.visitors or _is_insider(tx, meeting, person, now):
         return None
-    return Forbidden("closed-session.visitor", "The meeting is in closed session; this visitor is not admitted to it.")
+    message = "The meeting is in closed session; this visitor is not admitted to it."
+    return Forbidden("closed-session.visitor", message)
 
 
 def is_hall_outside(tx: Connection, meeting_id: str, site: str) -> bool:
