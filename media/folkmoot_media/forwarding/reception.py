@@ -247,10 +247,11 @@ class Reception:
 
 
 class Doubt(NamedTuple):
-    """A request for a packet that may have arrived meanwhile, and when it came."""
+    """A request for a packet that may have arrived meanwhile, when it came, and how long to wait for feedback."""
 
     sequence: int
-    since: float
+    asked: float
+    until: float
 
 
 @dataclass(slots=True)

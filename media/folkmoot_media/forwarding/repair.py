@@ -12,10 +12,10 @@ from folkmoot_media.forwarding.transport_wide import Sent
 from folkmoot_media.forwarding.video import OVERHEAD
 
 MINIMUM_RESEND_GAP = 0.02
-# So long feedback is waited for that tells whether a repair has arrived; browsers tell at least every 0.25 s.
+# So long after a round trip feedback is waited for that tells of a repair; browsers tell at least every 0.25 s.
 FATE_WAIT = 0.3
 REPAIR_SHARE = 0.25
-REPAIR_ALLOWANCE = 40_000
+REPAIR_ALLOWANCE = 12_000
 PROBE_LOOKBACK = 64
 # Shorter than the number that a retransmission begins with (RFC 4588 section 4): a receiver counts it and drops it.
 PADDING = b"\0"
@@ -50,7 +50,7 @@ def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Ou
 
 
 def settle(leg: Leg, now: float, outbox: Outbox) -> int:
-    """Send again what was asked for once more and has not arrived, as feedback has told, or not told in `FATE_WAIT`.
+    """Send again what was asked for once more and has not arrived, as feedback has told, or has not told in time.
 
     Returns:
         How many packets were queued.
@@ -69,10 +69,11 @@ def _settle(consumer: VideoConsumer, now: float, outbox: Outbox) -> int:
     resent = 0
     for position, doubt in list(doubted.items()):
         arrived = _has_arrived(consumer, position)
-        if arrived is None and now - doubt.since < FATE_WAIT:
+        if arrived is None and now < doubt.until:
             continue
         del doubted[position]
-        if not arrived:
+        # Where the feedback itself was lost: who asks a round trip after the repair left does not have it.
+        if arrived is False or (arrived is None and doubt.asked >= doubt.until - FATE_WAIT):
             resent += _repair(consumer, position, doubt.sequence, now, outbox)
     consumer.resent += resent
     return resent
@@ -87,18 +88,18 @@ def _has_arrived(consumer: VideoConsumer, position: int) -> bool | None:
 def _is_doubtful(consumer: VideoConsumer, position: int, sequence: int, now: float) -> bool:
     """Say whether a request left, or may have left, just before the repair came that it would have waited for.
 
-    A receiver asks again after a round trip, which is when the repair arrives: on a long way half of such requests
-    would have the same packet sent twice. Where a link is not paced the fan-out answers by itself, and does not know.
+    A receiver asks again every tenth of a second or after a round trip: on a long way half of these requests are on
+    their way when the repair arrives, and would have it sent twice.
     """
     known, leg = consumer.retransmissions, consumer.leg
-    if leg.pacer is None and leg.pipe is None:
-        return False
     _, last = known.sent.get(position, (0, float("-inf")))
     if now - last > 2 * leg.round_trip + FATE_WAIT:
         return False
-    arrived = _has_arrived(consumer, position)
+    arrived, until = _has_arrived(consumer, position), last + leg.round_trip + FATE_WAIT
+    if arrived is None and now >= until:
+        return False
     if arrived is None and now - last >= _gap(consumer):
-        known.doubted.setdefault(position, Doubt(sequence, now))
+        known.doubted[position] = Doubt(sequence, now, until)
         leg.doubting = True
     return arrived is not False
 
@@ -115,16 +116,15 @@ def _repair(consumer: VideoConsumer, position: int, sequence: int, now: float, o
         return 0
     consumer.repair_octets += len(stored.payload)
     if outbox is None:
-        _count(consumer, stored, now, False)
-        return 1
-    batch = _again(consumer, stored, sequence, now, False)
-    outbox.batches.append(batch)
-    wide = consumer.leg.wide
-    if wide is not None:
-        number = batch.copies[0][-1] & 0xFFFF
-        wide.watch(number)
-        consumer.retransmissions.numbers[position] = number
-    express.tell_again(consumer, position, len(stored.payload))
+        stamp = _count(consumer, stored, now, False)
+    else:
+        batch = _again(consumer, stored, sequence, now, False)
+        stamp = batch.copies[0][-1]
+        outbox.batches.append(batch)
+        express.tell_again(consumer, position, len(stored.payload))
+    if consumer.leg.wide is not None:
+        consumer.retransmissions.numbers[position] = stamp & 0xFFFF
+        consumer.leg.wide.watch(stamp & 0xFFFF)
     return 1
 
 

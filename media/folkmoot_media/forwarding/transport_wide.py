@@ -199,10 +199,16 @@ class Outcomes(NamedTuple):
     untold: list[Sent]
 
 
+def _put(held: dict[int, bool], number: int, what: bool) -> None:
+    if len(held) >= WATCHED_MAX:
+        del held[next(iter(held))]
+    held[number] = what
+
+
 class SendLog:
     """The transport-wide numbers given to one subscriber's packets; `next` is the number the next one gets."""
 
-    __slots__ = ("_arrival_base", "_mark", "_ring", "_told", "_watched", "extension_id", "next")
+    __slots__ = ("_arrival_base", "_known", "_mark", "_ring", "_told", "_watched", "extension_id", "next")
 
     def __init__(self, extension_id: int) -> None:
         self.next = 0
@@ -211,7 +217,8 @@ class SendLog:
         self._ring: list[Sent | None] = [None] * LOG_SIZE
         self._arrival_base: int | None = None
         self._told = 0
-        self._watched: dict[int, bool | None] = {}
+        self._watched: dict[int, bool] = {}
+        self._known: dict[int, bool] = {}
 
     def stamp(self, sent: Sent) -> int:
         """Give the next number to a packet and return its stamp (`model.Copy`)."""
@@ -227,15 +234,13 @@ class SendLog:
         return float("-inf") if sent is None else sent.time
 
     def watch(self, number: int) -> None:
-        """Remember what becomes of the packet that got this number; at most `WATCHED_MAX` are remembered."""
-        self._watched.pop(number, None)
-        if len(self._watched) >= WATCHED_MAX:
-            del self._watched[next(iter(self._watched))]
-        self._watched[number] = None
+        """Remember what becomes of the packet that got this number; of the last `WATCHED_MAX` it is known."""
+        self._known.pop(number, None)
+        _put(self._watched, number, True)
 
     def has_arrived(self, number: int) -> bool | None:
-        """Say whether a watched packet has arrived; None before feedback tells, False for one that is forgotten."""
-        return self._watched.get(number, False)
+        """Say whether a watched packet has arrived; None when no feedback told of it, False for a forgotten one."""
+        return None if number in self._watched else self._known.get(number, False)
 
     def resolve(self, base: int, arrivals: tuple[int, ...]) -> Outcomes:
         """Match feedback with what was sent; each packet is told of at most once.
@@ -266,11 +271,12 @@ class SendLog:
         return outcomes
 
     def _learn(self, base: int, arrivals: tuple[int, ...]) -> None:
-        """Note what feedback tells of watched packets; those before it that none told of count as lost."""
-        for number, fate in self._watched.items():
+        """Note what feedback tells of watched packets; those before it that none told of stay unknown."""
+        for number in list(self._watched):
             offset = number - base & 0xFFFF
-            if fate is None and not len(arrivals) <= offset < 1 << 15:
-                self._watched[number] = offset < len(arrivals) and arrivals[offset] >= 0
+            if offset < len(arrivals):
+                del self._watched[number]
+                _put(self._known, number, arrivals[offset] >= 0)
 
     def _skip_to(self, base: int) -> list[Sent]:
         """Return the packets that no feedback told of before `base`."""
