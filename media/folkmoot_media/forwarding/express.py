@@ -117,6 +117,8 @@ def video_rows(layer: Layer) -> list[Row] | None:
     mime = layer.producer.spec.codec.mime
     if layer.views or layer.changing or layer.waiting or not (mime == NUMBERED or mime in PLAIN):
         return None
+    if any(consumer.marked for consumer in layer.active):
+        return None
     rows: list[Row] = []
     for consumer in layer.active:
         consumer.row = len(rows)

@@ -18,13 +18,15 @@
 #define FAN_API __attribute__((visibility("default")))
 
 /* Raised with every change of what Python sees; the loader refuses another number. */
-#define FAN_ABI 3
+#define FAN_ABI 4
 
 enum {
     FAN_BATCH = 64,            /* datagrams per system call */
     FAN_SLOT = 2048,           /* bytes of one datagram's buffer */
     FAN_HEADER = 12,           /* RTP header without CSRCs, RFC 3550 section 5.1 */
     FAN_STAMP = 8,             /* the header extension of a stamp, RFC 8285 section 4.2 */
+    FAN_EXTENSION = 4,         /* the start of a header extension that has no stamp, RFC 3550 section 5.3.1 */
+    FAN_SHORT_WORDS = 4,       /* elements in so many words have one byte before them, those in more have two */
     FAN_LARGEST_RTP = 1356,    /* plain bytes: what pylibsrtp takes: all back ends drop the same */
     FAN_LARGEST_RTCP = 1352,
     FAN_LARGEST_RECEIVED = 1500,
@@ -46,8 +48,10 @@ enum {
     FAN_MOST_ASKED = 256       /* of one request, as MAXIMUM_NACKS in rtcp.py */
 };
 
-/* The word of a copy: marker and payload type in bits 16 to 23, sequence number in bits 0 to 15. */
+/* The word of a copy: marker and payload type in bits 16 to 23, sequence number in bits 0 to 15, and from bit 25 on
+ * how many words of a header extension the payload begins with. */
 #define FAN_CONTROL 0x01000000u /* the payload is a whole RTCP compound */
+#define FAN_WORDS_AT 25
 
 enum fan_kind {
     FAN_OTHER,       /* not media, or for Python to judge: the bytes as they came */
