@@ -83,6 +83,11 @@ static int show(void *session, uint8_t *packet, int *length) {
 }
 
 static int protect(void *session, void *packet, int *length) {
+    const uint8_t *head = packet;
+    int words = FAN_HEADER + FAN_EXTENSION;
+    if (*length >= words && head[0] & 0x10)
+        words += 4 * (head[FAN_HEADER + 2] << 8 | head[FAN_HEADER + 3]);
+    require(!(head[0] & 0x10) || words <= *length, "header extensions end in their packets");
     return hide(session, packet, length, FAN_LARGEST_RTP, 144);
 }
 static int protect_rtcp(void *session, void *packet, int *length) {

@@ -21,6 +21,7 @@ from folkmoot_media.rtp_parameters import (
     checked,
     consumer_parameters,
     consumer_payload_types,
+    takes_descriptors,
     takes_packet_numbers,
     to_producer_spec,
 )
@@ -317,6 +318,28 @@ def test_a_consumer_answers_with_one_kind_of_feedback(numbered: bool) -> None:
     kinds = {item["type"] for codec in given["codecs"] for item in codec["rtcpFeedback"]}
     assert ("transport-cc" in kinds, "goog-remb" in kinds) == (numbered, not numbered)
     assert [extension["uri"] for extension in given["headerExtensions"]] == ([WIDE_URI] if numbered else [])
+
+
+@pytest.mark.parametrize(
+    ("wish", "understood"),
+    [
+        ({}, True),
+        ({"direction": "recvonly"}, True),
+        ({"direction": "sendonly"}, False),
+        ({"direction": "inactive"}, False),
+        ({"kind": "audio"}, False),
+        ({"uri": WIDE_URI}, False),
+    ],
+)
+def test_descriptors_are_for_those_who_want_to_receive_them(wish: dict[str, str], understood: bool) -> None:
+    extension = {"kind": "video", "uri": DESCRIPTOR_URI, "preferredId": 8, **wish}
+    assert takes_descriptors(checked(RtpCapabilities, {"codecs": [], "headerExtensions": [extension]})) == understood
+    assert not takes_descriptors(capabilities(["video/AV1"]))
+    given: Any = consumer_parameters("0", (107, 108), (7, 8), "name", True, understood)
+    named = {item["uri"]: item["id"] for item in given["headerExtensions"]}
+    offered: Any = ROUTER_CAPABILITIES["headerExtensions"]
+    ids = {item["uri"]: item["preferredId"] for item in offered if item["kind"] == "video"}
+    assert named == {uri: ids[uri] for uri in ([WIDE_URI, DESCRIPTOR_URI] if understood else [WIDE_URI])}
 
 
 def test_packets_are_numbered_for_those_who_answer() -> None:

@@ -105,7 +105,7 @@ def again(consumer: VideoConsumer, stored: StoredPacket, shift: int) -> tuple[in
 def keep_ahead(layer: Layer, descriptor: Descriptor, position: int) -> None:
     """At a key frame: where the publisher's frame numbers run back, those of who gets the layer already go on."""
     back = layer.last_picture + 1 - descriptor.picture
-    if -back % FRAME_NUMBERS < FRAME_NUMBERS // 2:
+    if -back % FRAME_NUMBERS < FRAME_NUMBERS // 2 - 1:
         return
     express.drop(layer)
     for consumer in layer.active:
