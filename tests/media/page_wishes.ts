@@ -1,7 +1,7 @@
 /**
  * What a test asks of its page in the address: `codec=VP9` (send pictures so, and nothing else), `repair=no` (ask for
  * no packet again), `tone` (the microphone is a tone that the test makes louder and softer), `descriptors=no` (ask for no
- * dependency descriptors), `frames` (take down what comes with each frame of a picture).
+ * dependency descriptors), `frames` (take down what comes with each frame of a picture), `mode=L1T3` (pictures in these layers).
  */
 interface Codec {
   readonly kind?: string;
@@ -123,6 +123,13 @@ export function prepare(): void {
       super(settings);
       connections.push(this);
       if (wishes.has("frames")) this.addEventListener("track", takeDown);
+    }
+
+    override addTransceiver(track: MediaStreamTrack | string, settings: RTCRtpTransceiverInit = {}): RTCRtpTransceiver {
+      const scalabilityMode = wishes.get("mode");
+      if (scalabilityMode === null) return super.addTransceiver(track, settings);
+      const sendEncodings = settings.sendEncodings?.map((encoding) => ({ ...encoding, scalabilityMode }));
+      return super.addTransceiver(track, { ...settings, sendEncodings });
     }
   };
   if (!wishes.has("tone")) return;

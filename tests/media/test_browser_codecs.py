@@ -8,6 +8,7 @@ from playwright.async_api import Page
 from tests.media.browser_room import BrowserRoom, browser_room, codec_of, figures, pick
 from tests.media.test_browser_media import until
 
+from folkmoot_media.forwarding.packets import parse_rtp, read_extensions
 from folkmoot_media.rtp_parameters import DESCRIPTOR_ID, DESCRIPTOR_URI, VIDEO_PAYLOAD_TYPES
 
 pytestmark = pytest.mark.browser
@@ -26,6 +27,10 @@ async ({ height, frames }) => (await folkmoot.figures()).some((entry) =>
 BOTH_SENT = """
 async () => (await folkmoot.figures())
   .filter((entry) => entry.type === 'outbound-rtp' && entry.kind === 'video' && entry.framesEncoded > 0).length === 2
+"""
+REPAIRED = """
+async (least) => (await folkmoot.figures()).some((entry) => entry.type === 'inbound-rtp' &&
+  entry.kind === 'video' && entry.framesDecoded > 60 && entry.retransmittedPacketsReceived >= least)
 """
 MORE_ENCODED = """
 async (least) => (await folkmoot.figures())
@@ -133,6 +138,47 @@ async def test_descriptors_come_to_who_wants_them_and_the_browser_follows_them(t
         with pytest.raises(AssertionError):
             await check_frames(plain)
         assert len(await plain.evaluate("folkmoot.frames()")) >= 10
+
+
+async def test_descriptors_of_every_length_arrive_also_with_what_is_sent_again(tmp_path: Path) -> None:
+    async with browser_room(tmp_path) as room:
+        relay = await room.server.lose(3)
+        # Three temporal layers need a longer structure than header extensions of one byte can hold.
+        anna = await room.enter("anna", codec="AV1", mode="L1T3")
+        pages = {"cleo": await room.enter("cleo", frames="yes")}
+        pages["bela"] = await room.enter("bela", frames="yes", descriptors="no")
+        await anna.evaluate("(size) => folkmoot.room.publishCamera(size)", SIZE)
+        await until(anna, BOTH_SENT, seconds=60)
+        for page in pages.values():
+            await until(page, REPAIRED, 5, seconds=90)
+        frames = await pages["cleo"].evaluate("folkmoot.frames()")
+        numbers = [frame.get("frameId") for frame in frames]
+        assert None not in numbers
+        assert len(set(numbers)) == len(numbers) > 20
+        (stream,) = pick(await figures(pages["cleo"]), "video")
+        forms = extensions_of(relay.media, stream["ssrc"])
+        assert {profile for profile, _ in forms} == {0xBEDE, 0x1000}
+        assert max(length for _, length in forms) > 16
+        again = extensions_of(relay.media, stream["rtxSsrc"])
+        assert len(again) >= 5
+        (stream,) = pick(await figures(pages["bela"]), "video")
+        for ssrc in (stream["ssrc"], stream["rtxSsrc"]):
+            with pytest.raises(KeyError):
+                extensions_of(relay.media, ssrc)
+
+
+def extensions_of(media: list[bytes], ssrc: int) -> list[tuple[int, int]]:
+    """Return the form and the length of each descriptor of a stream, of retransmissions not the empty ones.
+
+    Raises:
+        KeyError: a packet has none.
+    """
+    packets = [packet for packet in map(parse_rtp, media) if packet is not None and packet.ssrc == ssrc]
+    # Trials of the link hold one byte, and SRTP adds at least ten.
+    full = [packet for packet in packets if len(packet.payload) > 40]
+    assert full
+    values = [read_extensions(packet.extension_profile, packet.extensions) for packet in full]
+    return [(packet.extension_profile, len(value[DESCRIPTOR_ID])) for packet, value in zip(full, values, strict=True)]
 
 
 async def check_frames(page: Page) -> set[int]:
