@@ -259,7 +259,8 @@ static void set_rules(struct fan *fan, struct input *input, int family, int full
                                    .payload_type = 96,
                                    .picture = shift % 3 ? i : 0,
                                    .tl0 = shift % 5 ? 0 : i % 5,
-                                   .stamp = i % 2};
+                                   .stamp = i % 2,
+                                   .mark = full ? 8 : i % 3 % 2 * (1 + shift % 15)};
     const char *host = family ? "::1" : "127.0.0.1";
     for (uint32_t i = 0; i < 6; i++)
         (void)fan_set_lane(fan, i, &sessions[i], host, client_ports[family][i % CLIENTS], 0, 0);
@@ -270,7 +271,7 @@ static void set_rules(struct fan *fan, struct input *input, int family, int full
     uint8_t *mid = malloc(FAN_MID + 1);
     require(mid != NULL, "memory for the mid");
     memset(mid, 0, FAN_MID + 1);
-    uint32_t kind = 96 | (shift % 4 ? 0x100u : 0) | (1 + shift % 2) << 16;
+    uint32_t kind = 96 | (shift % 4 ? 0x100u : 0) | (1 + shift % 2) << 16 | (2 - shift % 2) << 20;
     int made = fan_set_rule(fan, rule, shift % 16 == 0, 7, kind, mid, shift % FAN_MID, rows, count);
     require(made == 0, "a rule");
     require(fan_set_rule(fan, rule, 0, 7, kind, mid, FAN_MID + 1, rows, count) == -1, "mids are bounded");

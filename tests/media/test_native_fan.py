@@ -71,7 +71,7 @@ GUARDS = {
         "&fan->lanes[row->lane]",
     ),
     "copies-of-rules": ("express.c", "express->count + rule->count > FAN_EXPRESS_COPIES || ", ""),
-    "heads-of-rules": ("express.c", " || express->pieces + rule->count + 2 > FAN_EXPRESS_PIECES", ""),
+    "heads-of-rules": ("express.c", " || express->pieces + rule->count + 3 > FAN_EXPRESS_PIECES", ""),
     "row-of-an-asker": ("again.c", "row >= fan->rules[number].count", "0"),
     "copies-sent-again": ("again.c", "express->count + 1 > FAN_EXPRESS_COPIES || ", ""),
     "pieces-sent-again": ("again.c", "express->pieces + 2 > FAN_EXPRESS_PIECES", "0"),

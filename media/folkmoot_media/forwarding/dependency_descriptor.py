@@ -12,6 +12,8 @@ from folkmoot_media.forwarding.codecs import Descriptor
 
 MANDATORY_BYTES = 3
 FRAME_NUMBERS = 1 << 16
+# In the byte behind the mandatory ones.
+HAS_STRUCTURE = 0x80
 MAXIMUM_BYTES = 255
 MAXIMUM_TEMPLATES = 64
 NEXT_TEMPORAL, NEXT_SPATIAL, NO_MORE = 1, 2, 3

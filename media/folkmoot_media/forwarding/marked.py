@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from folkmoot_media.forwarding import codecs, express, pipe_pictures
 from folkmoot_media.forwarding.codecs import Descriptor
-from folkmoot_media.forwarding.dependency_descriptor import FRAME_NUMBERS, MANDATORY_BYTES
+from folkmoot_media.forwarding.dependency_descriptor import FRAME_NUMBERS, HAS_STRUCTURE, MANDATORY_BYTES
 from folkmoot_media.forwarding.model import Layer, VideoConsumer
 from folkmoot_media.forwarding.packets import SHORT_WORDS, WORDS_AT, RtpPacket
 from folkmoot_media.forwarding.reception import StoredPacket
 
-EXTENSION_ID = 8
+EXTENSION_ID = express.MARK
 NUMBER_AT = 1
 # A descriptor of so many bytes goes with one byte before it, a longer one with two (RFC 8285 sections 4.2 and 4.3).
 LONGEST_SHORT = 4 * SHORT_WORDS - 1
@@ -102,9 +102,14 @@ def again(consumer: VideoConsumer, stored: StoredPacket, shift: int) -> tuple[in
     return len(element) // 4, renumber(element, found, shift, 0)
 
 
-def keep_ahead(layer: Layer, descriptor: Descriptor, position: int) -> None:
-    """At a key frame: where the publisher's frame numbers run back, those of who gets the layer already go on."""
+def keep_ahead(layer: Layer, marks: bytes, descriptor: Descriptor, position: int) -> None:
+    """At a key frame: where the publisher's frame numbers run back, those of who gets the layer already go on.
+
+    Only a descriptor with a structure is looked at: those without are forwarded by rules too.
+    """
     back = layer.last_picture + 1 - descriptor.picture
+    if len(marks) <= MANDATORY_BYTES or not marks[MANDATORY_BYTES] & HAS_STRUCTURE:
+        return
     if -back % FRAME_NUMBERS < FRAME_NUMBERS // 2 - 1:
         return
     express.drop(layer)

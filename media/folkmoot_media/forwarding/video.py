@@ -42,7 +42,7 @@ def forward(
         if descriptor.key_frame_start:
             layer.key_heard = now
             if marks:
-                marked.keep_ahead(layer, descriptor, position)
+                marked.keep_ahead(layer, marks, descriptor, position)
             for consumer in layer.waiting:
                 _switch(consumer, layer, packet, position, descriptor, now)
                 _tell(consumer, layer.index, outbox)
@@ -61,7 +61,7 @@ def forward(
     copies: list[Copy] = []
     numbers = (position, position, 0)
     forms: list[marked.Form] = []
-    plain = layer.active
+    plain, count = layer.active, 0
     if marks is not None:
         plain, forms = marked.part(layer, packet, marks, descriptor)
     overdue = _copy(copies, plain, packet, numbers, descriptor, now, starts)
@@ -69,17 +69,20 @@ def forward(
         formed: list[Copy] = []
         overdue += _copy(formed, form.consumers, form.packet, numbers, form.descriptor, now, starts, form.patch)
         outbox.batches += [Batch(form.packet.payload, False, formed)] if formed else []
+        count += len(formed)
     for view in layer.views:
         placed = view.place(position, descriptor, newest)
         if placed is not None:
             view.forwarded_packets += 1
             view.forwarded_octets += size
             overdue += _copy(copies, view.consumers, packet, (position, *placed), descriptor, now, starts)
+    place = None
+    if outbox.express and newest and len(copies) + count == len(layer.active) > 0:
+        place = express.place(layer, packet.sequence, position, express.video_rows)
     if copies:
-        place = None
-        if outbox.express and newest and len(copies) == len(layer.active):
-            place = express.place(layer, packet.sequence, position, express.video_rows)
         outbox.batches.append(Batch(payload, False, copies, place))
+    elif place is not None:
+        outbox.batches[-1] = outbox.batches[-1]._replace(place=place)
     for consumer in overdue:
         _hold_back(consumer, now, outbox)
 
@@ -103,10 +106,12 @@ def note_forwarded(layer: Layer, packet: RtpPacket, position: int, now: float, m
     layer.forwarded_octets += size
     rule = layer.rule
     if rule is None or rule.stamped:
-        sent = Sent(now, size + OVERHEAD)
+        sent = longer = Sent(now, size + OVERHEAD)
+        if marks:
+            longer = Sent(now, size + len(marked.extension(marks, size)) + OVERHEAD)
         for consumer in layer.active:
             if consumer.leg.wide is not None:
-                consumer.leg.wide.stamp(sent)
+                consumer.leg.wide.stamp(longer if consumer.marked else sent)
 
 
 def _weigh(layer: Layer, descriptor: Descriptor, size: int) -> None:
