@@ -163,6 +163,7 @@ MISTAKES = {
     "who-wants-none": ("express.c", "if (row->mark && found->mark.length)", "if (found->mark.length)"),
     "words": ("express.c", "copy->word |= marked.words << FAN_WORDS_AT", "(void)0"),
     "structure": ("express.c", "data[FAN_LEAST_MARK] & 0x80", "0"),
+    "too-long": ("express.c", "length > FAN_MARK || ", ""),
     "cut": ("express.c", "length < FAN_LEAST_MARK ? 0 : length", "length"),
     "room": ("express.c", "found.length + FAN_HEAD > FAN_LARGEST_MARKED", "0"),
 }

@@ -73,6 +73,7 @@ GUARDS = {
     "copies-of-rules": ("express.c", "express->count + rule->count > FAN_EXPRESS_COPIES || ", ""),
     "heads-of-rules": ("express.c", " || express->pieces + rule->count + 3 > FAN_EXPRESS_PIECES", ""),
     "row-of-an-asker": ("again.c", "row >= fan->rules[number].count", "0"),
+    "one-head-for-a-row": ("express.c", "rule->vp8 ? 0 : ", ""),
     "copies-sent-again": ("again.c", "express->count + 1 > FAN_EXPRESS_COPIES || ", ""),
     "pieces-sent-again": ("again.c", "express->pieces + 2 > FAN_EXPRESS_PIECES", "0"),
     "packets-sent-again": ("again.c", "express->again == FAN_MOST_AGAIN", "0"),
