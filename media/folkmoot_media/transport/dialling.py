@@ -9,7 +9,7 @@ from typing import Protocol
 from pylibsrtp import Error as SrtpError
 
 from folkmoot_media.forwarding.model import Copy
-from folkmoot_media.forwarding.packets import RTP_HEADER, WORDS_AT, stamp_block, words_block
+from folkmoot_media.forwarding.packets import RTP_HEADER, stamp_block
 from folkmoot_media.transport.active import ANSWERS_AWAITED, ActiveTransport
 from folkmoot_media.transport.aiortc_adapter import DtlsIdentity, Fingerprint
 
@@ -177,14 +177,11 @@ class DialledLink:
             self._check(now)
 
     def send_copy(self, payload: bytes, copy: Copy) -> bool:
-        """Protect and send one RTP packet; say whether it left."""
+        """Protect and send one RTP packet, which on a pipe has no words; say whether it left."""
         _, second, sequence, timestamp, ssrc, head, stamp = copy
-        words = second >> WORDS_AT
-        first = WITH_EXTENSION if stamp or words else VERSION_2
-        header = RTP_HEADER.pack(first, second & 0xFF, sequence, timestamp, ssrc)
-        if words:
-            header += words_block(words, stamp)
-        elif stamp:
+        first = WITH_EXTENSION if stamp else VERSION_2
+        header = RTP_HEADER.pack(first, second, sequence, timestamp, ssrc)
+        if stamp:
             header += stamp_block(stamp)
         try:
             self._active.send_rtp(header + head + payload[len(head) :])
