@@ -128,7 +128,7 @@ export function prepare(): void {
     override addTransceiver(track: MediaStreamTrack | string, settings: RTCRtpTransceiverInit = {}): RTCRtpTransceiver {
       const scalabilityMode = wishes.get("mode");
       if (scalabilityMode === null) return super.addTransceiver(track, settings);
-      const sendEncodings = settings.sendEncodings?.map((encoding) => ({ ...encoding, scalabilityMode }));
+      const sendEncodings = (settings.sendEncodings ?? []).map((encoding) => ({ ...encoding, scalabilityMode }));
       return super.addTransceiver(track, { ...settings, sendEncodings });
     }
   };
