@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from folkmoot_media.forwarding import codecs, express, pipe_pictures, rtcp
+from folkmoot_media.forwarding import codecs, express, marked, pipe_pictures, rtcp
 from folkmoot_media.forwarding.model import Batch, Copy, Leg, Outbox, VideoConsumer
-from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, extend
+from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, WORDS_AT, extend
 from folkmoot_media.forwarding.reception import Doubt, StoredPacket
 from folkmoot_media.forwarding.transport_wide import Sent
 from folkmoot_media.forwarding.video import OVERHEAD
@@ -118,7 +118,7 @@ def _repair(consumer: VideoConsumer, position: int, sequence: int, now: float, o
     if outbox is None:
         stamp = _count(consumer, stored, now, False)
     else:
-        batch = _again(consumer, stored, sequence, now, False)
+        batch = _again(consumer, _numbered(consumer, stored, sequence), now, False)
         stamp = batch.copies[0][-1]
         outbox.batches.append(batch)
         express.tell_again(consumer, position, len(stored.payload))
@@ -147,40 +147,51 @@ def _count(consumer: VideoConsumer, stored: StoredPacket, now: float, probe: boo
     return 0 if leg.wide is None else leg.wide.stamp(Sent(now, size, probe))
 
 
-def _again(consumer: VideoConsumer, stored: StoredPacket, sequence: int, now: float, probe: bool) -> Batch:
-    payload, descriptor, view, leg = stored.payload, stored.descriptor, consumer.view, consumer.leg
-    picture_shift = consumer.picture_shift
+class Again(NamedTuple):
+    """A packet that a consumer was sent, to be sent again with the numbers that it had then."""
+
+    sequence: int
+    stored: StoredPacket
+    timestamp: int
+    picture_shift: int
+    tl0_shift: int
+
+
+def _numbered(consumer: VideoConsumer, stored: StoredPacket, sequence: int) -> Again:
+    """Return a packet of the layer that a consumer gets, with the numbers that it was sent with."""
+    view, picture_shift = consumer.view, consumer.picture_shift
     if view is not None:
         picture_shift -= view.pictures_before(stored.position)
-    if descriptor.length and (picture_shift or consumer.tl0_shift):
-        head = codecs.patch(payload, descriptor, picture_shift, consumer.tl0_shift)
+    timestamp = (stored.timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK
+    return Again(sequence, stored, timestamp, picture_shift, consumer.tl0_shift)
+
+
+def _again(consumer: VideoConsumer, packet: Again, now: float, probe: bool) -> Batch:
+    sequence, stored, timestamp, picture_shift, tl0_shift = packet
+    payload, descriptor, leg = stored.payload, stored.descriptor, consumer.leg
+    if descriptor.length and (picture_shift or tl0_shift):
+        head = codecs.patch(payload, descriptor, picture_shift, tl0_shift)
         payload = head + payload[len(head) :]
     if pipe_pictures.is_described(consumer):
         payload = pipe_pictures.fold(stored.marks, payload)
-    timestamp = (stored.timestamp + consumer.timestamp_shift) & TIMESTAMP_MASK
+    words, extension = marked.again(consumer, stored, picture_shift)
+    marker = stored.marker | words << WORDS_AT
     stamp = _count(consumer, stored, now, probe)
     copy: Copy
     if consumer.rtx_payload_type < 0:
-        copy = (leg, stored.marker | consumer.payload_type, sequence, timestamp, consumer.ssrc, b"", stamp)
+        copy = (leg, marker | consumer.payload_type, sequence, timestamp, consumer.ssrc, b"", stamp)
     else:
         payload = sequence.to_bytes(2, "big") + payload
         copy = (
             leg,
-            stored.marker | consumer.rtx_payload_type,
+            marker | consumer.rtx_payload_type,
             consumer.rtx_sequence,
             timestamp,
             consumer.rtx_ssrc,
             b"",
             stamp,
         )
-    return Batch(payload, False, [copy])
-
-
-class Again(NamedTuple):
-    """A packet that a consumer was sent, kept to be sent again."""
-
-    sequence: int
-    stored: StoredPacket
+    return Batch(extension + payload, False, [copy])
 
 
 def find_probe(consumer: VideoConsumer, wanted: int, size: int) -> list[Again]:
@@ -199,7 +210,7 @@ def find_probe(consumer: VideoConsumer, wanted: int, size: int) -> list[Again]:
         position = place if view is None else view.position_of(place)
         stored = layer.history.find(position) if position >= consumer.base else None
         if stored is not None:
-            found.append(Again((place + consumer.sequence_shift) & 0xFFFF, stored))
+            found.append(_numbered(consumer, stored, (place + consumer.sequence_shift) & 0xFFFF))
     found.sort(key=lambda again: _distance(len(again.stored.payload), size))
     return found[:wanted]
 
@@ -210,8 +221,8 @@ def _distance(size: int, wanted: int) -> int:
 
 def send_probe(consumer: VideoConsumer, packets: list[Again], now: float, outbox: Outbox) -> None:
     """Queue packets again in one go, to learn from their arrival what the link carries."""
-    for sequence, stored in packets:
-        outbox.batches.append(_again(consumer, stored, sequence, now, True))
+    for packet in packets:
+        outbox.batches.append(_again(consumer, packet, now, True))
     express.tell_again(consumer, -1, 0)
 
 
