@@ -141,17 +141,6 @@ async def ask(node: Node, method: str, path: str, request: web.Request, body: by
         answer.release()
 
 
-async def ask_with(node: Node, headers: dict[str, str], path: str) -> int:
-    """Ask the hub something with these headers and return the answer's status.
-
-    Raises:
-        HubSilentError: the hub did not answer.
-    """
-    answer = await node.hub.page("GET", path, headers, None)
-    answer.release()
-    return answer.status
-
-
 async def ask_json(node: Node, headers: dict[str, str], path: str) -> Any:
     """Ask the hub something with these headers and return what it answers, None where it refuses.
 
