@@ -6,8 +6,9 @@
 The network is that of loadtests/halls.py with one hall: a hub, the hall's relay (`folkmoot relay`) behind an emulated
 line, and a LAN. In the hall are its computer with camera and microphone, which hears and sees the meeting, its room
 screen, and members who signed in and checked in at the relay by passkeys in software, each with a page that asks for
-what the application's pages ask for. In each part the same happens at the hub: an item is taken up, hands are raised
-and lowered, a vote is drafted, opened, closed, counted and declared, in which nobody in the hall votes.
+what the application's pages ask for. In each part the same happens at the hub: an item is taken up, two pages of a
+paper are shown, hands are raised and lowered, and a vote is drafted, opened, closed, counted and declared, in which
+nobody in the hall votes.
 
 What a member does of the own accord (coming in, a hand, a ballot) is counted apart. The control lets every page ask
 for something every few seconds, as ours do not. Names of figures: M13.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import subprocess
@@ -37,6 +39,7 @@ from loadtests.halls import WIDE, NotHereError
 from loadtests.halls_meeting import OFFICERS, TOGETHER, Assembly
 from loadtests.halls_net import Net
 from loadtests.halls_phone import Figures, Phone
+from loadtests.halls_phone import until as there
 from loadtests.seats import Seat, until
 
 from folkmoot_server.demo.client import DemoError, Person
@@ -50,6 +53,7 @@ POLL_S: Final = 5.0
 ACTING: Final = 5
 CONTROL: Final = "control: all, and each asks every few seconds"
 VOICE_SSRC: Final = 5001
+LINES: Final = 600
 
 
 # -- the arithmetic ---------------------------------------------------------------------------------------------
@@ -115,6 +119,7 @@ class Course:
         self.assembly, self.options = assembly, options
         self.hall = assembly.halls[0]
         self.items: list[str] = []
+        self.paper, self.page = "", 0
         self.clients: list[Client] = []
         self.seats: dict[str, Seat] = {}
         self.parts: Figures = {}
@@ -125,6 +130,7 @@ class Course:
         for number in range(6):
             body = {"title": f"Item {number + 2}", "parent": "", "after": "", "minutes": 0, "internal": False}
             self.items.append((await assembly.secretary.post(assembly.path("/agenda"), body))["id"])
+        await self.bring()
         url = str((await assembly.chair.post(assembly.path("/screens"), {"site": hall.site}))["url"])
         connector = assembly.net.connector(hall.place.lan)
         self.wall = Wall(hall.place.origin, connector, url.partition("#")[2])
@@ -136,6 +142,30 @@ class Course:
             assembly.stack.push_async_callback(client.__aexit__)
             self.clients.append(client)
         await self.media()
+
+    async def bring(self) -> None:
+        """Bring a paper of some pages and wait until all of them are on the relay's disk."""
+        assembly, text = (
+            self.assembly,
+            "".join(f"Line {number} of the report on the year.\n" for number in range(LINES)),
+        )
+        secretary, path = assembly.secretary, assembly.path("/papers?item=&name=Report.txt&class=members")
+        headers = {"Origin": secretary.origin, "Content-Type": "application/octet-stream"}
+        async with secretary._http.put(secretary.origin + path, data=text.encode(), headers=headers) as answer:
+            self.paper = str((await answer.json())["paper"])
+
+        async def here() -> bool:
+            """The paper itself comes behind its pages."""
+            files = self.hall.place.folder / "papers"
+            return files.is_dir() and (files / hashlib.sha256(text.encode()).hexdigest()).exists()
+
+        await there(here, "the paper at the relay", 300.0)
+
+    async def turn(self) -> None:
+        """Show everybody the next page."""
+        self.page += 1
+        shown = {"paper": self.paper, "version": 1, "page": self.page}
+        await self.assembly.chair.post(self.assembly.path("/present"), shown)
 
     async def _seat(self, phone: Phone, place: str, owner: str) -> PlacedSeat:
         line = RoomLine(phone)
@@ -190,6 +220,7 @@ class Course:
         emulator, began = self.hall.place.link.emulator, time.monotonic()
         before, heard = await emulator.order(), {who: seat.heard for who, seat in self.seats.items()}
         asked, views = sum(client.snapshots for client in self.clients), self.wall.views
+        shown = sum(client.shown for client in self.clients)
         await work()
         took = time.monotonic() - began
         await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
@@ -199,6 +230,7 @@ class Course:
         part["heard"] = {who: seat.heard - heard[who] for who, seat in self.seats.items()}
         part["snapshots"] = sum(client.snapshots for client in self.clients) - asked
         part["wall"] = self.wall.views - views
+        part["pages"] = sum(client.shown for client in self.clients) - shown
         print(json.dumps({name: part}), file=sys.stderr, flush=True)
         return part
 
@@ -212,9 +244,11 @@ class Course:
         await assembly.command("start-item", item=item)
         assembly.item = item
         await assembly.command("grant-floor", member=site_seat(self.hall.site))  # a new item has taken it
+        await self.turn()
         for phone in assembly.officers[1:4]:
             await asyncio.sleep(step / 3)
             await phone.post(assembly.path("/commands"), {"command": "raise-hand"})
+        await self.turn()
         for phone in assembly.officers[1:4]:
             await asyncio.sleep(step / 3)
             await phone.post(assembly.path("/commands"), {"command": "lower-hand"})

@@ -21,6 +21,7 @@ from folkmoot_voting.manifest import Manifest
 
 YES: Final = ((1, 0, 0),)
 PATIENCE_S: Final = 60.0
+OK: Final = 200
 
 
 class Client(Member):
@@ -33,6 +34,8 @@ class Client(Member):
         self.authenticator.origin = origin
         self.seed = secrets.token_bytes(32)
         self._polling: asyncio.Task[None] | None = None
+        self._turning: set[asyncio.Task[None]] = set()
+        self.shown = 0
 
     async def come(self, where: dict[str, str]) -> None:
         """Sign in, open the room, and check in at the hall; return when the room shows it."""
@@ -50,6 +53,22 @@ class Client(Member):
     async def cast(self, manifest: Manifest) -> None:
         """Open the booth, announce and cast."""
         await self.vote(manifest.election, self.seed, YES)
+
+    def _take(self, text: str) -> None:
+        super()._take(text)
+        event = json.loads(text[2:])[1]
+        if event["type"] == "PagePresented" and event["body"]["paper"]:
+            task = asyncio.create_task(self._turn(event["body"]))
+            self._turning.add(task)
+            task.add_done_callback(self._turning.discard)
+
+    async def _turn(self, shown: dict[str, Any]) -> None:
+        """Follow to a page; of this paper none is on the device yet."""
+        await asyncio.sleep(secrets.randbelow(200) / 1000)
+        status, _ = await self.raw(
+            "GET", self.path(f"/papers/{shown['paper']}/{shown['version']}/pages/{shown['page']}")
+        )
+        self.shown += status == OK
 
     def poll(self, every_s: float) -> None:
         """Ask for the list of sites again and again, as no page of ours does: the control."""
@@ -71,6 +90,9 @@ class Client(Member):
     async def __aexit__(self, *_: object) -> None:
         """End the socket, what is being fetched, and every connection."""
         await self.poll_no_more()
+        for task in self._turning:
+            task.cancel()
+        await asyncio.gather(*self._turning, return_exceptions=True)
         await self.disconnect()
         await super().__aexit__()
 

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from tests.relay import rig as rigs
 from tests.relay.rig import Phone, Rig, open_vote, rig, until
+from tests.relay.test_relay_papers import bring
 
 from folkmoot_server.demo.wire import PIECE, Wire
 from folkmoot_server.storage import sessions
 
 pytestmark = pytest.mark.timeout(400)  # processes and passkeys, on a slow machine
 TOGETHER = "POST /api/relay/snapshots"
+READERS = "/api/relay/readers"
 HERE = ("binh", "greta", "mai")
 
 
@@ -33,7 +35,7 @@ class Tapped(Wire):
         with suppress(OSError):
             while piece := await reader.read(PIECE):
                 if not counted:
-                    self.asked += [line.decode() for line in re.findall(rb"(?m)^(?:GET|POST) \S+", piece)]
+                    self.asked += [line.decode() for line in re.findall(rb"(?m)^(?:GET|HEAD|POST) \S+", piece)]
                 writer.write(piece)
                 await writer.drain()
 
@@ -149,6 +151,40 @@ async def test_a_session_that_has_ended_at_the_hub_gets_nothing_more(
         link.asked.clear()
         assert (await mai.get(made.path()))["me"]["member"] == mai.member
         assert alone(made) not in link.asked
+
+
+async def test_when_a_page_is_turned_the_hub_is_asked_once_who_may_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with followed(tmp_path, monkeypatch) as (made, link):
+        phones, text = [made.phones[name] for name in HERE], b"We build a hall."
+        paper = (await bring(made, "hall.txt", text, "members"))["paper"]
+        page = made.path(f"/papers/{paper}/1/pages/1")
+
+        async def turned() -> bool:
+            """Everybody fetches the page; once it is on the relay's disk, no bytes of it cross the line."""
+            link.asked.clear()
+            answers = await asyncio.gather(*(phone.fetch(page) for phone in phones))
+            assert [(status, data.strip()) for status, data, _ in answers] == [(200, text)] * len(phones)
+            asked = [line for line in link.asked if line.endswith((page, READERS))]
+            return asked == [f"POST {READERS}"]
+
+        await until(turned, "the page from the relay's disk")
+        link.asked.clear()
+        await phones[0].fetch(page)
+        assert not [line for line in link.asked if line.endswith((page, READERS))]  # vouched for
+        # The chair's order ends the socket of Mai, who follows nothing here then and is asked about alone.
+        await made.hall.chair.post(made.path("/commands"), {"command": "remove", "member": phones[2].member})
+        await heard(phones[0], "MemberRemoved")
+
+        async def alone_asked() -> bool:
+            link.asked.clear()
+            return (await phones[2].fetch(page))[0] == 200 and f"HEAD {page}" in link.asked
+
+        await until(alone_asked, "the end of the socket")
+        link.asked.clear()
+        assert [(await phone.fetch(page))[0] for phone in phones[:2]] == [200, 200]
+        assert [line for line in link.asked if line.endswith((page, READERS))] == [f"POST {READERS}"]
 
 
 async def test_in_a_closed_session_every_page_is_asked_for_alone(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from tests.server.closed_support import carried, close, closed_house, relay_at
 from tests.server.relay_support import Relay, open_village
 from tests.server.support import House
+from tests.server.test_papers import bring
 from tests.server.votes_support import Hall
 
 from folkmoot_server.demo.client import Person
@@ -89,6 +90,29 @@ async def test_of_a_closed_session_and_of_ended_ones_a_relay_gets_nothing(
     assert await relay.refused("POST", "/api/relay/snapshots", body) == (403, "closed-session.site")
     await house.command("lan", "admit-inside", site=site, visitor="", admitted=True)
     assert await ask(relay, house.binh) == {"own": {}}
+
+
+async def test_who_may_read_a_paper_is_said_for_many_at_once(house: House, http: aiohttp.ClientSession) -> None:
+    site, relay = await relay_at(house, http)
+    paper, secret = [
+        await bring(house, f"{name}.txt", b"One page.", paper_class=name) for name in ("members", "restricted")
+    ]
+    people = (house.binh, house.ana, house.greta, house.lan)
+    for person in people[:3]:
+        carried(person, relay)
+        await person.get(house.path())
+    body = {"sessions": [mark(one) for one in people], "paper": paper, "version": 1}
+
+    async def may(**changes: Any) -> Any:
+        return await relay.call("POST", "/api/relay/readers", {**body, **changes})
+
+    # Greta is no elector, and of Lan it has carried nothing.
+    assert await may() == {"class": "members", "may": body["sessions"][:2]}
+    assert await may(paper=secret) == await may(version=2) == await may(paper="none") == {"class": "", "may": []}
+    await close(house)
+    assert await relay.refused("POST", "/api/relay/readers", body) == (403, "closed-session.site")
+    await house.command("lan", "admit-inside", site=site, visitor="", admitted=True)
+    assert await may() == {"class": "", "may": []}
 
 
 @pytest.mark.parametrize(

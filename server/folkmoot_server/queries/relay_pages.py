@@ -9,14 +9,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from folkmoot_server.domain.errors import NotFound
+from folkmoot_server.commands import closed_sessions, visitors
+from folkmoot_server.domain.errors import Forbidden, NotFound
 from folkmoot_server.domain.identity import SessionInfo
 from folkmoot_server.domain.ids import b64u, from_b64u
 from folkmoot_server.domain.meetings import Meeting
 from folkmoot_server.domain.relays import Session
 from folkmoot_server.domain.roles import Role
 from folkmoot_server.queries import meetings as meeting_queries
-from folkmoot_server.queries import relays
+from folkmoot_server.queries import papers, relays
 from folkmoot_server.queries.access import readable
 from folkmoot_server.queries.meetings import Picture
 from folkmoot_server.storage import sessions
@@ -33,6 +34,26 @@ def standing(tx: Connection, marks: Collection[str], now: int) -> dict[str, Sess
 def has_carried(relay: Session, session: SessionInfo) -> bool:
     """Say whether a relay has passed on a request of a session: only then it may speak of it."""
     return f"{relay.meeting}/{relay.site}" in session.carried
+
+
+def readers(
+    tx: Connection, meeting: str, asking: dict[str, SessionInfo], paper: str, version: int, now: int
+) -> tuple[str, list[str]]:
+    """Return the class of a paper, "" of one that nobody here sees, and the marks of the sessions that may read it.
+
+    Nobody may in a closed session: there each is asked about alone.
+    """
+    shown, found = "", list[str]()
+    if closed_sessions.is_running(tx, meeting):
+        return shown, found
+    for mark, session in asking.items():
+        try:
+            page = papers.page_of(tx, visitors.presence(tx, meeting, session, now), paper, version, 1)
+        except (NotFound, Forbidden):
+            continue
+        shown = page.paper.paper_class.value
+        found.append(mark)
+    return shown, found
 
 
 def common(tx: Connection, drawn: Picture, site: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Lan:
     def __init__(self, node: Node, sockets: Sockets) -> None:
         self._node, self._sockets = node, sockets
         sockets.still, sockets.knows = self._still, self._knows
-        self._reading, self._kiosks = Reading(node), Kiosks()
+        self._reading, self._kiosks = Reading(node, sockets.following), Kiosks()
         self._snapshots = Snapshots(node, sockets.following)
         node.on_news, node.on_unheard = self._hear, self._unheard
         self._limits = SignInLimits()

@@ -12,8 +12,8 @@ from typing import Final
 from aiohttp import web
 
 from folkmoot_server.domain.relays import session_mark
-from folkmoot_server.relay import views
-from folkmoot_server.relay.hub import HubRefusedError, HubSilentError
+from folkmoot_server.relay import passing, views
+from folkmoot_server.relay.hub import HubRefusedError
 from folkmoot_server.relay.kept import Kept
 from folkmoot_server.relay.node import Node, Told
 from folkmoot_server.relay.people import HallSession
@@ -102,18 +102,11 @@ class Snapshots:
         return held.seq >= self._newest and time.monotonic() - held.at < GOOD_S
 
     async def _fetch(self) -> Fetched | None:
-        """Ask the hub once for all who wait; what one page gives up the others still get."""
+        """Ask the hub once for all who wait."""
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._ask(), name="snapshots")
             self._fetching.add_done_callback(lambda task: task.cancelled() or task.exception())
-        fetching, cut = self._fetching, asyncio.create_task(self._node.cut.wait())
-        try:
-            await asyncio.wait((fetching, cut), return_when=asyncio.FIRST_COMPLETED)
-            if not fetching.done():
-                raise HubSilentError("the link was cut")
-            return fetching.result()
-        finally:
-            cut.cancel()
+        return await passing.unless_cut(self._node, self._fetching)
 
     async def _ask(self) -> Fetched | None:
         asked_at, own = time.monotonic(), dict[str, tuple[JsonObject, JsonObject]]()

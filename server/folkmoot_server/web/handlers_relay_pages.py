@@ -15,7 +15,7 @@ from folkmoot_server.queries import meetings as meeting_queries
 from folkmoot_server.queries import relay_pages as queries
 from folkmoot_server.storage import meetings, sessions
 from folkmoot_server.web.context import CONTEXT
-from folkmoot_server.web.parsing import Strict, read
+from folkmoot_server.web.parsing import Id, Strict, read
 from folkmoot_server.web.relay_access import relay_session
 
 SNAPSHOTS_MAX: Final = 100
@@ -28,6 +28,14 @@ class SnapshotsBody(Strict):
 
     sessions: Annotated[list[Mark], Field(min_length=1, max_length=SNAPSHOTS_MAX)]
     have: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{22})?$")]
+
+
+class ReadersBody(Strict):
+    """POST /api/relay/readers."""
+
+    sessions: Annotated[list[Mark], Field(min_length=1, max_length=SESSIONS_MAX)]
+    paper: Id
+    version: Annotated[int, Field(ge=1, le=10**9)]
 
 
 class SessionsBody(Strict):
@@ -62,6 +70,19 @@ async def snapshots(request: web.Request) -> web.Response:
     return response
 
 
+async def readers(request: web.Request) -> web.Response:
+    """POST /api/relay/readers: which of these sessions may read a version of a paper."""
+    context, relay = request.app[CONTEXT], await relay_session(request)
+    body, now = await read(request, ReadersBody), context.now()
+
+    def look(tx: Connection) -> tuple[str, list[str]]:
+        asking = _carried(relay, queries.standing(tx, body.sessions, now))
+        return queries.readers(tx, relay.meeting, asking, body.paper, body.version, now)
+
+    shown, found = await context.database.read(look)
+    return web.json_response({"class": shown, "may": found})
+
+
 async def standing(request: web.Request) -> web.Response:
     """POST /api/relay/sessions: which of these sessions have ended; being asked for keeps the others alive."""
     context, relay = request.app[CONTEXT], await relay_session(request)
@@ -81,4 +102,8 @@ async def _touch(request: web.Request, found: Collection[SessionInfo], now: int)
         await request.app[CONTEXT].database.write(lambda tx: sessions.touch(tx, used, now))
 
 
-ROUTES: Final = (web.post("/api/relay/snapshots", snapshots), web.post("/api/relay/sessions", standing))
+ROUTES: Final = (
+    web.post("/api/relay/snapshots", snapshots),
+    web.post("/api/relay/readers", readers),
+    web.post("/api/relay/sessions", standing),
+)
