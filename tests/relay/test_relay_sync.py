@@ -36,6 +36,7 @@ class Asked:
         self.said: list[JsonObject] = []
         self.ended: list[str] = []
         self.list = ""
+        self.holds = True
 
     async def post(self, path: str, body: JsonObject, **_: Any) -> JsonObject:
         self.said.append({"path": path, **body})
@@ -43,7 +44,8 @@ class Asked:
             return {"ended": [mark for mark in body["sessions"] if mark in self.ended]}
         if "here" in body:
             self.list = store.digest_of(body["here"])
-        return {"upto": 0, "head": "", "now": 1, "named": "here" in body or body["same"] == self.list}
+        named = {"named": "here" in body or body["same"] == self.list} if self.holds else {}
+        return {"upto": 0, "head": "", "now": 1, **named}
 
 
 async def test_a_lease_names_members_when_others_are_here_and_when_the_hub_has_forgotten_them(tmp_path: Path) -> None:
@@ -64,6 +66,9 @@ async def test_a_lease_names_members_when_others_are_here_and_when_the_hub_has_f
         hub.list = ""
         assert await said() == ["same", ["anh", "binh"]]
         assert await said() == ["same"]
+        hub.holds = False  # as one of before
+        assert await said() == ["same", ["anh", "binh"]]
+        assert await said() == [["anh", "binh"]]
 
 
 async def test_sessions_that_have_ended_at_the_hub_end_here_and_all_are_asked_for_together(tmp_path: Path) -> None:

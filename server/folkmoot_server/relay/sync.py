@@ -298,9 +298,9 @@ class Sync:
         answer = await node.hub.post(
             "/api/relay/lease", {**same, "upto": node.acknowledged.seq}, wait_s=LEASE_ANSWER_S
         )
-        self._named = digest if answer["named"] else ""
+        self._named = digest if answer.get("named") else ""
         await self._take_cursor(answer)
-        if not answer["named"]:  # a hub that was started anew: say it again
+        if "same" in same and not self._named:  # the hub was started anew
             await self._renew()
             return
         self._leased.set()
