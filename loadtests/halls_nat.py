@@ -27,7 +27,7 @@ from folkmoot_server.demo.webrtc import MediaPeer, Microphone
 FRAME_S: Final = 0.02
 LEVEL_DBOV: Final = 30
 KNOCK_PORT: Final = 4000
-KNOCK_S: Final = 0.6
+KNOCK_S: Final = 2.0
 STEADY: Final = 25  # packets in half a second: the voice is there
 SHORT_LIFE_S: Final = 2
 LIVES_S: Final = (30, 5, SHORT_LIFE_S)
@@ -62,9 +62,9 @@ async def _knock(net: Net, place: HallPlace) -> Figures:
     lan, inner = place.addresses
     outer = place.link.emulator.home_address
     pages, datagram, mapped = await asyncio.gather(
-        net.reaches(net.hub, lan),
+        net.reaches(net.hub, lan, KNOCK_S),
         _arrives(place.inside, inner, inner),
-        net.reaches(net.hub, outer),
+        net.reaches(net.hub, outer, KNOCK_S),
     )
     return {"connection": pages, "datagram": datagram, "connection to the router": mapped}
 

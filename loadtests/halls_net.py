@@ -333,7 +333,7 @@ class Net:
             limit_per_host=6,
         )
 
-    async def reaches(self, place: Place, address: str) -> bool:
+    async def reaches(self, place: Place, address: str, within_s: float = 5.0) -> bool:
         """Say whether the hub's or a relay's port can be reached from a namespace by its address."""
         self.enter(place)
         try:
@@ -343,7 +343,7 @@ class Net:
         probe.setblocking(False)
         with probe:
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(within_s):
                     await asyncio.get_running_loop().sock_connect(probe, (address, PORT))
             except OSError:
                 return False
