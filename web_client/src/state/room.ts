@@ -4,7 +4,7 @@ import { EVERYTHING, PICTURES, profileOf, type Step, TEXT_ONLY } from "../media/
 import type { RemoteTrack, RoomMedia, RoomMediaState, Source } from "../media/room_media.ts";
 import { keepMediaChoice, type MediaChoice, mediaChoice } from "./drafts.ts";
 import { asSendsBadly, asStanding, asTroubled, levelOf, moreOf, type SendsBadly, type Standing, type Troubled } from "./ladder.ts";
-import { ceiling, chooseCeiling, live as linkState } from "./link.ts";
+import { ceiling, chooseCeiling, live as linkState, settled } from "./link.ts";
 import type { LiveMeeting } from "./live.ts";
 import { Sources } from "./sources.ts";
 import { supportReport } from "./support.ts";
@@ -34,7 +34,7 @@ export class RoomControl {
   readonly moreTroubled = signal(0);
   readonly #barred = signal<ReadonlySet<"send" | "recv">>(new Set());
   /** The server answers, and the network lets no sound and pictures through. */
-  readonly barred = computed(() => this.#barred.value.size > 0 && linkState.value === "connected");
+  readonly barred = computed(() => this.#barred.value.size > 0 && settled.value);
   /** True without transports: nothing is heard, seen or sent. */
   readonly textOnly = computed(() => ceiling.value === TEXT_ONLY);
   readonly audioOnly = computed(() => ceiling.value < PICTURES);
