@@ -28,6 +28,7 @@ FRAME_S: Final = 0.02
 LEVEL_DBOV: Final = 30
 KNOCK_PORT: Final = 4000
 KNOCK_S: Final = 2.0
+ASK_EVERY_S: Final = 0.25
 STEADY: Final = 25  # packets in half a second: the voice is there
 SHORT_LIFE_S: Final = 2
 LIVES_S: Final = (30, 5, SHORT_LIFE_S)
@@ -231,7 +232,7 @@ class Course:
 
     async def change(self, what: str, work: Callable[[], Awaitable[None]]) -> Figures:
         """Change something; return when both voices were back, from how many new ports, and that they stay."""
-        before, began = self.ports(), time.monotonic()
+        before, began, alone = self.ports(), time.monotonic(), asyncio.create_task(self._alone())
         await work()
         done = time.monotonic()
 
@@ -242,9 +243,23 @@ class Course:
         await self.voices.flowing(f"voices: {what}", time.monotonic())
         await asyncio.sleep(self._rest_s)
         end = time.monotonic()
+        alone.cancel()
         found = {"change took_s": round(done - began, 2), **self.voices.gaps(began, done, end)}
+        found["pages said that the hall is cut off for_s"] = round(await alone, 1)
         await self.voices.flowing(f"voices that stay: {what}", end)
         return {**found, "new mappings": len(self.ports() - before)}
+
+    async def _alone(self) -> float:
+        """Ask as a page in the hall until this is cancelled; return for how long the relay answered by itself."""
+        phone, last, total = self.voices.hall.phones[1], time.monotonic(), 0.0
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                async with phone._http.get(f"{phone.origin}/api/session") as answer:
+                    now = time.monotonic()
+                    total += now - last if "Folkmoot-Cut" in answer.headers else 0.0
+                    last = now
+                await asyncio.sleep(ASK_EVERY_S)
+        return total
 
     async def forget(self) -> None:
         """The router is started anew."""
@@ -271,15 +286,30 @@ class Course:
         self.router.forget()
         await self.voices.flowing("voices with a shorter life of mappings", time.monotonic() + 3)
         self.voices.silent, before = True, self.ports()
-        await asyncio.sleep(QUIET_S)
-        during, began = self.ports(), time.monotonic()
+        changed = await self._silent_socket()
+        during, began = self.ports() - changed, time.monotonic()
         self.voices.silent = False
         await self.voices.flowing("voices after a silence", began)
         first = {
             f"first at the {name} after_s": round(min(at for at in ear.came if at > began) - began, 2)
             for name, ear in self.voices.ears.items()
         }
-        return {"new mappings in the silence": len(during - before), **first}
+        return {"new mappings in the silence": len(during - before), "a silent socket's ports": len(changed), **first}
+
+    async def _silent_socket(self) -> set[tuple[str, int]]:
+        """The control of a mapping's life: from where the hub hears a socket that is silent in between."""
+        with within(self.place.inside.name):
+            source = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        heard = set()
+        with source, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+            sink.bind((HUB_ADDRESS, KNOCK_PORT))
+            sink.setblocking(False)
+            for silence in (QUIET_S, 0.0):
+                source.sendto(b"it is me", (HUB_ADDRESS, KNOCK_PORT))
+                _, address = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(sink, 100), KNOCK_S)
+                heard.add((str(address[0]), int(address[1])))
+                await asyncio.sleep(silence)
+        return heard
 
 
 async def _found(net: Net, stack: AsyncExitStack) -> Assembly:
@@ -329,6 +359,11 @@ def problems(result: Figures) -> list[str]:
     found = closed_problems(result["reach"])
     if result["hand in the cut"]["status"] != 202 or result["entries at the hub"] < 1:
         found.append(f"the outbox did not come across: {result['hand in the cut']}")
+    found += [
+        f"a mapping that lives {name} was not forgotten in {QUIET_S:g} s"
+        for name, one in result["life of a mapping"].items()
+        if (one["a silent socket's ports"] == 1) == (int(name.split()[0]) < QUIET_S)
+    ]
     inner = [one for one in result["hub hears"] if not one.startswith("10.79.")]
     if inner:
         found.append(f"the hub has heard {inner}")
