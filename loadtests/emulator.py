@@ -29,6 +29,7 @@ from tests.media.support import Dice
 TUNSETIFF = 0x400454CA
 TUN_WITHOUT_HEADER = 0x1001
 CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def addresses(number: int) -> tuple[str, str]:
@@ -51,8 +52,7 @@ def enter(name: str) -> None:
         OSError: there is none of this name, or it may not be entered.
     """
     with Path(f"/var/run/netns/{name}").open() as place:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(place.fileno(), CLONE_NEWNET) != 0:
+        if LIBC.setns(place.fileno(), CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), f"cannot enter the namespace {name}")
 
 

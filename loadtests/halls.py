@@ -3,10 +3,12 @@
     python loadtests/halls.py --json out.json               # as root: namespaces and TUN devices are made
     python loadtests/halls.py --cut-s 25 --hall1 9 --hall2 3 --late 2 --burst 3 --kills 1 --no-browsers
     python loadtests/halls.py --scenario votes              # 300 members, who cast within ten seconds
+    python loadtests/halls.py --scenario nat                # the hall's router forgets its mappings and moves
 
 Names are https://folkmoot.test and https://hall1.folkmoot.test, with certificates of an authority made for the run.
 Members are passkeys in software, and with browsers some real Chromiums. Names of figures: M14, M16, M17.
-Where no namespaces are to be had it says so and ends with 2.
+Each relay is behind a router that translates addresses and lets nothing in unasked. Where no namespaces are to be had
+it says so and ends with 2, and so it does where the kernel translates nothing, unless `--no-nat` is given.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import aiohttp
-from loadtests import halls_cut, halls_proof, halls_restore, halls_votes
+from loadtests import halls_cut, halls_nat, halls_proof, halls_restore, halls_votes
 from loadtests.halls_meeting import OFFICERS, Assembly
 from loadtests.halls_net import HUB_ADDRESS, Net
 from loadtests.halls_pages import Pages
 from loadtests.halls_phone import Figures
 from loadtests.l0_link import check
+from loadtests.router import NoTranslationError
 from playwright.async_api import async_playwright
 
 from folkmoot_server.demo.client import DemoError, Person
@@ -39,10 +42,12 @@ from folkmoot_server.serving import raise_file_limit
 
 WIDE: Final = {"kbit": 4000, "delay_ms": 20, "loss": 0.0}
 SINGLES: Final = 2
+NO_NAMESPACES: Final = "network namespaces and TUN devices are not to be had here: {}"
+NO_NAT: Final = "no router can translate addresses here: {}\n--no-nat lets the relays stand in the open instead"
 
 
 class NotHereError(Exception):
-    """This system gives no namespaces or no TUN devices."""
+    """This system gives no namespaces, no TUN devices or no translation of addresses."""
 
 
 async def gather(
@@ -83,11 +88,12 @@ async def gather(
 
 
 async def reach(assembly: Assembly) -> Figures:
-    """Say who reaches the hub: a LAN never does by itself, which is the control of all that follows."""
+    """Say who reaches whom: no LAN the hub, and the hub no relay, which are the controls of all that follows."""
     return {
         hall.place.origin: {
             "relay to hub": await assembly.net.reaches(hall.place.inside, HUB_ADDRESS),
             "LAN to hub": await assembly.net.reaches(hall.place.lan, HUB_ADDRESS),
+            **await halls_nat.unasked(assembly.net, hall.place),
         }
         for hall in assembly.halls
     }
@@ -108,7 +114,7 @@ async def across_a_cut(options: argparse.Namespace, stack: AsyncExitStack, net: 
     await assembly.command("close")
     result["record"] = await halls_proof.record(assembly, options.out or net.folder)
     result["problems"] = halls_cut.problems(result["cut"]) + halls_restore.problems(result["restored"])
-    result["problems"] += halls_proof.problems(result["record"])
+    result["problems"] += halls_proof.problems(result["record"]) + halls_nat.closed_problems(result["reach"])
     result["problems"] += [] if pages is None else pages.failed
     return result
 
@@ -119,11 +125,20 @@ async def salvos(options: argparse.Namespace, stack: AsyncExitStack, net: Net) -
     assembly, _, result = await gather(net, stack, options)
     print(json.dumps(result, indent=1), flush=True)
     result["votes"] = await halls_votes.hold(assembly)
-    result["problems"] = halls_votes.problems(result["votes"])
+    result["problems"] = halls_votes.problems(result["votes"]) + halls_nat.closed_problems(result["reach"])
     return result
 
 
-SCENARIOS: Final = {"cut": across_a_cut, "votes": salvos}
+async def translation(options: argparse.Namespace, stack: AsyncExitStack, net: Net) -> Figures:
+    """Let a hall's router forget and move; return the figures, with what is wrong under "problems"."""
+    if options.no_nat:
+        raise NotHereError("the scenario nat is about the router")
+    result = await halls_nat.hold(net, stack, options)
+    result["problems"] = halls_nat.problems(result)
+    return result
+
+
+SCENARIOS: Final = {"cut": across_a_cut, "votes": salvos, "nat": translation}
 
 
 async def run(options: argparse.Namespace) -> Figures:
@@ -131,11 +146,16 @@ async def run(options: argparse.Namespace) -> Figures:
     began = time.monotonic()
     raise_file_limit()
     async with AsyncExitStack() as stack:
-        net = Net(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="folkmoot-halls-"))), 2)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="folkmoot-halls-")))
+        net = Net(folder, 2, translates=not options.no_nat)
         try:
             await net.open(stack)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise NotHereError(str(error)) from error
+            raise NotHereError(NO_NAMESPACES.format(error)) from error
+        try:
+            net.try_router()
+        except NoTranslationError as error:
+            raise NotHereError(NO_NAT.format(error)) from error
         result = await SCENARIOS[options.scenario](options, stack, net)
     result["minutes"] = round((time.monotonic() - began) / 60, 1)
     result["load_average"] = round(os.getloadavg()[0], 2)
@@ -158,6 +178,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the random moments")
     parser.add_argument("--check-s", type=float, default=6.0, help="seconds of each check of the link; 0: none")
     parser.add_argument("--no-browsers", action="store_true", help="members in software alone")
+    parser.add_argument("--no-nat", action="store_true", help="relays stand in the open: nothing is translated")
+    parser.add_argument("--rtt-ms", type=float, default=40.0, help="in the scenario nat: round trip of the line")
+    parser.add_argument("--times", type=int, default=3, help="in the scenario nat: of each change")
+    parser.add_argument("--lives", type=int, default=3, help="in the scenario nat: how many lifetimes of mappings")
+    parser.add_argument("--rest-s", type=float, default=12.0, help="in the scenario nat, after each change")
     parser.add_argument("--out", type=Path, help="keep record and pictures in this folder")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args(arguments)
@@ -174,7 +199,7 @@ def main() -> int:
     try:
         result = asyncio.run(run(options))
     except NotHereError as error:
-        print(f"network namespaces and TUN devices are not to be had here: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 2
     except (DemoError, RuntimeError, TimeoutError, aiohttp.ClientError) as error:
         print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)

@@ -1,8 +1,9 @@
 """The network of a meeting in many places: a hub, halls with LANs of their own, and members alone, behind links.
 
-Everything has its namespace. A hall is two of them: in one the relay with the link to the hub, in the other its LAN,
-which reaches the relay and nothing else. The names https://folkmoot.test and https://hallN.folkmoot.test mean another
-address in each, as they do for people: /etc/netns/NAME/hosts says it to programs, `Net.connector` to this process.
+Everything has its namespace. A hall is three of them: the router at the end of the link, which translates addresses,
+the relay behind it, and the LAN, which reaches the relay and nothing else. The hub has no way to the last two. The
+names https://folkmoot.test and https://hallN.folkmoot.test mean another address in each, as they do for people:
+/etc/netns/NAME/hosts says it to programs, `Net.connector` to this process.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from loadtests.emulator import Emulator, enter, ip
 from loadtests.l0_link import Link, silence_ipv6
+from loadtests.router import Router, Watch, silence_all_ipv6
 from tests.browser.serving import TEST_HOST, Authority
 
 from folkmoot_server.demo.relay_folder import RelayFolder
@@ -117,7 +119,7 @@ class Program:
 
 @dataclass
 class HallPlace(RelayFolder):
-    """A hall: its link, the relay's namespace and its LAN, and the relay itself."""
+    """A hall: its link, the relay's namespace and its LAN, the relay itself, and the router, where there is one."""
 
     number: int
     link: Link
@@ -125,6 +127,13 @@ class HallPlace(RelayFolder):
     inside: Place
     lan: Place
     relay: Program
+    router: Router | None
+    watch: Watch | None
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """The relay's addresses: in its LAN, where its pages are, and towards the router."""
+        return lan_address(self.number), relay_address(self.number)
 
     @property
     def origin(self) -> str:
@@ -137,12 +146,28 @@ def hall_host(number: int) -> str:
     return f"hall{number}.{TEST_HOST}"
 
 
+def lan_address(number: int) -> str:
+    """Return the address of a hall's relay in the hall's LAN."""
+    return f"192.168.{number}.1"
+
+
+def relay_address(number: int) -> str:
+    """Return the address of a hall's relay behind its router."""
+    return f"172.16.{number}.2"
+
+
 @dataclass
 class Net:
-    """All namespaces of one run; `open` makes the hub's, and the other places follow."""
+    """All namespaces of one run; `open` makes the hub's, and the other places follow.
+
+    Without `translates` the relays stand at the ends of their links, and the hub has a way to each. `others` are
+    further hosts that need a certificate.
+    """
 
     folder: Path
     halls_most: int
+    translates: bool = True
+    others: Sequence[str] = ()
     mark: int = field(default_factory=lambda: os.getpid() % 100_000)
     places: list[Place] = field(default_factory=list)
     links: int = 0
@@ -154,19 +179,30 @@ class Net:
             OSError, RuntimeError, subprocess.CalledProcessError: not to be had here.
         """
         self._stack = stack
-        self.authority = Authority.make(self.folder, [hall_host(number + 1) for number in range(self.halls_most)])
+        halls = [hall_host(number + 1) for number in range(self.halls_most)]
+        self.authority = Authority.make(self.folder, [*halls, *self.others])
         self.trust = ssl.create_default_context(cafile=str(self.authority.ca))
         self.hub = self._place("hub", {TEST_HOST: HUB_ADDRESS})
         ip(f"-n {self.hub.name} addr add {HUB_ADDRESS}/32 dev lo")
-        self._online(self.hub.name)
+        self.online(self.hub.name)
         self.enter(self.hub)
+
+    def try_router(self) -> None:
+        """See that addresses can be translated, where that is wanted.
+
+        Raises:
+            NoTranslationError: they cannot.
+        """
+        if self.translates:
+            place = self._place("try", {})
+            Router(place.name, "lo", "lo").open()
 
     def enter(self, place: Place) -> None:
         """Move this thread, and the sockets that it makes from now on, into a namespace."""
         enter(place.name)
 
     @staticmethod
-    def _online(name: str) -> None:
+    def online(name: str) -> None:
         """Give a place whose only device is a tunnel another one: Chromium takes it for offline otherwise."""
         ip(f"-n {name} link add online0 type veth peer name online1")
         for device in ("online0", "online1"):
@@ -182,14 +218,19 @@ class Net:
 
     def _named(self, name: str, hosts: dict[str, str]) -> Place:
         """Say what names mean in a namespace, where `ip netns exec` looks for it."""
+        silence_all_ipv6(name)
         place = Place(name, hosts)
         folder = NETNS / name
         folder.mkdir(parents=True)
         self._stack.callback(shutil.rmtree, folder)
-        lines = ["127.0.0.1 localhost", *(f"{address} {host}" for host, address in hosts.items())]
-        (folder / "hosts").write_text("\n".join(lines) + "\n")
+        self._say(place)
         self.places.append(place)
         return place
+
+    @staticmethod
+    def _say(place: Place) -> None:
+        lines = ["127.0.0.1 localhost", *(f"{address} {host}" for host, address in place.hosts.items())]
+        (NETNS / place.name / "hosts").write_text("\n".join(lines) + "\n")
 
     async def line(self) -> tuple[Link, Place]:
         """Lay a link from the hub to a new place behind it."""
@@ -199,29 +240,69 @@ class Net:
         await emulator.start()
         silence_ipv6(emulator)
         ip(f"-n {emulator.home} route add default dev {emulator.home_device}")
-        self._online(emulator.home)
+        self.online(emulator.home)
         return Link(emulator), self._named(emulator.home, {TEST_HOST: HUB_ADDRESS})
 
-    async def hall(self) -> HallPlace:
-        """Make a hall behind a link of its own, its relay not started yet."""
-        link, inside = await self.line()
-        number, address = self.links, f"192.168.{self.links}.1"
-        host = hall_host(number)
-        # In place of the translation of addresses that a hall's router does for what the relay sends.
-        ip(f"-n {self.hub.name} route add {address}/32 dev {link.emulator.hub_device}")
-        lan = self._place(f"lan{number}", {host: address})
-        near, far = f"lan{number}a-{self.mark}"[:15], f"lan{number}b-{self.mark}"[:15]
-        ip(f"link add {near} netns {inside.name} type veth peer name {far} netns {lan.name}")
-        for place, device, own in ((inside, near, address), (lan, far, f"192.168.{number}.2")):
+    def behind(self, outside: Place, number: int, what: str, hosts: dict[str, str]) -> tuple[Place, str]:
+        """Make a place behind the end of a link; return it, and the device towards it."""
+        inside = self._place(f"{what}{number}", hosts)
+        near, far = f"nat{number}a-{self.mark}"[:15], f"nat{number}b-{self.mark}"[:15]
+        self._cable((outside, near, f"172.16.{number}.1"), (inside, far, relay_address(number)))
+        ip(f"-n {inside.name} route add default via 172.16.{number}.1")
+        return inside, near
+
+    def beside(self, host: str, near: str, address: str) -> Place:
+        """Make a host next to the hub, which everybody reaches by way of it and the hub by name."""
+        place = self._place(host.partition(".")[0], {TEST_HOST: HUB_ADDRESS})
+        self._cable((self.hub, f"{place.name}a"[:15], near), (place, f"{place.name}b"[:15], address))
+        ip(f"-n {place.name} route add default via {near}")
+        self.hub.hosts[host] = address
+        self._say(self.hub)
+        return place
+
+    @staticmethod
+    def ask_router(place: Place, number: int) -> str:
+        """Let a place behind a router ask it for names; return the router's address there."""
+        address = f"172.16.{number}.1"
+        (NETNS / place.name / "resolv.conf").write_text(f"nameserver {address}\n")
+        return address
+
+    @staticmethod
+    def _cable(*ends: tuple[Place, str, str]) -> None:
+        (one, near, _), (other, far, _) = ends
+        ip(f"link add {near} netns {one.name} type veth peer name {far} netns {other.name}")
+        for place, device, own in ends:
             ip(f"-n {place.name} addr add {own}/24 dev {device}")
             ip(f"-n {place.name} link set {device} up")
+
+    async def hall(self) -> HallPlace:
+        """Make a hall behind a link of its own, its relay not started yet.
+
+        Raises:
+            NoTranslationError: this system translates no addresses.
+        """
+        link, inside = await self.line()
+        number, host = self.links, hall_host(self.links)
+        address, router, watch = lan_address(number), None, None
+        if self.translates:
+            end, (inside, device) = inside, self.behind(inside, number, "relay", {TEST_HOST: HUB_ADDRESS})
+            ip(f"-n {end.name} route add {address}/32 via {relay_address(number)}")
+            router = Router(end.name, link.emulator.home_device, device)
+            router.open()
+            watch = Watch(self.hub.name, link.emulator.hub_device)
+            watch.open()
+        else:
+            ip(f"-n {self.hub.name} route add {address}/32 dev {link.emulator.hub_device}")
+        lan = self._place(f"lan{number}", {host: address})
+        near, far = f"lan{number}a-{self.mark}"[:15], f"lan{number}b-{self.mark}"[:15]
+        self._cable((inside, near, address), (lan, far, f"192.168.{number}.2"))
         folder = self.folder / f"relay-{number}"
         words = ["relay", "--hub", f"https://{TEST_HOST}", "--data", str(folder), "--listen", f"{address}:{PORT}"]
         words += ["--cert", str(self.folder / f"{host}.pem"), "--key", str(self.folder / f"{host}.key")]
         env = {"SSL_CERT_FILE": str(self.authority.ca)}
         relay = Program(inside, words, self.folder / f"relay-{number}.log", "on port", env)
         self._stack.push_async_callback(relay.end)
-        return HallPlace(number, link, folder, inside, lan, relay)
+        return HallPlace(number, link, folder, inside, lan, relay, router, watch)
 
     def server(self, settings: Mapping[str, str]) -> Program:
         """Return the hub's server, not started yet; its links are in links.json when it is ready."""
@@ -252,7 +333,7 @@ class Net:
             limit_per_host=6,
         )
 
-    async def reaches(self, place: Place, address: str) -> bool:
+    async def reaches(self, place: Place, address: str, within_s: float = 5.0) -> bool:
         """Say whether the hub's or a relay's port can be reached from a namespace by its address."""
         self.enter(place)
         try:
@@ -262,7 +343,7 @@ class Net:
         probe.setblocking(False)
         with probe:
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(within_s):
                     await asyncio.get_running_loop().sock_connect(probe, (address, PORT))
             except OSError:
                 return False

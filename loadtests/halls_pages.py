@@ -151,12 +151,12 @@ class Pages:
         self.shown |= {"chair": self.chair, "computer": computer}
         for toggle in ("mic-toggle", "cam-toggle"):
             await steps.click(self.chair, toggle)
-        await self.tried("the chair is heard in the hall", self._hears(computer))
+        await self.tried("the chair is heard in the hall", self.hears(computer))
         await self.tried("the chair is seen in the hall", self._sees(computer))
         await self.assembly.command("grant-floor", member=f"site:{hall.site}")
         await steps.by(computer.page, "mic-stays-open").set_checked(True)  # nobody is there to hold it
         await self.tried("the hall turns its microphone on", steps.click(computer, "mic-toggle"))
-        await self.tried("the hall is heard at the hub with the floor", self._hears(self.chair))
+        await self.tried("the hall is heard at the hub with the floor", self.hears(self.chair))
         for name, page in (("chair-linked", self.chair.page), ("hall-linked", computer.page)):
             await self.picture(page, name)
         await self.assembly.command("withdraw-floor", member=f"site:{hall.site}")
@@ -165,7 +165,7 @@ class Pages:
         self.computer = computer
         await self.chair.page.goto(f"{meeting}/room/chair")
 
-    async def _hears(self, person: Person) -> None:
+    async def hears(self, person: Person) -> None:
         """Wait for new sound; a page that nobody has touched asks for a tap first."""
         last, tap = (await person.media()).audio_energy, steps.by(person.page, "tap-to-hear")
 

@@ -121,6 +121,7 @@ class Phone(Person):
             try:
                 auth = {"ticket": await self.ticket(self.meeting), "after": self.last_seq}
                 await line.connect(self._http, self.origin, auth)
+                self._line = line
                 while True:
                     await line.call("lease", {"site": self.site} if self.site else {})
                     await asyncio.sleep(LEASE_EVERY_S)
@@ -131,6 +132,7 @@ class Phone(Person):
             except (aiohttp.ClientError, TimeoutError, ConnectionError):
                 pass
             finally:
+                self._line = None
                 await line.close()
             await asyncio.sleep(0.5 + secrets.randbelow(1000) / 1000)
 

@@ -12,18 +12,19 @@ from typing import Any
 from loadtests.emulator import Emulator
 
 Figures = dict[str, Any]
+PROBE_PORT = 9000
 
 
 def probe(link: Emulator) -> tuple[socket.socket, socket.socket]:
     """Return connected UDP sockets: in the hub and at home."""
     link.enter(link.home)
     home = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    home.bind((link.home_address, 9000))
+    home.bind((link.home_address, PROBE_PORT))
     link.enter(link.hub)
     hub = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    hub.bind((link.hub_address, 9000))
-    hub.connect((link.home_address, 9000))
-    home.connect((link.hub_address, 9000))
+    hub.bind((link.hub_address, PROBE_PORT))
+    hub.connect((link.home_address, PROBE_PORT))
+    home.connect((link.hub_address, PROBE_PORT))
     for one in (hub, home):
         one.setblocking(False)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)

@@ -98,6 +98,7 @@ TEST_PIECES = (
     Piece("Firefox", "firefox-esr", lambda: find_firefox() is not None, "the tests of media with it will fail"),
     Piece("certutil", "libnss3-tools", lambda: shutil.which("certutil") is not None, "trusting the test key itself"),
     Piece("coturn", "coturn", lambda: shutil.which("turnserver") is not None, "the tests of TURN will fail"),
+    Piece("nft", "nftables", lambda: shutil.which("nft") is not None, "tests with routers of their own will fail"),
     Piece("Janus", "janus", lambda: shutil.which("janus") is not None, "loadtests/fanout.py cannot compare with it"),
     Piece("Noto fonts", "fonts-noto-core", _has_noto, "screenshots may show boxes for letters"),
 )

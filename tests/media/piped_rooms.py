@@ -48,6 +48,12 @@ class Outlet:
         self.address = (self.address[0], self.address[1] + 1000)
         self.world.outlets[self.address] = self
 
+    def move(self) -> None:
+        """An address translator has forgotten it: it comes from another port, and nothing gets to the old one."""
+        del self.world.outlets[self.address]
+        self.address = (self.address[0], self.address[1] + 1)
+        self.world.outlets[self.address] = self
+
     def close(self) -> None:
         self.closed = True
 

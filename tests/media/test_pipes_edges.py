@@ -1,5 +1,6 @@
 """The edges of pipes: strangers, the death of the other end, closing, wrong requests and broken packets."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.media.support import IDENTITY, Dice, mutate
 from folkmoot_media.errors import MediaError
 from folkmoot_media.forwarding import pipe_messages, rtcp
 from folkmoot_media.forwarding.pipe_messages import Give, Gives, Pull, Pulls
+from folkmoot_media.transport import dialling
 from folkmoot_media.transport.active import ActiveTransport
 from folkmoot_media.transport.aiortc_adapter import DtlsIdentity, Fingerprint
 
@@ -127,6 +129,39 @@ def test_after_a_cut_pictures_come_back_too_although_the_site_has_another_port()
     assert first - start < 5.0  # of a link that was cut nothing is known: trials first show that it carries pictures
     assert world.site.named("layers_changed")[-1]["layer"] == 2
     assert not world.hub.rooms.mux.endpoints["p"].restricted
+
+
+def longest_gap_while_ports_change() -> float:
+    """Let both sides speak while a translator of addresses forgets the pipe; return the longest gap on either."""
+    world = joined(patience=60)
+    listeners: dict[str, Listener] = {}
+    for near, far, name, port in ((world.hub, world.site, "anna", 6000), (world.site, world.hub, "binh", 6500)):
+        world.mirror(near, Microphone(world, near, name, port).producer_id)
+        listeners[name] = Listener(world, far, f"to-{name}", port + 1000)
+        listeners[name].hear()
+    (outlet,) = world.outlets.values()
+    world.run(3.0)
+    start = world.clock.now
+    for number in range(12):
+        outlet.move()
+        world.run(3.1 + number / 10)
+    assert world.renewed == 0
+    assert states(world.site)[-1] == ("connected", None)
+    gaps = []
+    for name, listener in listeners.items():
+        own = name.encode()
+        times = [when for when, packet in listener.packets if when >= start and packet.payload.startswith(own)]
+        gaps += [after - before for before, after in itertools.pairwise(times)]
+    return max(gaps)
+
+
+def test_voices_go_on_soon_when_a_translator_has_forgotten_the_port() -> None:
+    assert longest_gap_while_ports_change() < 0.8
+
+
+def test_control_without_a_check_at_a_hush_they_wait_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialling, "HUSH", 1e9)
+    assert longest_gap_while_ports_change() > 1.5
 
 
 def test_closing_is_told_at_once_and_leaves_nothing() -> None:

@@ -19,6 +19,8 @@ CHECKS_IN_PATIENCE = 8
 RENEW_AFTER = 5.5
 CHECK_PERIOD_IN_SILENCE = 0.5
 SILENCE = 3.0
+# So many packets, and then none for so long: a check at once shows the other end where we are now.
+FLOWING, HUSH = 10, 0.6
 UNUSED_TIMEOUT = 600.0
 VERSION_2, WITH_EXTENSION = 0x80, 0x90
 
@@ -91,6 +93,8 @@ class DialledLink:
         self._heard_anything = 0.0
         # When a packet last came or another port was tried.
         self._stirred = 0.0
+        # Packets since the last hush.
+        self._flowed = 0
 
     @property
     def fingerprints(self) -> list[Fingerprint]:
@@ -132,6 +136,7 @@ class DialledLink:
 
     def _give(self, data: bytes, control: bool) -> None:
         self._heard_anything = self._stirred = self._now
+        self._flowed += 1
         self._take(data, control, self._now, self._arrived)
 
     def take_round_trip(self) -> float | None:
@@ -173,8 +178,15 @@ class DialledLink:
             self._stirred = now
             outlet.renew()
             self._check(now)
-        elif now - self._checked >= period:
+        elif now - self._checked >= period or self._hushed(now):
             self._check(now)
+
+    def _hushed(self, now: float) -> bool:
+        """Say, once, that nothing comes where much came: an address translator may have given us another port."""
+        if self._flowed < FLOWING or now - self._heard_anything < HUSH:
+            return False
+        self._flowed = 0
+        return True
 
     def send_copy(self, payload: bytes, copy: Copy) -> bool:
         """Protect and send one RTP packet, which on a pipe has no words; say whether it left."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import datetime
 import secrets
+import socket
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -23,6 +24,7 @@ from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy, Session
 
 Request = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+SocketTo = Callable[[tuple[str, int]], socket.socket]
 CONNECT_S = 10.0
 CHECK_EVERY_S = 5.0
 KEY, SALT = 16, 12  # AES-128-GCM, RFC 7714
@@ -76,8 +78,12 @@ class MediaPeer(asyncio.DatagramProtocol):
         self.received: dict[int, int] = {}
         self.transport_id = ""
 
-    async def connect(self, direction: str) -> None:
+    async def connect(self, direction: str, socket_to: SocketTo | None = None) -> None:
         """Make a transport of `direction` ("send" or "recv") and finish ICE and DTLS.
+
+        Args:
+            direction: as above.
+            socket_to: makes the socket for an address, where it is not to be an ordinary one of this process.
 
         Raises:
             MediaPeerError: no answer within ten seconds, or a wrong fingerprint.
@@ -87,7 +93,10 @@ class MediaPeer(asyncio.DatagramProtocol):
         candidate = self._remote["iceCandidates"][0]
         address = (candidate.get("address") or candidate["ip"], candidate["port"])
         loop = asyncio.get_running_loop()
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=address)
+        if socket_to is None:
+            self._udp, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=address)
+        else:
+            self._udp, _ = await loop.create_datagram_endpoint(lambda: self, sock=socket_to(address))
         digest = self._certificate.fingerprint(hashes.SHA256()).hex(":").upper()
         dtls = {"role": "client", "fingerprints": [{"algorithm": "sha-256", "value": digest}]}
         await self._request("connect_transport", {"transport_id": self.transport_id, "dtlsParameters": dtls})

@@ -10,6 +10,8 @@ const SILENT_MS = 1_300;
 const LOOK_MS = 300;
 /** The browser begins anew within a second; an attempt that has not ended after so long never does. */
 const STUCK_MS = 6_000;
+/** Without a way for so long, it is said that the network lets nothing through. */
+const BARRED_MS = 10_000;
 /** So many attempts in vain, and the server is asked whether it still knows the transport. */
 const ALONE = 3;
 const BROKEN = new Set<types.ConnectionState>(["disconnected", "failed"]);
@@ -21,6 +23,8 @@ export interface PathEvents {
   lost(): void;
   /** The way is there again. */
   back(): void;
+  /** For long there has been no way, or now there is one. */
+  barred?(on: boolean): void;
 }
 
 /**
@@ -41,6 +45,9 @@ export class Path {
   /** Since when the browser is beginning anew. */
   #busySince: number | null = null;
   #asking = false;
+  /** Since when there has been no way although one is wanted. */
+  #without: number | null = null;
+  #barred = false;
 
   constructor(transport: types.Transport, ice: { inUse: types.IceParameters; spare: types.IceParameters }, link: MediaLink, events: PathEvents) {
     this.transport = transport;
@@ -67,6 +74,7 @@ export class Path {
 
   stop(): void {
     clearInterval(this.#looking);
+    this.#bar(false);
     if (this.#again !== null) clearTimeout(this.#again);
     this.#again = null;
     this.transport.close();
@@ -75,6 +83,8 @@ export class Path {
   #follow(state: types.ConnectionState): void {
     if (BROKEN.has(state) && this.#again === null) this.tryAgain();
     else if (state === "connected") {
+      this.#without = null;
+      this.#bar(false);
       if (this.#again !== null) clearTimeout(this.#again);
       this.#again = null;
       this.#found();
@@ -93,8 +103,15 @@ export class Path {
     this.#events.lost();
   }
 
+  #bar(on: boolean): void {
+    if (this.#barred === on) return;
+    this.#barred = on;
+    this.#events.barred?.(on);
+  }
+
   /** The browser takes five seconds or more to call a way broken. */
   async #look(): Promise<void> {
+    this.#wonder();
     if (this.transport.closed || this.transport.connectionState !== "connected") return;
     const received = packetsOf(await this.transport.getStats());
     const now = performance.now();
@@ -103,6 +120,12 @@ export class Path {
       // Of a way that is found soon the browser says neither that it broke nor that it is back.
       if (this.#busySince === null) this.#found();
     } else if (now - this.#heard > SILENT_MS && this.#again === null) this.tryAgain();
+  }
+
+  #wonder(): void {
+    if (this.transport.closed || this.transport.connectionState === "new" || this.transport.connectionState === "connected") return;
+    this.#without ??= performance.now();
+    if (performance.now() - this.#without >= BARRED_MS) this.#bar(true);
   }
 
   #wait(): void {

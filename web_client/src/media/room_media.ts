@@ -287,7 +287,7 @@ export class RoomMedia {
 
   async #openTransport(device: Device, direction: "send" | "recv", generation: number): Promise<types.Transport> {
     const lost = (): void => void (generation === this.#generation && this.rebuild());
-    const path = await openTransport(this.#options, device, direction, this.#iceServers, { lost, back: () => this.#options.onBack?.() });
+    const path = await openTransport(this.#options, device, direction, this.#iceServers, { lost, back: () => this.#options.onBack?.(), barred: (on) => this.#options.onBarred?.(direction, on) });
     this.#paths.add(path);
     return path.transport;
   }

@@ -27,4 +27,6 @@ export interface RoomMediaOptions extends MediaLink {
   onState?(state: RoomMediaState): void;
   /** Media come through again after they had not: other connections will, too. */
   onBack?(): void;
+  /** In this direction nothing has come through for long, or now it does. */
+  onBarred?(direction: "send" | "recv", on: boolean): void;
 }

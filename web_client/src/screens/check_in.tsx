@@ -4,9 +4,11 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api/fetch.ts";
 import type { Meeting, RollEntry } from "../api/types.ts";
 import { codeOf, t } from "../i18n/index.ts";
+import { TEXT_ONLY } from "../media/profiles.ts";
 import { navigate } from "../router.ts";
 import { checkIn, checkedInHere } from "../state/check_in.ts";
 import { forgetMediaChoice, keepMediaChoice, mediaChoice } from "../state/drafts.ts";
+import { ceiling } from "../state/link.ts";
 import type { LiveMeeting } from "../state/live.ts";
 import { isEnded, roomOpen } from "../state/meeting.ts";
 import { useAction } from "../ui/action.ts";
@@ -32,6 +34,11 @@ export function CheckIn({ id }: { id: string }) {
   );
 }
 
+/** The room's media come while the server checks: over a thin link they would keep the member waiting afterwards. */
+function bringMedia(): void {
+  if (ceiling.peek() !== TEXT_ONLY) void import("../media/room_media.ts").catch(() => undefined);
+}
+
 function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
   const checking = useAction();
   const mine = useSignal<RollEntry | null>(null);
@@ -44,7 +51,9 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     void devices().then((found) => (has.value = found));
   }, []);
   const enter = async (acceptNewKey = false): Promise<void> => {
-    await checkIn(meeting.id, acceptNewKey, meeting.sites.some((one) => one.kind === "hall") ? whereOf(hallChoice.peek()) : null);
+    const checked = checkIn(meeting.id, acceptNewKey, meeting.sites.some((one) => one.kind === "hall") ? whereOf(hallChoice.peek()) : null);
+    if (!inHall(hallChoice.peek().site)) bringMedia(); // a phone in a hall begins without
+    await checked;
     if (inHall(hallChoice.peek().site)) forgetMediaChoice();
     await live.refresh();
     navigate(`/meetings/${meeting.id}/room`, true);

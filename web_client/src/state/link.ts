@@ -12,6 +12,16 @@ export const live = signal<LinkState>("connected");
 /** When the data on the screen was last known to be true (seconds). */
 export const asOf = signal(0);
 
+const SETTLED_MS = 10_000;
+let settling: ReturnType<typeof setTimeout> | undefined;
+/** The live connection has stood for so long that what does not come by another way is no longer only late. */
+export const settled = signal(true);
+live.subscribe((state) => {
+  clearTimeout(settling);
+  if (state !== "connected") settled.value = false;
+  else if (!settled.peek()) settling = setTimeout(() => (settled.value = true), SETTLED_MS);
+});
+
 export const offline = computed(() => !online.value || !reached.value || live.value === "lost");
 
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);

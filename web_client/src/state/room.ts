@@ -4,7 +4,7 @@ import { EVERYTHING, PICTURES, profileOf, type Step, TEXT_ONLY } from "../media/
 import type { RemoteTrack, RoomMedia, RoomMediaState, Source } from "../media/room_media.ts";
 import { keepMediaChoice, type MediaChoice, mediaChoice } from "./drafts.ts";
 import { asSendsBadly, asStanding, asTroubled, levelOf, moreOf, type SendsBadly, type Standing, type Troubled } from "./ladder.ts";
-import { ceiling, chooseCeiling, live as linkState } from "./link.ts";
+import { ceiling, chooseCeiling, live as linkState, settled } from "./link.ts";
 import type { LiveMeeting } from "./live.ts";
 import { Sources } from "./sources.ts";
 import { supportReport } from "./support.ts";
@@ -32,6 +32,9 @@ export class RoomControl {
   /** For those who lead: whose link is in trouble, the longest first, and how many more there are. */
   readonly troubled = signal<readonly Troubled[]>([]);
   readonly moreTroubled = signal(0);
+  readonly #barred = signal<ReadonlySet<"send" | "recv">>(new Set());
+  /** The server answers, and the network lets no sound and pictures through. */
+  readonly barred = computed(() => this.#barred.value.size > 0 && settled.value);
   /** True without transports: nothing is heard, seen or sent. */
   readonly textOnly = computed(() => ceiling.value === TEXT_ONLY);
   readonly audioOnly = computed(() => ceiling.value < PICTURES);
@@ -42,6 +45,7 @@ export class RoomControl {
   readonly pictures = computed(() => (this.reached.value < PICTURES ? [] : this.tracks.value.filter((remote) => !this.#withheld.value.has(remote.track))));
   readonly level = computed(() => {
     const away = linkState.value !== "connected" || (!this.textOnly.value && this.state.value !== "connected");
+    if (this.barred.value) return "poor";
     return away ? "lost" : levelOf(this.standing.value, this.sendsBadly.value);
   });
   readonly #withheld = signal<ReadonlySet<MediaStreamTrack>>(new Set());
@@ -138,6 +142,7 @@ export class RoomControl {
       onLocalEnded: (source) => this.#sources.ended(source),
       onState: (state) => (this.state.value = state),
       onBack: () => this.#live.socket.hurry(),
+      onBarred: (direction, on) => this.#bar(direction, on),
     });
     this.#media = media;
     this.#sources.use(media);
@@ -240,6 +245,13 @@ export class RoomControl {
     if (on) next.add(track);
     else next.delete(track);
     this.#withheld.value = next;
+  }
+
+  #bar(direction: "send" | "recv", on: boolean): void {
+    const next = new Set(this.#barred.value);
+    if (on) next.add(direction);
+    else next.delete(direction);
+    this.#barred.value = next;
   }
 
   #hear(event: string, data: unknown): void {

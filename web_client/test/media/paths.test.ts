@@ -35,7 +35,7 @@ class Bench {
   transport!: types.Transport;
   path!: Path;
 
-  async open(): Promise<this> {
+  async open(connects = true): Promise<this> {
     const factory = FakeHandler.createFactory(made);
     const kept = {
       ...factory,
@@ -55,9 +55,13 @@ class Bench {
     this.transport = client.createRecvTransport(info);
     const ice = { inUse: info.iceParameters, spare: { ...info.iceParameters, usernameFragment: "spare" } };
     const link = { request: () => Promise.reject(new Error("offline")), onEvent: () => () => undefined };
-    this.path = new Path(this.transport, ice, link, { lost: () => this.told.push("lost"), back: () => this.told.push("back") });
+    this.path = new Path(this.transport, ice, link, {
+      lost: () => this.told.push("lost"),
+      back: () => this.told.push("back"),
+      barred: (on) => this.told.push(on ? "barred" : "open"),
+    });
     this.handler.setConnectionState("connecting");
-    this.handler.setConnectionState("connected");
+    if (connects) this.handler.setConnectionState("connected");
     return this;
   }
 
@@ -112,4 +116,24 @@ test("attempts that end go on by turns, and packets that come again are told onc
   assert.deepEqual(bench.told, ["back"]);
   assert.equal(bench.transport.closed, false);
   bench.path.stop();
+});
+
+test("after ten seconds without a way it is said once that there is none, and at once that there is one", async () => {
+  const bench = await new Bench().open(false);
+  await pass(9_500);
+  assert.deepEqual(bench.told, []);
+  await pass(5_000);
+  assert.deepEqual(bench.told, ["barred"]);
+  bench.handler.setConnectionState("connected");
+  await bench.hear(500);
+  assert.deepEqual(bench.told, ["barred", "open"]);
+  bench.path.stop();
+});
+
+test("who leaves while there is no way has nothing more to say of it", async () => {
+  const bench = await new Bench().open(false);
+  await pass(12_000);
+  bench.path.stop();
+  await pass(12_000);
+  assert.deepEqual(bench.told, ["barred", "open"]);
 });

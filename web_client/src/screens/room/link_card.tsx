@@ -29,6 +29,7 @@ function SendingWords({ media }: { media: RoomControl }) {
 /** What the link carries now, in a sentence, and what the member can do. */
 export function LinkWords({ media }: { media: RoomControl }) {
   const standing = media.standing.value;
+  if (media.barred.value) return <p data-testid="link-words">{t("room.barred")}</p>;
   const away = media.level.value === "lost";
   const reached = media.reached.value;
   const byChoice = media.textOnly.value || (standing?.byChoice ?? true);

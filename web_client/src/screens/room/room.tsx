@@ -308,6 +308,11 @@ function SoundNotice({ media }: { media: RoomControl | null }) {
       )}
       {media.problem.value !== null && <Problem error={media.problem.value} />}
       {media.state.value === "rebuilding" && <Note>{t("room.rebuilding")}</Note>}
+      {media.barred.value && (
+        <Note kind="warn" testid="media-barred">
+          {t("room.barred")}
+        </Note>
+      )}
       <LinkNotice media={media} />
     </>
   );
