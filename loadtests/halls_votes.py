@@ -27,7 +27,6 @@ PROMISED: Final = 200
 ARRIVE_S: Final = 600.0
 PRESENT_S: Final = 60.0
 BALLOT_S: Final = 6.0  # for each, where media leave 13 kbit/s
-LAST_S: Final = 30.0
 AGAIN_S: Final = 15.0  # web_client/src/booth/done.tsx: a ballot that waits in the hall is sent again
 
 
@@ -73,7 +72,10 @@ class Salvo:
         self.answers.append((status, time.monotonic() - asked))
 
     async def arrived(self, since: float) -> Figures:
-        """Wait until the board shows all; return how long it took since a moment, and what is wrong with it."""
+        """Wait until the board shows as many entries; return how long it took since a moment.
+
+        The last ballots may wait for others to be published with, until the vote is closed.
+        """
         wanted = set(self.leaves)
 
         async def there() -> bool:
@@ -86,14 +88,15 @@ class Salvo:
 
         await until(there, "all ballots on the board", max(ARRIVE_S, BALLOT_S * len(wanted)))
         took = time.monotonic() - since
+        shown = set(await self.assembly.leaves(self.manifest))
+        return {"all on the board after_s": round(took, 1), "waiting there to be published": len(wanted - shown)}
+
+    async def close(self) -> Figures:
+        """Close the vote; return what is wrong with the board then."""
+        await self.assembly.close_vote(self.manifest)
         found = Counter(await self.assembly.leaves(self.manifest))
-        if any(found[leaf] == 0 for leaf in wanted):  # the board counts more than ballots: the last may be on the way
-            await asyncio.sleep(LAST_S)
-            took = time.monotonic() - since
-            found = Counter(await self.assembly.leaves(self.manifest))
         return {
-            "all on the board after_s": round(took, 1),
-            "lost": sum(found[leaf] == 0 for leaf in wanted),
+            "lost": sum(found[leaf] == 0 for leaf in self.leaves),
             "doubled": sum(count - 1 for count in found.values()),
         }
 
@@ -156,8 +159,7 @@ async def linked(assembly: Assembly, hall: Hall, settings: dict[str, Any], media
         await asyncio.sleep(2)
         await salvo.fire()
         found = {**salvo.figures(), **await salvo.arrived(salvo.began)}
-    await assembly.close_vote(manifest)
-    return found
+    return {**found, **await salvo.close()}
 
 
 async def cut(assembly: Assembly, hall: Hall) -> Figures:
@@ -177,8 +179,7 @@ async def cut(assembly: Assembly, hall: Hall) -> Figures:
         found = {**salvo.figures(), **arrived, **promised}
     after = await emulator.order()
     found["octets up until all were on the board, with media"] = after["up"]["octets"] - before["up"]["octets"]
-    await assembly.close_vote(manifest)
-    return found
+    return {**found, **await salvo.close()}
 
 
 async def hold(assembly: Assembly) -> Figures:
