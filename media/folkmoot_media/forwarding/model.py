@@ -114,7 +114,8 @@ class Leg:
 
     Upstream, `arrivals` gathers transport-wide feedback when the publisher sends extension `wide_id`, and `uplink`
     judges how well everything arrives. Downstream,
-    `wide` numbers every packet when the subscriber understands it, and `pacer` is there while video must wait.
+    `wide` numbers every packet when the subscriber understands it, `pacer` is there while video must wait, and
+    `doubting` says that requests wait for feedback (`repair.settle`).
     """
 
     id: str
@@ -138,6 +139,7 @@ class Leg:
     uplink: Uplink = field(default_factory=Uplink)
     wide: SendLog | None = None
     pacer: Pacer | None = None
+    doubting: bool = False
     downlink: Downlink | None = None
     pipe: Pipe | None = None
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from folkmoot_media.forwarding import codecs, express, marked, pipe_pictures, rtcp
-from folkmoot_media.forwarding.model import Batch, Copy, Outbox, VideoConsumer
+from folkmoot_media.forwarding.model import Batch, Copy, Leg, Outbox, VideoConsumer
 from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, WORDS_AT, extend
-from folkmoot_media.forwarding.reception import StoredPacket
+from folkmoot_media.forwarding.reception import Doubt, StoredPacket
 from folkmoot_media.forwarding.transport_wide import Sent
 from folkmoot_media.forwarding.video import OVERHEAD
 
 MINIMUM_RESEND_GAP = 0.02
+# So long after a round trip feedback is waited for that tells of a repair; browsers tell at least every 0.25 s.
+FATE_WAIT = 0.3
 REPAIR_SHARE = 0.25
-REPAIR_ALLOWANCE = 40_000
+REPAIR_ALLOWANCE = 12_000
 PROBE_LOOKBACK = 64
 # Shorter than the number that a retransmission begins with (RFC 4588 section 4): a receiver counts it and drops it.
 PADDING = b"\0"
@@ -23,7 +25,8 @@ PADDING_SIZE = len(PADDING) + OVERHEAD
 def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Outbox | None) -> int:
     """Queue kept packets again, in the retransmission format where negotiated (RFC 4588 section 4).
 
-    Each packet at most three times and not within 0.8 of a round trip; altogether at most a quarter of the media.
+    Each packet at most three times and not within 0.8 of a round trip; altogether at most a quarter of the media. One
+    that is asked for once more before feedback has told whether the last repair arrived waits for it (`settle`).
     Without an `outbox` the fan-out has sent them already, and they are only taken note of.
 
     Returns:
@@ -33,29 +36,96 @@ def answer_nack(consumer: VideoConsumer, nack: rtcp.Nack, now: float, outbox: Ou
     if layer is None:
         return 0
     view = consumer.view
-    gap = max(MINIMUM_RESEND_GAP, 0.8 * consumer.leg.round_trip)
     newest = layer.reception.last_position - (0 if view is None else view.packets_left_out)
     resent = 0
-    spare = spare_octets(consumer)
     for sequence in nack.sequences:
-        if spare < 0:
-            break
         position = extend(sequence - consumer.sequence_shift, newest)
         if view is not None:
             position = view.position_of(position)
-        stored = layer.history.find(position) if position >= consumer.base else None
-        if stored is None or not consumer.retransmissions.allow(position, now, gap):
+        if position < consumer.base or (outbox is not None and _is_doubtful(consumer, position, sequence, now)):
             continue
-        consumer.repair_octets += len(stored.payload)
-        spare -= len(stored.payload)
-        if outbox is None:
-            _count(consumer, stored, now, False)
-        else:
-            outbox.batches.append(_again(consumer, _numbered(consumer, stored, sequence), now, False))
-            express.tell_again(consumer, position, len(stored.payload))
-        resent += 1
+        resent += _repair(consumer, position, sequence, now, outbox)
     consumer.resent += resent
     return resent
+
+
+def settle(leg: Leg, now: float, outbox: Outbox) -> int:
+    """Send again what was asked for once more and has not arrived, as feedback has told, or has not told in time.
+
+    Returns:
+        How many packets were queued.
+    """
+    leg.doubting = False
+    resent = 0
+    for consumer in leg.consumers.values():
+        if isinstance(consumer, VideoConsumer) and consumer.retransmissions.doubted:
+            resent += _settle(consumer, now, outbox)
+            leg.doubting |= bool(consumer.retransmissions.doubted)
+    return resent
+
+
+def _settle(consumer: VideoConsumer, now: float, outbox: Outbox) -> int:
+    doubted = consumer.retransmissions.doubted
+    resent = 0
+    for position, doubt in list(doubted.items()):
+        arrived = _has_arrived(consumer, position)
+        if arrived is None and now < doubt.until:
+            continue
+        del doubted[position]
+        # Where the feedback itself was lost: who asks a round trip after the repair left does not have it.
+        if arrived is False or (arrived is None and doubt.asked >= doubt.until - FATE_WAIT):
+            resent += _repair(consumer, position, doubt.sequence, now, outbox)
+    consumer.resent += resent
+    return resent
+
+
+def _has_arrived(consumer: VideoConsumer, position: int) -> bool | None:
+    """Say whether what was last sent again for `position` has arrived; None where feedback has yet to tell."""
+    number, wide = consumer.retransmissions.numbers.get(position), consumer.leg.wide
+    return False if number is None or wide is None else wide.has_arrived(number)
+
+
+def _is_doubtful(consumer: VideoConsumer, position: int, sequence: int, now: float) -> bool:
+    """Say whether a request left, or may have left, just before the repair came that it would have waited for.
+
+    A receiver asks again every tenth of a second or after a round trip: on a long way half of these requests are on
+    their way when the repair arrives, and would have it sent twice.
+    """
+    known, leg = consumer.retransmissions, consumer.leg
+    _, last = known.sent.get(position, (0, float("-inf")))
+    if now - last > 2 * leg.round_trip + FATE_WAIT:
+        return False
+    arrived, until = _has_arrived(consumer, position), last + leg.round_trip + FATE_WAIT
+    if arrived is None and now >= until:
+        return False
+    if arrived is None and now - last >= _gap(consumer):
+        known.doubted[position] = Doubt(sequence, now, until)
+        leg.doubting = True
+    return arrived is not False
+
+
+def _gap(consumer: VideoConsumer) -> float:
+    return max(MINIMUM_RESEND_GAP, 0.8 * consumer.leg.round_trip)
+
+
+def _repair(consumer: VideoConsumer, position: int, sequence: int, now: float, outbox: Outbox | None) -> int:
+    """Queue one kept packet again if it may be; return how many were queued."""
+    layer = consumer.layer
+    stored = None if layer is None or spare_octets(consumer) < 0 else layer.history.find(position)
+    if stored is None or not consumer.retransmissions.allow(position, now, _gap(consumer)):
+        return 0
+    consumer.repair_octets += len(stored.payload)
+    if outbox is None:
+        stamp = _count(consumer, stored, now, False)
+    else:
+        batch = _again(consumer, _numbered(consumer, stored, sequence), now, False)
+        stamp = batch.copies[0][-1]
+        outbox.batches.append(batch)
+        express.tell_again(consumer, position, len(stored.payload))
+    if consumer.leg.wide is not None:
+        consumer.retransmissions.numbers[position] = stamp & 0xFFFF
+        consumer.leg.wide.watch(stamp & 0xFFFF)
+    return 1
 
 
 def spare_octets(consumer: VideoConsumer) -> float:

@@ -313,7 +313,7 @@ def _switch(
     source = layer if view is None else view
     consumer.packets_before -= source.forwarded_packets
     consumer.octets_before -= source.forwarded_octets
-    consumer.retransmissions.sent.clear()
+    consumer.retransmissions.clear()
     _enter(consumer, layer, view)
 
 
