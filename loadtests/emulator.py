@@ -59,7 +59,7 @@ def enter(name: str) -> None:
 HUB, HOME = addresses(0)
 LARGEST = 2000
 QUEUE_S = 1.0
-UDP = 17
+TCP, UDP = 6, 17
 WAIT_S = 0.05
 
 
@@ -78,6 +78,7 @@ class Settings:
 class Carried:
     """What one direction has carried since it began; waiting times are seconds, `longest` since the last answer.
 
+    `tcp` are those of the octets that TCP took.
     `streams` holds for each RTP stream, by SSRC, how many of its packets came to the link, were lost there, and
     ended a picture (those with the marker bit).
     """
@@ -85,6 +86,7 @@ class Carried:
     streams: dict[int, list[int]] = field(default_factory=dict)
     packets: int = 0
     octets: int = 0
+    tcp: int = 0
     lost: int = 0
     overflowed: int = 0
     cut_off: int = 0
@@ -205,6 +207,7 @@ class Mover:
                 seen[1] += arrival is None
                 seen[2] += ends_a_picture(data)
             if arrival is not None:
+                way.carried.tcp += len(data) if data[0] >> 4 == 4 and data[9] == TCP else 0
                 self._number += 1
                 heapq.heappush(self._due, (arrival, self._number, target, data, way))
 

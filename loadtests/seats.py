@@ -6,13 +6,11 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from loadtests.streams import rtcp_names
 from tests.media.support import CAPABILITIES, LEVEL_ID, MID_ID, audio_parameters, rtp, vp8
 from tests.media.test_drain import Link
-
-from folkmoot_server.realtime.media_signalling import MediaSignalling
 
 CONSENT_S = 5.0
 VOICE_S, VOICE_SIZE = 0.06, 90
@@ -37,10 +35,20 @@ async def until(found: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
+class Signalling(Protocol):
+    """What a seat asks: media signalling itself, or a page's way to it."""
+
+    async def join(self, room_id: str, owner: str) -> None:
+        """Let a seat use the room."""
+
+    async def handle(self, room_id: str, owner: str, method: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Answer one request."""
+
+
 class Seat:
     """A client of a room: one transport each way as it needs them, real ICE, DTLS and SRTP."""
 
-    def __init__(self, signalling: MediaSignalling, room: str, owner: str) -> None:
+    def __init__(self, signalling: Signalling, room: str, owner: str) -> None:
         self.signalling, self.room, self.owner = signalling, room, owner
         self.heard = self.sent = 0
         self.wants_key = True
@@ -58,8 +66,12 @@ class Seat:
     def _on_rtcp(self, compound: bytes) -> None:
         self.wants_key = self.wants_key or any(name in ("PLI", "FIR") for name, _ in rtcp_names(compound))
 
+    def connect_to(self, info: dict[str, Any]) -> Link:
+        """Return the transport of this seat that the server has described."""
+        return Link(info, self._count)
+
     async def _open(self, direction: str) -> Link:
-        link = Link(await self.ask("create_transport", direction=direction), self._count)
+        link = self.connect_to(await self.ask("create_transport", direction=direction))
         link.active.on_rtcp = self._on_rtcp
         prints = [{"algorithm": one.algorithm, "value": one.value} for one in link.active.fingerprints]
         dtls = {"role": "client", "fingerprints": prints}

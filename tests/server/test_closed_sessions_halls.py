@@ -112,6 +112,8 @@ def test_every_route_of_a_relay_but_a_short_list_is_shut() -> None:
         ("GET", "/api/relay/papers/{p}/{v}/pages"),
         ("POST", "/api/relay/pipe"),
         ("POST", "/api/relay/media"),
+        ("POST", "/api/relay/readers"),
+        ("POST", "/api/relay/snapshots"),
     }
 
 

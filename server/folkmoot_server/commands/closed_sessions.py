@@ -77,6 +77,11 @@ def require_inside(tx: Connection, meeting_id: str, caller: Caller, now: int) ->
         raise Forbidden("closed-session.outside", "The meeting is in closed session; you are not admitted to it.")
 
 
+def is_running(tx: Connection, meeting_id: str) -> bool:
+    """Say whether a meeting is in closed session."""
+    return store.history(tx, meeting_id).running is not None
+
+
 def require_hall_inside(tx: Connection, meeting_id: str, site: str) -> None:
     """Refuse a hall that is not admitted to a closed session that runs.
 

@@ -19,6 +19,7 @@ from folkmoot_voting.encoding import CROCKFORD, JsonObject, b64u, crockford, h, 
 
 CODE_S: Final = 24 * 3600
 SESSION_S: Final = 12 * 3600
+MARK_OCTETS: Final = 12
 RELAYS_MAX: Final = 7  # with an origin, in a meeting: a roll lists eight origins, ours among them
 CLOCK_OFF_S: Final = 120
 TWICE_WITHIN_S: Final = 600
@@ -210,6 +211,11 @@ def pipe_hash(relay: str, epoch: int, fingerprints: Sequence[JsonObject]) -> byt
         EncodingError: they cannot be written in JCS.
     """
     return h("fm1/relay-pipe", relay, u64(epoch), jcs(list(fingerprints)))
+
+
+def session_mark(token_hash: bytes) -> str:
+    """Return by which name hub and relay speak of a session that both know: the beginning of its token's hash."""
+    return b64u(token_hash[:MARK_OCTETS])
 
 
 def site_seat(site: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -14,16 +14,18 @@ from folkmoot_server.domain.audience import WITHHELD
 from folkmoot_server.domain.errors import BadInput, Conflict, Forbidden, NotSignedIn
 from folkmoot_server.domain.identity import SESSION_TOUCH_S
 from folkmoot_server.domain.ids import b64u, from_b64u, token_hash
+from folkmoot_server.domain.relays import session_mark
 from folkmoot_server.relay import kept, passed_votes, passing, people, repeats, walls
 from folkmoot_server.relay.alone import ANSWERS, MANIFEST, REPLACEMENTS, Alone
 from folkmoot_server.relay.asked import Asked
 from folkmoot_server.relay.hub import HubSilentError
 from folkmoot_server.relay.kiosk import Kiosks
 from folkmoot_server.relay.line import HallLine
-from folkmoot_server.relay.node import Node, Unavailable
+from folkmoot_server.relay.node import Node, Told, Unavailable
 from folkmoot_server.relay.people import HallSession
 from folkmoot_server.relay.phones import Admitted, Right
 from folkmoot_server.relay.reading import Reading
+from folkmoot_server.relay.snapshots import Snapshots
 from folkmoot_server.relay.sockets import Sockets
 from folkmoot_server.web import kiosk_access
 from folkmoot_server.web.errors import problem
@@ -45,6 +47,7 @@ OK: Final = 200
 UNAUTHORISED: Final = 401
 GONE: Final = frozenset({403, 404})
 BROKEN: Final = 500
+STILL_MAX: Final = 500
 UNAVAILABLE: Final = 503
 
 
@@ -54,8 +57,9 @@ class Lan:
     def __init__(self, node: Node, sockets: Sockets) -> None:
         self._node, self._sockets = node, sockets
         sockets.still, sockets.knows = self._still, self._knows
-        self._reading, self._kiosks = Reading(node), Kiosks()
-        node.on_news, node.on_unheard = self._reading.hear, self._reading.forget
+        self._reading, self._kiosks = Reading(node, sockets.following), Kiosks()
+        self._snapshots = Snapshots(node, sockets.following)
+        node.on_news, node.on_unheard = self._hear, self._unheard
         self._limits = SignInLimits()
         self._line = HallLine(node, sockets, self._session)
         self._pool: ProofPool | None = None
@@ -76,6 +80,14 @@ class Lan:
         self._sockets.attach(app)
         add_static(app, dist, secure=self._node.identity.secure)
         return app
+
+    def _hear(self, new: Sequence[Told]) -> None:
+        self._reading.hear(new)
+        self._snapshots.hear(new)
+
+    def _unheard(self) -> None:
+        self._reading.forget()
+        self._snapshots.forget()
 
     async def _life(self, _app: web.Application) -> AsyncIterator[None]:
         self._pool = ProofPool(self._node.rng)
@@ -161,8 +173,9 @@ class Lan:
         member = "" if session is None or session.local else session.member
         if request.method == "GET":
             read = await self._reading.linked(request, session)
-            if read is not None:
-                return read
+            drawn = await self._snapshot(request, session) if read is None else read
+            if drawn is not None:
+                return drawn
         elif session is not None:
             again = await repeats.linked(node, request, body)
             if again is not None:
@@ -172,7 +185,11 @@ class Lan:
         known = node.closed
         signs = request.path in SIGNS_IN or (request.path == SESSION and request.method == "GET")
         kiosk = request.path == f"/api/meetings/{node.identity.meeting}/sites/{node.identity.site}{KIOSK_SIGNS_IN}"
-        passed = await passing.pass_on(node, request, body, keep=signs or kiosk or owner is not None)
+        try:
+            passed = await passing.pass_on(node, request, body, keep=signs or kiosk or owner is not None)
+        finally:
+            if session is not None and request.method not in SAFE:
+                self._snapshots.acted(session.token_hash)
         if passed.status == OK:
             if kiosk and passed.kept is not None and session is not None:
                 self._kiosks.learn(passed.kept.data, session.token_hash, node.clock())
@@ -185,6 +202,18 @@ class Lan:
         if request.path == "/api/sign-out" or passed.code.startswith("session."):
             await self._forget(request)
         return passed.response
+
+    async def _snapshot(self, request: web.Request, session: HallSession | None) -> web.Response | None:
+        """Answer with the meeting from what was fetched for the whole hall; None where the hub must answer."""
+        node = self._node
+        known, found = node.closed, await self._snapshots.linked(request, session)
+        if found is None or session is None:
+            return None
+        member, path = session.member, request.path_qs
+        self._limits.count_read(b64u(session.token_hash), "", node.clock())
+        await node.keep(known, lambda tx: kept.keep(tx, member, path, found))
+        await self._touch(session)
+        return web.Response(body=found.data, content_type=found.type, charset="utf-8")
 
     async def _pass_kiosk(
         self, request: web.Request, body: bytes, custodian: HallSession | None
@@ -281,17 +310,18 @@ class Lan:
         if now - session.used_at >= SESSION_TOUCH_S:
             await self._node.database.write(lambda tx: people.use(tx, session.token_hash, now))
 
-    async def _still(self, cookie: str) -> None:
-        """Ask the hub whether a session that follows by a socket still stands; being asked for keeps it alive."""
-        digest = token_hash(from_b64u(cookie))
-        name = passing.cookie_of(self._node.identity.secure)
-        status = await passing.ask_with(self._node, {"Cookie": f"{name}={cookie}"}, SESSION)
-        now = self._node.clock()
-        if status == UNAUTHORISED:
-            await self._node.database.write(lambda tx: people.end(tx, digest))
+    async def _still(self, digests: Collection[bytes]) -> None:
+        """Ask the hub whether sessions that follow by a socket still stand; being asked for keeps them alive."""
+        node, marks = self._node, {session_mark(digest): digest for digest in digests}
+        asked, ended = sorted(marks), set[str]()
+        for start in range(0, len(asked), STILL_MAX):
+            body = {"sessions": asked[start : start + STILL_MAX]}
+            ended |= set((await node.hub.post("/api/relay/sessions", body))["ended"])
+        now, over = node.clock(), [marks[mark] for mark in asked if mark in ended]
+        stand = [marks[mark] for mark in asked if mark not in ended]
+        await node.database.write(lambda tx: people.settle(tx, stand, over, now))
+        for digest in over:
             await self._sockets.end(digest)
-        elif status == OK:
-            await self._node.database.write(lambda tx: people.use(tx, digest, now))
 
     async def _knows(self, cookie: str, seq: int, right: Right) -> bool:
         """Ask the hub what the owner of a cookie gets of an event: one of a closed session, or a page for members.

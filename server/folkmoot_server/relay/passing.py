@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -17,6 +17,7 @@ from folkmoot_server.relay.kept import ANSWER_MAX, Kept
 from folkmoot_server.relay.node import Node
 from folkmoot_server.web import kiosk_access
 
+T = TypeVar("T")
 UPLOAD_MAX: Final = 64 * 1024 * 1024
 PIECE: Final = 64 * 1024
 REFUSED: Final = 400
@@ -141,17 +142,6 @@ async def ask(node: Node, method: str, path: str, request: web.Request, body: by
         answer.release()
 
 
-async def ask_with(node: Node, headers: dict[str, str], path: str) -> int:
-    """Ask the hub something with these headers and return the answer's status.
-
-    Raises:
-        HubSilentError: the hub did not answer.
-    """
-    answer = await node.hub.page("GET", path, headers, None)
-    answer.release()
-    return answer.status
-
-
 async def ask_json(node: Node, headers: dict[str, str], path: str) -> Any:
     """Ask the hub something with these headers and return what it answers, None where it refuses.
 
@@ -177,6 +167,22 @@ async def ask_head(node: Node, request: web.Request, path: str) -> tuple[int, Ma
     answer = await _open(node, request, headers_for(request, cookie_of(node.identity.secure)), None, "HEAD", path)
     answer.release()
     return answer.status, answer.headers
+
+
+async def unless_cut(node: Node, asking: asyncio.Task[T]) -> T:
+    """Wait for what one asks the hub for several pages; when a page gives up, the others still get it.
+
+    Raises:
+        HubSilentError: the link was cut before.
+    """
+    cut = asyncio.create_task(node.cut.wait())
+    try:
+        await asyncio.wait((asking, cut), return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            raise HubSilentError("the link was cut")
+        return asking.result()
+    finally:
+        cut.cancel()
 
 
 async def _open(

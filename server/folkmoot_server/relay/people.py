@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,6 +86,14 @@ def follow(tx: Connection, digest: bytes, *, follows: bool) -> None:
 def end(tx: Connection, digest: bytes) -> None:
     """Forget a session."""
     tx.execute(delete(schema.session).where(schema.session.c.token_hash == digest))
+
+
+def settle(tx: Connection, standing: Iterable[bytes], ended: Iterable[bytes], now: int) -> None:
+    """Note what the hub says of many sessions: the ones were used by its answer, the others are forgotten."""
+    for digest in standing:
+        use(tx, digest, now)
+    for digest in ended:
+        end(tx, digest)
 
 
 def sweep(tx: Connection, now: int) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -39,7 +39,7 @@ from folkmoot_server.realtime.sockets import (
 )
 from folkmoot_server.relay import people, store
 from folkmoot_server.relay.ahead import papers_here
-from folkmoot_server.relay.hub import HubSilentError
+from folkmoot_server.relay.hub import HubRefusedError, HubSilentError
 from folkmoot_server.relay.node import Node, Told
 from folkmoot_server.relay.phones import Phone, Right, Tickets
 from folkmoot_server.storage.database import StoreClosedError
@@ -70,7 +70,7 @@ class Sockets:
         self._node = node
         self.media: HallMedia | None = None
         self.tickets = Tickets()
-        self.still: Callable[[str], Awaitable[None]] = _nobody_asks
+        self.still: Callable[[Collection[bytes]], Awaitable[None]] = _nobody_asks
         self.knows: Callable[[str, int, Right], Awaitable[bool]] = _nobody_knows
         self._sio = Server(
             async_mode="aiohttp",
@@ -123,6 +123,10 @@ class Sockets:
         """Return the ids of members whose phones are connected and say so."""
         since = time.monotonic() - LEASE_S
         return frozenset(phone.member for phone in self._phones.values() if phone.leased_at > since)
+
+    def following(self) -> frozenset[bytes]:
+        """Return the hashes of the hub's sessions whose phones are connected."""
+        return frozenset(one.session.token_hash for one in self._phones.values() if not one.session.local)
 
     def hall_open(self) -> bool:
         """Say whether the hall's own page is connected and says so."""
@@ -349,10 +353,9 @@ class Sockets:
 
     async def _ask_sessions(self) -> None:
         """Ask the hub for the sessions that follow here: it hears nothing else of them."""
-        for cookie in {phone.admitted.cookie for phone in self._phones.values() if not phone.session.local}:
-            if not self._node.link.cut:
-                with contextlib.suppress(HubSilentError):
-                    await self.still(cookie)
+        if not self._node.link.cut:
+            with contextlib.suppress(HubSilentError, HubRefusedError):
+                await self.still(self.following())
 
     async def _end_sessions(self) -> None:
         """End the sockets of sessions that are over; those that began in a cut end with it."""
@@ -458,7 +461,7 @@ async def _nobody_knows(_cookie: str, _seq: int, _right: Right) -> bool:
     return False
 
 
-async def _nobody_asks(_cookie: str) -> None:
+async def _nobody_asks(_digests: Collection[bytes]) -> None:
     return None
 
 

@@ -71,6 +71,7 @@ class Sync:
         self._tasks: list[asyncio.Task[None]] = []
         self._started, self._leased = asyncio.Event(), asyncio.Event()
         self._renewed = -LEASE_EVERY_S
+        self._named = ""  # the list of those who are here that the hub holds
         self._piece = PIECE_FIRST
         self._fetching = Ahead(node)
         self._newer: JsonObject | None = None  # a snapshot that waits for the events before it
@@ -292,9 +293,17 @@ class Sync:
 
     async def _renew(self) -> None:
         node = self._node
-        body = {"here": sorted(self._here()), "upto": node.acknowledged.seq}
-        answer = await node.hub.post("/api/relay/lease", body, wait_s=LEASE_ANSWER_S)
+        here = sorted(self._here())
+        digest = store.digest_of(here)
+        same: JsonObject = {"same": digest} if digest == self._named else {"here": here}
+        answer = await node.hub.post(
+            "/api/relay/lease", {**same, "upto": node.acknowledged.seq}, wait_s=LEASE_ANSWER_S
+        )
+        self._named = digest if answer.get("named") else ""
         await self._take_cursor(answer)
+        if "same" in same and not self._named:  # the hub was started anew
+            await self._renew()
+            return
         self._leased.set()
         self._renewed = time.monotonic()
 

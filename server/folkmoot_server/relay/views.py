@@ -58,6 +58,13 @@ def snapshot(
     return {**state, "elections": elections, "me": own}
 
 
+def together(state: JsonObject, own: JsonObject) -> JsonObject:
+    """Return the snapshot of one member from the common one and what the hub says is another one for them."""
+    votes = own.get("elections", [{}] * len(state["elections"]))
+    elections = [{**one, **more} for one, more in zip(state["elections"], votes, strict=True)]
+    return {**state, **own, "elections": elections}
+
+
 _OWN: Final[dict[str, Any]] = {"voted": False, "me": NO_PLACE}
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, func, select, update
 
 from folkmoot_server.domain.identity import SESSION_IDLE_S, SESSION_MAX_S, SessionInfo
 from folkmoot_server.storage import schema
+
+HASH_OCTETS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,14 @@ def get(tx: Connection, session_hash: bytes) -> SessionInfo | None:
         return None
     carried = frozenset(row.carried.split())
     return SessionInfo(row.token_hash, row.member, row.passkey, row.created_at, row.used_at, carried)
+
+
+def beginning_with(tx: Connection, start: bytes) -> SessionInfo | None:
+    """Return the session whose token's hash begins so; of twelve bytes and more there is never a second one."""
+    table = schema.session.c
+    last = start.ljust(HASH_OCTETS, b"\xff")
+    found = tx.scalars(select(table.token_hash).where(table.token_hash.between(start, last)).limit(1)).first()
+    return None if found is None else get(tx, found)
 
 
 def set_carried(tx: Connection, session: SessionInfo) -> None:

@@ -36,6 +36,7 @@ RELAY_OUTSIDE: Final = frozenset(
         ("POST", "/api/relay/enrol"),
         ("POST", "/api/relay/start"),
         ("POST", "/api/relay/lease"),
+        ("POST", "/api/relay/sessions"),
         ("POST", "/api/relay/outbox"),
         ("GET", "/api/relay/feed"),
         ("GET", "/api/relay/ledger"),

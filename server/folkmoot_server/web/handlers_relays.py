@@ -20,7 +20,7 @@ from folkmoot_server.queries import relays as queries
 from folkmoot_server.queries.access import readable
 from folkmoot_server.realtime.steady_clock import split
 from folkmoot_server.storage import meetings
-from folkmoot_server.web import handlers_relay_papers
+from folkmoot_server.web import handlers_relay_pages, handlers_relay_papers
 from folkmoot_server.web.context import CONTEXT
 from folkmoot_server.web.limits import LIMITS, client_address
 from folkmoot_server.web.middleware import current
@@ -36,6 +36,9 @@ WAIT_MAX: Final = 25
 OUTBOX_MAX: Final = 1024 * 1024
 OUTBOX_S: Final = 60.0  # on a line of 64 kbit/s that carries voices too
 HAVE_MAX: Final = 16
+# Whom each relay has named last in its leases, with the name of that list: until this process ends.
+LISTS: Final[web.AppKey[dict[str, tuple[str, list[str]]]]] = web.AppKey("relay-lists", dict)
+PACKED: Final = frozenset({"now", "events", "state"})
 _HAVE: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 Signature = Annotated[Bytes, Field(min_length=64, max_length=64)]
 Number = Annotated[int, Field(ge=0, le=2**40)]
@@ -69,7 +72,8 @@ class StartBody(Strict):
 class LeaseBody(Strict):
     """POST /api/relay/lease."""
 
-    here: Annotated[list[Id], Field(max_length=10_000)]
+    here: Annotated[list[Id], Field(max_length=10_000)] | None = None
+    same: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")] = ""
     upto: Number
 
 
@@ -132,11 +136,16 @@ async def start(request: web.Request) -> web.Response:
 async def lease(request: web.Request) -> web.Response:
     """POST /api/relay/lease: the hall is there, and who is in it."""
     context, session = request.app[CONTEXT], await relay_session(request)
-    body = await read(request, LeaseBody)
+    body, lists = await read(request, LeaseBody), request.app[LISTS]
+    digest, known = lists.get(session.relay, ("", []))
+    here = body.here if body.here is not None else known if body.same == digest else None
     # The clock is read in the writer: a lease holds from when it is noted.
-    return web.json_response(
-        await context.database.write(lambda tx: relays.lease(tx, session, body.here, body.upto, *split(context.now)))
+    answer = await context.database.write(
+        lambda tx: relays.lease(tx, session, here or [], body.upto, *split(context.now))
     )
+    if body.here is not None:
+        lists[session.relay] = (queries.digest(body.here), body.here)
+    return web.json_response({**answer, "named": here is not None})
 
 
 async def feed(request: web.Request) -> web.Response:
@@ -153,12 +162,20 @@ async def feed(request: web.Request) -> web.Response:
             answer = await _news(request, session, after, have)
             left = until - asyncio.get_running_loop().time()
             if len(answer) > 2 or answer["events"] or left <= 0:
-                return web.json_response(answer)
+                return _packed(answer)
             try:
                 async with asyncio.timeout(left):
                     await news.wait()
             except TimeoutError:
-                return web.json_response(answer)
+                return _packed(answer)
+
+
+def _packed(answer: dict[str, Any]) -> web.Response:
+    """Compress what every member may know; parts, of which one says whose a credential is, go as they are."""
+    response = web.json_response(answer)
+    if answer.keys() <= PACKED and (len(answer["events"]) > 1 or "state" in answer):
+        response.enable_compression()
+    return response
 
 
 async def _is_put_back(request: web.Request, after: int, at: int) -> bool:
@@ -239,7 +256,7 @@ def _count(request: web.Request) -> None:
 
 def add_routes(app: web.Application) -> None:
     """Add the routes of relays, and what wakes their feeds."""
-    app[FEEDS] = RelayFeeds()
+    app[FEEDS], app[LISTS] = RelayFeeds(), {}
     app.cleanup_ctx.append(follow_commits)
     app.add_routes(ROUTES)
 
@@ -253,5 +270,6 @@ ROUTES: Final = (
     web.get("/api/relay/feed", feed),
     web.post("/api/relay/lease", lease),
     web.post("/api/relay/outbox", take),
+    *handlers_relay_pages.ROUTES,
     *handlers_relay_papers.ROUTES,
 )
