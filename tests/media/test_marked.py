@@ -17,7 +17,8 @@ from folkmoot_media.forwarding.downlink import release
 from folkmoot_media.forwarding.model import EncodingSpec, ProducerSpec, VideoConsumer
 from folkmoot_media.forwarding.pacing import Pacer
 from folkmoot_media.forwarding.packets import RTP_HEADER_LENGTH, RtpPacket, read_extensions, stamp_block
-from folkmoot_media.forwarding.repair import find_probe, send_probe
+from folkmoot_media.forwarding.reception import Retransmissions
+from folkmoot_media.forwarding.repair import find_probe, send_probe, settle
 
 AT_PUBLISHER = 12
 AV1 = replace(VP8, mime="video/av1")
@@ -342,3 +343,29 @@ def test_what_a_link_is_tried_with_keeps_its_numbers_when_the_layer_has_changed(
         (packet.payload, packet.timestamp, shown(packet)) for packet in first
     }
     assert shown(room.sent["cleo"][before - 1]) != film.marks[room.sent["cleo"][before - 1].payload]
+
+
+def test_what_waits_for_feedback_is_not_sent_with_numbers_of_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubted() -> list[bytes | None]:
+        """Ask twice for a packet, let the publisher's numbers run back, and wait in vain for feedback."""
+        room = Room(stamping=True)
+        film, leg = Film(room, layers=1), room.leg("cleo")
+        room.router.number_packets(leg, 5)
+        leg.downlink = None
+        consumer = watch(room, film, "cleo")
+        film.all(key=True)
+        film.all()
+        asked = room.sent["cleo"][-1:]
+        assert len(ask(room, consumer, asked)) == 1
+        room.now += 1.2 * leg.round_trip
+        assert ask(room, consumer, asked) == []
+        film.all(key=True, step=-1000)
+        before = len(room.sent["cleo"])
+        settle(leg, room.now + 10, room.router.outbox)
+        room.take()
+        return [shown(packet) for packet in room.sent["cleo"][before:] if shown(packet) != shown(asked[0])]
+
+    assert doubted() == []
+    # Control: remembered across the new numbers, it comes with a wrong one.
+    monkeypatch.setattr(Retransmissions, "clear", lambda _: None)
+    assert len(doubted()) == 1

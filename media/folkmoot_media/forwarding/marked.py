@@ -117,3 +117,4 @@ def keep_ahead(layer: Layer, marks: bytes, descriptor: Descriptor, position: int
         if consumer.marked:
             consumer.picture_shift += back
             consumer.base = position
+            consumer.retransmissions.clear()
