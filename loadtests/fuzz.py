@@ -37,8 +37,14 @@ from tests.media.support import (
 
 from folkmoot_media import control
 from folkmoot_media.errors import MediaError
-from folkmoot_media.forwarding import codecs, dependency_descriptor, rtcp, transport_wide
-from folkmoot_media.forwarding.packets import parse_rtp, read_extensions
+from folkmoot_media.forwarding import codecs, dependency_descriptor, marked, rtcp, transport_wide
+from folkmoot_media.forwarding.packets import (
+    ONE_BYTE_PROFILE,
+    SHORT_WORDS,
+    TWO_BYTE_PROFILE,
+    parse_rtp,
+    read_extensions,
+)
 from folkmoot_media.transport import stun_lite
 
 ROOM_LIFETIME = 10_000
@@ -276,6 +282,11 @@ class Descriptor(Target):
         """Parse it both ways."""
         found = dependency_descriptor.parse(made, self._known)
         dependency_descriptor.parse(made, None)
+        element = marked.extension(made, self.dice.below(1400))
+        profile = TWO_BYTE_PROFILE if len(element) > 4 * SHORT_WORDS else ONE_BYTE_PROFILE
+        # What goes out must be found again by whoever reads it.
+        if element and read_extensions(profile, element) != {marked.EXTENSION_ID: made}:
+            raise AssertionError("the header extension does not hold the descriptor")
         return "refused" if found is None else "taken"
 
 

@@ -46,6 +46,20 @@ async def until(
     raise DemoError(f"Waited {within_s:.0f} s in vain for {what}.")
 
 
+async def alone(person: Person) -> None:
+    """Wait until the relay that this person asks says that its hall is cut off.
+
+    Raises:
+        DemoError: it does not.
+    """
+
+    async def cut() -> bool:
+        await person.raw("GET", "/api/session")
+        return person.cut
+
+    await until(cut, "the relay to be alone")
+
+
 @dataclass(frozen=True)
 class Acknowledged:
     """A relay's receipt, and what it was given for: `leaf` is that of a ballot."""

@@ -12,7 +12,7 @@ from typing import Final
 from loadtests import halls_proof as proof
 from loadtests.halls_cut import PLANTED, THIN
 from loadtests.halls_meeting import Assembly, Hall
-from loadtests.halls_phone import Figures, until
+from loadtests.halls_phone import Figures, alone, until
 
 GRACE_S: Final = 5
 REWOUND: Final = "relay-rewound"
@@ -48,12 +48,7 @@ async def hold(assembly: Assembly) -> Figures:
     manifest = await assembly.open_vote("Roof", GRACE_S)
     emulator = hall.place.link.emulator
     await emulator.both(cut=True)
-
-    async def alone() -> bool:
-        status, _ = await hall.custodian.raw("GET", "/api/meetings")
-        return status == 503
-
-    await until(alone, "the relay to be alone")
+    await alone(hall.custodian)
     for phone in hall.phones:
         await phone.cast(manifest)
     copy(database, saved)

@@ -32,6 +32,7 @@ from folkmoot_media.rtp_parameters import (
     checked,
     consumer_parameters,
     consumer_payload_types,
+    takes_descriptors,
     takes_packet_numbers,
     to_producer_spec,
 )
@@ -359,6 +360,7 @@ class Methods:
         consumer_id = self._rooms.rng(16).hex()
         slot = next((slot for slot in router.slots if slot.producer_id == data.producer_id), None)
         consumer: VideoConsumer | SlotConsumer
+        described = False
         if slot is not None:
             payload_types = consumer_payload_types("audio/opus", data.rtpCapabilities)
             self._number(router, leg, data.rtpCapabilities)
@@ -373,6 +375,8 @@ class Methods:
             payload_types = consumer_payload_types(producer.spec.codec.mime, data.rtpCapabilities)
             self._number(router, leg, data.rtpCapabilities)
             consumer = router.add_video_consumer(consumer_id, leg, producer, payload_types, data.paused)
+            described = bool(producer.spec.descriptor_id) and router.stamping
+            described = consumer.marked = described and takes_descriptors(data.rtpCapabilities)
             kind, ssrcs = "video", (consumer.ssrc, consumer.rtx_ssrc)
             form = "simulcast" if len(producer.layers) > 1 else "simple"
         mid = str(leg.next_mid)
@@ -380,7 +384,8 @@ class Methods:
         if not data.paused:
             router.set_consumer_paused(consumer, False, now)
         self._rooms.flush(router, now)
-        parameters = consumer_parameters(mid, payload_types, ssrcs, consumer.cname, leg.wide is not None)
+        numbered = leg.wide is not None
+        parameters = consumer_parameters(mid, payload_types, ssrcs, consumer.cname, numbered, described)
         return {
             "id": consumer_id,
             "producerId": data.producer_id,

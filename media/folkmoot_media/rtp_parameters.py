@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from folkmoot_media.errors import MediaError
+from folkmoot_media.forwarding import marked
 from folkmoot_media.forwarding.codecs import AV1
 from folkmoot_media.forwarding.model import CodecChoice, EncodingSpec, ProducerSpec
 
@@ -18,6 +19,7 @@ LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 WIDE_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 DESCRIPTOR_URI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 WIDE_ID = 5
+DESCRIPTOR_ID = marked.EXTENSION_ID
 MAXIMUM_ENCODINGS = 3
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
@@ -244,7 +246,7 @@ ROUTER_CAPABILITIES: dict[str, object] = {
         _extension("video", SEND_TIME_URI, 4),
         _extension("audio", WIDE_URI, WIDE_ID, "sendrecv"),
         _extension("video", WIDE_URI, WIDE_ID, "sendrecv"),
-        _extension("video", DESCRIPTOR_URI, 8),
+        _extension("video", DESCRIPTOR_URI, DESCRIPTOR_ID, "sendrecv"),
         _extension("audio", LEVEL_URI, 10),
     ],
 }
@@ -329,6 +331,14 @@ def takes_packet_numbers(capabilities: RtpCapabilities) -> bool:
     )
 
 
+def takes_descriptors(capabilities: RtpCapabilities) -> bool:
+    """Say whether a client wants the AV1 dependency descriptor with each packet."""
+    return any(
+        item.uri == DESCRIPTOR_URI and item.kind == "video" and item.direction in ("sendrecv", "recvonly")
+        for item in capabilities.headerExtensions
+    )
+
+
 def consumer_payload_types(mime: str, capabilities: RtpCapabilities) -> tuple[int, int]:
     """Return media and retransmission payload type (-1: none) for a client that will receive `mime`.
 
@@ -345,13 +355,20 @@ def consumer_payload_types(mime: str, capabilities: RtpCapabilities) -> tuple[in
 
 
 def consumer_parameters(
-    mid: str, payload_types: tuple[int, int], ssrcs: tuple[int, int], cname: str, numbered: bool
+    mid: str,
+    payload_types: tuple[int, int],
+    ssrcs: tuple[int, int],
+    cname: str,
+    numbered: bool,
+    described: bool = False,
 ) -> dict[str, object]:
     """Return the rtpParameters of a consumer for `mediasoup-client`.
 
-    When its packets are `numbered` it answers with transport-wide feedback, and otherwise with REMB.
+    When its packets are `numbered` it answers with transport-wide feedback, and otherwise with REMB. They are
+    `described` when dependency descriptors come with them.
     """
-    numbering = {"uri": WIDE_URI, "id": WIDE_ID, "encrypt": False, "parameters": {}}
+    extensions = [(WIDE_URI, WIDE_ID)] if numbered else []
+    extensions += [(DESCRIPTOR_URI, DESCRIPTOR_ID)] if described else []
     unused = "goog-remb" if numbered else "transport-cc"
     codecs = []
     for codec in ROUTER_CODECS:
@@ -372,7 +389,9 @@ def consumer_parameters(
     return {
         "mid": mid,
         "codecs": codecs,
-        "headerExtensions": [numbering] if numbered else [],
+        "headerExtensions": [
+            {"uri": uri, "id": identifier, "encrypt": False, "parameters": {}} for uri, identifier in extensions
+        ],
         "encodings": [encoding],
         "rtcp": {"cname": cname, "reducedSize": True, "mux": True},
     }

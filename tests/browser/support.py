@@ -190,7 +190,7 @@ async def new_person(
 
     def heard(message: ConsoleMessage) -> None:
         if message.type == "error":
-            person.complaints.append(f"console: {message.text}")
+            person.complaints.append(f"console: {message.text} ({message.location.get('url', '')})")
 
     page.on("console", heard)
     page.on("pageerror", lambda error: person.complaints.append(f"page error: {error}"))

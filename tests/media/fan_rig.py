@@ -17,6 +17,7 @@ from folkmoot_media.fan.interface import Fan
 from folkmoot_media.forwarding import rtcp
 from folkmoot_media.forwarding.floor import FloorMode
 from folkmoot_media.forwarding.model import Batch, Copy, Leg, SlotConsumer, VideoConsumer
+from folkmoot_media.forwarding.packets import WORDS_AT
 from folkmoot_media.methods import Methods
 from folkmoot_media.rooms import Rooms
 from folkmoot_media.transport.active import ActiveTransport
@@ -115,7 +116,7 @@ class TableRig:
             opened.close()
 
     def batch(self) -> Batch:
-        """Return a random batch: now and then too long, patched beyond its end, stamped, or to no path at all."""
+        """Return a random batch: too long, patched beyond its end, stamped, with words, or to no path at all."""
         dice = self.dice
         size = dice.below(40) if dice.below(3) else dice.below(1400)
         payload = dice.bytes(size) if dice.below(8) else dice.bytes(1300 + dice.below(60))
@@ -124,10 +125,11 @@ class TableRig:
         for _ in range(dice.below(30)):
             head = dice.bytes(dice.below(8) if dice.below(10) else dice.below(60)) if dice.below(3) == 0 else b""
             stamp = (1 + dice.below(14)) << 16 | dice.below(1 << 16) if stamped else 0
+            words = dice.below(min(70, size // 4 + 2)) if dice.below(4) == 0 else 0
             copies.append(
                 (
                     self.legs[dice.below(len(self.legs))],
-                    dice.below(256) & 0xFF,
+                    dice.below(256) | words << WORDS_AT,
                     dice.below(1 << 16),
                     dice.below(1 << 32),
                     dice.below(1 << 32),

@@ -9,6 +9,7 @@ from folkmoot_media.forwarding.codecs import parse_vp8
 from folkmoot_media.forwarding.floor import FloorMode
 from folkmoot_media.forwarding.model import (
     CodecChoice,
+    Copy,
     EncodingSpec,
     Leg,
     Producer,
@@ -16,7 +17,7 @@ from folkmoot_media.forwarding.model import (
     SlotConsumer,
     VideoConsumer,
 )
-from folkmoot_media.forwarding.packets import RtpPacket
+from folkmoot_media.forwarding.packets import WORDS_AT, RtpPacket, words_block
 from folkmoot_media.forwarding.router import Router
 
 VP8 = CodecChoice("video/vp8", 96, 97, 90000)
@@ -46,19 +47,10 @@ class Room:
     def take(self) -> None:
         outbox = self.router.outbox
         for batch in outbox.batches:
-            for leg, second, sequence, timestamp, ssrc, head, stamp in batch.copies:
-                packet = RtpPacket(
-                    second & 0x80,
-                    second & 0x7F,
-                    sequence,
-                    timestamp,
-                    ssrc,
-                    head + batch.payload[len(head) :],
-                    0,
-                    b"",
-                )
-                self.sent.setdefault(leg.id, []).append(packet)
-                self.on_copy(leg, packet, stamp)
+            for copy in batch.copies:
+                packet = as_sent(batch.payload, copy)
+                self.sent.setdefault(copy[0].id, []).append(packet)
+                self.on_copy(copy[0], packet, copy[6])
         self.reports.extend((leg.id, compound) for leg, compound in outbox.reports)
         self.events.extend((event.name, event.data) for event in outbox.events)
         for list_ in (outbox.batches, outbox.reports, outbox.events):
@@ -81,6 +73,14 @@ class Room:
 
     def requests(self, kind: tuple[int, int]) -> int:
         return sum(1 for _, data in self.reports if (data[1], data[0] & 0x1F) == kind)
+
+
+def as_sent(payload: bytes, copy: Copy) -> RtpPacket:
+    """Return a copy as a packet; of its header extension only what its payload begins with."""
+    _, second, sequence, timestamp, ssrc, head, _ = copy
+    end, body = 4 * (second >> WORDS_AT), head + payload[len(head) :]
+    profile = int.from_bytes(words_block(end // 4, 0)[:2], "big") if end else 0
+    return RtpPacket(second & 0x80, second & 0x7F, sequence, timestamp, ssrc, body[end:], profile, body[:end])
 
 
 class Camera:

@@ -12,11 +12,13 @@ Address = tuple[str, int]
 class LossyRelay:
     """Clients send to `port`; each gets a socket of its own towards the worker.
 
-    Of what looks like SRTP on its way to a client, `percent` is lost; ICE, DTLS and RTCP always arrive.
+    Of what looks like SRTP on its way to a client, `percent` is lost; ICE, DTLS and RTCP always arrive. `media` is
+    all of it, lost or not: headers with their extensions are not encrypted.
     """
 
     def __init__(self, worker_port: int, percent: int, host: str = "127.0.0.1") -> None:
         self.dropped = 0
+        self.media: list[bytes] = []
         self._percent = percent
         self._host = host
         self._worker = (host, worker_port)
@@ -51,6 +53,8 @@ class LossyRelay:
     def _from_worker(self, client: Address) -> None:
         data = self._ways[client].recv(2048)
         media = 127 < data[0] < 192 and not 192 <= data[1] <= 223
+        if media:
+            self.media.append(data)
         if media and self._dice.below(100) < self._percent:
             self.dropped += 1
             return

@@ -83,6 +83,11 @@ static int show(void *session, uint8_t *packet, int *length) {
 }
 
 static int protect(void *session, void *packet, int *length) {
+    const uint8_t *head = packet;
+    int words = FAN_HEADER + FAN_EXTENSION;
+    if (*length >= words && head[0] & 0x10)
+        words += 4 * (head[FAN_HEADER + 2] << 8 | head[FAN_HEADER + 3]);
+    require(!(head[0] & 0x10) || words <= *length, "header extensions end in their packets");
     return hide(session, packet, length, FAN_LARGEST_RTP, 144);
 }
 static int protect_rtcp(void *session, void *packet, int *length) {
@@ -145,7 +150,7 @@ static void deliver_media(struct input *input, int family) {
         memcpy(datagram + at, head, sizeof head);
         at += 4;
         for (uint32_t i = 0; i < 4 * (words % 64); i++)
-            datagram[at++] = i % 4 ? (uint8_t)number(input, 1) : (uint8_t)(0x10 | number(input, 1) % 20);
+            datagram[at++] = i % 4 ? (uint8_t)number(input, 1) : (uint8_t)(0x10 + number(input, 1) % 40);
     }
     datagram[at++] = size % 4 ? 0x10 : (uint8_t)number(input, 1);
     datagram[at++] = (uint8_t)number(input, 1);
@@ -156,14 +161,21 @@ static void deliver_media(struct input *input, int family) {
     send_to_server(family, number(input, 1) % 32 == 0, datagram, at + 16);
 }
 
-/* A packet that fits, unless it is too long or its descriptor is cut. */
+/* A packet that fits, unless it is too long or its descriptor is cut; every second one with a mark. */
 static void deliver_plain(struct input *input, int family) {
     static uint8_t datagram[FAN_SLOT];
     uint32_t kind = number(input, 1), size = FAN_HEADER + 3 + (kind % 16 ? kind : 1000 + 2 * kind);
     memset(datagram, 0x5A, sizeof datagram);
     const uint8_t head[] = {0x80, (uint8_t)(96 | (kind & 0x80)), (uint8_t)(following >> 8), (uint8_t)following, 0, 0, 0, 9,
                             0,    0,                             0,                         7,                  0xCA, 0x3A};
+    const uint8_t mark[] = {0xBE ^ 0x5A, 0xDE ^ 0x5A, 0x5A, 1 ^ 0x5A, 0x32 ^ 0x5A, 0x80 ^ 0x5A, 0xFF ^ 0x5A, 0xF7 ^ 0x5A};
     memcpy(datagram, head, sizeof head);
+    if (kind % 2) {
+        datagram[0] |= 0x10;
+        memcpy(datagram + FAN_HEADER, mark, sizeof mark);
+        memcpy(datagram + FAN_HEADER + sizeof mark, head + FAN_HEADER, sizeof head - FAN_HEADER);
+        size += sizeof mark;
+    }
     following++;
     send_to_server(family, 0, datagram, size + 16);
 }
@@ -254,7 +266,8 @@ static void set_rules(struct fan *fan, struct input *input, int family, int full
                                    .payload_type = 96,
                                    .picture = shift % 3 ? i : 0,
                                    .tl0 = shift % 5 ? 0 : i % 5,
-                                   .stamp = i % 2};
+                                   .stamp = i % 2,
+                                   .mark = full ? 8 : i % 3 % 2 * (1 + shift % 15)};
     const char *host = family ? "::1" : "127.0.0.1";
     for (uint32_t i = 0; i < 6; i++)
         (void)fan_set_lane(fan, i, &sessions[i], host, client_ports[family][i % CLIENTS], 0, 0);
@@ -265,7 +278,7 @@ static void set_rules(struct fan *fan, struct input *input, int family, int full
     uint8_t *mid = malloc(FAN_MID + 1);
     require(mid != NULL, "memory for the mid");
     memset(mid, 0, FAN_MID + 1);
-    uint32_t kind = 96 | (shift % 4 ? 0x100u : 0) | (1 + shift % 2) << 16;
+    uint32_t kind = 96 | (shift % 4 ? 0x100u : 0) | (1 + shift % 2) << 16 | 3 << 20;
     int made = fan_set_rule(fan, rule, shift % 16 == 0, 7, kind, mid, shift % FAN_MID, rows, count);
     require(made == 0, "a rule");
     require(fan_set_rule(fan, rule, 0, 7, kind, mid, FAN_MID + 1, rows, count) == -1, "mids are bounded");

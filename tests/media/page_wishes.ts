@@ -1,6 +1,7 @@
 /**
  * What a test asks of its page in the address: `codec=VP9` (send pictures so, and nothing else), `repair=no` (ask for
- * no packet again), `tone` (the microphone is a tone that the test makes louder and softer).
+ * no packet again), `tone` (the microphone is a tone that the test makes louder and softer), `descriptors=no` (ask for no
+ * dependency descriptors), `frames` (take down what comes with each frame of a picture), `mode=L1T3` (pictures in these layers).
  */
 interface Codec {
   readonly kind?: string;
@@ -12,18 +13,42 @@ interface Codec {
 
 interface Capabilities {
   readonly codecs: readonly Codec[];
+  readonly headerExtensions?: readonly { readonly uri: string }[];
 }
+
+/** What the browser knows of a frame from its dependency descriptor; nothing where there was none. */
+interface Frame {
+  readonly frameId?: number;
+  readonly dependencies?: readonly number[];
+  readonly height?: number;
+}
+
+// Runs in a worker: tells what comes with each frame and passes the frame on.
+const TELL_FRAMES = `
+onrtctransform = ({ transformer }) => {
+  const tell = new TransformStream({
+    transform(frame, controller) {
+      const { frameId, dependencies, height } = frame.getMetadata();
+      postMessage({ frameId, dependencies, height });
+      controller.enqueue(frame);
+    },
+  });
+  transformer.readable.pipeThrough(tell).pipeTo(transformer.writable);
+};`;
 
 const wishes = new URLSearchParams(location.search);
 const connections: RTCPeerConnection[] = [];
+const seen: Frame[] = [];
 let loudness: GainNode | null = null;
 
 /** The request as this page makes it: one that wants no repair knows no retransmission format. */
 export function asked(method: string, data: object): object {
-  if (method !== "consume" || wishes.get("repair") !== "no") return data;
+  if (method !== "consume") return data;
   const { rtpCapabilities } = data as { rtpCapabilities: Capabilities };
-  const codecs = rtpCapabilities.codecs.filter(({ mimeType }) => mimeType !== "video/rtx");
-  return { ...data, rtpCapabilities: { ...rtpCapabilities, codecs } };
+  let { codecs, headerExtensions = [] } = rtpCapabilities;
+  if (wishes.get("repair") === "no") codecs = codecs.filter(({ mimeType }) => mimeType !== "video/rtx");
+  if (wishes.get("descriptors") === "no") headerExtensions = headerExtensions.filter(({ uri }) => !uri.includes("dependency-descriptor"));
+  return { ...data, rtpCapabilities: { ...rtpCapabilities, codecs, headerExtensions } };
 }
 
 /** The answer as this page takes it. */
@@ -65,6 +90,25 @@ export function extensions(): Record<string, number> {
   return Object.fromEntries(senders.flatMap((sender) => sender.getParameters().headerExtensions.map(({ uri, id }) => [uri, id])));
 }
 
+/** The same of those who receive pictures. */
+export function heardExtensions(): Record<string, number> {
+  const receivers = connections.flatMap((connection) => connection.getReceivers());
+  const pictures = receivers.filter(({ track }) => track.kind === "video");
+  return Object.fromEntries(pictures.flatMap((receiver) => receiver.getParameters().headerExtensions.map(({ uri, id }) => [uri, id])));
+}
+
+/** Every frame that has come, as far as this page takes them down. */
+export function frames(): readonly Frame[] {
+  return seen;
+}
+
+function takeDown({ receiver, track }: RTCTrackEvent): void {
+  if (track.kind !== "video") return;
+  const worker = new Worker(URL.createObjectURL(new Blob([TELL_FRAMES], { type: "text/javascript" })));
+  worker.addEventListener("message", ({ data }: MessageEvent<Frame>) => seen.push(data));
+  receiver.transform = new RTCRtpScriptTransform(worker);
+}
+
 /** Sets how loud the tone is, 0 to 1; returns when, in milliseconds of the machine's clock. */
 export function speak(gain: number): number {
   if (loudness !== null) loudness.gain.value = gain;
@@ -78,6 +122,14 @@ export function prepare(): void {
     constructor(settings?: RTCConfiguration) {
       super(settings);
       connections.push(this);
+      if (wishes.has("frames")) this.addEventListener("track", takeDown);
+    }
+
+    override addTransceiver(track: MediaStreamTrack | string, settings: RTCRtpTransceiverInit = {}): RTCRtpTransceiver {
+      const scalabilityMode = wishes.get("mode");
+      if (scalabilityMode === null) return super.addTransceiver(track, settings);
+      const sendEncodings = (settings.sendEncodings ?? []).map((encoding) => ({ ...encoding, scalabilityMode }));
+      return super.addTransceiver(track, { ...settings, sendEncodings });
     }
   };
   if (!wishes.has("tone")) return;

@@ -1,6 +1,6 @@
 /** The smallest page around RoomMedia: a WebSocket carries the requests, `window.folkmoot` is what the test drives. */
 import { RoomMedia, type RemoteTrack } from "../../web_client/src/media/room_media.ts";
-import { answered, asked, extensions, figures, prepare, speak } from "./page_wishes.ts";
+import { answered, asked, extensions, figures, frames, heardExtensions, prepare, speak } from "./page_wishes.ts";
 
 interface Answer {
   readonly id?: number;
@@ -83,5 +83,5 @@ const tap = document.createElement("button");
 tap.textContent = "Join";
 tap.addEventListener("click", () => void room.join());
 document.body.append(tap);
-const own = { room, request, log, speakers, figures, extensions, speak };
+const own = { room, request, log, speakers, figures, extensions, heardExtensions, frames, speak };
 Object.assign(window, { folkmoot: { ...own, videos: () => [...videos.keys()].sort() } });

@@ -1,5 +1,6 @@
 """Real Chromium pictures in every video codec that is forwarded: played, joined late, switched between sizes."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from playwright.async_api import Page
 from tests.media.browser_room import BrowserRoom, browser_room, codec_of, figures, pick
 from tests.media.test_browser_media import until
 
-from folkmoot_media.rtp_parameters import DESCRIPTOR_URI, VIDEO_PAYLOAD_TYPES
+from folkmoot_media.forwarding.packets import parse_rtp, read_extensions
+from folkmoot_media.rtp_parameters import DESCRIPTOR_ID, DESCRIPTOR_URI, VIDEO_PAYLOAD_TYPES
 
 pytestmark = pytest.mark.browser
 CODECS = ("VP8", "VP9", "H264", "AV1")
@@ -25,6 +27,10 @@ async ({ height, frames }) => (await folkmoot.figures()).some((entry) =>
 BOTH_SENT = """
 async () => (await folkmoot.figures())
   .filter((entry) => entry.type === 'outbound-rtp' && entry.kind === 'video' && entry.framesEncoded > 0).length === 2
+"""
+REPAIRED = """
+async (least) => (await folkmoot.figures()).some((entry) => entry.type === 'inbound-rtp' &&
+  entry.kind === 'video' && entry.framesDecoded > 60 && entry.retransmittedPacketsReceived >= least)
 """
 MORE_ENCODED = """
 async (least) => (await folkmoot.figures())
@@ -105,3 +111,87 @@ async def check_switch(page: Page, height: int) -> None:
     (after,) = pick(await figures(page), "video")
     assert after["packetsLost"] == 0
     print(f"{after['frameHeight']} lines: {after['framesDecoded']} frames, {after['keyFramesDecoded']} of them keys")
+
+
+# -- AV1's dependency descriptors at the receiving browser ------------------------------------------------------
+
+
+async def test_descriptors_come_to_who_wants_them_and_the_browser_follows_them(tmp_path: Path) -> None:
+    async with browser_room(tmp_path) as room:
+        anna = await room.enter("anna", codec="AV1")
+        cleo = await room.enter("cleo", frames="yes")
+        plain = await room.enter("bela", frames="yes", descriptors="no")
+        await anna.evaluate("(size) => folkmoot.room.publishCamera(size)", SIZE)
+        await until(anna, BOTH_SENT, seconds=60)
+        for page in (cleo, plain):
+            await until(page, SEEN, {"height": 360, "frames": 10}, seconds=90)
+        late = await room.enter("dora", frames="yes")
+        await until(late, SEEN, {"height": 360, "frames": 10}, seconds=90)
+        for layer, height in ((0, 180), (1, 360)):
+            await cleo.evaluate("(layer) => folkmoot.room.setPreferredLayer('anna', layer)", layer)
+            await check_switch(cleo, height)
+        assert await check_frames(cleo) >= {180, 360}
+        await check_frames(late)
+        await check_codec(anna, plain, "AV1")
+        # Control: the same picture is played without them, and then the browser knows nothing of its frames.
+        assert DESCRIPTOR_URI not in await plain.evaluate("folkmoot.heardExtensions()")
+        with pytest.raises(AssertionError):
+            await check_frames(plain)
+        assert len(await plain.evaluate("folkmoot.frames()")) >= 10
+
+
+async def test_descriptors_of_every_length_arrive_also_with_what_is_sent_again(tmp_path: Path) -> None:
+    async with browser_room(tmp_path) as room:
+        relay = await room.server.lose(3)
+        # Three temporal layers need a longer structure than header extensions of one byte can hold.
+        anna = await room.enter("anna", codec="AV1", mode="L1T3")
+        pages = {"cleo": await room.enter("cleo", frames="yes")}
+        pages["bela"] = await room.enter("bela", frames="yes", descriptors="no")
+        await anna.evaluate("(size) => folkmoot.room.publishCamera(size)", SIZE)
+        await until(anna, BOTH_SENT, seconds=60)
+        for page in pages.values():
+            await until(page, REPAIRED, 5, seconds=90)
+        frames = await pages["cleo"].evaluate("folkmoot.frames()")
+        numbers = [frame.get("frameId") for frame in frames]
+        assert None not in numbers
+        assert len(set(numbers)) == len(numbers) > 20
+        (stream,) = pick(await figures(pages["cleo"]), "video")
+        forms = extensions_of(relay.media, stream["ssrc"])
+        assert {profile for profile, _ in forms} == {0xBEDE, 0x1000}
+        assert max(length for _, length in forms) > 16
+        again = extensions_of(relay.media, stream["rtxSsrc"])
+        assert len(again) >= 5
+        (stream,) = pick(await figures(pages["bela"]), "video")
+        for ssrc in (stream["ssrc"], stream["rtxSsrc"]):
+            with pytest.raises(KeyError):
+                extensions_of(relay.media, ssrc)
+
+
+def extensions_of(media: list[bytes], ssrc: int) -> list[tuple[int, int]]:
+    """Return the form and the length of each descriptor of a stream, of retransmissions not the empty ones.
+
+    Raises:
+        KeyError: a packet has none.
+    """
+    packets = [packet for packet in map(parse_rtp, media) if packet is not None and packet.ssrc == ssrc]
+    # Trials of the link hold one byte, and SRTP adds at least ten.
+    full = [packet for packet in packets if len(packet.payload) > 40]
+    assert full
+    values = [read_extensions(packet.extension_profile, packet.extensions) for packet in full]
+    return [(packet.extension_profile, len(value[DESCRIPTOR_ID])) for packet, value in zip(full, values, strict=True)]
+
+
+async def check_frames(page: Page) -> set[int]:
+    """Every frame has a number above the last and refers only to frames that have come; return the heights."""
+    frames = await page.evaluate("folkmoot.frames()")
+    numbers = [frame.get("frameId") for frame in frames]
+    assert len(numbers) >= 10
+    assert None not in numbers
+    assert (await page.evaluate("folkmoot.heardExtensions()"))[DESCRIPTOR_URI] == DESCRIPTOR_ID
+    assert all(before < after for before, after in itertools.pairwise(numbers))
+    known: set[int] = set()
+    for frame in frames:
+        assert set(frame["dependencies"]) <= known
+        known.add(frame["frameId"])
+    print(f"{len(frames)} frames, {sum(not frame['dependencies'] for frame in frames)} of them refer to none")
+    return {frame["height"] for frame in frames}

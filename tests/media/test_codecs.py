@@ -21,6 +21,7 @@ from folkmoot_media.rtp_parameters import (
     checked,
     consumer_parameters,
     consumer_payload_types,
+    takes_descriptors,
     takes_packet_numbers,
     to_producer_spec,
 )
@@ -97,14 +98,22 @@ def test_custom_differences_replace_the_templates() -> None:
 
 def test_a_second_packet_of_a_key_frame_starts_nothing() -> None:
     dependencies = Dependencies()
-    assert dependencies.describe(structure(), codecs.PLAIN_DELTA).key_frame_start
-    assert not dependencies.describe(described(0, 1, start=False), codecs.PLAIN_KEY).key_frame_start
-    assert not dependencies.describe(described(1, 2), codecs.PLAIN_KEY).key_frame_start
+    assert dependencies.describe(structure(), codecs.PLAIN_DELTA, 0).key_frame_start
+    assert not dependencies.describe(described(0, 1, start=False), codecs.PLAIN_KEY, 0).key_frame_start
+    assert not dependencies.describe(described(1, 2), codecs.PLAIN_KEY, 0).key_frame_start
 
 
 def test_what_cannot_be_read_leaves_the_payload_to_say() -> None:
-    assert Dependencies().describe(b"\x80", codecs.PLAIN_KEY) is codecs.PLAIN_KEY
-    assert Dependencies().describe(described(1, 1), codecs.PLAIN_KEY) is codecs.PLAIN_KEY
+    for otherwise in (codecs.PLAIN_KEY, codecs.PLAIN_DELTA):
+        for unreadable in (b"", b"\x80", b"\x80\x01", described(1, 1)):
+            found = Dependencies().describe(unreadable, otherwise, 1)
+            assert found == otherwise._replace(picture=1)
+
+
+def test_frame_numbers_are_told_even_without_the_structure() -> None:
+    assert Dependencies().describe(described(1, 0xABCD), codecs.PLAIN_DELTA, 7).picture == 0xABCD
+    assert Dependencies().describe(structure(number=0xFFFF), codecs.PLAIN_DELTA, 7).picture == 0xFFFF
+    assert Dependencies().describe(b"", codecs.PLAIN_DELTA, 7).picture == 7
 
 
 @pytest.mark.parametrize("cut", range(1, 14))
@@ -124,7 +133,7 @@ def test_ten_thousand_mutated_descriptors_raise_nothing() -> None:
         read += frame is not None
         if frame is not None and frame.structure is not None:
             assert len(frame.structure.templates) <= 64
-        dependencies.describe(data, codecs.PLAIN_DELTA)
+        dependencies.describe(data, codecs.PLAIN_DELTA, 0)
     assert 500 < read < 9500
 
 
@@ -311,10 +320,32 @@ def test_a_consumer_answers_with_one_kind_of_feedback(numbered: bool) -> None:
     assert [extension["uri"] for extension in given["headerExtensions"]] == ([WIDE_URI] if numbered else [])
 
 
+@pytest.mark.parametrize(
+    ("wish", "understood"),
+    [
+        ({}, True),
+        ({"direction": "recvonly"}, True),
+        ({"direction": "sendonly"}, False),
+        ({"direction": "inactive"}, False),
+        ({"kind": "audio"}, False),
+        ({"uri": WIDE_URI}, False),
+    ],
+)
+def test_descriptors_are_for_those_who_want_to_receive_them(wish: dict[str, str], understood: bool) -> None:
+    extension = {"kind": "video", "uri": DESCRIPTOR_URI, "preferredId": 8, **wish}
+    assert takes_descriptors(checked(RtpCapabilities, {"codecs": [], "headerExtensions": [extension]})) == understood
+    assert not takes_descriptors(capabilities(["video/AV1"]))
+    given: Any = consumer_parameters("0", (107, 108), (7, 8), "name", True, understood)
+    named = {item["uri"]: item["id"] for item in given["headerExtensions"]}
+    offered: Any = ROUTER_CAPABILITIES["headerExtensions"]
+    ids = {item["uri"]: item["preferredId"] for item in offered if item["kind"] == "video"}
+    assert named == {uri: ids[uri] for uri in ([WIDE_URI, DESCRIPTOR_URI] if understood else [WIDE_URI])}
+
+
 def test_packets_are_numbered_for_those_who_answer() -> None:
     assert takes_packet_numbers(capabilities(["video/VP8"]))
     assert not takes_packet_numbers(capabilities(["video/VP8"], numbered=False))
     assert not takes_packet_numbers(capabilities(["video/rtx"]))
     extensions: Any = ROUTER_CAPABILITIES["headerExtensions"]
     written = {item["uri"] for item in extensions if item["direction"] == "sendrecv"}
-    assert written == {WIDE_URI}
+    assert written == {WIDE_URI, DESCRIPTOR_URI}

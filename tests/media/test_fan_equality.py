@@ -15,6 +15,7 @@ from folkmoot_media.fan.interface import Fan
 from folkmoot_media.fan.python_backend import PythonFan
 from folkmoot_media.forwarding import rtcp
 from folkmoot_media.forwarding.model import Batch, VideoConsumer
+from folkmoot_media.forwarding.packets import WITH_WORDS
 from folkmoot_media.rtp_parameters import WIDE_ID, WIDE_URI
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -84,6 +85,7 @@ PLANTED: dict[str, Any] = {
     "ssrc": lambda copy: (*copy[:4], copy[4] ^ 1, *copy[5:]),
     "head": lambda copy: (*copy[:5], b"", copy[6]),
     "stamp": lambda copy: (*copy[:6], 0),
+    "words": lambda copy: (copy[0], copy[1] ^ WITH_WORDS, *copy[2:]),
 }
 
 

@@ -275,9 +275,9 @@ def test_a_page_that_asks_too_often_over_a_satellite_gets_no_more_than_its_share
     assert answered <= 3 * len(seat.asked)
     again = [packet for packet in seat.room.sent["cleo"] if packet.ssrc == seat.consumer.rtx_ssrc]
     media = sum(len(packet.payload) for packet in seat.sent_video())
-    assert seat.consumer.repair_octets <= 0.25 * media + 42_000
+    assert seat.consumer.repair_octets <= 0.25 * media + 14_000
     # Beside what is repaired there are the link's trials.
-    assert sum(len(packet.payload) for packet in again) <= 0.29 * media + 40_000
+    assert sum(len(packet.payload) for packet in again) <= 0.29 * media + 12_000
 
 
 def test_on_a_short_link_nearly_everything_is_repaired() -> None:

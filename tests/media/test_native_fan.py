@@ -61,6 +61,7 @@ def altered(folder: Path, name: str, guard: str, without: str) -> list[str]:
 GUARDS = {
     "piece-inside-blob": ("send.c", "found->length > table->blob_size - found->offset", "0"),
     "lane-number": ("send.c", "number >= fan->lane_count || ", ""),
+    "words-of-an-extension": ("send.c", " ||\n        4 * words > patched + rest", ""),
     "packet-length": ("send.c", "start + patched + rest > FAN_LARGEST_RTP", "0"),
     "slots": ("send.c", "fan->out.slots == FAN_BATCH", "fan->out.slots == FAN_BATCH + 1"),
     "decrypted-length": ("receive.c", "failed || size < 0 || (uint32_t)size > *length", "failed"),
@@ -70,8 +71,9 @@ GUARDS = {
         "&fan->lanes[row->lane]",
     ),
     "copies-of-rules": ("express.c", "express->count + rule->count > FAN_EXPRESS_COPIES || ", ""),
-    "heads-of-rules": ("express.c", " || express->pieces + rule->count + 2 > FAN_EXPRESS_PIECES", ""),
+    "heads-of-rules": ("express.c", " || express->pieces + rule->count + 3 > FAN_EXPRESS_PIECES", ""),
     "row-of-an-asker": ("again.c", "row >= fan->rules[number].count", "0"),
+    "one-head-for-a-row": ("express.c", "rule->vp8 ? 0 : ", ""),
     "copies-sent-again": ("again.c", "express->count + 1 > FAN_EXPRESS_COPIES || ", ""),
     "pieces-sent-again": ("again.c", "express->pieces + 2 > FAN_EXPRESS_PIECES", "0"),
     "packets-sent-again": ("again.c", "express->again == FAN_MOST_AGAIN", "0"),
@@ -102,6 +104,9 @@ def test_without_a_guard_the_sanitizers_complain(guard: str, tmp_path: Path) -> 
 MISTAKES = {
     "marker": ("send.c", "(uint8_t)(copy->word >> 16)", "(uint8_t)(copy->word >> 16 & 0x7F)"),
     "stamp": ("send.c", "put16(slot + FAN_HEADER + 5, copy->stamp)", "put16(slot + FAN_HEADER + 5, copy->stamp ^ 1)"),
+    "words": ("send.c", "put16(at + 2, words + (stamp != 0))", "put16(at + 2, words)"),
+    "short": ("send.c", "words <= FAN_SHORT_WORDS", "words < FAN_SHORT_WORDS"),
+    "long stamp": ("send.c", "id << 24 | 2 << 16", "id << 24 | 1 << 16"),
     "patch": ("send.c", "payload + (length - rest), rest", "payload, rest"),
     "control": ("send.c", "copies[at].word & FAN_CONTROL ? fan_srtp.protect_rtcp", "0 ? fan_srtp.protect_rtcp"),
     "segments": ("send.c", "return length <= first && ", "return "),

@@ -1,5 +1,6 @@
 """AV1's dependency descriptor crosses pipes, and is all that the far worker needs to follow a sealed picture."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from tests.media.test_codecs import described, structure
 from folkmoot_media.forwarding import codecs, pipe_pictures, rtcp
 from folkmoot_media.forwarding.demux import LARGEST_PAYLOAD, Count
 from folkmoot_media.forwarding.model import Layer
-from folkmoot_media.forwarding.packets import RtpPacket, parse_rtp
+from folkmoot_media.forwarding.packets import RtpPacket, parse_rtp, read_extensions
+from folkmoot_media.rtp_parameters import DESCRIPTOR_ID as WRITTEN
 from folkmoot_media.rtp_parameters import DESCRIPTOR_URI, VIDEO_PAYLOAD_TYPES
 
 AV1 = VIDEO_PAYLOAD_TYPES["video/av1"]
@@ -20,7 +22,10 @@ AV1_CAPABILITIES = {
     "codecs": [
         *CAPABILITIES["codecs"],
         {"kind": "video", "mimeType": "video/AV1", "clockRate": 90000},
-    ]
+    ],
+    "headerExtensions": [
+        {"kind": "video", "uri": DESCRIPTOR_URI, "preferredId": WRITTEN, "direction": "recvonly"},
+    ],
 }
 
 
@@ -147,8 +152,27 @@ def begins(film: SealedFilm, watcher: Watcher) -> list[tuple[int, bool]]:
     return found
 
 
+def brought(watcher: Watcher) -> list[tuple[bytes, bytes | None]]:
+    """What a watcher got, with the descriptors that came with it."""
+    packets = [packet for _, packet in watcher.packets if packet.payload_type == AV1]
+    values = [read_extensions(packet.extension_profile, packet.extensions) for packet in packets]
+    return [(packet.payload, value.get(WRITTEN)) for packet, value in zip(packets, values, strict=True)]
+
+
+def check_brought(film: SealedFilm, watcher: Watcher) -> None:
+    """Every packet has its descriptor, with frame numbers that go on within a layer and across layers."""
+    found = brought(watcher)
+    for payload, marks in found:
+        assert marks is not None
+        assert marks[:1] + marks[3:] == film.marks[payload][:1] + film.marks[payload][3:]
+    numbers = [int.from_bytes((marks or b"")[1:3], "big") for _, marks in found]
+    assert {(after - before) & 0xFFFF for before, after in itertools.pairwise(numbers)} == {1}
+
+
 def check(world: World, film: SealedFilm, watchers: list[Watcher]) -> None:
     near, far = watchers
+    for watcher in watchers:
+        check_brought(film, watcher)
     assert begins(film, near) == RUNS[0]
     assert begins(film, far) == RUNS[1]
     for network, watcher in ((world.hub, near), (world.networks[2], far)):
@@ -183,6 +207,11 @@ def test_a_publisher_without_the_extension_crosses_as_before() -> None:
     assert [begins(film, watcher) for watcher in watchers] == RUNS
     assert {AV1} <= {kind for kind, _ in world.media("up")} <= {AV1, AV1 + 1, 98}
     assert set(kept(world.hub, film.producer_id, 0).values()) == {None}
+    for watcher in watchers:
+        assert {marks for _, marks in brought(watcher)} == {None}
+        # Control: what the other test asks for is not there.
+        with pytest.raises(AssertionError):
+            check_brought(film, watcher)
 
 
 def lost_and_found() -> tuple[set[bytes | None], int]:

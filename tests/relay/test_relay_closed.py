@@ -140,6 +140,19 @@ def test_a_session_that_runs_again_after_a_hub_was_put_back_runs_here_again() ->
         assert "agenda" in (store.state(tx) or {})
 
 
+def test_nothing_that_was_heard_goes_on_from_a_snapshot() -> None:
+    engine = create_engine("sqlite://")
+    schema.metadata.create_all(engine)
+    with engine.begin() as tx:
+        take(tx, [], state(10, None))
+        take(tx, [event(number, "MessagePosted") for number in (11, 12, 13)])
+        assert len(store.events_after(tx, 10)) == 3
+        take(tx, [], state(12, None))
+        assert (store.cursor(tx), store.last_seq(tx), store.heard_at(tx, 12)) == (12, 0, 0)
+        take(tx, [event(13, "MessagePosted")])
+        assert store.heard_at(tx, 13) == event(13, "MessagePosted")["at"] > 0
+
+
 def test_who_is_there_by_the_kiosk_is_known_outside_too_and_nothing_of_their_votes() -> None:
     """In a cut the relay says that they are still there; whom it does not name is gone."""
     engine = create_engine("sqlite://")

@@ -149,8 +149,8 @@ class Relay:
         """Send any entries; return status and answer."""
         return await self.raw("POST", "/api/relay/outbox", {"entries": list(entries), "left": left})
 
-    async def feed(self, after: int = 0, wait: int = 0, have: Sequence[str] = ()) -> dict[str, Any]:
-        return await self.call("GET", f"/api/relay/feed?after={after}&wait={wait}&have={','.join(have)}")
+    async def feed(self, after: int = 0, wait: int = 0, have: Sequence[str] = (), at: int = 0) -> dict[str, Any]:
+        return await self.call("GET", f"/api/relay/feed?after={after}&at={at}&wait={wait}&have={','.join(have)}")
 
 
 def head(entry: JsonObject) -> bytes:

@@ -298,3 +298,26 @@ async def test_a_server_that_starts_knows_of_a_closed_session_that_runs(house: H
     assert await house.context.database.read(closed_sessions.any_runs)
     await house.command("lan", "end-closed-session")
     assert not await house.context.database.read(closed_sessions.any_runs)
+
+
+async def test_the_floor_goes_to_nobody_outside(tmp_path: Path) -> None:
+    async with closed_house(tmp_path) as house, aiohttp.ClientSession() as http:
+        site, _ = await relay_at(house, http)
+        hall, ned = f"site:{site}", house.people["ned"].member
+        for name in ("gwen", "ned", "binh"):
+            await house.people[name].post(house.path("/commands"), {"command": "raise-hand"})
+        await house.command("lan", "grant-floor", member=hall)  # control: before the session it may
+        await close(house, "ned")
+        assert await house.refused("lan", "grant-floor", member=hall) == "closed-session.site"
+        gwen = house.people["gwen"].member
+        assert await house.refused("lan", "grant-floor", member=gwen) == "closed-session.visitor"
+        spoken = []
+        for _ in range(2):
+            await house.command("lan", "next-speaker")
+            spoken.append((await house.view("lan"))["speaking"]["now"]["person"])
+        assert spoken == [ned, house.binh.member]  # Gwen was the first to ask
+        assert await house.refused("lan", "next-speaker") == "floor.queue-empty"
+        await house.command("lan", "admit-inside", site=site, visitor="", admitted=True)
+        await house.command("lan", "grant-floor", member=hall)
+        await house.command("lan", "end-closed-session")
+        await house.command("lan", "next-speaker")

@@ -388,6 +388,40 @@ async def test_a_hub_put_back_from_a_backup_gets_everything_again(tmp_path: Path
         assert (await kinds(hall)).count("RelayRewound") == 1
 
 
+async def test_a_hub_put_back_is_noticed_though_it_has_as_many_events_again(tmp_path: Path) -> None:
+    folder, backup = tmp_path / "data", tmp_path / "backup.db"
+    folder.mkdir()
+    async with votes_support.serve(folder) as hall:
+        await votes_support.enrol_everybody(hall)
+        async with open_village(hall) as village:
+            relay = village.relay
+            with closing(sqlite3.connect(hall.database.path)) as live, closing(sqlite3.connect(backup)) as copy:
+                live.backup(copy)
+            first = await relay.feed()
+            await hall.chair.post(hall.path("/commands"), {"command": "raise-hand"})
+            (heard,) = (await relay.feed(first["state"]["seq"]))["events"]
+            # Control: of the hub's own events nothing is noticed, nor where the relay has not kept the last one.
+            for at in (heard["at"], 0):
+                assert "state" not in await relay.feed(heard["seq"], at=at)
+            assert await alerts(hall) == []
+            seed, port = hall.seed, int(hall.settings.public_url.rsplit(":", 1)[1])
+            people, clock, meeting = hall.people, hall.clock, hall.meeting
+            hall.people = []
+    (folder / "folkmoot.db-wal").unlink(missing_ok=True)
+    (folder / "folkmoot.db-shm").unlink(missing_ok=True)
+    shutil.copy(backup, folder / "folkmoot.db")
+    async with aiohttp.ClientSession() as http, votes_support.serve(folder, clock, seed, port) as hall:
+        hall.people, hall.meeting, relay.http = people, meeting, http
+        clock.at += 60
+        for command in ("raise-hand", "lower-hand"):
+            await hall.secretary.post(hall.path("/commands"), {"command": command})
+        assert "state" not in await relay.feed(heard["seq"])  # what it hears would go on from what never was
+        told = await relay.feed(heard["seq"], at=heard["at"])
+        assert told["state"]["seq"] > heard["seq"]
+        assert await alerts(hall) == [("relay-rewound", village.site)]
+        assert (await kinds(hall)).count("RelayRewound") == 1
+
+
 def test_states_codes_and_origins_are_as_written() -> None:
     ends = {(state, verb) for state in State for verb in Verb if (state, verb) in relays.NEXT}
     assert {state for state, _ in ends} == {State.ENROLLED, State.REVOKED, State.TWICE}

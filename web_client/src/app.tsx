@@ -242,7 +242,7 @@ export function App() {
       </a>
       {!inRoom && <Header />}
       <OfflineBanner />
-      {cutSince.value > 0 && <CutBanner />}
+      {cutSince.value > 0 && name !== "wall" && <CutBanner />}
       <NewVersionNotice />
       <main id="main" class={inRoom ? "main-room" : "main"} tabIndex={-1}>
         <Current />

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 from folkmoot_media.fan import libsrtp
 from folkmoot_media.fan.interface import LARGEST_RTCP, LARGEST_RTP, ReadingFan, Unavailable, Wire
 from folkmoot_media.forwarding.model import Batch
-from folkmoot_media.forwarding.packets import RTP_HEADER, RTP_HEADER_LENGTH, stamp_block
+from folkmoot_media.forwarding.packets import (
+    RTP_HEADER,
+    RTP_HEADER_LENGTH,
+    WITH_WORDS,
+    WORDS_AT,
+    stamp_block,
+    words_block,
+)
 from folkmoot_media.transport.endpoint import Address, Endpoint
 
 SLOTS = 64
@@ -148,7 +155,16 @@ class CffiFan(ReadingFan):
                 slot = 0
             start = SLOT * slot
             body = start + RTP_HEADER_LENGTH
-            if stamp:
+            if second >= WITH_WORDS:
+                words = second >> WORDS_AT
+                if 4 * words > max(size, len(head)):
+                    self.dropped += 1
+                    continue
+                block = words_block(words, stamp)
+                pack_into(buffer, start, WITH_EXTENSION, second & 0xFF, sequence, timestamp, ssrc)
+                buffer[body : body + len(block)] = block
+                body += len(block)
+            elif stamp:
                 pack_into(buffer, start, WITH_EXTENSION, second, sequence, timestamp, ssrc)
                 buffer[body : body + 8] = stamp_block(stamp)
                 body += 8

@@ -28,7 +28,7 @@ from folkmoot_media.transport.endpoint import (
 )
 
 LIBRARY = Path(__file__).parent / "native" / "libfolkmoot_fan.so"
-ABI = 3
+ABI = 4
 BATCH, SLOT, HOST = 64, 2048, 48
 CONTROL = 1 << 24
 MOST_COPIES = 1 << 16

@@ -8,7 +8,7 @@ from pylibsrtp import Error as SrtpError
 
 from folkmoot_media.fan.interface import ReadingFan
 from folkmoot_media.forwarding.model import Batch
-from folkmoot_media.forwarding.packets import RTP_HEADER, stamp_block
+from folkmoot_media.forwarding.packets import RTP_HEADER, WITH_WORDS, WORDS_AT, stamp_block, words_block
 from folkmoot_media.transport.endpoint import Endpoint
 
 VERSION_2 = 0x80
@@ -51,7 +51,12 @@ class PythonFan(ReadingFan):
             if route is None:
                 continue
             protect, address = route
-            if stamp:
+            if second >= WITH_WORDS:
+                words = second >> WORDS_AT
+                if 4 * words > max(size, len(head)):
+                    continue
+                header = pack(WITH_EXTENSION, second & 0xFF, sequence, timestamp, ssrc) + words_block(words, stamp)
+            elif stamp:
                 header = pack(WITH_EXTENSION, second, sequence, timestamp, ssrc) + stamp_block(stamp)
             else:
                 header = pack(VERSION_2, second, sequence, timestamp, ssrc)

@@ -55,11 +55,11 @@ class RuleTable:
             return False
         fields: list[int] = []
         stamps: list[tuple[int, int]] = []
-        for leg, *numbers, stamp, _ in rule.rows:
+        for leg, *numbers, stamp, _, mark in rule.rows:
             lane = lanes(leg.sink)
             if lane is None:
                 return False
-            fields += (lane, *numbers, stamp)
+            fields += (lane, *numbers, stamp, mark)
             if leg.wide is not None and lane != NOBODY:
                 stamps.append((lane, leg.wide.next))
         if len(rule.rows) > MOST_ROWS or (rule.handle < 0 and len(self._epochs) >= MOST_RULES):
@@ -70,7 +70,7 @@ class RuleTable:
         if handle < 0:
             handle = self._free.pop() if self._free else len(self._epochs)
         rows = pack(f"{len(fields)}I", *fields)
-        kind = rule.payload_type | rule.numbered << 8 | rule.mid_id << 16
+        kind = rule.payload_type | rule.numbered << 8 | rule.mid_id << 16 | rule.mark_id << 20
         problem = self._library.fan_set_rule(
             self._fan, handle, receiver, rule.ssrc, kind, rule.mid, len(rule.mid), rows, len(rule.rows)
         )

@@ -33,7 +33,7 @@ def note_forwarded(router: Router, leg: Leg, data: bytes, arrived: float) -> Non
     producer = layer.producer
     spec = producer.spec
     if spec.kind == "video":
-        marks = values.get(spec.descriptor_id) if spec.descriptor_id else None
+        marks = values.get(spec.descriptor_id, b"") if spec.descriptor_id else None
         video.note_forwarded(layer, packet, position, arrived, marks)
         return
     value = values.get(spec.level_id) if spec.level_id else None

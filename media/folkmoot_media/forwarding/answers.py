@@ -37,6 +37,8 @@ def take(
         elif isinstance(part, rtcp.TransportFeedback):
             if leg.downlink is not None:
                 leg.downlink.feedback(part, now)
+                if leg.doubting:
+                    router.counters[Count.RESENT] += repair.settle(leg, now, router.outbox)
         elif isinstance(part, rtcp.BitrateLimit):
             if leg.downlink is not None and leg.wide is None:
                 leg.downlink.limit(part, now)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from folkmoot_media.forwarding.codecs import PLAIN_DELTA, PLAIN_KEY, Descriptor
+from folkmoot_media.forwarding.codecs import Descriptor
 
 MANDATORY_BYTES = 3
+FRAME_NUMBERS = 1 << 16
+# In the byte behind the mandatory ones.
+HAS_STRUCTURE = 0x80
 MAXIMUM_BYTES = 255
 MAXIMUM_TEMPLATES = 64
 NEXT_TEMPORAL, NEXT_SPATIAL, NO_MORE = 1, 2, 3
@@ -204,11 +207,15 @@ class Dependencies:
     def __init__(self) -> None:
         self._structure: Structure | None = None
 
-    def describe(self, data: bytes, otherwise: Descriptor) -> Descriptor:
-        """Return what the descriptor says, or `otherwise` (from the payload) when it cannot be read."""
+    def describe(self, data: bytes, otherwise: Descriptor, last: int) -> Descriptor:
+        """Return what the descriptor says, its frame number as the picture's.
+
+        Of key frames `otherwise` (from the payload) tells when it cannot be read; without a number it is the `last`.
+        """
+        number = last if len(data) < MANDATORY_BYTES else data[1] << 8 | data[2]
         frame = parse(data, self._structure)
         if frame is None:
-            return otherwise
+            return Descriptor(0, otherwise.key_frame_start, -1, False, number, -1, 0)
         if frame.structure is not None:
             self._structure = frame.structure
-        return PLAIN_KEY if frame.is_key else PLAIN_DELTA
+        return Descriptor(0, frame.is_key, -1, False, number, -1, 0)

@@ -152,6 +152,8 @@ class Downlink:
             self.estimator.poll(wide.last_sent, self._leg.round_trip, now)
             if self.estimator.bitrate < before and self._silence is None:
                 self._silence = Silence(now, before, self.place.ladder.by_link)
+        if self._leg.doubting:
+            repair.settle(self._leg, now, outbox)
         if now >= self._next:
             self._next = now + ALLOCATE_PERIOD
             self._climb(now, outbox)

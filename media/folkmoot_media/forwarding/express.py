@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from folkmoot_media.forwarding.model import Layer, Leg, Slot, VideoConsumer
 
 LONGEST_MID = 16
-PICTURE_MODULUS = 1 << 15
+# Of extensions with one byte before them (RFC 8285 section 4.2).
+LARGEST_SHORT_ID = 14
+MARK = 8
+PICTURE_MODULUS = 1 << 16
 TL0_MODULUS = 1 << 8
 NUMBERED = "video/vp8"
 PLAIN = frozenset({"video/h264", "video/av1"})
@@ -26,7 +29,7 @@ PLAIN = frozenset({"video/h264", "video/av1"})
 class Row(NamedTuple):
     """One copy of every packet: what is added to its position, timestamp and VP8 numbers; `stamp` 0 or the id.
 
-    A `consumer` may ask for packets again.
+    A `consumer` may ask for packets again. `mark`, 0 or the id, brings AV1's dependency descriptors (`marked.py`).
     """
 
     leg: Leg
@@ -38,6 +41,7 @@ class Row(NamedTuple):
     tl0: int
     stamp: int
     consumer: VideoConsumer | None = None
+    mark: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +58,7 @@ class Rule:
     payload_type: int
     numbered: bool
     mid_id: int
+    mark_id: int
     mid: bytes
     rows: list[Row]
     stamped: bool
@@ -106,6 +111,7 @@ def _new(layer: Layer, make: Callable[[Layer], list[Row] | None]) -> Rule | None
         spec.codec.payload_type,
         spec.codec.mime == NUMBERED,
         spec.mid_id,
+        spec.descriptor_id if spec.descriptor_id <= LARGEST_SHORT_ID else 0,
         mid,
         rows,
         any(row.stamp for row in rows),
@@ -131,6 +137,7 @@ def video_rows(layer: Layer) -> list[Row] | None:
                 consumer.tl0_shift % TL0_MODULUS,
                 _stamp(consumer.leg),
                 consumer,
+                MARK if consumer.marked else 0,
             )
         )
     return rows

@@ -34,9 +34,11 @@ class Sink(Protocol):
 Copy = tuple["Leg", int, int, int, int, bytes, int]
 """Leg, marker and payload type, sequence number, timestamp, SSRC, bytes that replace the payload's first ones, stamp.
 
+Above marker and payload type, from bit `packets.WORDS_AT` on, stands a count of words, usually 0: with so many words
+of a header extension the payload begins, which are part of the extension that then stands before them.
 The stamp is 0, or `id << 16 | number`: the packet then carries the transport-wide sequence number in a one-byte
-header extension (RFC 8285), which is the X bit and the eight bytes of `stamp_block` between header and payload. Only
-a fan-out back end whose `stamps` is true is given stamps other than 0.
+header extension (RFC 8285), which is the X bit and the eight bytes of `stamp_block` between header and payload, or
+those of `words_block` where words follow. Only a fan-out back end whose `stamps` is true is given stamps or words.
 """
 
 
@@ -112,7 +114,8 @@ class Leg:
 
     Upstream, `arrivals` gathers transport-wide feedback when the publisher sends extension `wide_id`, and `uplink`
     judges how well everything arrives. Downstream,
-    `wide` numbers every packet when the subscriber understands it, and `pacer` is there while video must wait.
+    `wide` numbers every packet when the subscriber understands it, `pacer` is there while video must wait, and
+    `doubting` says that requests wait for feedback (`repair.settle`).
     """
 
     id: str
@@ -136,6 +139,7 @@ class Leg:
     uplink: Uplink = field(default_factory=Uplink)
     wide: SendLog | None = None
     pacer: Pacer | None = None
+    doubting: bool = False
     downlink: Downlink | None = None
     pipe: Pipe | None = None
 
@@ -215,7 +219,8 @@ class VideoConsumer:
     A packet at position p of the current layer (place p of the temporal view, if there is one) leaves with sequence
     number p + `sequence_shift`; packets before position `base` belong to the time before the last switch and are not
     sent. `row` is its place in the layer's rule. `preferred` is what the page wants, `allowed` what its link carries
-    (-1: nothing), `temporal` the same for temporal layers. A `pinned` one is a pipe's and sees that layer only.
+    (-1: nothing), `temporal` the same for temporal layers. A `pinned` one is a pipe's and sees that layer only. To a
+    `marked` one packets go with their AV1 dependency descriptors (`marked.py`), whose frame numbers are its pictures.
     """
 
     id: str
@@ -252,6 +257,7 @@ class VideoConsumer:
     resent: int = 0
     held_back: int = 0
     pinned: int | None = None
+    marked: bool = False
     shown: int | None = None
     reported: tuple[int, int] | None = None
     retransmissions: Retransmissions = field(default_factory=Retransmissions)

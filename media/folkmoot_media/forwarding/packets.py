@@ -10,9 +10,15 @@ RTP_HEADER_LENGTH = 12
 ONE_BYTE_PROFILE = 0xBEDE
 TWO_BYTE_PROFILE = 0x1000
 SEQUENCE_MODULUS = 1 << 16
+# Of a copy's second byte: above it stand the words of header extension that its payload begins with.
+WORDS_AT = 9
+WITH_WORDS = 1 << WORDS_AT
+# Elements in so many words have one byte before them, those in more have two.
+SHORT_WORDS = 4
 TIMESTAMP_MASK = 0xFFFFFFFF
 _EXTENSION_HEADER = Struct("!HH")
 _STAMP = Struct("!HHBHB")
+_LONG_STAMP = Struct("!HHBBH")
 
 
 class RtpPacket(NamedTuple):
@@ -103,6 +109,19 @@ def _read_two_byte(data: bytes) -> dict[int, bytes]:
 def stamp_block(stamp: int) -> bytes:
     """Return the eight-byte header extension that carries `stamp`, id << 16 | number (RFC 8285 section 4.2)."""
     return _STAMP.pack(ONE_BYTE_PROFILE, 1, stamp >> 16 << 4 | 1, stamp & 0xFFFF, 0)
+
+
+def words_block(words: int, stamp: int) -> bytes:
+    """Return the start of a header extension that goes on with so many words, and carries `stamp` where it is not 0.
+
+    The elements in those words have one byte before them, or two where they are more than `SHORT_WORDS`.
+    """
+    long = words > SHORT_WORDS
+    if not stamp:
+        return _EXTENSION_HEADER.pack(TWO_BYTE_PROFILE if long else ONE_BYTE_PROFILE, words)
+    if long:
+        return _LONG_STAMP.pack(TWO_BYTE_PROFILE, words + 1, stamp >> 16, 2, stamp & 0xFFFF)
+    return _STAMP.pack(ONE_BYTE_PROFILE, words + 1, stamp >> 16 << 4 | 1, stamp & 0xFFFF, 0)
 
 
 def extend(number: int, reference: int, modulus: int = SEQUENCE_MODULUS) -> int:

@@ -25,14 +25,6 @@ def payload_types(spec: ProducerSpec, plain: tuple[int, int]) -> tuple[int, int]
     return (DESCRIBED, DESCRIBED_AGAIN) if spec.codec.mime == AV1 and spec.descriptor_id else plain
 
 
-def part(layer: Layer) -> tuple[list[VideoConsumer], list[VideoConsumer]]:
-    """Return the layer's consumers that get payloads as they are, and those that get what `fold` makes of them."""
-    if not layer.producer.spec.descriptor_id:
-        return layer.active, []
-    described = [consumer for consumer in layer.active if is_described(consumer)]
-    return [consumer for consumer in layer.active if not is_described(consumer)], described
-
-
 def is_described(consumer: VideoConsumer) -> bool:
     """Say whether payloads go to a consumer as `fold` makes them."""
     return consumer.leg.pipe is not None and consumer.payload_type == DESCRIBED

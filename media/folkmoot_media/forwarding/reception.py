@@ -246,11 +246,25 @@ class Reception:
         return due
 
 
+class Doubt(NamedTuple):
+    """A request for a packet that may have arrived meanwhile, when it came, and how long to wait for feedback."""
+
+    sequence: int
+    asked: float
+    until: float
+
+
 @dataclass(slots=True)
 class Retransmissions:
-    """Per consumer: how often each position was sent again, and when."""
+    """Per consumer: how often each position was sent again, and when.
+
+    `numbers` has the transport-wide number of the last time, and `doubted` who asks again while nobody knows whether
+    that arrived. Both are empty where the link is not numbered.
+    """
 
     sent: dict[int, tuple[int, float]] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)
+    doubted: dict[int, Doubt] = field(default_factory=dict)
 
     def allow(self, position: int, now: float, gap: float) -> bool:
         """Say whether `position` may be sent again now: at most three times, `gap` seconds apart."""
@@ -258,6 +272,16 @@ class Retransmissions:
         if tries >= MAXIMUM_NACK_TRIES or now - last < gap:
             return False
         if len(self.sent) >= HISTORY_SIZE:
-            del self.sent[next(iter(self.sent))]
+            self.forget(next(iter(self.sent)))
         self.sent[position] = (tries + 1, now)
         return True
+
+    def forget(self, position: int) -> None:
+        """Nothing more is known of `position`."""
+        for known in (self.sent, self.numbers, self.doubted):
+            known.pop(position, None)
+
+    def clear(self) -> None:
+        """Positions mean others from now on."""
+        for known in (self.sent, self.numbers, self.doubted):
+            known.clear()

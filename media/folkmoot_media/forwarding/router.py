@@ -405,7 +405,7 @@ class Router:
             reason = {DUPLICATE: Count.DUPLICATE, JUMPED: Count.SEQUENCE_JUMP}.get(position, Count.SILENCED)
             self.counters[reason] += 1
         elif spec.kind == "video":
-            marks = values.get(spec.descriptor_id) if spec.descriptor_id else None
+            marks = values.get(spec.descriptor_id, b"") if spec.descriptor_id else None
             video.forward(layer, packet, position, now, self.outbox, marks)
             if self.outbox.held_back:
                 self.counters[Count.HELD_BACK] += self.outbox.held_back

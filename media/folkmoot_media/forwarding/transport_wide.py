@@ -16,6 +16,7 @@ REFERENCE_TICKS = 256
 REFERENCE_MODULUS = 1 << 24
 MAXIMUM_STATUSES = 1024
 MAXIMUM_WAITING = 1024
+WATCHED_MAX = 256
 LOG_SIZE = 4096
 LARGEST_SMALL_DELTA = 255
 LARGEST_DELTA = (1 << 15) - 1
@@ -198,10 +199,16 @@ class Outcomes(NamedTuple):
     untold: list[Sent]
 
 
+def _put(held: dict[int, bool], number: int, what: bool) -> None:
+    if len(held) >= WATCHED_MAX:
+        del held[next(iter(held))]
+    held[number] = what
+
+
 class SendLog:
     """The transport-wide numbers given to one subscriber's packets; `next` is the number the next one gets."""
 
-    __slots__ = ("_arrival_base", "_mark", "_ring", "_told", "extension_id", "next")
+    __slots__ = ("_arrival_base", "_known", "_mark", "_ring", "_told", "_watched", "extension_id", "next")
 
     def __init__(self, extension_id: int) -> None:
         self.next = 0
@@ -210,6 +217,8 @@ class SendLog:
         self._ring: list[Sent | None] = [None] * LOG_SIZE
         self._arrival_base: int | None = None
         self._told = 0
+        self._watched: dict[int, bool] = {}
+        self._known: dict[int, bool] = {}
 
     def stamp(self, sent: Sent) -> int:
         """Give the next number to a packet and return its stamp (`model.Copy`)."""
@@ -224,12 +233,23 @@ class SendLog:
         sent = self._ring[self.next - 1 & LOG_SIZE - 1]
         return float("-inf") if sent is None else sent.time
 
+    def watch(self, number: int) -> None:
+        """Remember what becomes of the packet that got this number; of the last `WATCHED_MAX` it is known."""
+        self._known.pop(number, None)
+        _put(self._watched, number, True)
+
+    def has_arrived(self, number: int) -> bool | None:
+        """Say whether a watched packet has arrived; None when no feedback told of it, False for a forgotten one."""
+        return None if number in self._watched else self._known.get(number, False)
+
     def resolve(self, base: int, arrivals: tuple[int, ...]) -> Outcomes:
         """Match feedback with what was sent; each packet is told of at most once.
 
         Numbers that were never given out, or so long ago that they are forgotten, are ignored.
         """
         outcomes = Outcomes([], [], self._skip_to(base))
+        if self._watched:
+            self._learn(base, arrivals)
         following, ring, offset_ticks = self.next, self._ring, self._offset(arrivals)
         newest = -1
         for offset, ticks in enumerate(arrivals):
@@ -249,6 +269,14 @@ class SendLog:
         if newest >= 0 and following - newest & 0xFFFF <= following - self._told & 0xFFFF:
             self._told = newest + 1 & 0xFFFF
         return outcomes
+
+    def _learn(self, base: int, arrivals: tuple[int, ...]) -> None:
+        """Note what feedback tells of watched packets; those before it that none told of stay unknown."""
+        for number in list(self._watched):
+            offset = number - base & 0xFFFF
+            if offset < len(arrivals):
+                del self._watched[number]
+                _put(self._known, number, arrivals[offset] >= 0)
 
     def _skip_to(self, base: int) -> list[Sent]:
         """Return the packets that no feedback told of before `base`."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from folkmoot_media.forwarding import codecs, express, pipe_pictures, rtcp
+from folkmoot_media.forwarding import codecs, express, marked, rtcp
 from folkmoot_media.forwarding.codecs import Descriptor
 from folkmoot_media.forwarding.model import Batch, Copy, Event, Layer, Outbox, Producer, VideoConsumer
 from folkmoot_media.forwarding.pacing import Queued
-from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, RtpPacket
+from folkmoot_media.forwarding.packets import TIMESTAMP_MASK, WORDS_AT, RtpPacket
 from folkmoot_media.forwarding.reception import StoredPacket
 from folkmoot_media.forwarding.temporal import EVERYTHING, TemporalView
 from folkmoot_media.forwarding.transport_wide import Sent
@@ -28,19 +28,21 @@ def forward(
 ) -> None:
     """Queue the copies of one packet of `layer`; waiting consumers join when it starts a key frame.
 
-    `marks` is the packet's AV1 dependency descriptor, if it carries one.
+    `marks` is the packet's AV1 dependency descriptor, empty if it carries none, None where there can be none.
     """
     payload = packet.payload
     descriptor = layer.read(payload)
     if descriptor is None:
         return
     if marks is not None:
-        descriptor = layer.dependencies.describe(marks, descriptor)
+        descriptor = layer.dependencies.describe(marks, descriptor, layer.last_picture)
     newest = position == layer.reception.last_position
     starts = newest and packet.timestamp != layer.frame_timestamp
     if newest:
         if descriptor.key_frame_start:
             layer.key_heard = now
+            if marks:
+                marked.keep_ahead(layer, marks, descriptor, position)
             for consumer in layer.waiting:
                 _switch(consumer, layer, packet, position, descriptor, now)
                 _tell(consumer, layer.index, outbox)
@@ -53,29 +55,34 @@ def forward(
     _weigh(layer, descriptor, size)
     if not layer.active and not layer.views:
         return
-    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor, marks))
+    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor, marks or None))
     layer.forwarded_packets += 1
     layer.forwarded_octets += size
     copies: list[Copy] = []
     numbers = (position, position, 0)
-    plain, described = pipe_pictures.part(layer)
+    forms: list[marked.Form] = []
+    plain, count = layer.active, 0
+    if marks is not None:
+        plain, forms = marked.part(layer, packet, marks, descriptor)
     overdue = _copy(copies, plain, packet, numbers, descriptor, now, starts)
-    if described:
-        crossing: list[Copy] = []
-        folded = packet._replace(payload=pipe_pictures.fold(marks, payload))
-        overdue += _copy(crossing, described, folded, numbers, descriptor, now, starts)
-        outbox.batches += [Batch(folded.payload, False, crossing)] if crossing else []
+    for form in forms:
+        formed: list[Copy] = []
+        overdue += _copy(formed, form.consumers, form.packet, numbers, form.descriptor, now, starts, form.patch)
+        outbox.batches += [Batch(form.packet.payload, False, formed)] if formed else []
+        count += len(formed)
     for view in layer.views:
         placed = view.place(position, descriptor, newest)
         if placed is not None:
             view.forwarded_packets += 1
             view.forwarded_octets += size
             overdue += _copy(copies, view.consumers, packet, (position, *placed), descriptor, now, starts)
+    place = None
+    if outbox.express and newest and len(copies) + count == len(layer.active) > 0:
+        place = express.place(layer, packet.sequence, position, express.video_rows)
     if copies:
-        place = None
-        if outbox.express and newest and len(copies) == len(layer.active):
-            place = express.place(layer, packet.sequence, position, express.video_rows)
         outbox.batches.append(Batch(payload, False, copies, place))
+    elif place is not None:
+        outbox.batches[-1] = outbox.batches[-1]._replace(place=place)
     for consumer in overdue:
         _hold_back(consumer, now, outbox)
 
@@ -87,22 +94,24 @@ def note_forwarded(layer: Layer, packet: RtpPacket, position: int, now: float, m
     if descriptor is None:
         return
     if marks is not None:
-        descriptor = layer.dependencies.describe(marks, descriptor)
+        descriptor = layer.dependencies.describe(marks, descriptor, layer.last_picture)
     if descriptor.key_frame_start:
         layer.key_heard = now
     layer.last_picture, layer.last_tl0 = descriptor.picture, descriptor.tl0
     layer.frame_timestamp = packet.timestamp
     size = len(payload)
     _weigh(layer, descriptor, size)
-    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor, marks))
+    layer.history.add(StoredPacket(position, packet.marker, packet.timestamp, payload, descriptor, marks or None))
     layer.forwarded_packets += 1
     layer.forwarded_octets += size
     rule = layer.rule
     if rule is None or rule.stamped:
-        sent = Sent(now, size + OVERHEAD)
+        sent = longer = Sent(now, size + OVERHEAD)
+        if marks:
+            longer = Sent(now, size + len(marked.extension(marks, size)) + OVERHEAD)
         for consumer in layer.active:
             if consumer.leg.wide is not None:
-                consumer.leg.wide.stamp(sent)
+                consumer.leg.wide.stamp(longer if consumer.marked else sent)
 
 
 def _weigh(layer: Layer, descriptor: Descriptor, size: int) -> None:
@@ -123,6 +132,7 @@ def _copy(
     descriptor: Descriptor,
     now: float,
     starts: bool,
+    patch: marked.Patch = codecs.patch,
 ) -> list[VideoConsumer]:
     """Copy one packet for the consumers of one view; return those for whom its frame comes too late.
 
@@ -143,7 +153,7 @@ def _copy(
             shifts = (consumer.picture_shift - left_out, consumer.tl0_shift)
             known = heads.get(shifts)
             if known is None:
-                known = heads[shifts] = codecs.patch(payload, descriptor, *shifts)
+                known = heads[shifts] = patch(payload, descriptor, *shifts)
             head = known
         leg = consumer.leg
         wide, pacer, stamp = leg.wide, leg.pacer, 0
@@ -191,7 +201,8 @@ def _hold_back(consumer: VideoConsumer, now: float, outbox: Outbox) -> None:
         consumer.last_sequence, consumer.last_timestamp = (sequence - 1) & 0xFFFF, timestamp
         consumer.last_heard, consumer.last_picture, consumer.last_tl0 = first.since, first.picture - 1, first.tl0 - 1
         consumer.packets_before -= len(taken)
-        consumer.octets_before -= sum(packet.size - OVERHEAD for packet in taken)
+        words = sum(packet.copy[1] >> WORDS_AT for packet in taken)
+        consumer.octets_before -= sum(packet.size - OVERHEAD for packet in taken) - 4 * words
     consumer.held_back += 1
     outbox.held_back += 1
     if downlink is not None:
@@ -296,14 +307,13 @@ def _switch(
     if consumer.started:
         elapsed = max(1, int((now - consumer.last_heard) * layer.reception.clock_rate))
         consumer.timestamp_shift = consumer.last_timestamp + elapsed - packet.timestamp
-        if descriptor.length:
-            consumer.picture_shift = consumer.last_picture + 1 - (descriptor.picture - pictures_out)
-            consumer.tl0_shift = consumer.last_tl0 + 1 - descriptor.tl0
+        consumer.picture_shift = consumer.last_picture + 1 - (descriptor.picture - pictures_out)
+        consumer.tl0_shift = consumer.last_tl0 + 1 - descriptor.tl0
     consumer.started = True
     source = layer if view is None else view
     consumer.packets_before -= source.forwarded_packets
     consumer.octets_before -= source.forwarded_octets
-    consumer.retransmissions.sent.clear()
+    consumer.retransmissions.clear()
     _enter(consumer, layer, view)
 
 

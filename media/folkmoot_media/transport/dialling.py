@@ -177,7 +177,7 @@ class DialledLink:
             self._check(now)
 
     def send_copy(self, payload: bytes, copy: Copy) -> bool:
-        """Protect and send one RTP packet; say whether it left."""
+        """Protect and send one RTP packet, which on a pipe has no words; say whether it left."""
         _, second, sequence, timestamp, ssrc, head, stamp = copy
         first = WITH_EXTENSION if stamp else VERSION_2
         header = RTP_HEADER.pack(first, second, sequence, timestamp, ssrc)

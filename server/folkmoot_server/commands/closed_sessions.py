@@ -14,7 +14,7 @@ from folkmoot_server.domain.closed_sessions import ADMITTED, BEGAN, ELSEWHERE, E
 from folkmoot_server.domain.errors import Conflict, Forbidden, NotFound, Refused
 from folkmoot_server.domain.identity import GuestSession, SessionInfo
 from folkmoot_server.domain.meetings import Act, Meeting, advance
-from folkmoot_server.domain.relays import site_seat
+from folkmoot_server.domain.relays import site_of_seat, site_seat
 from folkmoot_server.domain.sites import SiteKind
 from folkmoot_server.domain.visitors import State
 from folkmoot_server.storage import closed_sessions as store
@@ -90,6 +90,20 @@ def require_hall_inside(tx: Connection, meeting_id: str, site: str) -> None:
     """
     if is_hall_outside(tx, meeting_id, site):
         raise hall_outside()
+
+
+def speaker_outside(tx: Connection, meeting: Meeting, person: str, now: int) -> Forbidden | None:
+    """Return the refusal of a hall, by its own seat, or a visitor outside of a closed session that runs."""
+    admission = store.history(tx, meeting.id).running
+    site, visitor = site_of_seat(person), visitors.find(tx, meeting.id, person)
+    if admission is None or (site is None and visitor is None):
+        return None
+    if site is not None:
+        return hall_outside() if is_hall_outside(tx, meeting.id, site) else None
+    if person in admission.visitors or _is_insider(tx, meeting, person, now):
+        return None
+    message = "The meeting is in closed session; this visitor is not admitted to it."
+    return Forbidden("closed-session.visitor", message)
 
 
 def is_hall_outside(tx: Connection, meeting_id: str, site: str) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from folkmoot_server.commands import attendance, presiding, rights, speaking
+from folkmoot_server.commands import attendance, closed_sessions, presiding, rights, speaking
 from folkmoot_server.domain.attendance import REMOTE, Departure, Seat
-from folkmoot_server.domain.errors import Forbidden, NotFound, WrongState
+from folkmoot_server.domain.errors import Conflict, Forbidden, NotFound, WrongState
 from folkmoot_server.domain.meetings import Act, FloorMode, Meeting, advance
 from folkmoot_server.domain.relays import State as RelayState
 from folkmoot_server.domain.relays import site_of_seat, site_seat
@@ -137,8 +137,12 @@ def grant_floor(tx: Connection, meeting_id: str, actor: str, member: str, now: i
 
     Raises:
         NotFound, Forbidden, WrongState: no such meeting, no right, not in session, or the member is not there.
+        Forbidden: a hall or a visitor outside of a closed session.
     """
     meeting = _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
+    outside = closed_sessions.speaker_outside(tx, meeting, member, now)
+    if outside is not None:
+        raise outside
     seq = speaking.grant(tx, meeting_id, speaker(tx, meeting, member), now)
     if seats.find(tx, meeting_id, member) is None:
         return seq  # a visitor: heard with the floor, and never without it
@@ -167,15 +171,17 @@ def yield_floor(tx: Connection, meeting_id: str, person: str, now: int) -> int:
 
 
 def next_speaker(tx: Connection, meeting_id: str, actor: str, now: int) -> int:
-    """End the running turn and give the floor to the first of the queue; return the last event's seq.
+    """End the running turn and give the floor to the first of the queue who may hear; return the last event's seq.
 
     Raises:
         NotFound, Forbidden, WrongState: no such meeting, no right, or not in session.
         Conflict: nobody waits; the running turn goes on.
     """
-    _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
-    chosen = speaking.next_in_queue(tx, meeting_id)
-    return grant_floor(tx, meeting_id, actor, chosen.person, now)
+    meeting = _led(tx, meeting_id, actor, Act.GRANT_FLOOR, now)
+    for turn in speaking.in_order(tx, meeting_id):
+        if closed_sessions.speaker_outside(tx, meeting, turn.person, now) is None:
+            return grant_floor(tx, meeting_id, actor, turn.person, now)
+    raise Conflict("floor.queue-empty", "Nobody is waiting to speak.")
 
 
 def pause_turn(tx: Connection, meeting_id: str, actor: str, now: int) -> int:

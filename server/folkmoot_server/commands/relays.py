@@ -284,6 +284,24 @@ def find_rewound(tx: Connection, relay: Relay, upto: int, epoch: int, now: int) 
         _tell(tx, relay, "RelayRewound", now, Alert.REWOUND)
 
 
+def is_put_back(tx: Connection, session: Session, seq: int, at: int) -> bool:
+    """Say whether a relay has heard of an event, of second `at`, that is none here or another one.
+
+    Time goes on: what is told under the same number after the database was put back is of a later second.
+    """
+    found = events.of_meeting(tx, session.meeting, seq - 1, 1)
+    return not found or found[0].at != at
+
+
+def tell_put_back(tx: Connection, session: Session, now: int) -> None:
+    """Tell the chair that a relay has heard of events that this database does not know.
+
+    Raises:
+        Forbidden, Conflict: as `current`.
+    """
+    _tell(tx, current(tx, session), "RelayRewound", now, Alert.REWOUND)
+
+
 def tell_clock(tx: Connection, relay: Relay, off_s: int, now: int) -> None:
     """Tell the chair that a relay's clock is wrong by `off_s` seconds."""
     sites.raise_alert(tx, relay.meeting, relay.site, Alert.CLOCK.value, now)

@@ -91,18 +91,6 @@ def take(tx: Connection, meeting: str, person: str, now: int) -> int:
     return _end(tx, meeting, turn, now, now)
 
 
-def next_in_queue(tx: Connection, meeting: str) -> Turn:
-    """Return who is called next.
-
-    Raises:
-        Conflict: nobody waits.
-    """
-    queue = in_order(tx, meeting)
-    if not queue:
-        raise Conflict("floor.queue-empty", "Nobody is waiting to speak.")
-    return queue[0]
-
-
 def spent(tx: Connection, meeting: str, item: str) -> Used:
     """Return what was spoken in an agenda item."""
     return used(speaking.of_item(tx, meeting, item), item)

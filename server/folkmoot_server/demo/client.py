@@ -18,6 +18,7 @@ from folkmoot_voting.encoding import unb64u
 LEASE_EVERY_S = 10.0
 # engine.io's packet kinds, with those of Socket.IO behind the 4 of a message.
 PING, PONG, CONNECTED, REFUSED, EVENT, ACK = "2", "3", "40", "44", "42", "43"
+CUT_HEADER: Final = "Folkmoot-Cut"
 EVENT_TOLD: Final = '42["event",'
 
 
@@ -123,6 +124,7 @@ class Person:
         self.authenticator = SoftwareAuthenticator(origin)
         self.session: dict[str, Any] = {}
         self.last_seq = 0
+        self.cut = False  # a relay's last answer said that its hall is cut off
         self.missed: list[int] = []
         self._http = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(total=60)
@@ -148,6 +150,7 @@ class Person:
         """One HTTP request; return status and body."""
         headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"}
         async with self._http.request(method, f"{self.origin}{path}", headers=headers, json=body) as answer:
+            self.cut = CUT_HEADER in answer.headers
             return answer.status, await answer.read()
 
     async def get(self, path: str) -> Any:

@@ -145,12 +145,9 @@ def drop_value(tx: Connection, name: str) -> None:
 
 
 def set_state(tx: Connection, state: JsonObject) -> None:
-    """Take a new snapshot; kept events go on from it, or are forgotten where they do not."""
+    """Take a new snapshot in place of everything that was heard: the hub may have been put back from a backup."""
     put(tx, "state", state)
-    table = schema.event
-    tx.execute(delete(table).where(table.c.seq > state["seq"]))
-    if state["seq"] > last_seq(tx):
-        tx.execute(delete(table))
+    tx.execute(delete(schema.event))
 
 
 def state(tx: Connection) -> JsonObject | None:
@@ -176,6 +173,12 @@ def add_events(tx: Connection, events: Sequence[JsonObject]) -> list[JsonObject]
 def last_seq(tx: Connection) -> int:
     """Return the number of the last event that is kept, 0 when there is none."""
     return int(tx.execute(select(func.max(schema.event.c.seq))).scalar() or 0)
+
+
+def heard_at(tx: Connection, seq: int) -> int:
+    """Return the second of an event that is kept, 0 of another."""
+    text = tx.scalar(select(schema.event.c.text).where(schema.event.c.seq == seq))
+    return 0 if text is None else int(json.loads(text)["at"])
 
 
 def cursor(tx: Connection) -> int:

@@ -199,8 +199,9 @@ class Sync:
             and time.monotonic() >= self._state_due
         )
         after = 0 if node.cursor == 0 or stale else node.cursor
+        at = await node.database.read(lambda tx: store.heard_at(tx, after))
         have = ",".join(sorted(node.parts.values()))
-        path = f"/api/relay/feed?after={after}&wait={FEED_WAIT_S if after else 0}&have={have}"
+        path = f"/api/relay/feed?after={after}&at={at}&wait={FEED_WAIT_S if after else 0}&have={have}"
         begun = time.monotonic()
         answer = await node.hub.get(path, wait_s=FEED_ANSWER_S)
         if after == 0:

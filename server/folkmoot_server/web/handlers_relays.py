@@ -152,6 +152,8 @@ async def feed(request: web.Request) -> web.Response:
     """GET /api/relay/feed: what is new, as soon as there is something or when `wait` seconds have passed."""
     after, wait = query_number(request, "after"), query_number(request, "wait")
     have = _have(request)
+    if await _is_put_back(request, after, query_number(request, "at")):
+        after = 0
     until = asyncio.get_running_loop().time() + min(wait, WAIT_MAX)
     feeds = request.app[FEEDS]
     while True:
@@ -174,6 +176,17 @@ def _packed(answer: dict[str, Any]) -> web.Response:
     if answer.keys() <= PACKED and (len(answer["events"]) > 1 or "state" in answer):
         response.enable_compression()
     return response
+
+
+async def _is_put_back(request: web.Request, after: int, at: int) -> bool:
+    """Say whether the relay has heard of other events than there are here, and tell the chair."""
+    if not (after and at):
+        return False
+    context, session = request.app[CONTEXT], await relay_session(request)
+    other = await context.database.read(lambda tx: relays.is_put_back(tx, session, after, at))
+    if other:
+        await context.database.write(lambda tx: relays.tell_put_back(tx, session, context.now()))
+    return other
 
 
 async def _news(request: web.Request, session: Session, after: int, have: frozenset[str]) -> dict[str, Any]:

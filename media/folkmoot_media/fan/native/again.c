@@ -15,7 +15,7 @@ static uint32_t get32(const uint8_t *at) { return get16(at) << 16 | get16(at + 2
 
 /* Keep the packet that fits the rule, if anybody may ask for it again. */
 void fan_keep(struct fan_rule *rule, const uint8_t *packet, const uint8_t *payload, uint32_t length,
-              const struct fan_numbers *numbers) {
+              const struct fan_numbers *numbers, const struct fan_mark *mark) {
     rule->octets += length;
     if (rule->askers == NULL)
         return;
@@ -36,6 +36,7 @@ void fan_keep(struct fan_rule *rule, const uint8_t *packet, const uint8_t *paylo
     kept->timestamp = get32(packet + 4);
     kept->marker = packet[1] & 0x80u;
     kept->numbers = *numbers;
+    kept->mark = *mark;
     memset(rule->asked + (size_t)place * rule->asked_size, 0, rule->asked_size);
 }
 
@@ -155,7 +156,11 @@ static void send_again(struct fan *fan, const struct request *request, const str
         express->heads = 0;
     uint32_t place = express->again++, start = 0, ssrc = row->ssrc, payload_type = row->payload_type;
     uint8_t *made = fan->again[place];
-    uint32_t number = sequence;
+    uint32_t number = sequence, words = 0;
+    if (row->mark && kept->mark.length) {
+        words = fan_write_mark(made, row, &kept->mark);
+        made += 4 * words;
+    }
     if (asker->payload_type != FAN_NONE) {
         made[0] = (uint8_t)(sequence >> 8);
         made[1] = (uint8_t)sequence;
@@ -169,11 +174,12 @@ static void send_again(struct fan *fan, const struct request *request, const str
         fan_patch_vp8(made + start, &kept->numbers, row->picture, row->tl0);
     struct fan_lane *lane = row->lane < fan->lane_count ? &fan->lanes[row->lane] : NULL;
     uint32_t offset = (uint32_t)(sizeof fan->in + sizeof fan->heads + place * sizeof fan->again[0]);
-    uint32_t payload = fan_add_piece(fan, offset, start + kept->length), nothing = fan_add_piece(fan, 0, 0);
+    uint32_t payload = fan_add_piece(fan, offset, 4 * words + start + kept->length), nothing = fan_add_piece(fan, 0, 0);
     express->copy[express->count++] = (struct fan_copy){.lane = row->lane,
                                                         .payload = payload,
                                                         .head = nothing,
-                                                        .word = (kept->marker | payload_type) << 16 | number,
+                                                        .word = words << FAN_WORDS_AT |
+                                                                (kept->marker | payload_type) << 16 | number,
                                                         .timestamp = kept->timestamp + row->timestamp,
                                                         .ssrc = ssrc,
                                                         .stamp = row->stamp && lane ? row->stamp << 16 | lane->stamp++ : 0};

@@ -10,8 +10,17 @@
 static uint32_t get16(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
 static uint32_t get32(const uint8_t *at) { return get16(at) << 16 | get16(at + 2); }
 
-/* Say whether nothing in one-byte header extensions (RFC 8285 section 4.2) speaks against the rule's media section. */
-static int of_section(const struct fan_rule *rule, const uint8_t *data, uint32_t length) {
+/* Take the descriptor of an AV1 packet; 0 when Python must look at it: it is long, or has a structure in it. */
+static int take_mark(struct fan_mark *mark, const uint8_t *data, uint32_t length) {
+    if (length > FAN_MARK || (length > FAN_LEAST_MARK && data[FAN_LEAST_MARK] & 0x80))
+        return 0;
+    mark->length = length < FAN_LEAST_MARK ? 0 : length;
+    memcpy(mark->data, data, length);
+    return 1;
+}
+
+/* Read one-byte header extensions (RFC 8285 section 4.2); 0 when something in them speaks against the rule. */
+static int of_section(const struct fan_rule *rule, const uint8_t *data, uint32_t length, struct fan_mark *mark) {
     uint32_t at = 0;
     while (at < length) {
         uint32_t id = data[at] >> 4, size = (data[at] & 15u) + 1;
@@ -24,13 +33,16 @@ static int of_section(const struct fan_rule *rule, const uint8_t *data, uint32_t
         if (rule->mid_id != 0 && id == rule->mid_id &&
             (size != rule->mid_length || memcmp(data + at + 1, rule->mid, size) != 0))
             return 0;
+        if (rule->mark_id != 0 && id == rule->mark_id && !take_mark(mark, data + at + 1, size))
+            return 0;
         at += 1 + size;
     }
     return 1;
 }
 
 /* Find where the payload begins; 0 when the packet is not of the plainest kind. */
-static uint32_t payload_start(const struct fan_rule *rule, const uint8_t *data, uint32_t length) {
+static uint32_t payload_start(const struct fan_rule *rule, const uint8_t *data, uint32_t length,
+                              struct fan_mark *mark) {
     if ((data[0] & 0xEF) != 0x80)
         return 0;
     if ((data[0] & 0x10) == 0)
@@ -38,7 +50,7 @@ static uint32_t payload_start(const struct fan_rule *rule, const uint8_t *data, 
     if (length < FAN_HEADER + 4 || get16(data + FAN_HEADER) != 0xBEDE)
         return 0;
     uint32_t size = 4 * get16(data + FAN_HEADER + 2), start = FAN_HEADER + 4 + size;
-    if (start > length || !of_section(rule, data + FAN_HEADER + 4, size))
+    if (start > length || !of_section(rule, data + FAN_HEADER + 4, size, mark))
         return 0;
     return start;
 }
@@ -83,6 +95,17 @@ void fan_patch_vp8(uint8_t *head, const struct fan_numbers *numbers, uint32_t pi
         head[numbers->tl0_at] = (uint8_t)(head[numbers->tl0_at] + tl0_shift);
 }
 
+/* Write a mark as the element of a header extension that a row gets, as extension in marked.py; its words. */
+uint32_t fan_write_mark(uint8_t *head, const struct fan_row *row, const struct fan_mark *mark) {
+    uint32_t words = (1 + mark->length + 3) / 4, number = get16(mark->data + 1) + row->picture;
+    memset(head, 0, 4 * words);
+    head[0] = (uint8_t)(row->mark << 4 | (mark->length - 1));
+    memcpy(head + 1, mark->data, mark->length);
+    head[2] = (uint8_t)(number >> 8);
+    head[3] = (uint8_t)number;
+    return words;
+}
+
 /* Send what has gathered. */
 void fan_send_express(struct fan *fan) {
     struct fan_express *express = &fan->express;
@@ -101,16 +124,47 @@ uint32_t fan_add_piece(struct fan *fan, uint32_t offset, uint32_t length) {
     return fan->express.pieces++;
 }
 
-/* Gather the copies of one packet: its payload, and before it the descriptor's bytes as each receiver needs them. */
-static void copy_rows(struct fan *fan, const struct fan_rule *rule, const uint8_t *packet, uint32_t start,
-                      uint32_t length, const struct fan_numbers *numbers) {
+/* A packet that fits a rule, as it lies in `in`; `length` is that of its payload, which begins at `start`. */
+struct fitting {
+    const uint8_t *packet;
+    uint32_t start, length;
+    struct fan_numbers numbers;
+    struct fan_mark mark;
+};
+
+/* What stands before the payload of those who get marks: `words` of a header extension, in the piece `head`. They take
+ * the place of the end of the packet's own extensions, which are as long at least, in the piece `body`. */
+struct marked {
+    uint32_t words, head, body, picture;
+};
+
+static void mark_row(struct fan *fan, const struct fitting *found, const struct fan_row *row, struct marked *last) {
     struct fan_express *express = &fan->express;
-    /* A row needs at most one head, a packet two pieces more. */
-    if (express->count + rule->count > FAN_EXPRESS_COPIES || express->pieces + rule->count + 2 > FAN_EXPRESS_PIECES)
+    if (last->words != 0 && last->picture == row->picture)
+        return;
+    int is_first = last->words == 0;
+    last->words = fan_write_mark(fan->heads[express->heads], row, &found->mark);
+    last->head = fan_add_piece(fan, (uint32_t)(sizeof fan->in + express->heads++ * FAN_HEAD), 4 * last->words);
+    last->picture = row->picture;
+    if (is_first) {
+        uint32_t offset = (uint32_t)(found->packet - fan->in[0]) + found->start - 4 * last->words;
+        last->body = fan_add_piece(fan, offset, found->length + 4 * last->words);
+    }
+}
+
+/* Gather the copies of one packet: its payload, and before it the descriptor's bytes as each receiver needs them. */
+static void copy_rows(struct fan *fan, const struct fan_rule *rule, const struct fitting *found) {
+    const struct fan_numbers *numbers = &found->numbers;
+    const uint8_t *packet = found->packet;
+    uint32_t start = found->start;
+    struct marked marked = {.words = 0};
+    struct fan_express *express = &fan->express;
+    /* A row needs at most one head, a packet three pieces more. */
+    if (express->count + rule->count > FAN_EXPRESS_COPIES || express->pieces + rule->count + 3 > FAN_EXPRESS_PIECES)
         fan_send_express(fan);
     if (express->count == 0)
         express->heads = 0;
-    uint32_t payload = fan_add_piece(fan, (uint32_t)(packet - fan->in[0]) + start, length);
+    uint32_t payload = fan_add_piece(fan, (uint32_t)(packet - fan->in[0]) + start, found->length);
     uint32_t nothing = fan_add_piece(fan, 0, 0), head = nothing, picture = 0, tl0 = 0;
     uint32_t word = ((uint32_t)packet[1] & 0x80) << 16;
     uint32_t timestamp = get32(packet + 4);
@@ -128,14 +182,20 @@ static void copy_rows(struct fan *fan, const struct fan_rule *rule, const uint8_
         }
         struct fan_lane *lane = row->lane < fan->lane_count ? &fan->lanes[row->lane] : NULL;
         uint32_t stamp = row->stamp && lane ? row->stamp << 16 | lane->stamp++ : 0;
-        express->copy[express->count++] =
-            (struct fan_copy){.lane = row->lane,
-                              .payload = payload,
-                              .head = head,
-                              .word = word | row->payload_type << 16 | ((rule->position + row->sequence) & 0xFFFF),
-                              .timestamp = timestamp + row->timestamp,
-                              .ssrc = row->ssrc,
-                              .stamp = stamp};
+        struct fan_copy *copy = &express->copy[express->count++];
+        *copy = (struct fan_copy){.lane = row->lane,
+                                  .payload = payload,
+                                  .head = head,
+                                  .word = word | row->payload_type << 16 | ((rule->position + row->sequence) & 0xFFFF),
+                                  .timestamp = timestamp + row->timestamp,
+                                  .ssrc = row->ssrc,
+                                  .stamp = stamp};
+        if (row->mark && found->mark.length) {
+            mark_row(fan, found, row, &marked);
+            copy->payload = marked.body;
+            copy->head = marked.head;
+            copy->word |= marked.words << FAN_WORDS_AT;
+        }
     }
 }
 
@@ -154,14 +214,19 @@ int fan_forward(struct fan *fan, uint32_t receiver, const uint8_t *packet, uint3
     if (rule == NULL || rule->epoch != fan->epoch || get16(packet + 2) != rule->expected ||
         (packet[1] & 0x7F) != rule->payload_type)
         return 0;
-    uint32_t start = payload_start(rule, packet, length);
+    struct fitting found = {.packet = packet};
+    uint32_t start = payload_start(rule, packet, length, &found.mark);
     if (start == 0 || start >= length || length - start > FAN_LARGEST_EXPRESS)
         return 0;
-    struct fan_numbers numbers = {.length = 0};
-    if (rule->vp8 && read_vp8(packet + start, length - start, &numbers) != 0)
+    found.start = start;
+    found.length = length - start;
+    /* Python decides what becomes of a mark for which there is no room. */
+    if (found.mark.length && found.length + FAN_HEAD > FAN_LARGEST_MARKED)
         return 0;
-    copy_rows(fan, rule, packet, start, length - start, &numbers);
-    fan_keep(rule, packet, packet + start, length - start, &numbers);
+    if (rule->vp8 && read_vp8(packet + start, found.length, &found.numbers) != 0)
+        return 0;
+    copy_rows(fan, rule, &found);
+    fan_keep(rule, packet, packet + start, found.length, &found.numbers, &found.mark);
     rule->expected++;
     rule->position++;
     return 1;
@@ -203,6 +268,8 @@ int fan_set_rule(struct fan *fan, uint32_t number, uint32_t receiver, uint32_t s
     rule->payload_type = (uint8_t)(kind & 0x7F);
     rule->vp8 = kind >> 8 & 1;
     rule->mid_id = (uint8_t)(kind >> 16 & 15);
+    /* A row has one head, for numbers or for a mark. */
+    rule->mark_id = rule->vp8 ? 0 : (uint8_t)(kind >> 20 & 15);
     rule->mid_length = (uint8_t)mid_length;
     memcpy(rule->mid, mid, mid_length);
     /* Fits nothing until it is placed. */

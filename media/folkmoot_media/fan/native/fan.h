@@ -18,13 +18,15 @@
 #define FAN_API __attribute__((visibility("default")))
 
 /* Raised with every change of what Python sees; the loader refuses another number. */
-#define FAN_ABI 3
+#define FAN_ABI 4
 
 enum {
     FAN_BATCH = 64,            /* datagrams per system call */
     FAN_SLOT = 2048,           /* bytes of one datagram's buffer */
     FAN_HEADER = 12,           /* RTP header without CSRCs, RFC 3550 section 5.1 */
     FAN_STAMP = 8,             /* the header extension of a stamp, RFC 8285 section 4.2 */
+    FAN_EXTENSION = 4,         /* the start of a header extension that has no stamp, RFC 3550 section 5.3.1 */
+    FAN_SHORT_WORDS = 4,       /* elements in so many words have one byte before them, those in more have two */
     FAN_LARGEST_RTP = 1356,    /* plain bytes: what pylibsrtp takes: all back ends drop the same */
     FAN_LARGEST_RTCP = 1352,
     FAN_LARGEST_RECEIVED = 1500,
@@ -37,7 +39,10 @@ enum {
     FAN_MOST_RULES = 1 << 16,
     FAN_MOST_ROWS = 4096,      /* of a rule */
     FAN_MID = 16,              /* bytes of a media section's name in a header extension of one byte */
-    FAN_HEAD = 8,              /* bytes of a VP8 payload descriptor, rounded up */
+    FAN_HEAD = 16,             /* bytes of a VP8 payload descriptor or of a mark's element, rounded up */
+    FAN_MARK = 15,             /* bytes of a mark that a rule forwards: as many as fit FAN_SHORT_WORDS */
+    FAN_LEAST_MARK = 3,
+    FAN_LARGEST_MARKED = 1334, /* bytes of payload with its mark, as ROOM in marked.py */
     FAN_LARGEST_EXPRESS = 1330, /* bytes of payload, as LARGEST_PAYLOAD in demux.py */
     FAN_EXPRESS_COPIES = 8192, /* gathered before they are sent */
     FAN_EXPRESS_PIECES = 4096 + 256,
@@ -46,8 +51,10 @@ enum {
     FAN_MOST_ASKED = 256       /* of one request, as MAXIMUM_NACKS in rtcp.py */
 };
 
-/* The word of a copy: marker and payload type in bits 16 to 23, sequence number in bits 0 to 15. */
+/* The word of a copy: marker and payload type in bits 16 to 23, sequence number in bits 0 to 15, and from bit 25 on
+ * how many words of a header extension the payload begins with. */
 #define FAN_CONTROL 0x01000000u /* the payload is a whole RTCP compound */
+#define FAN_WORDS_AT 25
 
 enum fan_kind {
     FAN_OTHER,       /* not media, or for Python to judge: the bytes as they came */
@@ -110,9 +117,15 @@ struct fan_receiver {
 };
 
 /* One receiver of a stream with a rule. `sequence` and `timestamp` are added to a packet's position and timestamp,
- * `picture` and `tl0` to the numbers in its VP8 descriptor; `stamp` is the id of the extension, or 0. */
+ * `picture` and `tl0` to the numbers in its VP8 descriptor or mark; `stamp` is the id of the extension, or 0, and so is
+ * `mark`: who has one gets marks. */
 struct fan_row {
-    uint32_t lane, ssrc, payload_type, sequence, timestamp, picture, tl0, stamp;
+    uint32_t lane, ssrc, payload_type, sequence, timestamp, picture, tl0, stamp, mark;
+};
+/* The AV1 dependency descriptor of a packet; `length` 0: none. */
+struct fan_mark {
+    uint32_t length;
+    uint8_t data[FAN_MARK];
 };
 /* Who may ask for packets of a row again, and how they leave then: with their own numbers when `payload_type` is
  * FAN_NONE. `spare` are the bytes that may be sent again, times four. The last two: the receiver's next asker. */
@@ -131,6 +144,7 @@ struct fan_kept {
     uint32_t position, timestamp, length, room;
     uint32_t marker;
     struct fan_numbers numbers;
+    struct fan_mark mark;
     uint8_t *payload;
 };
 struct fan_rule {
@@ -139,7 +153,7 @@ struct fan_rule {
     uint32_t following; /* rule of the same receiver */
     uint32_t position;  /* of the packet that fits */
     uint16_t expected;
-    uint8_t payload_type, vp8, mid_id, mid_length, mid[FAN_MID];
+    uint8_t payload_type, vp8, mark_id, mid_id, mid_length, mid[FAN_MID];
     struct fan_asker *askers; /* one for each row; NULL: nobody may ask */
     struct fan_kept *kept;    /* FAN_KEPT of them */
     uint8_t *asked;           /* for each of them a bit for each row: it has been sent again */
@@ -237,10 +251,11 @@ int fan_forward(struct fan *fan, uint32_t receiver, const uint8_t *packet, uint3
 void fan_send_express(struct fan *fan);
 uint32_t fan_add_piece(struct fan *fan, uint32_t offset, uint32_t length);
 void fan_patch_vp8(uint8_t *head, const struct fan_numbers *numbers, uint32_t picture_shift, uint32_t tl0_shift);
+uint32_t fan_write_mark(uint8_t *head, const struct fan_row *row, const struct fan_mark *mark);
 
 /* again.c */
 void fan_keep(struct fan_rule *rule, const uint8_t *packet, const uint8_t *payload, uint32_t length,
-              const struct fan_numbers *numbers);
+              const struct fan_numbers *numbers, const struct fan_mark *mark);
 int fan_answer(struct fan *fan, uint32_t receiver, const uint8_t *data, uint32_t length);
 void fan_clear_askers(struct fan *fan, struct fan_rule *rule);
 void fan_drop_asking(struct fan *fan, uint32_t receiver);

@@ -42,6 +42,18 @@ static int piece(const struct table *table, uint32_t number, const uint8_t **dat
     return 0;
 }
 
+/* Write the start of a header extension that goes on with so many words (RFC 8285), and the stamp where it is not 0. */
+static void put_words(uint8_t *at, uint32_t words, uint32_t stamp) {
+    uint32_t id = stamp >> 16 & 15;
+    int is_short = words <= FAN_SHORT_WORDS;
+    put16(at, is_short ? 0xBEDE : 0x1000);
+    put16(at + 2, words + (stamp != 0));
+    if (stamp != 0 && is_short)
+        put32(at + 4, id << 28 | 1 << 24 | (stamp & 0xFFFF) << 8);
+    else if (stamp != 0)
+        put32(at + 4, id << 24 | 2 << 16 | (stamp & 0xFFFF));
+}
+
 /* Build one plain packet in a slot; its length, or -1 when the copy is malformed or too long. */
 static int build(const struct table *table, const struct fan_copy *copy, uint8_t *slot) {
     const uint8_t *payload, *head;
@@ -57,15 +69,20 @@ static int build(const struct table *table, const struct fan_copy *copy, uint8_t
     if (piece(table, copy->head, &head, &patched) != 0)
         return -1;
     uint32_t rest = length > patched ? length - patched : 0;
-    uint32_t start = copy->stamp ? FAN_HEADER + FAN_STAMP : FAN_HEADER;
-    if (patched > FAN_LARGEST_RTP || rest > FAN_LARGEST_RTP || start + patched + rest > FAN_LARGEST_RTP)
+    uint32_t words = copy->word >> FAN_WORDS_AT, start = copy->stamp ? FAN_HEADER + FAN_STAMP : FAN_HEADER;
+    if (words != 0 && copy->stamp == 0)
+        start = FAN_HEADER + FAN_EXTENSION;
+    if (patched > FAN_LARGEST_RTP || rest > FAN_LARGEST_RTP || start + patched + rest > FAN_LARGEST_RTP ||
+        4 * words > patched + rest)
         return -1;
-    slot[0] = copy->stamp ? 0x90 : 0x80;
+    slot[0] = start > FAN_HEADER ? 0x90 : 0x80;
     slot[1] = (uint8_t)(copy->word >> 16);
     put16(slot + 2, copy->word);
     put32(slot + 4, copy->timestamp);
     put32(slot + 8, copy->ssrc);
-    if (copy->stamp) {
+    if (words != 0) {
+        put_words(slot + FAN_HEADER, words, copy->stamp);
+    } else if (copy->stamp) {
         put32(slot + FAN_HEADER, 0xBEDE0001);
         slot[FAN_HEADER + 4] = (uint8_t)((copy->stamp >> 16 & 15) << 4 | 1);
         put16(slot + FAN_HEADER + 5, copy->stamp);
