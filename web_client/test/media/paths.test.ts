@@ -29,6 +29,10 @@ class Bench {
   readonly told: string[] = [];
   /** Each restart that the browser was asked for, by the name of the credentials. */
   readonly restarts: string[] = [];
+  /** All that the browser was asked for, in order. */
+  readonly asked: string[] = [];
+  /** What the server answers; "" where it is away. */
+  fresh = "";
   packets = 0;
   stuck = false;
   handler!: FakeHandler;
@@ -43,7 +47,12 @@ class Bench {
         this.handler = factory.factory(options) as FakeHandler;
         this.handler.restartIce = (ice) => {
           this.restarts.push(ice.usernameFragment);
+          this.asked.push(ice.usernameFragment);
           return this.stuck ? new Promise(() => undefined) : Promise.resolve();
+        };
+        this.handler.updateIceServers = (servers) => {
+          this.asked.push(String(servers[0]?.urls));
+          return Promise.resolve();
         };
         this.handler.getTransportStats = () => Promise.resolve(new Map([["t", { type: "transport", packetsReceived: this.packets }]]) as unknown as RTCStatsReport);
         return this.handler;
@@ -54,7 +63,13 @@ class Bench {
     const info = made.generateTransportRemoteParameters();
     this.transport = client.createRecvTransport(info);
     const ice = { inUse: info.iceParameters, spare: { ...info.iceParameters, usernameFragment: "spare" } };
-    const link = { request: () => Promise.reject(new Error("offline")), onEvent: () => () => undefined };
+    const answer = (): unknown => ({
+      iceParameters: { ...info.iceParameters, usernameFragment: this.fresh },
+      spareIceParameters: { ...info.iceParameters, usernameFragment: `${this.fresh} spare` },
+      iceServers: [{ urls: "turns:relay.example:443", username: "1", credential: "2" }],
+    });
+    const request = (): Promise<unknown> => (this.fresh ? Promise.resolve(answer()) : Promise.reject(new Error("offline")));
+    const link = { request: request as never, onEvent: () => () => undefined };
     this.path = new Path(this.transport, ice, link, {
       lost: () => this.told.push("lost"),
       back: () => this.told.push("back"),
@@ -136,4 +151,16 @@ test("who leaves while there is no way has nothing more to say of it", async () 
   bench.path.stop();
   await pass(12_000);
   assert.deepEqual(bench.told, ["barred", "open"]);
+});
+
+test("fresh relays are given to the browser before it begins anew with fresh credentials", async () => {
+  const bench = await new Bench().open();
+  await bench.hear(1_000);
+  bench.fresh = "fresh";
+  bench.handler.setConnectionState("disconnected");
+  await pass(12_000);
+  const relays = bench.asked.indexOf("turns:relay.example:443");
+  const anew = bench.asked.findIndex((one) => one.startsWith("fresh"));
+  assert.ok(relays >= 0 && anew > relays, bench.asked.join(", "));
+  bench.path.stop();
 });
