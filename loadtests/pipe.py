@@ -189,7 +189,7 @@ async def run(options: argparse.Namespace, network: namespace.Network) -> dict[s
     relay: ShapedRelay | None = None
     with tempfile.TemporaryDirectory(prefix="folkmoot-pipe-") as folder:
         settings = MediaPoolSettings(
-            Path(folder) / "run", network.server, network.server, workers=2, fan=options.backend
+            Path(folder) / "run", network.server, (network.server,), workers=2, fan=options.backend
         )
         pool = MediaPool(settings)
         try:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from folkmoot_config import addresses
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -28,7 +30,7 @@ class Settings(BaseSettings):
     key: Path | None = None
     trust_proxy: bool = False
     announce_ip: str = "127.0.0.1"
-    media_listen_ip: str = "127.0.0.1"
+    media_listen_ip: str = ""
     media_port: Port = 0
     media_workers: Annotated[int, Field(ge=0, le=64)] = 0
     media_fan: Literal["auto", "compiled", "cffi", "python"] = "auto"
@@ -77,6 +79,11 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _media_heard(self) -> Settings:
+        addresses.listening(addresses.read_announced(self.announce_ip), self.media_listen_ip)
+        return self
+
+    @model_validator(mode="after")
     def _turn_pair(self) -> Settings:
         if bool(self.turn_urls) != (self.turn_secret_file is not None):
             raise ValueError("turn_urls and turn_secret_file belong together")
@@ -87,6 +94,16 @@ class Settings(BaseSettings):
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together")
         return self
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The addresses at which browsers are told to reach media, best first."""
+        return addresses.read_announced(self.announce_ip)
+
+    @property
+    def media_listen(self) -> str:
+        """Where media listen: as set, else this machine alone when that is announced, else everywhere."""
+        return addresses.listening(self.announced, self.media_listen_ip)
 
     @property
     def rp_id(self) -> str:

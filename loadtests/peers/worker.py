@@ -85,7 +85,7 @@ class Worker:
         """
         if self._pool is None:
             run = Path(self._folder.name) / "run"
-            self._pool = MediaPool(MediaPoolSettings(run, self._address, self._address, workers=1, fan=self.name))
+            self._pool = MediaPool(MediaPoolSettings(run, self._address, (self._address,), workers=1, fan=self.name))
             await self._pool.start()
         found = {stats["fan"] for stats in await self._pool.stats()}
         if found != {self.name}:

@@ -22,7 +22,9 @@ def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket of the control channel")
     parser.add_argument("--udp-port", type=int, default=0, help="UDP port; 0 takes any free one")
     parser.add_argument("--listen-ip", default="127.0.0.1", help="address to bind; :: serves IPv4 and IPv6")
-    parser.add_argument("--announce-ip", default=None, help="address that clients are told")
+    parser.add_argument(
+        "--announce-ip", default=None, help="addresses that clients are told, with commas, best first"
+    )
     parser.add_argument(
         "--orphan-lifetime", type=float, default=ORPHAN_LIFETIME, help="seconds to live without a web process"
     )
@@ -31,7 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> WorkerSettings:
     return WorkerSettings(
         found.socket,
         found.listen_ip,
-        found.announce_ip or found.listen_ip,
+        tuple((found.announce_ip or found.listen_ip).split(",")),
         found.udp_port,
         found.orphan_lifetime,
         found.fan,

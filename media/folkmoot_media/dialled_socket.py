@@ -29,7 +29,7 @@ class DialledSocket:
     """Sends to one address at a time; needs a running event loop that can watch descriptors."""
 
     def __init__(self, addresses: list[IpPort], take: Callable[[list[Arrived]], None]) -> None:
-        """Open a socket to the first address.
+        """Open a socket to the first address that this machine has a way to.
 
         Args:
             addresses: where the other end may be, best first.
@@ -45,6 +45,15 @@ class DialledSocket:
         self._socket: socket.socket | None = self._open()
 
     def _open(self) -> socket.socket:
+        """Try the address whose turn it is, and where there is no way to it at all, the others after it."""
+        for _ in self._addresses[1:]:
+            try:
+                return self._connected()
+            except OSError:
+                self._attempt += 1
+        return self._connected()
+
+    def _connected(self) -> socket.socket:
         host, port = self._addresses[self._attempt % len(self._addresses)]
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
         fresh = socket.socket(family, socket.SOCK_DGRAM)

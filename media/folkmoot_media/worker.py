@@ -45,15 +45,18 @@ STATS_PERIOD = 5.0
 DRAIN_LIMIT = 30.0
 SOCKET_BUFFER = 4 << 20
 WRITE_LIMIT = 4 << 20
+# Of a host's best candidate (RFC 8445, 5.1.2.1); each further address stands one local preference lower.
+BEST_UDP = 2130706431
+BEST_TCP = 1518149375
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How a worker is started; `announce_ip` is what clients are told, `udp_port` 0 means any free port."""
+    """How a worker is started; `announced` is what clients are told, best first; `udp_port` 0 means any free port."""
 
     socket_path: Path
     listen_ip: str
-    announce_ip: str
+    announced: tuple[str, ...]
     udp_port: int
     orphan_lifetime: float = ORPHAN_LIFETIME
     fan: str = choice.AUTOMATIC
@@ -170,9 +173,9 @@ class Worker:
             time.time() - time.monotonic(),
             self._dial,
         )
-        candidates = [self._candidate("udp", 2130706431)]
+        candidates = self._candidates("udp", BEST_UDP)
         if self._listening is not None:
-            candidates.append({**self._candidate("tcp", 1518149375), "tcpType": "passive"})
+            candidates += [{**one, "tcpType": "passive"} for one in self._candidates("tcp", BEST_TCP)]
         else:
             logger.info("TCP port %d is in use: nobody is told to come by TCP", self.udp_port)
         self._methods = Methods(self._rooms, candidates)
@@ -186,16 +189,19 @@ class Worker:
         self._stopped = asyncio.Event()
         self._counters = {"datagrams": 0, "send_failed": 0, "contained_errors": 0}
 
-    def _candidate(self, protocol: str, priority: int) -> dict[str, object]:
-        return {
-            "foundation": protocol,
-            "priority": priority,
-            "ip": self.settings.announce_ip,
-            "address": self.settings.announce_ip,
-            "protocol": protocol,
-            "port": self.udp_port,
-            "type": "host",
-        }
+    def _candidates(self, protocol: str, best: int) -> list[dict[str, object]]:
+        return [
+            {
+                "foundation": protocol if rank == 0 else f"{protocol}{rank + 1}",
+                "priority": best - (rank << 8),
+                "ip": address,
+                "address": address,
+                "protocol": protocol,
+                "port": self.udp_port,
+                "type": "host",
+            }
+            for rank, address in enumerate(self.settings.announced)
+        ]
 
     def _figures(self) -> dict[str, object]:
         streams = {"streams": len(self._streams.connections), **self._streams.counters}

@@ -183,8 +183,8 @@ def _media_pool(settings: Settings, *, closed: bool) -> MediaPool:
     return MediaPool(
         MediaPoolSettings(
             run_dir=run_dir(settings.data),
-            listen_ip=settings.media_listen_ip,
-            announce_ip=settings.announce_ip,
+            listen_ip=settings.media_listen,
+            announced=settings.announced,
             udp_port=settings.media_port,
             workers=settings.media_workers or None,
             fan=settings.media_fan,

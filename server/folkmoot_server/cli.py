@@ -94,8 +94,16 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--public-url", help="what browsers type, e.g. https://meet.example.org")
     serve.add_argument("--cert", type=Path, help="TLS certificate chain (PEM)")
     serve.add_argument("--key", type=Path, help="TLS private key (PEM)")
-    serve.add_argument("--announce-ip", help="address at which browsers reach the media port (default: 127.0.0.1)")
-    serve.add_argument("--media-listen-ip", help="address the media port listens on (default: 127.0.0.1)")
+    serve.add_argument(
+        "--announce-ip",
+        help="address at which browsers reach the media port; one of IPv4 and one of IPv6 with a comma between them, "
+        "the better first (default: 127.0.0.1)",
+    )
+    serve.add_argument(
+        "--media-listen-ip",
+        help="address the media port listens on; :: hears IPv4 too (default: every one, or this machine alone while "
+        "that is announced)",
+    )
     serve.add_argument(
         "--media-port",
         type=int,
@@ -165,7 +173,12 @@ def _add_relay(commands: Any) -> None:
     )
     relay.add_argument("--cert", type=Path, help="TLS certificate chain (PEM) of the relay's own name")
     relay.add_argument("--key", type=Path, help="TLS private key (PEM)")
-    relay.add_argument("--announce-ip", default="", help="address at which phones reach the media port")
+    relay.add_argument(
+        "--announce-ip",
+        default="",
+        help="address at which phones reach the media port, if not that of --listen; one of IPv4 and one of IPv6 "
+        "with a comma between them",
+    )
     relay.add_argument("--media-port", type=int, default=0, help="UDP and TCP port for media (default: a free one)")
 
 

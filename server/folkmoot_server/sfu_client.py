@@ -50,7 +50,7 @@ class MediaPoolSettings:
 
     run_dir: Path
     listen_ip: str = "127.0.0.1"
-    announce_ip: str = "127.0.0.1"
+    announced: tuple[str, ...] = ("127.0.0.1",)
     udp_port: int = 0
     workers: int | None = None
     fan: str = "auto"
@@ -298,7 +298,7 @@ class MediaPool:
         link.process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "folkmoot_media", "--socket", str(link.socket_path), "--udp-port", str(port)),
-            *("--listen-ip", self.settings.listen_ip, "--announce-ip", self.settings.announce_ip),
+            *("--listen-ip", self.settings.listen_ip, "--announce-ip", ",".join(self.settings.announced)),
             *("--fan", self.settings.fan),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdin=asyncio.subprocess.DEVNULL,

@@ -54,7 +54,7 @@ class PageServer:
         self.media_host = media_host or host
         self.pool = MediaPool(
             MediaPoolSettings(
-                run_dir, self.media_host, self.media_host, workers=workers, seats_per_router=seats_per_router
+                run_dir, self.media_host, (self.media_host,), workers=workers, seats_per_router=seats_per_router
             )
         )
         self._host = host

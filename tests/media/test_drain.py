@@ -282,7 +282,7 @@ def test_a_draining_worker_takes_on_nothing_new_and_lets_the_rest_go_on() -> Non
 
 async def test_a_room_that_nobody_moves_ends_with_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "DRAIN_LIMIT", 1.0)
-    worker = Worker(WorkerSettings(tmp_path / "w.sock", "127.0.0.1", "127.0.0.1", 0))
+    worker = Worker(WorkerSettings(tmp_path / "w.sock", "127.0.0.1", ("127.0.0.1",), 0))
     running = asyncio.create_task(worker.run())
     channel = await Channel.open(tmp_path / "w.sock")
     hello = await channel.ask("worker.hello", None, version=1, adopt=None)

@@ -134,7 +134,7 @@ def test_command_line_setting_and_pool_name_the_back_end(tmp_path: Path, monkeyp
 
 def test_a_worker_says_which_back_end_it_took(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        worker = Worker(WorkerSettings(tmp_path / "w.sock", "127.0.0.1", "127.0.0.1", 0, fan="cffi"))
+        worker = Worker(WorkerSettings(tmp_path / "w.sock", "127.0.0.1", ("127.0.0.1",), 0, fan="cffi"))
     assert "fan-out back end: cffi" in caplog.text
     assert worker._figures()["fan"] == "cffi"
     worker._udp.close()

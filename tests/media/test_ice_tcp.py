@@ -75,10 +75,10 @@ def test_ten_thousand_mutated_streams_are_read_or_refused_and_little_is_kept() -
 
 @asynccontextmanager
 async def running(
-    folder: Path, listen: str = "127.0.0.1", announce: str = "", fan: str = "auto"
+    folder: Path, listen: str = "127.0.0.1", announced: tuple[str, ...] = (), fan: str = "auto"
 ) -> AsyncIterator[Worker]:
     for _ in range(20):
-        worker = Worker(WorkerSettings(folder / "w.sock", listen, announce or listen, 0, fan=fan))
+        worker = Worker(WorkerSettings(folder / "w.sock", listen, announced or (listen,), 0, fan=fan))
         if worker._listening is not None:
             break
         worker._udp.close()  # some connection on this machine has the free UDP number in TCP
@@ -96,13 +96,16 @@ def call(worker: Worker, method: str, **data: Any) -> Any:
 
 
 class Client:
-    """A transport whose only way is the TCP candidate."""
+    """A transport whose only way is a TCP candidate."""
 
-    def __init__(self, worker: Worker, owner: str, direction: str) -> None:
+    protocol = "tcp"
+
+    def __init__(self, worker: Worker, owner: str, direction: str, rank: int = 0) -> None:
+        """Take the candidate of this rank, 0 the best."""
         self.worker = worker
         info = call(worker, "router.create_transport", router_id="r", owner=owner, direction=direction)
         self.id = info["id"]
-        self.candidate = dict(next(one for one in info["iceCandidates"] if one["protocol"] == "tcp"))
+        self.candidate = dict([one for one in info["iceCandidates"] if one["protocol"] == self.protocol][rank])
         self.heard: list[bytes] = []
         self.active = ActiveTransport(IDENTITY, self._send, secrets.token_bytes, self.heard.append)
         self.writer: asyncio.StreamWriter | None = None
@@ -184,11 +187,13 @@ async def test_a_voice_goes_in_and_out_over_tcp_alone(tmp_path: Path, fan: str) 
         assert bela.report()["ice"] == "lost"
 
 
-async def test_ipv6(tmp_path: Path) -> None:
-    async with running(tmp_path, listen="::", announce="::1") as worker:
+async def test_ipv6_and_ipv4_at_the_same_port(tmp_path: Path) -> None:
+    async with running(tmp_path, listen="::", announced=("::1", "127.0.0.1")) as worker:
         call(worker, "router.create", router_id="r", floor_mode="open")
-        anna, bela = Client(worker, "anna", "send"), Client(worker, "bela", "recv")
-        bela.candidate["ip"] = "127.0.0.1"  # IPv4 at the same port
+        anna, bela = Client(worker, "anna", "send"), Client(worker, "bela", "recv", rank=1)
+        assert (anna.candidate["ip"], bela.candidate["ip"]) == ("::1", "127.0.0.1")
+        assert anna.candidate["priority"] > bela.candidate["priority"]
+        assert anna.candidate["foundation"] != bela.candidate["foundation"]
         for one in (anna, bela):
             await one.connect()
         await hear(anna, bela)
@@ -303,7 +308,7 @@ async def test_where_the_tcp_number_is_taken_only_udp_is_announced(tmp_path: Pat
         taken.listen()
         port = taken.getsockname()[1]
         assert open_tcp("127.0.0.1", port) is None
-        worker = Worker(WorkerSettings(tmp_path / "w.sock", "127.0.0.1", "127.0.0.1", port))
+        worker = Worker(WorkerSettings(tmp_path / "w.sock", "127.0.0.1", ("127.0.0.1",), port))
         worker._methods.call("router.create", {"router_id": "r", "floor_mode": "open"}, 1.0)
         wanted = {"router_id": "r", "owner": "a", "direction": "send"}
         info: Any = worker._methods.call("router.create_transport", wanted, 1.0)

@@ -23,7 +23,7 @@ class Two:
     """A hub and a site on two workers, and what their workers told."""
 
     def __init__(self, folder: Path, fan: str) -> None:
-        settings = MediaPoolSettings(folder / "run", LOOPBACK.server, LOOPBACK.server, workers=2, fan=fan)
+        settings = MediaPoolSettings(folder / "run", LOOPBACK.server, (LOOPBACK.server,), workers=2, fan=fan)
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         self.died: list[str] = []
         self.pool = MediaPool(settings, self._on_event, self.died.extend)

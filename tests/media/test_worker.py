@@ -13,7 +13,7 @@ from folkmoot_media.worker import Worker, WorkerSettings
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Worker]:
-    fresh = Worker(WorkerSettings(tmp_path / "w.sock", "127.0.0.1", "127.0.0.1", 0))
+    fresh = Worker(WorkerSettings(tmp_path / "w.sock", "127.0.0.1", ("127.0.0.1",), 0))
     yield fresh
     fresh._udp.close()
 
@@ -39,9 +39,9 @@ def test_a_fault_behind_the_socket_is_contained_counted_and_logged_once_a_second
 def test_the_command_line_announces_what_it_listens_on_unless_told_otherwise(tmp_path: Path) -> None:
     socket = str(tmp_path / "s")
     settings = parse_arguments(["--socket", socket, "--listen-ip", "10.0.0.1", "--udp-port", "40000"])
-    assert (settings.announce_ip, settings.udp_port, settings.orphan_lifetime) == ("10.0.0.1", 40000, 60.0)
-    settings = parse_arguments(["--socket", socket, "--listen-ip", "::", "--announce-ip", "192.0.2.7"])
-    assert (settings.listen_ip, settings.announce_ip) == ("::", "192.0.2.7")
+    assert (settings.announced, settings.udp_port, settings.orphan_lifetime) == (("10.0.0.1",), 40000, 60.0)
+    settings = parse_arguments(["--socket", socket, "--listen-ip", "::", "--announce-ip", "192.0.2.7,2001:db8::7"])
+    assert (settings.listen_ip, settings.announced) == ("::", ("192.0.2.7", "2001:db8::7"))
 
 
 def test_a_bucket_refills_with_time_and_never_overflows() -> None:

@@ -279,7 +279,7 @@ async def serve(
         )
     )
     # A pool that was not started refuses rooms, as when every media worker is down.
-    pool = MediaPool(MediaPoolSettings(folder / "run", address, address, workers=1))
+    pool = MediaPool(MediaPoolSettings(folder / "run", address, (address,), workers=1))
     if media_worker:
         with mock.patch.object(sfu_client, "START_TIMEOUT", CONNECT_S):
             await pool.start()
