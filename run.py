@@ -48,8 +48,6 @@ def _serve_command(options: argparse.Namespace) -> list[str]:
     command += ["--host", options.host, "--port", str(options.port), "--data", str(options.data)]
     if options.reset:
         command.append("--reset")
-    if options.announce_ip is not None and options.media_listen_ip is None:
-        options.media_listen_ip = "0.0.0.0"  # noqa: S104  # announced to others, so reachable by them
     for name in ("public_url", "cert", "key", "announce_ip", "media_listen_ip", "media_port"):
         value = getattr(options, name)
         if value is not None:

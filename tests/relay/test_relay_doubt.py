@@ -68,7 +68,7 @@ class Relay:
         judge(self.tx, self.node.hall)
         return {}
 
-    async def answer(self, _node: Any, _request: Any, _data: bytes, *, keep: bool) -> Passed:
+    async def answer(self, _node: Any, _request: Any, _data: bytes, *, keep: bool, **_: Any) -> Passed:
         """What the hub answers; before that the request is noted."""
         self.kept = keep
         if self.shown:
@@ -82,13 +82,13 @@ class Relay:
     async def post(self, path: str, body: JsonObject) -> None:
         made = object.__new__(Lan)
         made._node, made._kiosks = self.node, self.kiosks
-        await made._pass_kiosk(request(path), json.dumps(body).encode(), CUSTODIAN)
+        await made._pass_kiosk(request(path), json.dumps(body).encode(), CUSTODIAN, None)
 
     async def show(self, place: JsonObject) -> None:
         """While linked the hub shows Otto the manifest, with this place in the vote."""
         made = object.__new__(Lan)
         made._node, made._kiosks, self.shown = self.node, self.kiosks, place
-        await made._pass_kiosk(request(MANIFEST_PATH, "GET"), b"", CUSTODIAN)
+        await made._pass_kiosk(request(MANIFEST_PATH, "GET"), b"", CUSTODIAN, None)
         self.shown = {}
 
     def asked(self, path: str, body: JsonObject) -> Asked:
@@ -203,14 +203,14 @@ async def test_after_a_start_of_the_process_the_key_stands_for_its_voter(relay: 
 async def test_what_is_no_vote_is_the_hubs_to_refuse(
     relay: Relay, body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def answer(*_: Any, keep: bool) -> Passed:
+    async def answer(*_: Any, keep: bool, **__: Any) -> Passed:
         assert not keep
         return Passed(web.Response(), 422, None)
 
     monkeypatch.setattr(passing, "pass_on", answer)
     made = object.__new__(Lan)
     made._node, made._kiosks = relay.node, relay.kiosks
-    await made._pass_kiosk(request(repeats.BALLOTS), body, CUSTODIAN)
+    await made._pass_kiosk(request(repeats.BALLOTS), body, CUSTODIAN, None)
 
 
 @pytest.mark.parametrize("route", ["replace", "seal"])

@@ -48,7 +48,7 @@ async def lan_of(node: Node) -> Lan:
 def answering(meanwhile: Meanwhile) -> Callable[..., Awaitable[Passed]]:
     """A hub that answers everything, while something happens."""
 
-    async def pass_on(_node: Node, _request: web.Request, _data: bytes, *, keep: bool) -> Passed:
+    async def pass_on(_node: Node, _request: web.Request, _data: bytes, *, keep: bool, **_: object) -> Passed:
         await meanwhile()
         response = web.Response(body=ANSWER)
         return Passed(response, response.status, Kept("application/json", ANSWER) if keep else None)

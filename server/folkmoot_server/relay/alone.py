@@ -376,6 +376,8 @@ def _queued(receipt: JsonObject) -> web.Response:
 _M: Final = "/api/meetings/{meeting}"
 _E: Final = _M + "/elections/{election}"
 REPLACEMENTS: Final = _E + "/replacements"
+SEALS: Final = _E + "/seals"
+VOIDS: Final = _E + "/voids"
 MANIFEST: Final = _E + "/manifest"
 _KIOSK: Final = "/api/meetings/{m}/sites/{s}/kiosk"
 ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
@@ -395,9 +397,9 @@ ANSWERS: Final[Mapping[tuple[str, str], Answer]] = MappingProxyType(
         ("POST", _M + "/check-in/begin"): Alone.begin_check_in,
         ("POST", _M + "/check-in/finish"): Alone.finish_check_in,
         ("POST", _M + "/commands"): Alone.command,
-        ("POST", _E + "/seals"): Alone.seal,
+        ("POST", SEALS): Alone.seal,
         ("POST", repeats.BALLOTS): Alone.cast,
-        ("POST", _E + "/voids"): Alone.void,
+        ("POST", VOIDS): Alone.void,
         ("POST", REPLACEMENTS): Alone.replace,
         ("POST", _KIOSK + "/begin"): lambda alone, asked: alone.kiosk.begin(asked),
         ("POST", _KIOSK + "/finish"): lambda alone, asked: alone.kiosk.finish(asked),

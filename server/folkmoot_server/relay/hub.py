@@ -13,6 +13,7 @@ from typing import Any, Final
 import aiohttp
 
 from folkmoot_server.domain.errors import FolkmootError
+from folkmoot_server.relay import page_line
 from folkmoot_voting.encoding import JsonObject
 
 log = logging.getLogger("folkmoot.relay.hub")
@@ -20,6 +21,7 @@ ANSWER_MAX: Final = 32 * 1024 * 1024
 COMPRESS_FROM: Final = 1024  # bytes of a body; smaller ones do not shrink
 OWN_CONNECTIONS: Final = 8  # feed, lease, outbox, papers, and what media wait for
 PAGE_CONNECTIONS: Final = 64
+KEPT_S: Final = 30.0  # a connection that nothing uses
 CONNECT_S: Final = 20.0
 PLAIN_S: Final = 20.0
 PARTIAL: Final = 206
@@ -58,8 +60,8 @@ class Hub:
         self._url = url
         self._answered = answered
         trust = ssl.create_default_context() if url.startswith("https:") else True
-        self._own = self._session(OWN_CONNECTIONS, trust)
-        self._pages = self._session(PAGE_CONNECTIONS, trust)
+        self._own = self._session(aiohttp.TCPConnector(limit=OWN_CONNECTIONS, ssl=trust, keepalive_timeout=KEPT_S))
+        self._pages = self._session(page_line.connector(PAGE_CONNECTIONS, trust, KEPT_S))
         self.token = ""
         self.trusted = False
 
@@ -73,8 +75,7 @@ class Hub:
             raise HubSilentError("it has not shown its key yet")
 
     @staticmethod
-    def _session(connections: int, trust: ssl.SSLContext | bool) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=connections, ssl=trust, keepalive_timeout=30)
+    def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout)
 
@@ -162,6 +163,8 @@ class Hub:
     async def page(self, method: str, path_qs: str, headers: Mapping[str, str], data: Any) -> aiohttp.ClientResponse:
         """Pass a page's request on as it is and return the answer as soon as it begins; the caller releases it.
 
+        Whoever cancels this gives the request up: what of it has not left this machine never does.
+
         Raises:
             HubSilentError: it did not answer, or was not asked, because it is not trusted.
         """
@@ -169,9 +172,10 @@ class Hub:
         sent = {**headers, "Folkmoot-Relay": self.token}
         url = self._url + path_qs
         try:
-            response = await self._pages.request(
-                method, url, headers=sent, data=data, allow_redirects=False, skip_auto_headers=("User-Agent",)
-            )
+            with page_line.ending_at_once():
+                response = await self._pages.request(
+                    method, url, headers=sent, data=data, allow_redirects=False, skip_auto_headers=("User-Agent",)
+                )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise HubSilentError(_reason(error)) from error
         if response.status in NOT_AN_ANSWER:

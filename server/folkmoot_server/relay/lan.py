@@ -25,6 +25,7 @@ from folkmoot_server.relay.node import Node, Told, Unavailable
 from folkmoot_server.relay.people import HallSession
 from folkmoot_server.relay.phones import Admitted, Right
 from folkmoot_server.relay.reading import Reading
+from folkmoot_server.relay.slow import Slow
 from folkmoot_server.relay.snapshots import Snapshots
 from folkmoot_server.relay.sockets import Sockets
 from folkmoot_server.web import kiosk_access
@@ -59,6 +60,7 @@ class Lan:
         sockets.still, sockets.knows = self._still, self._knows
         self._reading, self._kiosks = Reading(node, sockets.following), Kiosks()
         self._snapshots = Snapshots(node, sockets.following)
+        self._slow = Slow(node, self._answer)
         node.on_news, node.on_unheard = self._hear, self._unheard
         self._limits = SignInLimits()
         self._line = HallLine(node, sockets, self._session)
@@ -142,7 +144,7 @@ class Lan:
             waits = request.path == walls.VIEW  # at the hub, for news, and is asked again at once: no line is busy so
             self._node.passing += not waits
             try:
-                return await self._pass_on(request, body)
+                return await self._slow.pass_on(request, body, lambda late: self._pass_on(request, body, late))
             except HubSilentError as error:
                 if not self._node.link.cut:
                     raise _unreachable() from error
@@ -163,10 +165,10 @@ class Lan:
             self._limits.count_address(request.remote or "unknown", now)
         return await self._alone.answer(Asked(request, body, session, now, kiosk=token is not None))
 
-    async def _pass_on(self, request: web.Request, body: bytes) -> web.StreamResponse:
+    async def _pass_on(self, request: web.Request, body: bytes, late: passing.Late | None) -> web.StreamResponse:
         node, session = self._node, await self._session(request)
         if kiosk_access.token_in(request) is not None:
-            return await self._pass_kiosk(request, body, session)
+            return await self._pass_kiosk(request, body, session, late)
         screen = walls.owner(request)
         if screen is not None:
             return await self._pass_screen(request, screen)
@@ -186,7 +188,7 @@ class Lan:
         signs = request.path in SIGNS_IN or (request.path == SESSION and request.method == "GET")
         kiosk = request.path == f"/api/meetings/{node.identity.meeting}/sites/{node.identity.site}{KIOSK_SIGNS_IN}"
         try:
-            passed = await passing.pass_on(node, request, body, keep=signs or kiosk or owner is not None)
+            passed = await passing.pass_on(node, request, body, keep=signs or kiosk or owner is not None, late=late)
         finally:
             if session is not None and request.method not in SAFE:
                 self._snapshots.acted(session.token_hash)
@@ -216,7 +218,7 @@ class Lan:
         return web.Response(body=found.data, content_type=found.type, charset="utf-8")
 
     async def _pass_kiosk(
-        self, request: web.Request, body: bytes, custodian: HallSession | None
+        self, request: web.Request, body: bytes, custodian: HallSession | None, late: passing.Late | None
     ) -> web.StreamResponse:
         """Pass on what a member does at the kiosk; nothing of it is kept, or known of, as the custodian's."""
         node = self._node
@@ -228,7 +230,7 @@ class Lan:
             await node.remember(lambda tx: passed_votes.begin(tx, vote))
         shows = request.method == "GET" and _route(request) == MANIFEST
         try:
-            passed = await passing.pass_on(node, request, body, keep=shows or vote is not None)
+            passed = await passing.pass_on(node, request, body, keep=shows or vote is not None, late=late)
         except HubSilentError:
             if vote is not None:  # whatever another answer has said meanwhile
                 await node.remember(lambda tx: passed_votes.begin(tx, vote))

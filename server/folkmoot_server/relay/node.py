@@ -90,6 +90,7 @@ class Node:
         closed: the closed sessions that are known.
         passing: how many requests of pages the hub is answering.
         bringing: the last entry of the outbox that is on its way to the hub now, 0 while none is.
+        unwanted: whether the hub has refused the outbox itself since it last took something of it.
         profile_kbps, in_room: of the line (0: no limit known), and whether voices may be on it.
         hall_open: says whether the hall's own page is connected.
         ended: set once the meeting is over; `over` once nothing of it is kept any more.
@@ -108,7 +109,7 @@ class Node:
         self.hall = Hall()
         self.parts: dict[str, str] = {}
         self.start: Start | None = None
-        self.acknowledged, self.bringing = Head(), 0
+        self.acknowledged, self.bringing, self.unwanted = Head(), 0, False
         self.cursor = 0
         self.tail: deque[Told] = deque(maxlen=TAIL_MAX)
         self.cut, self.linked, self.queued = asyncio.Event(), asyncio.Event(), asyncio.Event()

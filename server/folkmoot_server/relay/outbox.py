@@ -118,6 +118,19 @@ def find(tx: Connection, wish: Wish) -> Waiting | None:
     return Waiting(row.seq, receipt(json.loads(row.text)), row.refused, None if given is None else json.loads(given))
 
 
+def waits(tx: Connection, after: int, election: str, credential: str) -> bool:
+    """Say whether an entry after a number is of a credential in a vote, or lets it act there."""
+    table = schema.entry.c
+    rows = tx.execute(
+        select(table.credential, table.kind, table.text).where(table.seq > after, table.election == election)
+    )
+    return any(
+        row.credential == credential
+        or (row.kind == Kind.REPLACEMENT and json.loads(row.text)["body"]["new"] == credential)
+        for row in rows
+    )
+
+
 def keep_promises(tx: Connection, given: Iterable[JsonObject], hub_key: bytes) -> int:
     """Keep the hub's promises for ballots of the outbox; return how many it has not signed, which are not kept.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -18,10 +18,12 @@ from folkmoot_server.relay.node import Node
 from folkmoot_server.web import kiosk_access
 
 T = TypeVar("T")
+Late = Callable[[], Awaitable[web.StreamResponse | None]]
 UPLOAD_MAX: Final = 64 * 1024 * 1024
 PIECE: Final = 64 * 1024
 REFUSED: Final = 400
 SILENT_S: Final = 60.0  # between two pieces of an answer that has begun
+PATIENCE_S: Final = 10.0  # a page itself gives up after twenty; after eight without any answer the link is cut
 ASKED: Final = (
     "Accept",
     "Accept-Language",
@@ -48,6 +50,18 @@ ANSWERED: Final = (
     "Set-Cookie",
     "X-Content-Type-Options",
 )
+
+
+class HubLateError(HubSilentError):
+    """The hub has not answered in time, and the relay has taken over what was asked.
+
+    Attributes:
+        response: what the page is told.
+    """
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        super().__init__("the hub is late")
+        self.response = response
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +111,7 @@ def is_upload(request: web.Request) -> bool:
     return request.method == "PUT" and request.content_type == "application/octet-stream"
 
 
-async def pass_on(node: Node, request: web.Request, data: bytes, *, keep: bool) -> Passed:
+async def pass_on(node: Node, request: web.Request, data: bytes, *, keep: bool, late: Late | None = None) -> Passed:
     """Pass a request on and its answer back; give up when the link is cut before an answer has begun.
 
     Args:
@@ -105,8 +119,10 @@ async def pass_on(node: Node, request: web.Request, data: bytes, *, keep: bool) 
         request: of a page.
         data: its body, unless it is an upload.
         keep: whether the answer may be worth keeping.
+        late: asked every `PATIENCE_S` for which no answer has begun; what it answers ends the request to the hub.
 
     Raises:
+        HubLateError: `late` has answered.
         HubSilentError: the hub did not answer.
         BadInput: an upload that is too large.
     """
@@ -117,7 +133,7 @@ async def pass_on(node: Node, request: web.Request, data: bytes, *, keep: bool) 
             raise BadInput("input.too-large", f"The message is larger than {UPLOAD_MAX} bytes.")
         headers["Content-Length"] = str(request.content_length)
         body = request.content
-    answer = await _open(node, request, headers, body)
+    answer = await _open(node, request, headers, body, late=late)
     try:
         wanted = answer.status >= REFUSED or (keep and answer.status == web.HTTPOk.status_code)
         if wanted and (answer.content_length or 0) <= ANSWER_MAX:
@@ -186,12 +202,22 @@ async def unless_cut(node: Node, asking: asyncio.Task[T]) -> T:
 
 
 async def _open(
-    node: Node, request: web.Request, headers: dict[str, str], body: Any, method: str = "", path: str = ""
+    node: Node,
+    request: web.Request,
+    headers: dict[str, str],
+    body: Any,
+    method: str = "",
+    path: str = "",
+    late: Late | None = None,
 ) -> aiohttp.ClientResponse:
     opening = asyncio.create_task(node.hub.page(method or request.method, path or request.path_qs, headers, body))
     cut = asyncio.create_task(node.cut.wait())
+    patience = None if late is None else PATIENCE_S
     try:
-        await asyncio.wait((opening, cut), return_when=asyncio.FIRST_COMPLETED)
+        while not (await asyncio.wait((opening, cut), timeout=patience, return_when=asyncio.FIRST_COMPLETED))[0]:
+            taken = None if late is None else await late()
+            if taken is not None and not opening.done():
+                raise HubLateError(taken)
         if not opening.done():
             raise HubSilentError("the link was cut")
         return opening.result()

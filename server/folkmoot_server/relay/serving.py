@@ -14,7 +14,7 @@ from folkmoot_media.errors import MediaError
 from folkmoot_server.relay.lan import Lan
 from folkmoot_server.relay.media import Device, RelayMedia
 from folkmoot_server.relay.node import Node
-from folkmoot_server.relay.settings import RelaySettings, is_address
+from folkmoot_server.relay.settings import RelaySettings
 from folkmoot_server.relay.sockets import Sockets
 from folkmoot_server.serving import BACKLOG, HANDSHAKE_S, LINGER_S, SHUTDOWN_S, run_dir
 from folkmoot_server.sfu_client import MediaPool, MediaPoolSettings
@@ -103,8 +103,8 @@ class MediaStart:
         pool = MediaPool(
             MediaPoolSettings(
                 run_dir=run_dir(settings.data),
-                listen_ip=settings.host if is_address(settings.host) else "127.0.0.1",
-                announce_ip=settings.media_ip,
+                listen_ip=settings.media_listen,
+                announced=settings.announced,
                 udp_port=settings.media_port,
                 workers=1,
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from folkmoot_config import addresses
 from folkmoot_server.relay.store import Identity
 from folkmoot_server.serving import StartError
 
@@ -26,10 +27,30 @@ class RelaySettings:
     announce_ip: str = ""
     media_port: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse addresses that cannot be announced.
+
+        Raises:
+            StartError: they are none, or nothing listens there.
+        """
+        try:
+            addresses.listening(self.announced, self._at)
+        except ValueError as error:
+            raise StartError("start.announced", f"--announce-ip does not do: {error}.") from None
+
     @property
-    def media_ip(self) -> str:
-        """At which address phones reach the media port: what was said, or where the pages listen, or this machine."""
-        return self.announce_ip or (self.host if is_address(self.host) else "127.0.0.1")
+    def announced(self) -> tuple[str, ...]:
+        """At which addresses phones reach media: what was said, or where the pages listen, or this machine."""
+        return addresses.read_announced(self.announce_ip or (self.host if is_address(self.host) else "127.0.0.1"))
+
+    @property
+    def media_listen(self) -> str:
+        """Where media listen: where the pages do, unless that has a name."""
+        return addresses.listening(self.announced, self._at)
+
+    @property
+    def _at(self) -> str:
+        return self.host if is_address(self.host) else ""
 
 
 def read_listen(text: str) -> tuple[str, int]:

@@ -54,6 +54,7 @@ PIECE_LEAST: Final = 4 * 1024
 PIECE_MOST: Final = 192 * 1024
 PIECE_QUICK_S: Final = 2.0
 PIECE_SLOW_S: Final = 8.0
+BUSY: Final = "ballot.busy"  # the same entries are sent again
 STARTS_ANEW: Final = frozenset({"relay.no-session", "relay.superseded"})
 ENDS: Final = {
     "relay.revoked": "The hub has ended this relay's right. Enrol it anew in an empty folder, with a new code.",
@@ -177,6 +178,7 @@ class Sync:
             return
         ours = await node.database.read(lambda tx: outbox.head_at(tx, upto))
         if ours != head:
+            node.unwanted = True
             raise WrongState("relay.forked", "The hub holds another outbox under this relay's name.")
         if head != node.acknowledged:
             await node.database.write(lambda tx: store.set_acknowledged(tx, head))
@@ -402,6 +404,9 @@ class Sync:
         except HubSilentError:
             self._piece = max(PIECE_LEAST, self._piece // 2)
             raise
+        except HubRefusedError as error:
+            node.unwanted = error.code not in STARTS_ANEW | {BUSY}
+            raise
         finally:
             node.bringing = 0
         taken = time.monotonic() - begun
@@ -410,7 +415,8 @@ class Sync:
         elif taken > PIECE_SLOW_S:
             self._piece = max(PIECE_LEAST, self._piece // 2)
         await self._take_cursor(answer)
-        if node.acknowledged == after:
+        node.unwanted = node.acknowledged == after
+        if node.unwanted:
             raise WrongState("relay.forked", "The hub did not take the outbox.")
         return True
 
