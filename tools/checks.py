@@ -15,10 +15,10 @@ from tools import chromium, house, web_build
 
 _BROWSER_TESTS = "tests/browser"
 _BROWSER_STEPS = "browser-"
-# These use one core at a time and share nothing with the others: they run beside them, one group after another.
+# These share nothing with the others and wait more than they work: they run beside them, a row for each.
 _BESIDE = {
-    "protocol": ("tests/voting", "tests/adversary", "tests/e2e", "tests/loadtests"),
-    "relay": ("tests/relay",),
+    "protocol": ("tests/voting", "tests/adversary", "tests/loadtests", "tests/relay"),
+    "media": ("tests/media", "tests/e2e"),
 }
 _ONE_ORIGIN = "one_origin"
 _NO_TESTS_COLLECTED = 5
@@ -44,7 +44,7 @@ class Step:
     failed: int = 0
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
-    beside: Path | None = None  # runs beside the others and writes here
+    beside: Path | None = None  # runs beside the others, in a row of its own, and writes here
 
 
 def run(root: Path, arguments: list[str]) -> int:
@@ -77,29 +77,35 @@ def run(root: Path, arguments: list[str]) -> int:
 
 
 def run_steps(steps: list[Step], *, lenient: bool) -> None:
-    """Run every step, in two rows side by side: what may run beside the others, and the others; each one by one.
+    """Run every step: what may run beside the others in a row of its own, the others one by one.
 
-    Browsers want both cores: they begin when the first row has ended.
+    Browsers use both cores by themselves: they begin when all others have ended.
     """
-    beside = [step for step in steps if step.beside is not None and len(steps) > 1]
+    browsers = [step for step in steps if step.name.startswith(_BROWSER_STEPS)]
+    _run_side_by_side([step for step in steps if step not in browsers], lenient=lenient)
+    for step in browsers:
+        run_step(step, lenient=lenient)
 
-    def run_beside() -> None:
-        for step in beside:
-            run_step(step, lenient=lenient)
 
-    thread = threading.Thread(target=run_beside)
-    thread.start()
+def _run_side_by_side(steps: list[Step], *, lenient: bool) -> None:
+    beside = {step.name: step.beside for step in steps if step.beside is not None}
+    if steps and len(beside) == len(steps):  # somebody who looks on sees at least one of them go on
+        beside.pop(steps[0].name)
+        steps[0].beside = None
+    rows = {
+        step.name: threading.Thread(target=run_step, args=(step,), kwargs={"lenient": lenient})
+        for step in steps
+        if step.name in beside
+    }
+    for row in rows.values():
+        row.start()
     for step in steps:
-        if step not in beside:
-            step.beside = None
-            if step.name.startswith(_BROWSER_STEPS):
-                thread.join()
+        if step.name not in rows:
             run_step(step, lenient=lenient)
-    thread.join()
-    for step in beside:
-        print(f"\n== {step.name}, beside the others", flush=True)
-        if step.beside is not None:
-            print(step.beside.read_text(errors="replace"), flush=True)
+    for name, row in rows.items():
+        row.join()
+        print(f"\n== {name}, beside the others", flush=True)
+        print(beside[name].read_text(errors="replace"), flush=True)
 
 
 def _provide_chromium(root: Path) -> None:
@@ -146,15 +152,19 @@ def _steps(root: Path, pytest_arguments: list[str]) -> list[Step]:
         chosen = [*(others or ["tests"]), f"--ignore={_BROWSER_TESTS}", *apart]
         steps.append(_pytest(root, "pytest", [*chosen, *options]))
     for name, group in ({} if paths else _BESIDE).items():
-        step = _pytest(root, name, [*group, *options])
-        step.beside = root / "test-results" / f"{name}.txt"
-        steps.append(step)
+        steps.append(_beside(root, name, [*group, *options]))
     if in_browser or not paths:
         chosen = in_browser or [_BROWSER_TESTS]
         for origin in ("http", "https"):
             once = ["-m", f"not {_ONE_ORIGIN}"] if origin == "https" and not paths else []
             steps.append(_pytest(root, f"{_BROWSER_STEPS}{origin}", [*chosen, "--origin", origin, *once, *options]))
     return steps
+
+
+def _beside(root: Path, name: str, arguments: list[str]) -> Step:
+    step = _pytest(root, name, arguments)
+    step.beside = root / "test-results" / f"{name}.txt"
+    return step
 
 
 def _static_steps(root: Path) -> list[Step]:

@@ -105,6 +105,36 @@ def test_few_failures_are_tried_again_and_named(
     assert ("UNSTEADY, passed only when tried again: test_it::test_a" in capsys.readouterr().out) is named
 
 
+SIDE_BY_SIDE = """
+import time
+from pathlib import Path
+def test_a():
+    here = Path(__file__).parent
+    (here / NAME).touch()
+    end = time.monotonic() + 60
+    while time.monotonic() < end and len(list(here.glob("was-*"))) < 3:
+        time.sleep(0.05)
+    assert len(list(here.glob("was-*"))) == 3
+"""
+
+
+def test_rows_run_side_by_side_and_all_of_them_are_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    steps = []
+    for number in range(3):
+        file = tmp_path / f"test_{number}.py"
+        file.write_text(SIDE_BY_SIDE.replace("NAME", repr(f"was-{number}")))
+        report = tmp_path / f"{number}.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", str(file)]
+        step = checks.Step(f"row-{number}", command, tmp_path, ROOT / "no-node", report)
+        step.beside = tmp_path / f"{number}.txt"
+        steps.append(step)
+    checks.run_steps(steps, lenient=False)
+    assert checks.summary(steps, 1.0) == 0
+    said = capfd.readouterr().out
+    assert [f"== row-{number}" in said for number in range(3)] == [True] * 3
+    assert said.count("1 passed in") == 3
+
+
 def test_no_test_at_all_counts_as_failed(tmp_path: Path) -> None:
     assert step_for(tmp_path, "").failed == 1
 
