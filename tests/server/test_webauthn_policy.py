@@ -62,6 +62,11 @@ def raw(fields: dict[str, str]) -> dict[str, bytes]:
     return {name: bytes.fromhex(value) for name, value in fields.items()}
 
 
+def flipped(signature: bytes) -> bytes:
+    """Return another signature: one bit of the last byte is different."""
+    return signature[:-1] + bytes([signature[-1] ^ 1])
+
+
 # -- the W3C vectors ---------------------------------------------------------------------------------------------
 
 
@@ -92,7 +97,7 @@ def test_w3c_vectors(vector: dict[str, Any]) -> None:
         },
     }
     assert found == {name: expected[name] for name in found}
-    damaged = replace(assertion, signature=assertion.signature[:-1] + bytes([assertion.signature[-1] ^ 1]))
+    damaged = replace(assertion, signature=flipped(assertion.signature))
     assert outcome(lambda: verify_assertion(W3C_PARTY, used["challenge"], stored, damaged)) != "accepted"
 
 
@@ -210,7 +215,7 @@ ASSERTIONS = [
     Bad("the counter is gone", "passkey.counter-fell", count=0),
     Bad("another key", SIGNATURE, key=ec.derive_private_key(8, ec.SECP256R1())),
     Bad("no signature", SIGNATURE, damage=lambda made: replace(made, signature=b"")),
-    Bad("a damaged signature", SIGNATURE, damage=lambda m: replace(m, signature=m.signature[:-1] + b"\x00")),
+    Bad("a damaged signature", SIGNATURE, damage=lambda m: replace(m, signature=flipped(m.signature))),
     Bad("a large signature", LARGE, damage=lambda made: replace(made, signature=bytes(1025))),
     Bad(
         "a raised counter",
@@ -272,7 +277,7 @@ def test_ed25519_and_rsa_keys_work() -> None:
         stored = Stored(b"id", cbor2.dumps(key), 0, False)
         verify_assertion(RP, CHALLENGE, stored, Assertion(data, GOOD, signature))
         with pytest.raises(Refused):
-            verify_assertion(RP, CHALLENGE, stored, Assertion(data, GOOD, signature[:-1] + b"\x00"))
+            verify_assertion(RP, CHALLENGE, stored, Assertion(data, GOOD, flipped(signature)))
 
 
 # -- registrations that must be refused --------------------------------------------------------------------------
