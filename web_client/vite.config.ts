@@ -10,7 +10,10 @@ import { shellHead } from "./tools/shell_files.ts";
 const COMPRESSIBLE = /\.(?:html|js|css|svg|json|webmanifest|txt|wasm)$/;
 const SMALLEST_WORTH_COMPRESSING = 512;
 
-const BASE = /node_modules\/preact\/|vite\/preload-helper|src\/(?:ui\/(?:trusted|rule_words)|ballot\/(?:errors|rpc|standing)|identity\/records|state\/(?:pins|text_size)|i18n\/catalogue|api\/(?:call|votes))\.ts$/;
+const BASE = /node_modules\/preact\/|vite\/preload-helper|src\/(?:ui\/(?:trusted|rule_words)|ballot\/(?:errors|rpc|standing)|identity\/records|state\/(?:pins|text_size)|i18n\/catalogue|api\/(?:call|cut|votes))\.ts$/;
+
+/** Small modules that the pages of a meeting and its room share. */
+const GATHERING = /src\/(?:state\/(?:agenda|visitors|server_time)|ui\/server_time|screens\/(?:cosigning|notice|meeting|result)|screens\/room\/(?:hold|people|timer)|state\/(?:ladder|sources|support|room))\.tsx?$/;
 
 const page = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -70,7 +73,7 @@ export default defineConfig({
       input: { main: page("index.html"), booth: page("booth.html"), auditor: page("auditor.html"), sw: page("src/sw/worker.ts") },
       // What every page starts with travels as one file: a dozen small ones compress worse and ask more often.
       output: {
-        codeSplitting: { groups: [{ name: "base", test: BASE }] },
+        codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: "base", test: BASE }, { name: "gathering", test: GATHERING }] },
         // The worker is asked for by one name for ever; the browser compares its content.
         entryFileNames: ({ name }) => (name === "sw" ? WORKER : "assets/[name]-[hash].js"),
       },

@@ -118,6 +118,18 @@ async def outbound(person: Person, kind: str, name: str) -> int:
     return int(sum(one.get(name, 0) for one in entries if one["type"] == "outbound-rtp" and one["kind"] == kind))
 
 
+_BENEATH = """
+() => {
+  const { left, top, width, height } = document.querySelector("[data-testid=speaker]").getBoundingClientRect();
+  const there = document.elementsFromPoint(left + width / 2, top + height / 2);
+  const [first] = there;
+  const through = first?.tagName === "VIDEO" && getComputedStyle(first).backgroundColor === "rgba(0, 0, 0, 0)";
+  const beneath = there.find((one) => one.matches(".blank-initials"))?.textContent ?? "nothing";
+  return through ? beneath : "no picture on top";
+}
+"""
+
+
 async def grows(person: Person, kind: str, over_s: float = 1.0) -> int:
     """Bytes of a kind that arrive in the next while."""
     before = await received(person, kind)
@@ -225,6 +237,8 @@ async def test_the_switch_works_before_joining_and_live_and_is_remembered(hall: 
     assert await received(member, "video") == 0
     await choose(member, 4)
     await steps.sees_and_hears(member)
+    beneath = await member.page.evaluate(_BENEATH)
+    assert 1 <= len(beneath) <= 2, f"a picture without a frame lets the initials be seen, not {beneath}"
 
     async def full() -> bool:
         return (await member.media()).tallest_received > 180

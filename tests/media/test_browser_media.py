@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -79,7 +80,7 @@ async def enter(browser: BrowserContext, server: PageServer, seat: str) -> Page:
     return page
 
 
-async def until(page: Page, predicate: str, argument: object = None, seconds: float = 30.0) -> None:
+async def until(page: Page, predicate: str, argument: object = None, seconds: float = 90.0) -> None:
     """Evaluate an asynchronous predicate until it is true (wait_for_function takes a promise for true)."""
     async with asyncio.timeout(seconds):
         while await page.evaluate(predicate, argument) is not True:  # noqa: ASYNC110 - the page cannot call us
@@ -218,3 +219,36 @@ async def test_a_page_that_builds_anew_sends_and_sees_everything_again(
     assert await listener.evaluate("folkmoot.videos()") == ["anna/camera"]
     (worker,) = await server.pool.stats()
     assert worker["transports"] == 3
+
+
+async def test_what_a_page_needs_is_asked_for_at_once_and_what_begins_meanwhile_is_seen(
+    browser: BrowserContext, server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = await enter(browser, server, "anna")
+    asked: list[str] = []
+    listed, sent = asyncio.Event(), asyncio.Event()
+    handle = server.signalling.handle
+
+    async def over_a_satellite(room: str, owner: str, method: str, data: object) -> dict[str, Any]:
+        answer = await handle(room, owner, method, data)
+        if owner == "bela":
+            asked.append(method)
+            if method == "list":
+                listed.set()
+            elif method == "capabilities":  # a page that waits for its answer asks for no list
+                await listed.wait()
+            elif method == "create_transport":
+                await sent.wait()
+        return answer
+
+    monkeypatch.setattr(server.signalling, "handle", over_a_satellite)
+    bela = await browser.new_page()
+    await bela.goto(f"{server.url}?seat=bela")
+    await bela.click("button")
+    async with asyncio.timeout(10):
+        await listed.wait()
+    await publish(anna, 640, 360)  # the list is on its way to bela without it, the transport is not
+    sent.set()
+    await until(bela, FRAMES_FROM_ALL, 1)
+    assert set(asked[:3]) == {"capabilities", "create_transport", "list"}
+    assert await bela.evaluate("folkmoot.videos()") == ["anna/camera"]

@@ -198,6 +198,22 @@ async def test_a_seat_whose_connection_comes_back_keeps_what_it_had_until_its_pa
     assert (await hall.pool.stats())[0]["transports"] == 0
 
 
+@pytest.mark.parametrize("order", [("capabilities", "create_transport"), ("create_transport", "capabilities")])
+async def test_a_page_that_begins_anew_may_ask_for_its_transport_at_once(hall: Hall, order: tuple[str, str]) -> None:
+    await hall.signalling.join("hall", "anna")
+    await hall.camera("anna")
+    data: dict[str, dict[str, str]] = {"capabilities": {}, "create_transport": {"direction": "recv"}}
+    lock = hall.signalling._room("hall").lock
+    await lock.acquire()  # somebody else is joining: what has to wait must not be overtaken
+    asked = {method: asyncio.create_task(hall.ask("anna", method, **data[method])) for method in order}
+    await asyncio.sleep(0.05)
+    lock.release()
+    made = {method: await task for method, task in asked.items()}["create_transport"]["id"]
+    # The control is the other order: what is asked for before is closed.
+    kept = [made] if order[0] == "capabilities" else []
+    assert (await hall.ask("anna", "list"))["transports"] == kept
+
+
 async def test_who_reads_along_only_has_nothing_open_any_more(hall: Hall) -> None:
     await hall.signalling.join("hall", "anna")
     await hall.camera("anna")

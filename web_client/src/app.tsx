@@ -1,9 +1,10 @@
 /** The shell: header, the screen of the current address, tabs; nothing asks for a session before it is known. */
 import { Component, type ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { LANGUAGES, type Language } from "./i18n/core.ts";
 import { language, t, useLanguage } from "./i18n/index.ts";
 import type { Session } from "./api/types.ts";
-import { type RouteName, navigate, route } from "./router.ts";
+import { type RouteName, expected, navigate, route } from "./router.ts";
 import { Home } from "./screens/home.tsx";
 import { SignIn } from "./screens/sign_in.tsx";
 import { forget } from "./state/cache.ts";
@@ -17,7 +18,7 @@ import { lazy, type View } from "./ui/lazy.tsx";
 import { Announcer, Button, Loading, OfflineBanner, Problem, Select, Title } from "./ui/parts.tsx";
 import { wide } from "./ui/wide.ts";
 
-type Screen = View<{ id: string; panel: string }>;
+type Screen = View<{ id: string; panel: string }> & { bring?(): Promise<unknown> };
 
 const SCREENS: Record<RouteName, Screen> = {
   home: Home,
@@ -233,6 +234,8 @@ function pageDigest(): string {
 
 export function App() {
   const { name } = route.value;
+  const next = expected.value;
+  useEffect(() => void (next && SCREENS[next].bring?.().catch(() => undefined)), [next]); // then it is asked for again
   const inRoom = name === "wall" || ((name === "room" || name === "projector") && Boolean(session.value));
   const described = info.value;
   return (

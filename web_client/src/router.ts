@@ -35,6 +35,9 @@ export interface Route {
   panel: string;
 }
 
+/** The screen that is likely to be asked for next: what it needs comes before. */
+export const expected = signal<RouteName | null>(null);
+
 /** The first route whose pattern fits the path; ids come back decoded. */
 export function match(path: string): Route {
   const parts = path.split("/").filter(Boolean);

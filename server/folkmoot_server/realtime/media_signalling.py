@@ -345,20 +345,21 @@ class MediaSignalling:
                 await self._clear_owner(room, owner)
 
     async def _create_transport(self, room: Room, owner: str, data: CreateTransport) -> dict[str, Any]:
-        part = room.part_of(owner)
-        await self._replace_transports(room, owner, data.direction)
-        answer = await self._routers.ask(
-            room,
-            owner,
-            "router.create_transport",
-            owner=owner,
-            ceiling=room.links.ceiling(owner),
-            **data.model_dump(exclude_none=True),
-        )
-        if part is None or room.part_of(owner) is not part or owner not in room.members:
-            raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
-        room.transports[answer["id"]] = (owner, data.direction)
-        return answer
+        async with room.lock:  # behind or before what `capabilities` closes: a page asks for both at once
+            part = room.part_of(owner)
+            await self._replace_transports(room, owner, data.direction)
+            answer = await self._routers.ask(
+                room,
+                owner,
+                "router.create_transport",
+                owner=owner,
+                ceiling=room.links.ceiling(owner),
+                **data.model_dump(exclude_none=True),
+            )
+            if part is None or room.part_of(owner) is not part or owner not in room.members:
+                raise MediaError("media.room-resetting", "The room changed meanwhile; try again.")
+            room.transports[answer["id"]] = (owner, data.direction)
+            return answer
 
     async def _replace_transports(self, room: Room, owner: str, direction: str) -> None:
         """A seat has one transport each way: a page that builds anew must not wait until its old one expires."""

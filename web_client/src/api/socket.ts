@@ -46,6 +46,8 @@ export class LiveSocket {
   #wait = FIRST_WAIT_MS;
   #closed = false;
   #generation = 0;
+  /** The ticket that has been asked for and has not come. */
+  #asked: Promise<string> | null = null;
 
   constructor(handlers: LiveHandlers) {
     this.#handlers = handlers;
@@ -146,17 +148,24 @@ export class LiveSocket {
     this.#drop();
     const generation = this.#generation;
     this.#handlers.onState("connecting");
-    let ticket: string;
-    try {
-      ticket = await this.#handlers.ticket();
-    } catch (error) {
+    if (this.#asked !== null) {
+      // The server closes a connection on which nothing is said; on a line so slow the next one waits for the ticket.
+      await this.#asked.catch(() => undefined);
       if (generation !== this.#generation || this.#closed) return;
-      const refused = error instanceof ApiError && !error.unknown && error.status !== 429;
-      this.#handlers.onState(refused ? "refused" : "lost");
-      if (!refused) this.#again();
-      return;
     }
-    if (generation !== this.#generation || this.#closed) return;
+    const asked = this.#handlers.ticket();
+    this.#asked = asked;
+    const answered = (): void => {
+      if (this.#asked === asked) this.#asked = null;
+    };
+    asked.then(answered, answered);
+    // The way is opened while the ticket comes: over a satellite that takes two seconds. Nothing is said on it before.
+    const admit = (give: (auth: object) => void): void => {
+      const tell = (ticket: string): void => {
+        if (generation === this.#generation) give({ ticket, after: this.#handlers.lastSeq() });
+      };
+      void asked.then(tell, () => undefined);
+    };
     this.#listen(
       io("/", {
         path: "/socket.io",
@@ -165,9 +174,18 @@ export class LiveSocket {
         reconnection: false,
         forceNew: true,
         timeout: ANSWER_MS,
-        auth: { ticket, after: this.#handlers.lastSeq() },
+        auth: admit,
       }),
     );
+    try {
+      await asked;
+    } catch (error) {
+      if (generation !== this.#generation || this.#closed) return;
+      this.#drop();
+      const refused = error instanceof ApiError && !error.unknown && error.status !== 429;
+      this.#handlers.onState(refused ? "refused" : "lost");
+      if (!refused) this.#again();
+    }
   }
 
   #listen(socket: Socket): void {

@@ -1,6 +1,9 @@
 /** The wire's JSON shapes of sites, halls and presence (docs/spec/sites.md). */
 
 export type SiteKind = "main" | "hall" | "remote";
+
+/** The site of those who are at places of their own. */
+export const REMOTE = "remote";
 export type SiteState = "invited" | "tested" | "connected" | "degraded" | "lost" | "rejoined" | "closed";
 export type LinkProfile = 0 | 64 | 128 | 256 | 512;
 export const LINK_PROFILES: readonly LinkProfile[] = [64, 128, 256, 512, 0];

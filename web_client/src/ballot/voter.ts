@@ -44,7 +44,7 @@ export interface Sealed {
   code: string;
 }
 
-/** `queued`: a hall that is cut off keeps the ballot, and this is its relay's receipt; whether it arrives is not known yet. */
+/** `queued`: a hall without an answer from the main room keeps the ballot, and this is its relay's receipt; whether it arrives is not known yet. */
 export type CastAnswer = { promise: JsonObject } | { refused: string } | { queued: JsonObject };
 /** Sends the ballot. Throwing means: not known whether it arrived. */
 export type SendBallot = (ballot: JsonObject) => Promise<CastAnswer>;

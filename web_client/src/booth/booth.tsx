@@ -14,7 +14,7 @@ import { QuestionField } from "./question.tsx";
 import { ruleSentences } from "../ui/rule_words.ts";
 
 export type Step = "choose" | "review" | "audit" | "done";
-/** `queued`: kept in a hall that is cut off; `disputed`: the server's proof does not hold. */
+/** `queued`: kept in a hall that has no answer from the main room; `disputed`: the server's proof does not hold. */
 export type Delivery = "none" | "sending" | "unknown" | "queued" | "received" | "on-the-board" | "confirmed" | "missing" | "disputed" | "refused";
 export type AnyVote = BoothVote | BoothPractice;
 export type Where = Place | "practice" | null;

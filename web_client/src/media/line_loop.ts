@@ -5,7 +5,7 @@
 import { Device, type types } from "mediasoup-client";
 import { type Carrier, type Round, roundOf, type Seen, SEND_S, type Side } from "../state/line_loop.ts";
 import { capture } from "./capture.ts";
-import { openTransport, type Path } from "./paths.ts";
+import { askTransport, openTransport, type Path } from "./paths.ts";
 import { ask, type MediaLink } from "./protocol.ts";
 import type { Profile } from "./profiles.ts";
 import { sendingOptions } from "./sending.ts";
@@ -100,7 +100,8 @@ export class LineLoop {
     const device = await Device.factory();
     await device.load({ routerRtpCapabilities: rtpCapabilities });
     const open = async (link: MediaLink, direction: "send" | "recv"): Promise<types.Transport> => {
-      const path = await openTransport(link, device, direction, iceServers, { lost: () => undefined, back: () => undefined });
+      const info = await askTransport(link, direction);
+      const path = openTransport(link, device, direction, info, iceServers, { lost: () => undefined, back: () => undefined });
       this.#paths.push(path);
       if (this.#left) path.stop();
       return path.transport;
@@ -116,6 +117,7 @@ export class LineLoop {
       const { id } = await send.produce({ track, stopTracks: false, appData: { source }, ...sendingOptions(source, track, profile) });
       if (source === "camera") this.#options.onPicture(await consume(back, device, receive, id));
     }
+    await Promise.all(this.#paths.map((path) => path.agreed));
     return [send, receive];
   }
 

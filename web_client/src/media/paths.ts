@@ -1,7 +1,7 @@
 /** A transport's way to the server: opening it, and finding another when it breaks. */
 import type { Device, types } from "mediasoup-client";
 import { firstLook } from "./profiles.ts";
-import { ask, field, type MediaLink, settle } from "./protocol.ts";
+import { ask, field, type MediaLink, settle, type TransportInfo } from "./protocol.ts";
 
 /** A way that is not there again after so long is looked for anew; the first answers come after a round trip. */
 const AGAIN_MS = 4_000;
@@ -33,6 +33,8 @@ export interface PathEvents {
  */
 export class Path {
   readonly transport: types.Transport;
+  /** Rejected when the server refused our certificate: nothing will ever come through then. */
+  agreed: Promise<unknown> = Promise.resolve();
   readonly #link: MediaLink;
   readonly #events: PathEvents;
   #spare: types.IceParameters;
@@ -178,20 +180,29 @@ function packetsOf(stats: RTCStatsReport): number {
   return packets;
 }
 
-/** Makes a transport and keeps its way to the server. */
-export async function openTransport(
+/** Asks the server for a transport. */
+export function askTransport(link: MediaLink, direction: "send" | "recv"): Promise<TransportInfo> {
+  const known = direction === "recv" ? firstLook() : null;
+  return ask(link, "create_transport", known === null ? { direction } : { direction, link: known });
+}
+
+/** Makes the page's end of a transport and keeps its way to the server. */
+export function openTransport(
   link: MediaLink,
   device: Device,
   direction: "send" | "recv",
+  { spareIceParameters, ...info }: TransportInfo,
   iceServers: RTCIceServer[],
   events: PathEvents,
-): Promise<Path> {
-  const known = direction === "recv" ? firstLook() : null;
-  const { spareIceParameters, ...info } = await ask(link, "create_transport", known === null ? { direction } : { direction, link: known });
+): Path {
   const settings = { ...info, iceServers };
   const transport = direction === "send" ? device.createSendTransport(settings) : device.createRecvTransport(settings);
-  transport.on("connect", ({ dtlsParameters }, done, failed) => {
-    void settle(ask(link, "connect_transport", { transport_id: info.id, dtlsParameters }), done, failed);
+  const path = new Path(transport, { inUse: info.iceParameters, spare: spareIceParameters }, link, events);
+  transport.on("connect", ({ dtlsParameters }, done) => {
+    path.agreed = ask(link, "connect_transport", { transport_id: info.id, dtlsParameters });
+    path.agreed.catch(() => undefined); // whoever consumes or produces hears of it
+    // Not when it is answered: the first check takes as long, and until then the worker hears no handshake.
+    done();
   });
   if (direction === "send") {
     transport.on("produce", ({ kind, rtpParameters, appData }, done, failed) => {
@@ -200,7 +211,7 @@ export async function openTransport(
       void settle(ask(link, "produce", request), done, failed);
     });
   }
-  return new Path(transport, { inUse: info.iceParameters, spare: spareIceParameters }, link, events);
+  return path;
 }
 
 /** Calls back when the device is on another network; a measured rate alone, which changes all the time, is none. */

@@ -8,11 +8,11 @@
 import { Device, type types } from "mediasoup-client";
 import { capture, RoomMediaError, type Source } from "./capture.ts";
 import { ofPictures, ofSources } from "./catching_up.ts";
-import { onOtherNetwork, openTransport, type Path } from "./paths.ts";
-import { type Answers, ask, asProducer, asSource, field, type ProducerInfo, type SlotInfo } from "./protocol.ts";
+import { askTransport, onOtherNetwork, openTransport, type Path } from "./paths.ts";
+import { type Answers, ask, asProducer, asSource, field, type ProducerInfo, type SlotInfo, type TransportInfo } from "./protocol.ts";
 import { FREE, type Profile } from "./profiles.ts";
-import type { RemoteTrack, RoomMediaOptions, RoomMediaState } from "./room_options.ts";
-import { followProfile, sendingOptions } from "./sending.ts";
+import type { RemoteTrack, RoomMediaOptions, RoomMediaState, Watched } from "./room_options.ts";
+import { followProfile, type LocalSource, sendingOptions } from "./sending.ts";
 import { figures, type RoomFigures } from "./statistics.ts";
 import { type SupportEntry, supportFigures } from "./support_figures.ts";
 import { VoiceSink } from "./voice_sink.ts";
@@ -21,19 +21,6 @@ export { RoomMediaError, type RoomMediaErrorCode, type Source } from "./capture.
 export type { MediaLink } from "./protocol.ts";
 export type { RemoteTrack, RoomMediaOptions, RoomMediaState } from "./room_options.ts";
 export type { RoomFigures } from "./statistics.ts";
-
-interface LocalSource {
-  readonly track: MediaStreamTrack;
-  paused: boolean;
-  producer: types.Producer | null;
-  /** How it was begun; packet time and DTX stay so until it is produced anew. */
-  begun: Profile | null;
-}
-
-interface Watched {
-  readonly remote: RemoteTrack;
-  readonly consumer: types.Consumer;
-}
 
 const GO_ON_WITHOUT = new Set<unknown>(["media.no-such-producer", "media.too-many-consumers", "media.cannot-consume"]);
 const FIRST_RETRY_MS = 300;
@@ -62,6 +49,8 @@ export class RoomMedia {
   #silent = false;
   #building: Promise<void> | null = null;
   #publishing: Promise<unknown> = Promise.resolve();
+  /** What others began to send before this seat could take it. */
+  readonly #early: ProducerInfo[] = [];
   #stops: (() => void)[] = [];
 
   constructor(options: RoomMediaOptions) {
@@ -249,6 +238,7 @@ export class RoomMedia {
     for (const { remote } of this.#watched.values()) this.#options.onTrackEnded?.(remote);
     this.#watched.clear();
     this.#asked.clear();
+    this.#early.length = 0;
     this.#voices = [];
     for (const held of this.#local.values()) held.producer = null;
     for (const path of this.#paths) path.stop();
@@ -258,38 +248,40 @@ export class RoomMedia {
 
   async #build(generation: number): Promise<void> {
     this.#tearDown();
-    const { rtpCapabilities, muted, owner, iceServers } = await ask(this.#options, "capabilities", {});
-    this.#owner = owner;
-    this.#iceServers = iceServers;
-    const device = await Device.factory();
+    // Side by side, as each answer may take most of a second; the server closes what was open before it makes anew.
+    const [{ rtpCapabilities, muted, owner, iceServers }, info, { producers, slots }, device] = await Promise.all([
+      ask(this.#options, "capabilities", {}),
+      askTransport(this.#options, "recv"),
+      ask(this.#options, "list", {}),
+      Device.factory(),
+    ]);
+    [this.#owner, this.#iceServers] = [owner, iceServers];
     await device.load({ routerRtpCapabilities: rtpCapabilities });
     if (generation !== this.#generation) return;
     this.#device = device;
     this.#options.onMuted?.(muted);
-    const receive = await this.#openTransport(device, "recv", generation);
-    if (generation !== this.#generation) {
-      receive.close();
-      return;
-    }
-    this.#receive = receive;
-    const { producers, slots } = await ask(this.#options, "list", {});
-    for (const producer of producers) this.#tellSource(producer);
+    this.#receive = this.#openTransport(device, "recv", info, generation);
+    const known = [...producers, ...this.#early.splice(0)];
+    for (const producer of known) this.#tellSource(producer);
     await Promise.all([
       Promise.all(slots.map((slot) => this.#hear(slot, generation))).then(() => {
         if (generation === this.#generation) this.#sink?.play(this.#voices);
       }),
-      ...producers.map((producer) => this.#watch(producer, generation)),
+      ...known.map((producer) => this.#watch(producer, generation)),
+      ...[...this.#local.keys()].map((source) => this.#produce(source)),
     ]);
-    for (const source of this.#local.keys()) {
-      if (generation === this.#generation) await this.#produce(source);
-    }
   }
 
-  async #openTransport(device: Device, direction: "send" | "recv", generation: number): Promise<types.Transport> {
+  #openTransport(device: Device, direction: "send" | "recv", info: TransportInfo, generation: number): types.Transport {
     const lost = (): void => void (generation === this.#generation && this.rebuild());
-    const path = await openTransport(this.#options, device, direction, this.#iceServers, { lost, back: () => this.#options.onBack?.(), barred: (on) => this.#options.onBarred?.(direction, on) });
+    const path = openTransport(this.#options, device, direction, info, this.#iceServers, { lost, back: () => this.#options.onBack?.(), barred: (on) => this.#options.onBarred?.(direction, on) });
     this.#paths.add(path);
     return path.transport;
+  }
+
+  /** @throws when the server has refused a certificate. */
+  #agreed(): Promise<unknown> {
+    return Promise.all([...this.#paths].map((path) => path.agreed));
   }
 
   /** Neither side heard the other for a while: both learn what has changed. */
@@ -320,7 +312,7 @@ export class RoomMedia {
     if (receive.closed) return null;
     // A stream id of its own: the browser must not hold one seat's picture back for another's voice.
     const consumer = await receive.consume({ ...info, streamId });
-    await ask(this.#options, "resume_consumer", { consumer_id: consumer.id });
+    await Promise.all([ask(this.#options, "resume_consumer", { consumer_id: consumer.id }), this.#agreed()]);
     return consumer;
   }
 
@@ -367,7 +359,9 @@ export class RoomMedia {
         const producer = asProducer(data);
         if (producer === null) return;
         this.#tellSource(producer);
-        if (event === "new_producer") this.#watch(producer, this.#generation).catch(() => this.rebuild());
+        if (event !== "new_producer") return;
+        if (this.#receive === null) this.#early.push(producer);
+        else this.#watch(producer, this.#generation).catch(() => this.rebuild());
         return;
       }
       case "producer_closed": {
@@ -435,7 +429,7 @@ export class RoomMedia {
       void this.stop(source);
       this.#options.onLocalEnded?.(source);
     });
-    if (this.#state !== "connected") return;
+    if (this.#receive === null) return; // sent by what is being built
     try {
       await this.#produce(source);
     } catch {
@@ -458,9 +452,9 @@ export class RoomMedia {
     const generation = this.#generation;
     let send = this.#send;
     if (send === null) {
-      send = await this.#openTransport(device, "send", generation);
-      if (generation !== this.#generation) return send.close();
-      this.#send = send;
+      const info = await askTransport(this.#options, "send");
+      if (generation !== this.#generation) return;
+      this.#send = send = this.#openTransport(device, "send", info, generation);
     }
     const profile = this.#profile;
     held.track.enabled = !held.paused;
@@ -472,6 +466,7 @@ export class RoomMedia {
       appData: { source, paused: held.paused },
       ...sendingOptions(source, held.track, profile),
     });
+    await this.#agreed();
     if (generation !== this.#generation) return producer.close();
     if (this.#local.get(source) !== held) {
       producer.close();

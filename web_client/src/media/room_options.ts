@@ -1,4 +1,5 @@
 /** What a room's media tell the page that made them. */
+import type { types } from "mediasoup-client";
 import type { Source } from "./capture.ts";
 import type { MediaLink } from "./protocol.ts";
 
@@ -7,6 +8,12 @@ export interface RemoteTrack {
   readonly source: Source;
   readonly kind: "video";
   readonly track: MediaStreamTrack;
+}
+
+/** A picture that is received. */
+export interface Watched {
+  readonly remote: RemoteTrack;
+  readonly consumer: types.Consumer;
 }
 
 export type RoomMediaState = "new" | "connecting" | "connected" | "rebuilding" | "left";

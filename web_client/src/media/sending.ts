@@ -13,6 +13,15 @@ const ONE_LAYER_BELOW_KBIT = 250;
 const LEAST_SCREEN_RATE = 60_000;
 const LEAST_START_KBIT = 60;
 
+/** What this seat sends, or wants to. */
+export interface LocalSource {
+  readonly track: MediaStreamTrack;
+  paused: boolean;
+  producer: types.Producer | null;
+  /** How it was begun; packet time and DTX stay so until it is produced anew. */
+  begun: Profile | null;
+}
+
 function longerSide(track: MediaStreamTrack): number {
   const { width = 0, height = 0 } = track.getSettings();
   return Math.max(width, height);

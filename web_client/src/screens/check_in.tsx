@@ -5,8 +5,9 @@ import { api } from "../api/fetch.ts";
 import type { Meeting, RollEntry } from "../api/types.ts";
 import { codeOf, t } from "../i18n/index.ts";
 import { TEXT_ONLY } from "../media/profiles.ts";
-import { navigate } from "../router.ts";
+import { expected, navigate } from "../router.ts";
 import { checkIn, checkedInHere } from "../state/check_in.ts";
+import { REMOTE } from "../api/types_sites.ts";
 import { forgetMediaChoice, keepMediaChoice, mediaChoice } from "../state/drafts.ts";
 import { ceiling } from "../state/link.ts";
 import type { LiveMeeting } from "../state/live.ts";
@@ -34,6 +35,11 @@ export function CheckIn({ id }: { id: string }) {
   );
 }
 
+/** Who presses at once is not kept waiting for the room's scripts, which would take all connections of HTTP/1.1. */
+const READING_MS = 1_000;
+
+const bringRoom = (): void => void (expected.value = "room");
+
 /** The room's media come while the server checks: over a thin link they would keep the member waiting afterwards. */
 function bringMedia(): void {
   if (ceiling.peek() !== TEXT_ONLY) void import("../media/room_media.ts").catch(() => undefined);
@@ -49,13 +55,17 @@ function Body({ live, meeting }: { live: LiveMeeting; meeting: Meeting }) {
     void checkedInHere(meeting.id).then((found) => (here.value = found));
     if (meeting.roll.frozen) api.roll(meeting.id).then((roll) => (mine.value = roll.mine), () => undefined);
     void devices().then((found) => (has.value = found));
+    const reading = setTimeout(bringRoom, READING_MS);
+    return () => clearTimeout(reading);
   }, []);
   const enter = async (acceptNewKey = false): Promise<void> => {
-    const checked = checkIn(meeting.id, acceptNewKey, meeting.sites.some((one) => one.kind === "hall") ? whereOf(hallChoice.peek()) : null);
+    const checked = checkIn(meeting.id, acceptNewKey, meeting.sites.some((one) => one.kind === "hall") ? whereOf(hallChoice.peek()) : null, bringRoom);
     if (!inHall(hallChoice.peek().site)) bringMedia(); // a phone in a hall begins without
-    await checked;
+    const arrival = await checked;
     if (inHall(hallChoice.peek().site)) forgetMediaChoice();
-    await live.refresh();
+    // In a hall the snapshot says more than we know.
+    if (arrival.site === REMOTE) live.arrived(arrival.seq, arrival.credential);
+    else await live.refresh();
     navigate(`/meetings/${meeting.id}/room`, true);
   };
   const newKey = checking.error.value !== null && codeOf(checking.error.value) === "voting.server-key-changed";

@@ -50,7 +50,7 @@ export async function ownBallot(election: string): Promise<CastRecord | null> {
   return all.find((record) => record.election === election) ?? null;
 }
 
-/** `sending`: not known whether the ballot arrived, and without a promise; `queued`: kept in a hall that was cut off. */
+/** `sending`: not known whether the ballot arrived, and without a promise; `queued`: kept in a hall that had no answer from the main room. */
 export type Whereabouts = "sending" | "queued" | Standing;
 
 /** What this device has found out so far. */

@@ -1,5 +1,6 @@
 /** Check-in: the passkey signs this meeting's voting credential. */
 import { api } from "../api/fetch.ts";
+import type { LedgerProof } from "../api/types.ts";
 import { ensure } from "../ballot/errors.ts";
 import { parseNote } from "../ballot/note.ts";
 import { readRoll } from "../ballot/roll.ts";
@@ -11,17 +12,24 @@ import { pins } from "./pins.ts";
 import { session } from "./session.ts";
 import { signChallenge } from "./sign.ts";
 
+/** A check-in that the server has taken, as which event, and at which site. */
+export interface Arrival {
+  credential: string;
+  seq: number;
+  site: string;
+}
+
 /**
  * Checks what the server says about roll and ledger, asks for the passkey and sends the statement.
  * @throws VotingError `voting.server-key-changed`: ask the person, then `acceptNewKey`; `voting.ledger`: stop
  */
-export async function checkIn(meeting: string, acceptNewKey = false, where: { site: string; code: string } | null = null): Promise<void> {
-  const store = await keystore();
-  const begun = await api.checkInBegin(meeting, where);
+export async function checkIn(meeting: string, acceptNewKey = false, where: { site: string; code: string } | null = null, onSent = (): void => undefined): Promise<Arrival> {
+  const [store, begun, known] = await Promise.all([keystore(), api.checkInBegin(meeting, where), ledgerKey()]);
   const origin = `${begun.roll.core.rp.id}/ledger`;
   const { size } = parseNote(begun.checkpoint).checkpoint;
   const held = await heldLedgerSize(store, origin, begun.checkpoint);
-  const ledger = await api.ledger(held, size);
+  // Between two checkpoints of one size, and to a page that holds none, there is nothing to prove.
+  const ledger = known !== null && (held === 0 || held === size) ? known : await api.ledger(held, size);
   // Computed here from the roll that the member is shown, never taken from the server.
   const rollHash = readRoll({ ...begun.roll.core }).id;
   const draft = await prepareCheckin(store, {
@@ -33,7 +41,14 @@ export async function checkIn(meeting: string, acceptNewKey = false, where: { si
   });
   const signed = await signChallenge(begun.nonce, draft.challenge, begun.mine.passkeys.map((passkey) => passkey.id));
   await pin(store, meeting, rollHash, ledger.key);
-  await api.checkInFinish(meeting, { credential: draft.credential, site: begun.site, checkpoint: draft.checkpoint, ...signed });
+  const done = api.checkInFinish(meeting, { credential: draft.credential, site: begun.site, checkpoint: draft.checkpoint, ...signed });
+  onSent();
+  return { ...(await done), site: begun.site };
+}
+
+/** Asks for the server's key beside the beginning of a check-in; null where no answer came. */
+function ledgerKey(): Promise<LedgerProof | null> {
+  return api.ledger(0, 0).catch(() => null);
 }
 
 /** Whether this device has checked in to the meeting, and so holds a key that can vote there. */

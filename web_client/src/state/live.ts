@@ -10,7 +10,7 @@ import { hearOutside, isOutside, outsideAfter, perhapsOut } from "./closed.ts";
 import { cutSince } from "./cut.ts";
 import { hallHere, leased, NO_LEASE } from "./hall_tab.ts";
 import { fresh, live, showsKept } from "./link.ts";
-import { apply, count, replay } from "./meeting.ts";
+import { afterArrival, apply, count, type OwnArrival, replay } from "./meeting.ts";
 import { dropMeeting } from "./paper_pages.ts";
 import { Refetcher, refetchDelay } from "./refetch.ts";
 import { loadSession, session } from "./session.ts";
@@ -53,6 +53,10 @@ export class LiveMeeting {
   /** What we hold comes from other data than the server's; its snapshot counts whatever its number. */
   #foreign = false;
   #closed = false;
+  /** The snapshot with which the page begins. */
+  #first: Promise<void> = Promise.resolve();
+  /** A check-in here that no snapshot has shown yet. */
+  #arrival: OwnArrival | null = null;
   /** When the newest snapshot came, while no connection has ended since; else 0. */
   #loadedAt = 0;
 
@@ -66,7 +70,8 @@ export class LiveMeeting {
         this.hallLease.value = this.hall === "" ? NO_LEASE : leased(this.hallLease.peek(), answer, refused);
       },
       lastSeq: () => this.#seq(),
-      ticket: async () => (await api.socketTicket(id)).ticket,
+      // The snapshot comes beside the ticket; without its number the events since would be asked for from the first on.
+      ticket: async () => (await Promise.all([api.socketTicket(id), this.#first]))[0].ticket,
       onEvent: (event) => this.#take(event),
       onCounter: (election, cast) => {
         if (this.meeting.value) this.meeting.value = count(this.meeting.value, election, cast);
@@ -104,10 +109,10 @@ export class LiveMeeting {
   async open(): Promise<void> {
     addEventListener("online", this.#hurry);
     document.addEventListener("visibilitychange", this.#hurry);
-    await this.refresh();
-    if (this.#closed) return;
+    this.#first = this.refresh();
     this.socket.open();
-    void this.#loadLog();
+    await this.#first;
+    if (!this.#closed) void this.#loadLog();
   }
 
   close(): void {
@@ -154,6 +159,14 @@ export class LiveMeeting {
   /** Fetches the snapshot now; calls meanwhile share one more fetch. */
   refresh(): Promise<void> {
     return this.#refetcher.now();
+  }
+
+  /** The server has taken a check-in from a place of the member's own as event `seq`: the room waits for no snapshot. */
+  arrived(seq: number, credential: string): void {
+    this.#arrival = { seq, credential };
+    const meeting = this.meeting.peek();
+    if (meeting) this.meeting.value = afterArrival(meeting, this.#arrival);
+    void this.refresh();
   }
 
   /** Fetches the snapshot soon; several calls make one fetch. In a large room each page chooses its own moment. */
@@ -212,7 +225,7 @@ export class LiveMeeting {
       const gap = older && now.seq < known;
       const back = this.outside.value !== null;
       batch(() => {
-        if (!gap) this.meeting.value = now;
+        if (!gap) this.meeting.value = afterArrival(now, this.#arrival);
         this.outside.value = null;
       });
       if (back) void this.#loadLog();

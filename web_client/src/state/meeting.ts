@@ -11,7 +11,7 @@ import type {
   Quorum,
 } from "../api/types.ts";
 import type { Visitor, VisitorState } from "../api/types_papers.ts";
-import type { Site } from "../api/types_sites.ts";
+import { REMOTE, type Site } from "../api/types_sites.ts";
 import { CLOSED, CLOSED_INCOMPLETE } from "./closed.ts";
 import { MOTIONS, MOTIONS_INCOMPLETE } from "./motions.ts";
 import { SITES, SITES_INCOMPLETE } from "./sites.ts";
@@ -302,6 +302,18 @@ export function removedMembers(log: readonly MeetingEvent[]): { member: string; 
     else if (event.type === "MemberReadmitted") out.delete(event.body.member);
   }
   return [...out].map((member) => ({ member, name: names.get(member) ?? member }));
+}
+
+/** A check-in of this page, from a place of the member's own, that the server has taken as event `seq`. */
+export interface OwnArrival {
+  readonly seq: number;
+  readonly credential: string;
+}
+
+/** A snapshot from before the member's check-in must not take them out of the room. */
+export function afterArrival(meeting: Meeting, arrival: OwnArrival | null): Meeting {
+  if (arrival === null || meeting.seq >= arrival.seq) return meeting;
+  return { ...meeting, me: { ...meeting.me, checked_in: true, companion: false, credential: arrival.credential, site: REMOTE } };
 }
 
 /** Signed by those who must sign it; there is something to check. */

@@ -102,10 +102,12 @@ export class RoomControl {
   async #apply(): Promise<void> {
     if (this.#closed) return;
     const step = ceiling.peek();
-    await this.#tellServer();
+    const told = this.#tellServer();
+    // What the room needs is asked for behind it, without waiting for its answer.
+    if (step !== TEXT_ONLY && this.#media === null) return this.#enter();
+    await told;
     if (step === TEXT_ONLY) this.#exit();
-    else if (this.#media === null) await this.#enter();
-    else {
+    else if (this.#media !== null) {
       if (step < PICTURES) await this.stop("camera");
       else if (this.#unasked) {
         this.#unasked = false;
@@ -147,11 +149,15 @@ export class RoomControl {
     this.#media = media;
     this.#sources.use(media);
     await this.#adapt();
-    await media.join();
+    // The devices are asked for while the room is being joined.
+    await Promise.all([media.join(), this.#sendChosen()]);
+    this.#follow();
+  }
+
+  async #sendChosen(): Promise<void> {
     const { microphone, camera } = this.#choice;
     if (microphone) await this.send("microphone");
     if (camera && !this.audioOnly.peek()) await this.send("camera");
-    this.#follow();
   }
 
   /** Gives all transports and devices back; what was being sent is sent again on the way up. */

@@ -8,14 +8,15 @@ import { Button, Loading, Note } from "./parts.tsx";
 export type View<P> = (props: P) => VNode;
 
 /** Loads once, with the groups of sentences that it shows; `load` is asked again only after the page was loaded anew. */
-export function lazy<P extends object>(load: () => Promise<View<P>>, groups: readonly Group[] = []): View<P> {
+export function lazy<P extends object>(load: () => Promise<View<P>>, groups: readonly Group[] = []): View<P> & { bring(): Promise<unknown> } {
   let loaded: View<P> | null = null;
-  return function Lazy(props: P) {
+  const bring = (): Promise<[View<P>, unknown]> => Promise.all([load(), needSentences(groups)]);
+  function Lazy(props: P) {
     const [failed, setFailed] = useState(false);
     const [, setReady] = useState(loaded !== null);
     useEffect(() => {
       if (loaded) return;
-      Promise.all([load(), needSentences(groups)]).then(
+      bring().then(
         ([component]) => {
           loaded = component;
           setReady(true);
@@ -26,7 +27,8 @@ export function lazy<P extends object>(load: () => Promise<View<P>>, groups: rea
     const Loaded = loaded;
     if (Loaded) return <Loaded {...props} />;
     return failed ? <Stuck /> : <Loading />;
-  };
+  }
+  return Object.assign(Lazy, { bring });
 }
 
 function Stuck() {

@@ -29,6 +29,7 @@ const LEASE = /^42(\d+)\["lease"/;
 class Silent {
   readonly http = createServer();
   readonly peers: Peer[] = [];
+  readonly heard: string[] = [];
   welcomes = true;
   answers = false;
   answer = '{"ok":{}}';
@@ -45,7 +46,13 @@ class Silent {
     return (this.http.address() as AddressInfo).port;
   }
 
+  /** Resolves when so many connections have been opened. */
+  async opened(count: number): Promise<void> {
+    while (this.peers.length < count) await new Promise((done) => setImmediate(done));
+  }
+
   #take(peer: Peer, text: string): void {
+    this.heard.push(text);
     if (text.startsWith("40") && this.welcomes) peer.send('40{"sid":"x"}');
     const lease = LEASE.exec(text)?.[1];
     if (lease !== undefined && this.answers) peer.send(`43${lease}[${this.answer}]`);
@@ -72,12 +79,13 @@ class Silent {
 
 class Watched {
   readonly states: LinkState[] = [];
+  ticket = (): Promise<string> => Promise.resolve("ticket");
   readonly leases: unknown[] = [];
   readonly #handlers = {
     lease: () => ({}),
     onLease: (answer: unknown, refused: ApiError | null) => void this.leases.push(refused?.code ?? answer),
     lastSeq: () => 0,
-    ticket: () => Promise.resolve("ticket"),
+    ticket: () => this.ticket(),
     onEvent: () => undefined,
     onCounter: () => undefined,
     onMedia: () => undefined,
@@ -115,6 +123,33 @@ afterEach(() => {
   server.close();
   clock.stop();
   delete page.location;
+});
+
+const soon = async (): Promise<void> => {
+  for (let turn = 0; turn < 50; turn += 1) await new Promise((done) => setImmediate(done));
+};
+
+test("a connection that is closed while the ticket is on its way is made anew only when the ticket is there", async () => {
+  let give: (ticket: string) => void = () => undefined;
+  let asked = 0;
+  watched.ticket = () => {
+    asked += 1;
+    return asked === 1 ? new Promise((done) => (give = done)) : Promise.resolve(`ticket ${asked}`);
+  };
+  watched.socket.open();
+  await server.opened(1);
+  server.peers[0]?.terminate();
+  await watched.becomes("lost");
+  for (let second = 0; second < 60; second += 1) {
+    clock.tick(1_000);
+    await soon();
+  }
+  assert.equal(server.peers.length, 1, "a slow line is not filled with connections that say nothing");
+  assert.equal(watched.states.at(-1), "connecting");
+  give("ticket 1");
+  await server.opened(2);
+  await watched.becomes("connected");
+  assert.equal(asked, 2, "a ticket that has waited is not used");
 });
 
 async function connected(): Promise<void> {
@@ -220,4 +255,26 @@ test("the page hears what came of each lease, and nothing of one that was never 
   watched.socket.hurry();
   await watched.socket.request("lease", {});
   assert.deepEqual(watched.leases, ["site.not-custodian", { seq: 3 }]);
+});
+
+test("the way is opened while the ticket comes, and nothing is said on it before", async () => {
+  let give: (ticket: string) => void = () => undefined;
+  watched.ticket = () => new Promise((done) => (give = done));
+  watched.socket.open();
+  await server.opened(1);
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual([server.heard, watched.states], [[], ["connecting"]]);
+  give("late");
+  await watched.becomes("connected");
+  assert.deepEqual([server.heard[0], server.peers.length], ['40{"ticket":"late","after":0}', 1]);
+});
+
+test("control: where the ticket is refused the way is closed again, and nobody asks for another", async () => {
+  watched.ticket = () => Promise.reject(new ApiError("session.none", "No.", 401));
+  watched.socket.open();
+  await watched.becomes("refused");
+  clock.tick(60_000);
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual([server.heard, watched.states], [[], ["connecting", "refused"]]);
+  assert.ok(server.peers.length <= 1);
 });

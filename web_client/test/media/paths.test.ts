@@ -4,7 +4,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { Device, type types } from "mediasoup-client";
 import * as made from "mediasoup-client/fakeParameters";
 import { FakeHandler } from "mediasoup-client/handlers/FakeHandler";
-import { onOtherNetwork, Path } from "../../src/media/paths.ts";
+import { onOtherNetwork, openTransport, Path } from "../../src/media/paths.ts";
 import { Clock } from "../clock.ts";
 import { device } from "../device.ts";
 
@@ -163,4 +163,40 @@ test("fresh relays are given to the browser before it begins anew with fresh cre
   const anew = bench.asked.findIndex((one) => one.startsWith("fresh"));
   assert.ok(relays >= 0 && anew > relays, bench.asked.join(", "));
   bench.path.stop();
+});
+
+/** A sending transport over a link on which the server has not answered yet; the track is nobody's. */
+async function sending(): Promise<{ asked: string[]; answer(refused?: Error): void; path: Path; done: Promise<unknown> }> {
+  const asked: string[] = [];
+  let answer: (refused?: Error) => void = () => undefined;
+  const request = (method: string): Promise<unknown> => {
+    asked.push(method);
+    if (method !== "connect_transport") return Promise.resolve({ id: "1" });
+    return new Promise((done, failed) => (answer = (refused) => (refused ? failed(refused) : done({}))));
+  };
+  const client = new Device({ handlerFactory: FakeHandler.createFactory(made) });
+  await client.load({ routerRtpCapabilities: made.generateRouterRtpCapabilities() });
+  const info = made.generateTransportRemoteParameters();
+  const events = { lost: () => undefined, back: () => undefined };
+  const path = openTransport({ request, onEvent: () => () => undefined }, client, "send", { ...info, spareIceParameters: info.iceParameters }, [], events);
+  const track = Object.assign(new EventTarget(), { id: "t", kind: "audio", readyState: "live", enabled: true, stop: () => undefined });
+  const done = path.transport.produce({ track: track as unknown as MediaStreamTrack, stopTracks: false, appData: { source: "microphone" } });
+  return { asked, answer: (refused) => answer(refused), path, done };
+}
+
+test("the browser looks for a way while the server takes the certificate", async () => {
+  const { asked, answer, path, done } = await sending();
+  await done;
+  assert.deepEqual(asked, ["connect_transport", "produce"]);
+  answer();
+  await path.agreed;
+  path.stop();
+});
+
+test("control: where the server refuses it whoever waits for the agreement hears so", async () => {
+  const { answer, path, done } = await sending();
+  await done;
+  answer(new Error("media.bad-dtls-role"));
+  await assert.rejects(path.agreed, /bad-dtls-role/);
+  path.stop();
 });

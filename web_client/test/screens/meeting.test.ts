@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Meeting, MeetingEvent, Person } from "../../src/api/types.ts";
-import { apply, cosignQuorum, count, neededFor, removedMembers } from "../../src/state/meeting.ts";
+import { afterArrival, apply, cosignQuorum, count, neededFor, removedMembers } from "../../src/state/meeting.ts";
 import { alone, conduct, election, item, quiet } from "./samples.ts";
 import { nextStep, whyNotOpen } from "../../src/state/next.ts";
 
@@ -178,4 +178,16 @@ test("who comes back after being away needs no snapshot, who had been lost does"
   const back = apply(away, event(12, "MemberReturned", { member: "bob" }));
   assert.deepEqual([back.stale, back.meeting.present.find((one) => one.member === "bob")?.state], [false, "present"]);
   assert.equal(apply(away, event(12, "MemberReturned", { member: "carl" })).stale, true);
+});
+
+test("a snapshot from before one's own check-in leaves the member in the room", () => {
+  const before = meeting({ seq: 10, me: { ...meeting().me, checked_in: false, credential: null, site: "" } });
+  const { me } = afterArrival(before, { seq: 11, credential: "new" });
+  assert.deepEqual([me.checked_in, me.credential, me.site, me.companion], [true, "new", "remote", false]);
+});
+
+test("control: one that knows of the check-in counts as it is, and so does every one where nobody checked in", () => {
+  const removed = meeting({ seq: 11, me: { ...meeting().me, checked_in: false, removed: true } });
+  assert.equal(afterArrival(removed, { seq: 11, credential: "new" }), removed);
+  assert.equal(afterArrival(removed, null), removed);
 });

@@ -65,7 +65,8 @@ export function Stage({ meeting, media }: { meeting: Meeting; media: RoomControl
       <figure class={`speaker ${speaking.has(owner) ? "speaking" : ""}`} data-testid="speaker" data-member={owner}>
         {large && <Picture track={large.track} label={pictureLabel(meeting, large)} />}
         {ownLarge && <Picture track={ownLarge} label={t("stage.you")} mirrored />}
-        {!large && !ownLarge && <Blank name={seatName(meeting, owner)} word={media?.textOnly.value ? t("ladder.short.0") : !carries ? t("stage.audio-only") : ""} />}
+        {/* Beneath a picture it shows as long as no frame has come. */}
+        {!ownLarge && <Blank name={seatName(meeting, owner)} word={large ? "" : media?.textOnly.value ? t("ladder.short.0") : !carries ? t("stage.audio-only") : ""} />}
         <figcaption>
           {screen ? t("stage.screen", { name }) : name || t("stage.nobody")}
           {speaking.has(owner) && <span class="speaking-word"> · {t("stage.speaks")}</span>}
