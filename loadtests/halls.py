@@ -63,7 +63,7 @@ async def gather(
     guests: list[Person] = []
     if browsing:
         driver = await stack.enter_async_context(async_playwright())
-        pages = Pages(assembly, driver, options.out or net.folder)
+        pages = Pages(assembly, driver, options.out or net.folder, options.cold)
         guests = await pages.enrol(assembly.links[-browsing:])
         assembly.pages_alone = 1
     await assembly.convene(sizes, SINGLES)
@@ -178,6 +178,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the random moments")
     parser.add_argument("--check-s", type=float, default=6.0, help="seconds of each check of the link; 0: none")
     parser.add_argument("--no-browsers", action="store_true", help="members in software alone")
+    parser.add_argument("--cold", action="store_true", help="the page of the member alone does not keep the app")
     parser.add_argument("--no-nat", action="store_true", help="relays stand in the open: nothing is translated")
     parser.add_argument("--rtt-ms", type=float, default=40.0, help="in the scenario nat: round trip of the line")
     parser.add_argument("--times", type=int, default=3, help="in the scenario nat: of each change")

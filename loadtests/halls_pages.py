@@ -20,6 +20,7 @@ from loadtests.halls_phone import ORIGIN, Figures, Phone
 from playwright.async_api import Browser, Page, Playwright, expect
 from playwright.async_api import Error as PlaywrightError
 from tests.browser import steps, support
+from tests.browser.offline import installed
 from tests.browser.support import Person
 from tests.browser.votes import hand_over, import_credential
 from tests.chromium import ALLOW_DEVICES, FLAGS
@@ -65,6 +66,7 @@ class Pages:
     assembly: Assembly
     driver: Playwright
     out: Path
+    cold: bool = False  # the member alone has not installed the application before the line is thin
     browsers: dict[str, Browser] = field(default_factory=dict)
     guests: list[Guest] = field(default_factory=list)
     shown: dict[str, Person] = field(default_factory=dict)
@@ -92,16 +94,21 @@ class Pages:
             await person.close()
         return [one.soft for one in self.guests]
 
-    async def page(self, place: Place, origin: str, name: str, *, media: bool = False) -> Person:
-        """A browser context at an address, in a namespace, without a passkey."""
-        person = await support.new_person(await self.browser_in(place), origin, name, media=media)
+    async def page(
+        self, place: Place, origin: str, name: str, *, media: bool = False, worker: bool = False
+    ) -> Person:
+        """A browser context at an address, in a namespace, without a passkey; with `worker` it keeps the app."""
+        browser = await self.browser_in(place)
+        person = await support.new_person(browser, origin, name, media=media, worker=worker)
         self.assembly.stack.push_async_callback(person.close)
         return person
 
-    async def sit_down(self, guest: Guest, place: Place, origin: str, rest: str = "") -> None:
+    async def sit_down(
+        self, guest: Guest, place: Place, origin: str, rest: str = "", *, worker: bool = False
+    ) -> None:
         """Sign in and check in at an address with the passkey that was made at the hub's."""
         began = time.monotonic()
-        guest.person = person = await self.page(place, origin, guest.soft.name)
+        guest.person = person = await self.page(place, origin, guest.soft.name, worker=worker)
         for one in guest.credentials:
             await import_credential(person, one)
         await person.page.goto("/")
@@ -123,7 +130,10 @@ class Pages:
             await self.sit_down(guest, hall.place.lan, hall.place.origin, rest)
         link, place = await self.assembly.net.line()
         self.assembly.lines.append(link)
-        await self.sit_down(self.guests[-1], place, ORIGIN)
+        alone = self.guests[-1]
+        await self.sit_down(alone, place, ORIGIN, worker=not self.cold)
+        if alone.person is not None and not self.cold:
+            await installed(alone.person.page)
         self.chair = await self.page(self.assembly.net.hub, ORIGIN, "chair", media=True)
         await hand_over(self._at(self.assembly.chair, ORIGIN), self.chair)
         await self.chair.page.goto("/")
