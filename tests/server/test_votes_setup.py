@@ -314,6 +314,7 @@ async def test_the_ledgers_growth_is_proved_to_anybody(hall: Hall) -> None:
     proof = [unb64u(one) for one in answer["proof"]]
     assert merkle_log.verify_consistency(first.size, second.size, first.root, second.root, proof)
     assert not merkle_log.verify_consistency(first.size, second.size, bytes(32), second.root, proof)
+    assert await stranger.get("/api/ledger?from=0&to=0") == {**answer, "proof": []}  # the key alone
     path = f"/api/ledger?from={second.size}&to={second.size + 1}"
     assert await refused(hall, stranger, path, None, method="GET") == (404, "ledger.no-such-size")
 
