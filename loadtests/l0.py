@@ -175,8 +175,8 @@ async def attend(course: Course, member: Member, meter: Meter, options: argparse
         await member.until(lambda: bool(member.heard("MemberCheckedIn", member=member.member)), "its own check-in")
     async with meter.part("fetch the paper once", settle):
         await course.pages(member)
-        await member.fetch_pages(course.paper, 1)
-    result["second_version"] = await second_version(course, member, meter, settle)
+        _, _, octets = await member.fetch_pages(course.paper, 1)
+    result["second_version"] = {"first": octets, **await second_version(course, member, meter, settle)}
     async with meter.part("opening", settle):
         await course.command("open")
         await member.until(lambda: bool(member.heard("MeetingOpened")), "the opening")
@@ -208,8 +208,8 @@ async def second_version(course: Course, member: Member, meter: Meter, settle: f
     await course.change_a_page()
     await member.until(lambda: bool(member.heard("PaperAdded", paper=course.paper, version=2)), "the second version")
     async with meter.part("a page of the paper changes", settle):
-        pages, fetched = await member.fetch_pages(course.paper, 2)
-    return {"pages": pages, "fetched": fetched}
+        pages, fetched, octets = await member.fetch_pages(course.paper, 2)
+    return {"pages": pages, "fetched": fetched, "octets": octets}
 
 
 async def answer_presence(course: Course, member: Member, meter: Meter, settle: float) -> Figures:

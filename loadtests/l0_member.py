@@ -139,13 +139,15 @@ class Member(Person):
         """Check in by passkey; return the credential's seed."""
         return await votes.check_in(self, self.meeting)
 
-    async def fetch_pages(self, paper: str, version: int) -> tuple[int, int]:
-        """Fetch the pages of a version that are not here, by their hashes; return how many it has and were fetched.
+    async def fetch_pages(self, paper: str, version: int) -> tuple[int, int, int]:
+        """Fetch the pages of a version that are not here, by their hashes.
+
+        Return how many pages it has, how many were fetched, and in how many octets.
 
         Raises:
             DemoError: a page is not what its hash says.
         """
-        about = self.path(f"/papers/{paper}/{version}/pages")
+        about, before = self.path(f"/papers/{paper}/{version}/pages"), len(self.asked)
         hashes = (await self.get(about))["pages"]
         missing = [number for number, digest in enumerate(hashes, 1) if digest not in self.pages]
         for number in missing:
@@ -153,7 +155,8 @@ class Member(Person):
             if hashlib.sha256(data).hexdigest() != hashes[number - 1]:
                 raise DemoError(f"{self.name}: page {number} is not the one that was named.")
             self.pages.add(hashes[number - 1])
-        return len(hashes), len(missing)
+        own = [one for one in self.asked[before:] if one["path"].startswith(f"{about}/")]
+        return len(hashes), len(missing), sum(one["body"] for one in own)
 
     async def confirm_presence(self, presence: str) -> None:
         """Say by passkey that the member is still here."""
