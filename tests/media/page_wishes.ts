@@ -21,15 +21,18 @@ interface Frame {
   readonly frameId?: number;
   readonly dependencies?: readonly number[];
   readonly height?: number;
+  /** SHA-256 of its bytes. */
+  readonly digest: string;
 }
 
 // Runs in a worker: tells what comes with each frame and passes the frame on.
 const TELL_FRAMES = `
 onrtctransform = ({ transformer }) => {
   const tell = new TransformStream({
-    transform(frame, controller) {
+    async transform(frame, controller) {
       const { frameId, dependencies, height } = frame.getMetadata();
-      postMessage({ frameId, dependencies, height });
+      const digest = [...new Uint8Array(await crypto.subtle.digest("SHA-256", frame.data))].join();
+      postMessage({ frameId, dependencies, height, digest });
       controller.enqueue(frame);
     },
   });

@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page
@@ -151,7 +152,7 @@ async def test_descriptors_of_every_length_arrive_also_with_what_is_sent_again(t
         await until(anna, BOTH_SENT, seconds=60)
         for page in pages.values():
             await until(page, REPAIRED, 5, seconds=90)
-        frames = await pages["cleo"].evaluate("folkmoot.frames()")
+        frames = await frames_of(pages["cleo"])
         numbers = [frame.get("frameId") for frame in frames]
         assert None not in numbers
         assert len(set(numbers)) == len(numbers) > 20
@@ -181,14 +182,23 @@ def extensions_of(media: list[bytes], ssrc: int) -> list[tuple[int, int]]:
     return [(packet.extension_profile, len(value[DESCRIPTOR_ID])) for packet, value in zip(full, values, strict=True)]
 
 
+async def frames_of(page: Page) -> list[dict[str, Any]]:
+    """Return the frames that have come, each once.
+
+    Trials of the link send packets again. When they make up a whole frame, Chromium tells of it again before it finds
+    that it has it.
+    """
+    return list({frame["digest"]: frame for frame in await page.evaluate("folkmoot.frames()")}.values())
+
+
 async def check_frames(page: Page) -> set[int]:
     """Every frame has a number above the last and refers only to frames that have come; return the heights."""
-    frames = await page.evaluate("folkmoot.frames()")
+    frames = await frames_of(page)
     numbers = [frame.get("frameId") for frame in frames]
     assert len(numbers) >= 10
     assert None not in numbers
     assert (await page.evaluate("folkmoot.heardExtensions()"))[DESCRIPTOR_URI] == DESCRIPTOR_ID
-    assert all(before < after for before, after in itertools.pairwise(numbers))
+    assert [(before, after) for before, after in itertools.pairwise(numbers) if before >= after] == []
     known: set[int] = set()
     for frame in frames:
         assert set(frame["dependencies"]) <= known
