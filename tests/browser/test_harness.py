@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Error
+from playwright.async_api import Browser, Error
 from tests.browser import serving, support
 from tests.browser.conftest import NewPerson
+from tools.house import find_chromium
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -164,3 +165,22 @@ async def test_a_page_too_wide_for_a_phone_is_noticed(new_person: NewPerson, sta
     assert await support.sideways_overflow(person.page) == 0
     await person.page.goto("/faulty")
     assert await support.sideways_overflow(person.page) > 300
+
+
+async def test_a_window_brings_no_pages_of_the_browsers_own(browser: Browser, new_person: NewPerson) -> None:
+    """Control: without our switches there are some, and they cost more than the page (`tests/chromium.py`)."""
+    await new_person("http://localhost", "anna", media=False)
+    assert await _own_pages(browser) == 0
+    plain = await browser.browser_type.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+    try:
+        await plain.new_page()
+        assert await _own_pages(plain) > 0
+    finally:
+        await plain.close()
+
+
+async def _own_pages(browser: Browser) -> int:
+    session = await browser.new_browser_cdp_session()
+    targets = (await session.send("Target.getTargets"))["targetInfos"]
+    await session.detach()
+    return sum(one["type"] == "browser_ui" for one in targets)
