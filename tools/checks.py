@@ -17,8 +17,11 @@ _BROWSER_TESTS = "tests/browser"
 _BROWSER_STEPS = "browser-"
 # These share nothing with the others and wait more than they work: they run beside them, a row for each.
 _BESIDE = {
-    "protocol": ("tests/voting", "tests/adversary", "tests/loadtests", "tests/relay"),
-    "media": ("tests/media", "tests/e2e"),
+    "server": ("tests/server",),
+    "protocol": ("tests/voting", "tests/adversary", "tests/loadtests"),
+    "relay": ("tests/relay",),
+    "media": ("tests/media",),
+    "e2e": ("tests/e2e",),
 }
 _ONE_ORIGIN = "one_origin"
 _NO_TESTS_COLLECTED = 5
